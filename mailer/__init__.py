@@ -1,0 +1,3 @@
+"""An e-mail campaign tool for organisers: nobody missed, nobody mailed twice."""
+
+__version__ = "0.1.0"

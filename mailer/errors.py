@@ -1,0 +1,85 @@
+"""The exceptions of the project: our caller's mistakes and the world's, each with the way out.
+
+    MailerError                    every one ends a command calmly: message, hint, exit code
+     +- Refused (2)                nothing was sent
+     |   +- UsageError             the command line
+     |   +- SettingsError          a variable, the value's problem, an example
+     |   +- ListError              the contact list as a whole, or its rows (problems)
+     |   +- LetterError            the template, or merging it with a row (problems)
+     |   +- SealError              something that shapes the messages changed after the preview
+     |   +- CampaignError          the campaign's state forbids it (running elsewhere, finished, changed)
+     +- Paused (3)                 work left, the same command continues
+     +- LedgerError (3)            the durable record cannot be written, so nothing more is sent
+     +- RelayStopped (4)           login, quota, policy: the relay wants no more
+
+A server's refusal of one message is not an exception but a value: `model.Outcome`.
+Exception text never holds an address or a password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mailer.model import Problem
+
+
+class MailerError(Exception):
+    """Base of all. `hint` is what to do next, best a command that can be pasted."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.problems = tuple(problems)
+
+
+class Refused(MailerError):
+    """Refused before anything was sent."""
+
+    exit_code = 2
+
+
+class UsageError(Refused):
+    """The command line asks for something that cannot be."""
+
+
+class SettingsError(Refused):
+    """A setting is missing or wrong."""
+
+
+class ListError(Refused):
+    """The contact list cannot be read, or has rows that cannot be mailed."""
+
+
+class LetterError(Refused):
+    """The letter cannot be read, or cannot be merged with some row."""
+
+
+class SealError(Refused):
+    """What would be sent is not what was previewed."""
+
+
+class CampaignError(Refused):
+    """The campaign's state forbids the command."""
+
+
+class Paused(MailerError):
+    """Stopped on request or until later; the same command continues."""
+
+    exit_code = 3
+
+
+class LedgerError(MailerError):
+    """The ledger cannot be read or written. Nothing is sent that cannot be recorded."""
+
+    exit_code = 3
+
+
+class RelayStopped(MailerError):
+    """The relay refused login, quota or policy: going on would do harm."""
+
+    exit_code = 4
