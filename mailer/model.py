@@ -76,6 +76,29 @@ class Contact:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Lookup:
+    """A table joined to the list: `on` names the list's column, `key` the table's (the same name if None).
+
+    Rows whose `checked_on` is older than `max_age_days` are warned about.
+    """
+
+    table: str
+    on: str
+    key: str | None = None
+    max_age_days: int = 365
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SkippedRow:
+    """A row that cannot be mailed, with its reason; recorded when its owner chose to go on without it."""
+
+    row: int
+    address: str | None
+    reason: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
     """Who a campaign speaks for: the settings that shape every message and belong to the seal."""
 
