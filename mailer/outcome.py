@@ -1,0 +1,294 @@
+"""From a server's reply to what it means: whom it is about, what becomes of the delivery, what to do next.
+
+The knowledge is a table of data, `RULES`: the first rule that fits wins, and the last ones fit by class of code, so that
+every reply has an outcome. Texts are matched without the addresses in them. Standard library only; no I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from mailer.model import Action, Outcome, Phase, Reply, Scope, Verdict
+
+ANY = frozenset(Phase)
+SETUP = frozenset({Phase.CONNECT, Phase.TLS})
+LOGIN = frozenset({Phase.AUTH, Phase.MAIL})
+CONTENT = frozenset({Phase.DATA, Phase.CONTENT, Phase.FINAL_DOT})
+RECIPIENT = CONTENT | {Phase.RCPT}
+TRANSACTION = RECIPIENT | {Phase.MAIL}
+DOT = frozenset({Phase.FINAL_DOT})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One line of the table. `codes` and `enhanced` must fit as a whole, `text` must occur; None fits all."""
+
+    phases: frozenset[Phase]
+    codes: re.Pattern[str]
+    enhanced: re.Pattern[str] | None
+    text: re.Pattern[str] | None
+    scope: Scope
+    verdict: Verdict
+    action: Action
+    suppress: bool
+    note: str
+
+    def fits(self, phase: Phase, code: str, enhanced: str, text: str) -> bool:
+        return (
+            phase in self.phases
+            and self.codes.fullmatch(code) is not None
+            and (self.enhanced is None or self.enhanced.fullmatch(enhanced) is not None)
+            and (self.text is None or self.text.search(text) is not None)
+        )
+
+
+def _rule(
+    phases: frozenset[Phase],
+    codes: str,
+    result: tuple[Scope, Verdict, Action],
+    note: str,
+    *,
+    enhanced: str | None = None,
+    text: str | None = None,
+    suppress: bool = False,
+) -> Rule:
+    scope, verdict, action = result
+    return Rule(
+        phases=phases,
+        codes=re.compile(codes),
+        enhanced=re.compile(enhanced) if enhanced is not None else None,
+        text=re.compile(text, re.IGNORECASE) if text is not None else None,
+        scope=scope,
+        verdict=verdict,
+        action=action,
+        suppress=suppress,
+        note=note,
+    )
+
+
+DEAD = (Scope.RECIPIENT, Verdict.FAILED, Action.CONTINUE)
+LATER = (Scope.RECIPIENT, Verdict.DEFERRED, Action.CONTINUE)
+QUOTA = (Scope.ACCOUNT, Verdict.REQUEUED, Action.PAUSE)
+SENDER = (Scope.ACCOUNT, Verdict.REQUEUED, Action.STOP)
+DISTRUST = (Scope.POLICY, Verdict.FAILED, Action.CONTINUE)
+DISTRUST_LATER = (Scope.POLICY, Verdict.DEFERRED, Action.CONTINUE)
+LETTER = (Scope.MESSAGE, Verdict.REQUEUED, Action.STOP)
+LOGIN_REFUSED = (Scope.AUTH, Verdict.REQUEUED, Action.STOP)
+LOGIN_LATER = (Scope.AUTH, Verdict.REQUEUED, Action.PAUSE)
+RELINK = (Scope.CONNECTION, Verdict.REQUEUED, Action.RECONNECT)
+NO_ENTRY = (Scope.CONNECTION, Verdict.REQUEUED, Action.STOP)
+BLOCKED = (Scope.POLICY, Verdict.REQUEUED, Action.STOP)
+UNKNOWN_FATE = (Scope.CONNECTION, Verdict.UNCERTAIN, Action.RECONNECT)
+
+RELAY_TEXT = (
+    r"relay(ing)?( access)? (denied|not permitted)|not permitted to relay|unable to relay|credentials for relay|"
+    r"authentication (is )?(required|needed)|must authenticate\b|not authenticated to|not authorized to perform"
+)
+SUSPENDED_TEXT = (
+    r"(sending|outgoing mail.{0,60}|(your|this|sender\S*) account)( has been| is| was)? (suspended|paused)|"
+    r"bad outbound sender"
+)
+QUOTA_TEXT = (
+    r"max(imum)? (defers and failures|e?mails) per hour|(send(ing)?|relay|submission|message|hourly|daily|recipients) "
+    r"(rate )?(limit|quota)( for \S+)?( has been| was)? (exceeded|reached)|(exceeded|reached) (your|its|the) "
+    r"(?!.{0,25}(size|storage|mailbox|disk))(\w+ ){0,3}(limit|quota|rate)|mail (send )?(limit|quota) exceeded|throttl|"
+    r"SubmissionQuota|too many (messages|e?mails)|sending rate|rate limit|(messages|mails|recipients) per "
+    r"(minute|hour|day) exceeded|sender thread limit|concurrent connections limit"
+)
+SENDER_TEXT = (
+    r"sender address rejected|sender verify fail|send as|SendAsDenied|not owned by user|is not verified|sender (is )?not "
+    r"(allowed|authori[sz]ed|permitted)|not allowed to send from"
+)
+SIZE_TEXT = (
+    r"(message|mail|file|content) (\w+ ){0,3}(too (large|big|long)|exceed\w* (\S+ ){0,5}size)|"
+    r"(message|maximum) (\w+ )?size.*(exceed|limit)|too much mail data"
+)
+VIRUS_TEXT = r"\bvirus|malware|infected|security issue|(attachment|file).*(not allowed|forbidden|prohibited|blocked)"
+UNKNOWN_TEXT = (
+    r"(user|recipient|mailbox|address|account)( is| was)? (unknown|not found|unavailable|inactive|disabled)|unknown "
+    r"(user|recipient|local part)|no such (user|recipient|mailbox|address|person)|does(n.t| not) (exist|have an?)|"
+    r"unrout(e)?able|invalid (recipient|mailbox)|not a valid (recipient|mailbox)|address blacklisted"
+)
+FULL_TEXT = (
+    r"(mailbox|inbox|account|user|storage|disk|quota).*\bfull\b|over ?quota|quota exceeded|"
+    r"exceeded (storage|\w+ quota)"
+)
+FLOOD_TEXT = r"receiving mail (at a rate|too)|recipient thread limit"
+SPAM_TEXT = (
+    r"\bspam\b|unsolicited|bulk mail|\bblocked\b|block(ed)? ?list|black ?list|deny ?list|listed (at|by|in|on)\b|"
+    r"spamhaus|spamcop|barracuda|reputation|\bdmarc\b|\bspf\b|\bdkim\b|policy (reasons|violation)|due to policy|"
+    r"unusual rate|user complaints|banned s"
+)
+POLICY_CODE = r"\.7\.(2[3-9]|3[12]|5\d\d|6\d\d|7\d\d)"
+
+NOTE_SENT = "The mail server accepted the message."
+NOTE_UNSURE = (
+    "We cannot tell whether this message was accepted: the answer was lost or made no sense. It is not sent again by "
+    "itself; look in the mail account's sent mail or ask the provider, then decide with `mailer resolve`."
+)
+NOTE_BUSY = "The mail server ended the connection; we connect again after a pause. Nobody loses their place."
+NOTE_STEP = "The mail server lost track of the conversation; we connect again. Nobody loses their place."
+NOTE_LOGIN = (
+    "The mail server refused the user name or password. Check both; many providers want an app password or have "
+    "SMTP sending switched off until you allow it in the account's security settings."
+)
+NOTE_LOGIN_WAIT = "The mail server cannot check the password right now. We pause, and do not keep knocking."
+NOTE_RELAY = (
+    "The mail server does not accept us as a logged-in sender. Check that user name, password and port are set."
+)
+NOTE_QUOTA = (
+    "The mail account has reached its provider's sending limit. We pause; nobody is lost. If this comes back, set a "
+    "lower rate than the provider's limit."
+)
+NOTE_SENDER = (
+    "The mail server does not let this account send from this sender address. Use the account's own address, or have "
+    "the address confirmed by the provider."
+)
+NOTE_SUSPENDED = (
+    "The provider has suspended sending for this mail account. Ask the provider what is needed to lift this."
+)
+NOTE_POLICY = (
+    "The receiving side does not trust this mail: the sender's domain is not set up for it (SPF, DKIM, DMARC), or the "
+    "letter or the mail server looks like spam to it. `mailer doctor` shows what to mend; sending stops when this "
+    "happens to several people in a row."
+)
+NOTE_DOOR = "The mail server does not want connections from here: this network's address is blocked. Ask the provider."
+NOTE_SIZE = "The message is larger than the mail server accepts. Make the attachments or images smaller."
+NOTE_CONTENT = "The mail server does not accept what is in the letter or its attachments. Change the letter."
+NOTE_VIRUS = "The mail server found a forbidden or dangerous attachment. Send another kind of file, or a link."
+NOTE_DEAD = "This address does not exist (any more), says its mail server. It will not be mailed again."
+NOTE_GONE = "The mail server says it has no such mailbox."
+NOTE_UTF8 = "This address has letters outside a-z, which the mail server cannot handle."
+NOTE_CLOSED = "This address only accepts mail from chosen senders."
+NOTE_FULL = "The mailbox is full. We try again later."
+NOTE_GREY = "The receiving server asks us to come back later, as many do with a new sender. We try again."
+NOTE_FLOOD = "This person is getting too much mail at the moment. We try again later."
+NOTE_LATER = "The mail server could not take this message for this address just now. We try again later."
+NOTE_REFUSED = "The mail server refused this message for this address for good."
+NOTE_SERVER = "The mail server has a problem of its own or refuses us as a whole. Its own words say more."
+NOTE_TLS = "The mail server cannot encrypt the connection. Check host, port and security in the settings."
+
+RULES = (
+    # After the dot only 2xx, 4xx and 5xx are an answer (RFC 5321, 4.2.1); anything else proves nothing.
+    _rule(DOT, r"2\d\d", (Scope.RECIPIENT, Verdict.SENT, Action.CONTINUE), NOTE_SENT),
+    _rule(DOT, r"(?![45]\d\d$).*", UNKNOWN_FATE, NOTE_UNSURE),
+    _rule(ANY, r"421", RELINK, NOTE_BUSY),
+    # Connection and login.
+    _rule(SETUP, r"4\d\d", RELINK, NOTE_SERVER),
+    _rule(frozenset({Phase.TLS}), r"5\d\d", NO_ENTRY, NOTE_TLS),
+    _rule(SETUP, r"5\d\d", BLOCKED, NOTE_DOOR, text=SPAM_TEXT),
+    _rule(SETUP, r"5\d\d", NO_ENTRY, NOTE_SERVER),
+    _rule(frozenset({Phase.AUTH}), r"4\d\d", LOGIN_REFUSED, NOTE_LOGIN, text=r"too many|transition|password"),
+    _rule(frozenset({Phase.AUTH}), r"4\d\d", LOGIN_LATER, NOTE_LOGIN_WAIT),
+    _rule(frozenset({Phase.AUTH}), r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN),
+    _rule(ANY, r"53[0458]", LOGIN_REFUSED, NOTE_LOGIN),
+    _rule(ANY, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN, enhanced=r"5\.7\.(3|8|14|30|57|139)"),
+    _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN, enhanced=r"5\.7\.9"),
+    # Limits of the receiving side that look like ours: Gmail says 450 4.2.1 and 550 5.2.1 for both.
+    _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_CLOSED, text=r"RESOLVER\.RST|only accepts? (mail|messages) from"),
+    _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FLOOD, text=FLOOD_TEXT),
+    _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FULL, enhanced=r"[45]\.2\.2"),
+    _rule(RECIPIENT, r"4\d\d", LATER, NOTE_GREY, text=r"gr[ea]y-?list"),
+    # The size of the message, before limits of other kinds.
+    _rule(TRANSACTION, r"5\d\d", LETTER, NOTE_SIZE, enhanced=r"5\.3\.4"),
+    _rule(CONTENT | {Phase.MAIL}, r"5\d\d", LETTER, NOTE_SIZE, enhanced=r"5\.2\.3"),
+    _rule(TRANSACTION, r"5\d\d", LETTER, NOTE_SIZE, text=SIZE_TEXT),
+    _rule(frozenset({Phase.MAIL}), r"552", LETTER, NOTE_SIZE),
+    # The sending account: not logged in, suspended, over its quota, or not allowed this sender.
+    _rule(TRANSACTION, r"[45]\d\d", LOGIN_REFUSED, NOTE_RELAY, text=RELAY_TEXT),
+    _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_SUSPENDED, text=SUSPENDED_TEXT),
+    _rule(TRANSACTION, r"5\d\d", QUOTA, NOTE_QUOTA, enhanced=r"5\.4\.5|5\.1\.90|5\.5\.3|5\.7\.705"),
+    _rule(TRANSACTION, r"[45]\d\d", QUOTA, NOTE_QUOTA, text=QUOTA_TEXT),
+    _rule(RECIPIENT, r"5\d\d", QUOTA, NOTE_QUOTA, enhanced=r"5\.7\.1", text=r"quota exceeded"),
+    _rule(TRANSACTION, r"4\d\d", QUOTA, NOTE_QUOTA, enhanced=r"4\.3\.2", text=r"STOREDRV|submission"),
+    _rule(RECIPIENT, r"4\d\d", LATER, NOTE_LATER, enhanced=r"4\.2\.1", text=r"address rejected|mailbox|disabled"),
+    _rule(TRANSACTION, r"450", QUOTA, NOTE_QUOTA, enhanced=r"4\.2\.1"),
+    _rule(TRANSACTION, r"454", QUOTA, NOTE_QUOTA),
+    _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_SENDER, text=SENDER_TEXT),
+    _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_SENDER, enhanced=r"5\.1\.[78]|5\.7\.60|5\.2\.252"),
+    _rule(RECIPIENT, r"4\d\d", QUOTA, NOTE_SENDER, text=r"sender address rejected"),
+    # What is in the message.
+    _rule(frozenset({Phase.RCPT}), r"5\d\d", DEAD, NOTE_UTF8, enhanced=r"5\.6\.7"),
+    _rule(CONTENT | {Phase.MAIL}, r"5\d\d", LETTER, NOTE_CONTENT, enhanced=r"5\.6\.\d+"),
+    _rule(CONTENT, r"5\d\d", LETTER, NOTE_VIRUS, text=VIRUS_TEXT),
+    # The recipient.
+    _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_DEAD, enhanced=r"5\.1\.(1|3|6|10)|5\.2\.1", suppress=True),
+    _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_GONE, enhanced=r"|5\.1\.\d+|5\.0\.0|5\.5\.0", text=UNKNOWN_TEXT),
+    _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FULL, text=FULL_TEXT),
+    _rule(frozenset({Phase.RCPT}), r"552", LATER, NOTE_FULL, enhanced=r""),
+    # Policy and reputation.
+    _rule(frozenset({Phase.MAIL}), r"5\d\d", BLOCKED, NOTE_DOOR, text=SPAM_TEXT),
+    _rule(RECIPIENT, r"4\d\d", DISTRUST_LATER, NOTE_POLICY, enhanced="4" + POLICY_CODE),
+    _rule(RECIPIENT, r"4\d\d", DISTRUST_LATER, NOTE_POLICY, text=SPAM_TEXT),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced=r"5\.7\.[019]|5" + POLICY_CODE),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, text=SPAM_TEXT),
+    # A server short of disk (4.3.1), counting recipients per connection (4.5.3) or out of step (503).
+    _rule(RECIPIENT, r"4\d\d", RELINK, NOTE_SERVER, enhanced=r"4\.3\.1|4\.5\.3"),
+    _rule(TRANSACTION, r"503", RELINK, NOTE_STEP),
+    _rule(frozenset({Phase.DATA}), r"5\d\d", RELINK, NOTE_STEP, text=r"no valid recipients"),
+    # By class of code.
+    _rule(frozenset({Phase.RCPT}), r"45[01]", LATER, NOTE_GREY, enhanced=r"4\.7\.\d+"),
+    _rule(frozenset({Phase.MAIL}), r"4\d\d", RELINK, NOTE_SERVER),
+    _rule(frozenset({Phase.MAIL}), r"5\d\d", SENDER, NOTE_SENDER),
+    _rule(RECIPIENT, r"4\d\d", LATER, NOTE_LATER),
+    _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_REFUSED),
+    _rule(ANY, r".*", RELINK, NOTE_STEP),
+)
+
+ADDRESS = re.compile(r"<[^<>\s]*>|[^\s<>:;,\"'()]+@[^\s<>:;,\"'()]+")
+"""Somebody may be called spam@example.org; that is no reason."""
+
+
+def match(phase: Phase, reply: Reply) -> Rule:
+    """The first rule of the table that fits; the last one fits everything."""
+    code, enhanced, text = str(reply.code), reply.enhanced or "", " ".join(ADDRESS.sub("", reply.text).split())
+    return next(rule for rule in RULES if rule.fits(phase, code, enhanced, text))
+
+
+def classify(phase: Phase, reply: Reply) -> Outcome:
+    """What a reply in a phase means. At the final dot this includes success; before it, give refusals only.
+
+    A reply that has no place in the dialogue (a success as a refusal, no code at all) is a broken connection.
+    """
+    rule = match(phase, reply)
+    return Outcome(
+        verdict=rule.verdict,
+        scope=rule.scope,
+        phase=phase,
+        text=f"{reply.code} {reply.text}",
+        action=rule.action,
+        reply=reply,
+        suppress=rule.suppress,
+    )
+
+
+def lost(phase: Phase, why: str) -> Outcome:
+    """What it means that the connection ended in a phase without a reply (EOF, reset, time-out).
+
+    Only after the final dot may the message have been accepted (RFC 1047). At the login a server may hang up instead of
+    refusing, so do not knock again at once; a certificate that is wrong stays wrong.
+    """
+    verdict, scope, action = Verdict.REQUEUED, Scope.CONNECTION, Action.RECONNECT
+    if phase is Phase.FINAL_DOT:
+        verdict = Verdict.UNCERTAIN
+    elif phase is Phase.AUTH:
+        scope, action = Scope.AUTH, Action.PAUSE
+    elif phase is Phase.TLS and "certificate" in why.lower():
+        action = Action.STOP
+    return Outcome(verdict=verdict, scope=scope, phase=phase, text=why, action=action)
+
+
+def explain(outcome: Outcome) -> str:
+    """The outcome in plain words for an organiser, without addresses and without the server's own words."""
+    if outcome.reply is not None:
+        return match(outcome.phase, outcome.reply).note
+    if outcome.verdict is Verdict.UNCERTAIN:
+        return NOTE_UNSURE
+    if outcome.phase is Phase.AUTH:
+        return "The mail server hung up during the login. " + NOTE_LOGIN
+    if outcome.phase is Phase.TLS:
+        return "No safe connection to the mail server. Check host, port and security in the settings."
+    if outcome.phase is Phase.CONNECT:
+        return "The mail server cannot be reached. Check the network, and host and port in the settings."
+    return "The connection to the mail server broke before the message was handed over. Nobody loses their place."

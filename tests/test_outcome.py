@@ -1,0 +1,266 @@
+"""Replies that real servers give, and what each must mean."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailer import outcome
+from mailer.model import Action, Phase, Reply, Scope, Verdict
+
+AUTH, CONNECT, CONTENT, DATA, DOT, MAIL, RCPT, TLS = (
+    Phase.AUTH,
+    Phase.CONNECT,
+    Phase.CONTENT,
+    Phase.DATA,
+    Phase.FINAL_DOT,
+    Phase.MAIL,
+    Phase.RCPT,
+    Phase.TLS,
+)
+SENT = "recipient sent continue"
+DEAD = "recipient failed continue"
+LATER = "recipient deferred continue"
+QUOTA = "account requeued pause"
+SENDER = "account requeued stop"
+POLICY = "policy failed continue"
+POLICY_LATER = "policy deferred continue"
+BLOCKED = "policy requeued stop"
+LETTER = "message requeued stop"
+LOGIN = "auth requeued stop"
+LOGIN_LATER = "auth requeued pause"
+RELINK = "connection requeued reconnect"
+NO_ENTRY = "connection requeued stop"
+UNSURE = "connection uncertain reconnect"
+
+REPLIES = [
+    # accepted, or no answer at all
+    (DOT, 250, "2.0.0 Ok: queued as 4Fx", SENT),
+    (DOT, 250, "Ok 0102018f", SENT),
+    (DOT, 251, "User not local; will forward", SENT),
+    (DOT, 200, "fine", SENT),
+    (DOT, 354, "End data with <CR><LF>.<CR><LF>", UNSURE),
+    (DOT, 199, "", UNSURE),
+    (DOT, -1, "garbage", UNSURE),
+    (DOT, 620, "what", UNSURE),
+    # connection
+    (CONNECT, 421, "4.7.0 Too many connections", RELINK),
+    (CONNECT, 451, "4.3.2 Please try again later", RELINK),
+    (CONNECT, 554, "5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", BLOCKED),
+    (CONNECT, 554, "No SMTP service here", NO_ENTRY),
+    (TLS, 454, "4.7.0 TLS not available due to local problem", RELINK),
+    (TLS, 502, "5.5.1 STARTTLS not implemented", NO_ENTRY),
+    (RCPT, 421, "4.7.0 Try again later, closing connection. gsmtp", RELINK),
+    (DATA, 421, "4.3.2 Service shutting down", RELINK),
+    (DOT, 421, "4.7.28 Our system has detected an unusual rate of unsolicited mail", RELINK),
+    (MAIL, 421, "Too many concurrent SMTP connections", RELINK),
+    (RCPT, 421, "Rate limit reached. Please try again later", RELINK),
+    (MAIL, 451, "4.3.0 Temporary lookup failure", RELINK),
+    (MAIL, 452, "4.3.1 Insufficient system storage", RELINK),
+    (RCPT, 452, "4.5.3 Error: too many recipients", RELINK),
+    (DOT, 452, "4.3.1 Insufficient system resources", RELINK),
+    (RCPT, 503, "5.5.1 Error: need MAIL command", RELINK),
+    (DATA, 554, "5.5.1 Error: no valid recipients", RELINK),
+    (DATA, 250, "Ok", RELINK),
+    (RCPT, 0, "", RELINK),
+    # login
+    (AUTH, 535, "5.7.8 Username and Password not accepted. For more information, go to ...", LOGIN),
+    (AUTH, 534, "5.7.9 Application-specific password required", LOGIN),
+    (AUTH, 534, "5.7.14 Please log in through your web browser and then try again", LOGIN),
+    (AUTH, 535, "5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant", LOGIN),
+    (AUTH, 550, "5.7.30 Basic authentication is not supported for Client Submission.", LOGIN),
+    (AUTH, 535, "5.7.3 Authentication unsuccessful", LOGIN),
+    (AUTH, 504, "5.7.4 Unrecognized authentication type", LOGIN),
+    (AUTH, 454, "4.7.0 Too many login attempts, please try again later.", LOGIN),
+    (AUTH, 432, "4.7.12 A password transition is needed", LOGIN),
+    (AUTH, 454, "4.7.0 Temporary authentication failure", LOGIN_LATER),
+    (AUTH, 421, "4.7.0 Try again later", RELINK),
+    (MAIL, 530, "5.7.0 Authentication Required.", LOGIN),
+    (MAIL, 530, "5.7.0 Must issue a STARTTLS command first", LOGIN),
+    (MAIL, 550, "5.7.30 Basic authentication is not supported", LOGIN),
+    (MAIL, 554, "5.7.9 Please log in again", LOGIN),
+    (MAIL, 530, "5.7.57 Client not authenticated to send mail", LOGIN),
+    (DOT, 550, "5.7.57 Client was not authenticated to send anonymous mail during MAIL FROM", LOGIN),
+    (RCPT, 554, "5.7.1 <ada@example.net>: Relay access denied", LOGIN),
+    (RCPT, 454, "4.7.1 <ada@example.net>: Relay access denied", LOGIN),
+    (RCPT, 550, "authentication required", LOGIN),
+    (DOT, 554, "Access denied: User `x' is not authorized to perform `ses:SendRawEmail'", LOGIN),
+    # the account's quota
+    (DOT, 550, "5.4.5 Daily user sending limit exceeded. For more information on Gmail sending limits go to", QUOTA),
+    (RCPT, 550, "5.4.5 <ada@example.net>: Recipient address rejected: Domain Sending Quota Exceeded", QUOTA),
+    (RCPT, 450, "4.2.1 Peak SMTP relay limit exceeded for customer.", QUOTA),
+    (RCPT, 450, "4.2.1 Please slow down", QUOTA),
+    (DOT, 454, "Throttling failure: Maximum sending rate exceeded", QUOTA),
+    (DOT, 454, "Throttling failure: Daily message quota exceeded", QUOTA),
+    (RCPT, 454, "later", QUOTA),
+    (RCPT, 550, "Domain example.org has exceeded the max defers and failures per hour (5/5 (100%)) allowed.", QUOTA),
+    (RCPT, 550, "Domain example.org has exceeded the max emails per hour (100/100 (100%)) allowed.", QUOTA),
+    (RCPT, 450, "Requested mail action not taken: mailbox unavailable\nMail send limit exceeded.", QUOTA),
+    (DOT, 450, "Mail quota exceeded", QUOTA),
+    (RCPT, 450, "4.7.1 <o@example.org>: Sender address rejected: Deferring: Too many messages from sender", QUOTA),
+    (RCPT, 554, "5.7.1 <ada@example.net>: Recipient address rejected: Quota exceeded", QUOTA),
+    (DOT, 550, "5.1.90 Your message can't be sent because you've reached your daily limit for recipients", QUOTA),
+    (DOT, 554, "5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException", QUOTA),
+    (DOT, 432, "4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", QUOTA),
+    (DOT, 451, "4.3.2 STOREDRV.Storage; storage throttled", QUOTA),
+    (DOT, 451, "4.3.2 STOREDRV; temporary", QUOTA),
+    (MAIL, 451, "4.7.1 Sending rate exceeded, slow down", QUOTA),
+    (MAIL, 450, "4.7.1 Error: too many messages from you", QUOTA),
+    (RCPT, 550, "5.7.1 Daily SMTP relay limit exceeded for customer.", QUOTA),
+    (RCPT, 452, "You have exceeded your hourly sending limit", QUOTA),
+    (RCPT, 450, "4.1.8 <o@example.org>: Sender address rejected: Domain not found", QUOTA),
+    # the sender
+    (MAIL, 550, "5.1.0 sender rejected", SENDER),
+    (MAIL, 501, "5.1.7 Bad sender address syntax", SENDER),
+    (RCPT, 553, "5.7.1 <o@example.org>: Sender address rejected: not owned by user ada", SENDER),
+    (RCPT, 550, "5.1.8 <o@example.org>: bad", SENDER),
+    (DOT, 550, "5.7.60 SMTP; Client does not have permissions to send as this sender", SENDER),
+    (DOT, 554, "5.2.252 not allowed", SENDER),
+    (DOT, 554, "Message rejected: Email address is not verified. The following identities failed the check", SENDER),
+    (DOT, 554, "Message rejected: Sending suspended for this account.", SENDER),
+    (RCPT, 550, 'Outgoing mail from "organise" has been suspended.', SENDER),
+    (DOT, 550, "5.1.8 Access denied, bad outbound sender", SENDER),
+    (RCPT, 550, "Sender verify failed", SENDER),
+    # the message
+    (MAIL, 552, "5.3.4 Message size exceeds fixed limit", LETTER),
+    (MAIL, 552, "exceeded storage allocation", LETTER),
+    (DOT, 552, "5.3.4 Your message exceeded Google's message size limits.", LETTER),
+    (DOT, 552, "5.2.3 Your message exceeded the size limits", LETTER),
+    (DOT, 554, "5.6.0 Message contains invalid header", LETTER),
+    (DOT, 550, "5.6.0 CAT.InvalidContent.Exception", LETTER),
+    (DOT, 552, "message size exceeds maximum value", LETTER),
+    (DOT, 523, "the message is too large", LETTER),
+    (DOT, 552, "5.7.0 This message was blocked because its content presents a potential security issue.", LETTER),
+    (DOT, 554, "5.7.1 Virus found in the message", LETTER),
+    (RCPT, 553, "5.6.7 SMTPUTF8 required", DEAD),
+    (RCPT, 552, "5.2.3 Message too long for this mailbox", LETTER),
+    # the recipient, for good
+    (RCPT, 550, "5.1.1 <ada@example.net>: Recipient address rejected: User unknown", DEAD + " suppress"),
+    (DOT, 550, "5.1.1 The email account that you tried to reach does not exist.", DEAD + " suppress"),
+    (RCPT, 501, "5.1.3 Bad recipient address syntax", DEAD + " suppress"),
+    (RCPT, 551, "5.1.6 The mailbox has moved", DEAD + " suppress"),
+    (RCPT, 550, "5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found", DEAD + " suppress"),
+    (RCPT, 550, "5.2.1 The email account that you tried to reach is inactive", DEAD + " suppress"),
+    (RCPT, 550, "5.1.1 spam trap; account blocked", DEAD + " suppress"),
+    (RCPT, 550, "No Such User Here", DEAD),
+    (RCPT, 550, "Requested action not taken: mailbox unavailable", DEAD),
+    (RCPT, 550, "5.5.0 Requested action not taken: mailbox unavailable (S2017062302)", DEAD),
+    (DOT, 554, "delivery error: dd This user doesn't have a yahoo.com account", DEAD),
+    (RCPT, 550, "Unrouteable address", DEAD),
+    (RCPT, 550, "<spam@example.net>: rejected", DEAD),
+    (RCPT, 553, "5.1.2 We weren't able to find the recipient domain.", DEAD),
+    (RCPT, 550, "5.7.1 RESOLVER.RST.AuthRequired; authentication required", DEAD),
+    (RCPT, 500, "5.3.0 Error: command failed", DEAD),
+    (DATA, 550, "no", DEAD),
+    (CONTENT, 554, "Transaction failed", DEAD),
+    (DOT, 554, "Transaction failed", DEAD),
+    # the recipient, for now
+    (RCPT, 452, "4.2.2 The email account that you tried to reach is over quota", LATER),
+    (RCPT, 552, "5.2.2 The email account that you tried to reach is over quota", LATER),
+    (DOT, 554, "5.2.2 mailbox full; STOREDRV.Deliver.Exception:QuotaExceededException", LATER),
+    (RCPT, 550, "Quota exceeded", LATER),
+    (RCPT, 552, "Requested mail action aborted", LATER),
+    (DOT, 552, "Requested mail action aborted: exceeded storage allocation", LATER),
+    (RCPT, 552, "Mailbox is full", LATER),
+    (RCPT, 450, "4.2.1 The user you are trying to contact is receiving mail too quickly.", LATER),
+    (RCPT, 450, "4.2.1 The user you are trying to contact is receiving mail at a rate that prevents", LATER),
+    (RCPT, 550, "5.2.1 The user you are trying to contact is receiving mail at a rate that prevents", LATER),
+    (DOT, 432, "4.3.2 STOREDRV.Deliver; recipient thread limit exceeded", LATER),
+    (RCPT, 450, "4.2.1 <ada@example.net>: Recipient address rejected: mailbox disabled for now", LATER),
+    (RCPT, 450, "4.2.0 <ada@example.net>: Recipient address rejected: Greylisted", LATER),
+    (RCPT, 451, "4.7.1 Greylisting in action, please come back later", LATER),
+    (RCPT, 450, "4.7.1 Client host rejected: cannot find your reverse hostname", LATER),
+    (RCPT, 451, "Temporary local problem - please try later", LATER),
+    (RCPT, 450, "4.3.0 Error: command failed", LATER),
+    (DATA, 451, "4.3.0 Error: queue file write error", LATER),
+    (DOT, 451, "4.3.0 Mail server temporarily rejected message.", LATER),
+    # policy
+    (DOT, 550, "5.7.1 Our system has detected that this message is likely unsolicited mail.", POLICY),
+    (DOT, 550, "5.7.26 This mail has been blocked because the sender is unauthenticated.", POLICY),
+    (DOT, 550, "5.7.25 The IP address sending this message does not have a PTR record", POLICY),
+    (DOT, 550, "5.7.32 no", POLICY),
+    (
+        DOT,
+        550,
+        "5.7.515 Access denied, sending domain example.org does not meet the required authentication level.",
+        POLICY,
+    ),
+    (
+        DOT,
+        550,
+        "5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent. Part of their network is on our block list",
+        POLICY,
+    ),
+    (RCPT, 550, "5.7.606 Access denied, banned sending IP [192.0.2.1]", POLICY),
+    (DOT, 554, "5.7.9 Message not accepted for policy reasons.", POLICY),
+    (RCPT, 553, "5.7.1 [BL21] Connections will not be accepted from 192.0.2.1", POLICY),
+    (DOT, 554, "Transaction failed\nReject due to policy restrictions.", POLICY),
+    (DOT, 550, "Your message contains spam", POLICY),
+    (RCPT, 451, "4.7.650 The mail server has been temporarily limited due to IP reputation", POLICY_LATER),
+    (DOT, 451, "4.7.24 The SPF record has suspicious entries", POLICY_LATER),
+    (RCPT, 450, "Reject due to policy violations.", POLICY_LATER),
+    (MAIL, 550, "5.7.1 Blocked: listed at bl.spamcop.net", BLOCKED),
+]
+
+
+def told(result):
+    return f"{result.scope} {result.verdict} {result.action}" + (" suppress" if result.suppress else "")
+
+
+@pytest.mark.parametrize(("phase", "code", "text", "expected"), REPLIES)
+def test_a_real_reply_means_what_the_design_says(phase, code, text, expected):
+    result = outcome.classify(phase, Reply(code=code, text=text))
+    assert told(result) == expected
+    assert (result.phase, result.reply, result.text) == (phase, Reply(code=code, text=text), f"{code} {text}")
+    assert "@" not in outcome.explain(result)
+
+
+def test_every_rule_is_reached_by_a_real_reply():
+    reached = {id(outcome.match(phase, Reply(code=code, text=text))) for phase, code, text, _ in REPLIES}
+    missed = [rule for rule in outcome.RULES if id(rule) not in reached]
+    assert missed == []
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_a_connection_lost_without_a_reply_is_uncertain_only_after_the_final_dot(phase):
+    result = outcome.lost(phase, "the server closed the connection")
+    assert result.verdict == (Verdict.UNCERTAIN if phase is DOT else Verdict.REQUEUED)
+    assert result.text == "the server closed the connection"
+    assert result.reply is None
+    assert outcome.explain(result)
+
+
+def test_a_server_that_hangs_up_during_the_login_is_not_hammered():
+    result = outcome.lost(AUTH, "closed")
+    assert (result.scope, result.action) == (Scope.AUTH, Action.PAUSE)
+
+
+def test_a_wrong_certificate_stops_and_a_broken_handshake_reconnects():
+    assert outcome.lost(TLS, "certificate has expired").action is Action.STOP
+    assert outcome.lost(TLS, "connection reset").action is Action.RECONNECT
+
+
+def test_a_temporary_policy_reply_and_a_permanent_one_are_told_apart():
+    soft, hard = (outcome.classify(RCPT, Reply(code=code, text=f"{code // 100}.7.26 no")) for code in (450, 550))
+    assert (soft.verdict, hard.verdict) == (Verdict.DEFERRED, Verdict.FAILED)
+    assert soft.scope is hard.scope is Scope.POLICY
+
+
+replies = st.builds(
+    Reply,
+    code=st.one_of(st.integers(-1, 1000), st.sampled_from([250, 354, 421, 450, 451, 452, 454, 550, 552, 554])),
+    text=st.one_of(st.text(max_size=60), st.sampled_from([text for _, _, text, _ in REPLIES])),
+)
+
+
+@given(phase=st.sampled_from(Phase), reply=replies)
+def test_every_reply_has_an_outcome_and_we_never_say_more_than_we_know(phase, reply):
+    result = outcome.classify(phase, reply)
+    code = reply.code // 100
+    assert (result.verdict is Verdict.SENT) == (phase is DOT and code == 2)
+    assert (result.verdict is Verdict.UNCERTAIN) == (phase is DOT and code not in {2, 4, 5})
+    assert not result.suppress or (result.verdict is Verdict.FAILED and result.scope is Scope.RECIPIENT)
+    assert result.verdict is not Verdict.FAILED or code == 5
+    assert result.scope is not Scope.RECIPIENT or phase in {RCPT, DATA, CONTENT, DOT}
+    assert outcome.explain(result).endswith(".")
