@@ -6,6 +6,7 @@ from the signatures: rows -> Contact -> Letter -> Message -> Delivery -> Outcome
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -300,6 +301,7 @@ class Delivery:
     revision: int = 1
     message_id: str
     next_attempt_at: float | None = None
+    first_attempt_at: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -344,20 +346,60 @@ class Tally:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """What a campaign was frozen with: a digest of everything that shapes its messages.
+
+    `letter` and `attachments` map paths to SHA-256 hex digests; `contacts` is the list's fingerprint, whatever the
+    order of its rows; `list_file` the digest of the file's bytes (a shortcut: the same bytes need not be read again);
+    `settings` the identity; `messages` a digest over every rendered message.
+    """
+
+    template: str
+    list_name: str
+    letter: Mapping[str, str]
+    attachments: Mapping[str, str]
+    contacts: str
+    list_file: str
+    settings: Mapping[str, str]
+    messages: str
+    count: int = 0
+    duplicates: int = 0
+    blank: int = 0
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The digest of each part that a seal vouches for, in the seal's order."""
+        return {
+            "letter": _digest(self.letter),
+            "list": self.contacts,
+            "attachments": _digest(self.attachments),
+            "settings": _digest(self.settings),
+            "messages": self.messages,
+        }
+
+    @property
+    def seal(self) -> str:
+        """Five groups of eight hexadecimal digits, one a part: a stale seal tells which part changed."""
+        return "-".join(part[:8] for part in self.parts.values())
+
+
+def _digest(entries: Mapping[str, str]) -> str:
+    lines = (f"{len(name)}:{name}={len(value)}:{value}\n" for name, value in sorted(entries.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CampaignRecord:
     """A campaign as the ledger keeps it. Times are UTC."""
 
     id: int
     name: str
-    template: str
-    list_name: str
-    sender: str
-    seal: str
     revision: int
+    manifest: Manifest
     started_at: datetime
     finished_at: datetime | None = None
-    duplicates: int = 0
-    blank: int = 0
+    owner: str | None = None
+    held_after: int | None = None
 
 
 class Files(Protocol):

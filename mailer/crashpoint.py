@@ -1,0 +1,33 @@
+"""Named places where a test kills the program, to prove that nothing is lost or repeated there."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+# after-start: the campaign is frozen, nothing has been tried
+# before-intent: the content may be on the wire, nothing says so yet
+# after-intent: the intent is durable, the final dot has not left
+# after-dot: the final dot has left, no reply was read
+# after-reply: the reply was read, nothing was recorded
+# after-outcome: the outcome is durable
+NAMES = frozenset({"after-start", "before-intent", "after-intent", "after-dot", "after-reply", "after-outcome"})
+
+# "after-dot" crashes at once, "after-dot:17" when the point is passed for the 17th time
+_name, _, _countdown = os.environ.get("MAILER_CRASH_AT", "").partition(":")
+_remaining = int(_countdown) if _countdown.isdigit() else 1
+
+if _name and _name not in NAMES:
+    raise SystemExit(f"MAILER_CRASH_AT: {_name!r} is not one of {', '.join(sorted(NAMES))}")
+
+
+def pass_through(name: str) -> None:
+    """Die here without any clean-up, if this point was chosen; otherwise cost nothing to speak of."""
+    global _remaining  # noqa: PLW0603 - a countdown is state by nature
+    if name != _name:
+        return
+    _remaining -= 1
+    if _remaining <= 0:
+        if hasattr(signal, "SIGKILL"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(137)
