@@ -1,0 +1,109 @@
+"""Opening the SQLite file: durability, migrations, and errors in plain words."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from mailer.errors import LedgerError
+
+SCHEMA_VERSION = 1
+
+# Another process may hold the write lock while it starts a large campaign.
+BUSY_TIMEOUT_MS = 60_000
+
+
+def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
+    """Open the ledger, making or migrating it as needed. Raises LedgerError."""
+    if not create and not path.exists():
+        raise LedgerError(
+            f"There is no ledger at {path}.", hint="run the command in the folder in which the campaign was sent"
+        )
+    with plain_errors(path):
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1e3)
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            # FULL, not NORMAL: in WAL mode NORMAL does not sync at commit, and a power cut takes back
+            # what was acknowledged. An intent that is taken back is a person mailed twice.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            _migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == SCHEMA_VERSION:
+        return
+    if version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"{path} was written by a newer mailer (format {version}, this one knows {SCHEMA_VERSION}).",
+            hint="update mailer on this machine, then run the same command again",
+        )
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have made the schema while this one waited for the lock.
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            _create(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    schema = files("mailer.ledger").joinpath("schema.sql").read_text(encoding="utf-8")
+    statement = ""
+    # not executescript(): it commits, and the schema must appear whole or not at all
+    for line in schema.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+    connection.execute("INSERT INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_bytes(32),))
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+@contextmanager
+def plain_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite says into what an organiser can act on."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise LedgerError(f"The ledger {path} {_in_words(error)}", hint=_way_out(error)) from error
+    except OSError as error:
+        raise LedgerError(f"The ledger {path} cannot be used: {error.strerror or error}.") from error
+
+
+def _in_words(error: sqlite3.DatabaseError) -> str:
+    code = getattr(error, "sqlite_errorname", "")
+    if code.startswith("SQLITE_FULL"):
+        return "cannot be written: the disk is full."
+    if code.startswith("SQLITE_READONLY"):
+        return "is read-only."
+    if code.startswith("SQLITE_CANTOPEN"):
+        return "cannot be opened."
+    if code.startswith("SQLITE_BUSY"):
+        return "is in use by another program that does not let go of it."
+    if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return "is not a ledger, or is damaged."
+    return f"cannot be used ({error})."
+
+
+def _way_out(error: sqlite3.DatabaseError) -> str:
+    code = getattr(error, "sqlite_errorname", "")
+    if code.startswith("SQLITE_FULL"):
+        return "make room on the disk, then run the same command again; it goes on where it stopped"
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        return "check that the folder exists and that you may write in it, or set MAILER_LEDGER to another file"
+    if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return "restore the file from a backup, or set MAILER_LEDGER to another file; do not send again before you know who was mailed"
+    return "run the same command again; it goes on where it stopped"

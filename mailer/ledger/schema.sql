@@ -1,0 +1,106 @@
+-- The ledger: what was decided, tried and answered. The only source for resume and report.
+--
+-- The story of a delivery (DESIGN, section 5):
+--
+--   queued -> sending -> sent                   2xx after the final dot
+--               |  \---> deferred -> sending    4xx; not before next_attempt_at
+--               |  \---> failed                 5xx, or retries exhausted
+--               \------> uncertain              lost after the final dot; only a person, or late proof, moves it on
+--   queued -> suppressed | skipped              decided before sending; the reason says why
+--
+-- Times are seconds since 1970 in UTC.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Files that shape a campaign's messages, kept by content so that a letter can be rendered again
+-- when the campaign folder has changed, moved or gone.
+CREATE TABLE blobs (
+    digest  TEXT PRIMARY KEY,
+    content BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE campaigns (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL UNIQUE,
+    revision    INTEGER NOT NULL DEFAULT 1,
+    started_at  REAL NOT NULL,
+    finished_at REAL,
+    -- who sends it just now: shown to a second starter; the operating-system lock decides, not this
+    owner       TEXT,
+    -- --hold-after: how many attempts were allowed before the campaign was to be looked at
+    held_after  INTEGER
+) STRICT;
+
+-- What was frozen when a campaign started, and again at each --update.
+CREATE TABLE revisions (
+    campaign_id INTEGER NOT NULL REFERENCES campaigns,
+    number      INTEGER NOT NULL,
+    recorded_at REAL NOT NULL,
+    manifest    TEXT NOT NULL,
+    PRIMARY KEY (campaign_id, number)
+) STRICT, WITHOUT ROWID;
+
+-- One duty per campaign and address. `key` is the normalised address; it is NULL only for a row that was
+-- skipped because it holds no usable address.
+CREATE TABLE deliveries (
+    id               INTEGER PRIMARY KEY,
+    campaign_id      INTEGER NOT NULL REFERENCES campaigns,
+    revision         INTEGER NOT NULL,
+    row              INTEGER NOT NULL,
+    address          TEXT,
+    key              TEXT,
+    name             TEXT NOT NULL,
+    language         TEXT,
+    fields           TEXT NOT NULL,
+    message_id       TEXT NOT NULL,
+    status           TEXT NOT NULL CHECK (status IN
+        ('queued', 'sending', 'sent', 'deferred', 'failed', 'uncertain', 'suppressed', 'skipped')),
+    -- the sender that wrote the intent; kept while uncertain, so that its late proof still counts
+    token            TEXT,
+    attempts         INTEGER NOT NULL DEFAULT 0,
+    first_attempt_at REAL,
+    next_attempt_at  REAL,
+    reason           TEXT NOT NULL DEFAULT '',
+    updated_at       REAL NOT NULL,
+    UNIQUE (campaign_id, key)
+) STRICT;
+
+CREATE INDEX deliveries_by_status ON deliveries (campaign_id, status);
+
+-- One try in one SMTP transaction. Written before the final dot; completed, never changed, by the reply.
+-- An attempt that a server refused before the dot is written whole. delivery_id is NULL for a test message.
+CREATE TABLE attempts (
+    id          INTEGER PRIMARY KEY,
+    delivery_id INTEGER REFERENCES deliveries,
+    account     TEXT NOT NULL,
+    domain      TEXT NOT NULL,
+    started_at  REAL NOT NULL,
+    finished_at REAL,
+    verdict     TEXT,
+    scope       TEXT,
+    phase       TEXT,
+    code        INTEGER,
+    enhanced    TEXT,
+    text        TEXT
+) STRICT;
+
+CREATE INDEX attempts_by_delivery ON attempts (delivery_id);
+CREATE INDEX attempts_by_time ON attempts (account, started_at);
+
+CREATE TABLE suppressions (
+    key        TEXT PRIMARY KEY,
+    reason     TEXT NOT NULL,
+    source     TEXT NOT NULL,
+    created_at REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What a preview showed, by its seal, so that a stale seal can be answered with the difference.
+CREATE TABLE previews (
+    seal       TEXT PRIMARY KEY,
+    made_at    REAL NOT NULL,
+    manifest   TEXT NOT NULL,
+    digests    BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,235 @@
+"""Group commit: one thread writes whatever is waiting, in one transaction, as soon as the last commit ends.
+
+There is no timer: alone, a record is durable after one sync; with many connections, one sync serves them all. If a commit
+fails, every waiter fails and nothing is written any more: what cannot be recorded must not be sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from mailer.errors import LedgerError
+from mailer.ledger.connection import connect, plain_errors
+from mailer.model import Outcome, Status, Verdict
+
+GROUP_LIMIT = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intent:
+    """Said before the final dot of a delivery's message: from here on it may have arrived."""
+
+    delivery: int
+    token: str
+    account: str
+    domain: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What an attempt came to. `intended` tells whether an Intent went before (else it was refused before the dot)."""
+
+    delivery: int | None
+    token: str
+    account: str
+    domain: str
+    started_at: float
+    finished_at: float
+    outcome: Outcome
+    status: Status
+    intended: bool
+    reason: str = ""
+    next_attempt_at: float | None = None
+    suppress: bool = False
+
+
+class Writer:
+    """The only one that writes deliveries and attempts while a campaign is being sent."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._broken: LedgerError | None = None
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def write(self, *, record: Record | None = None, intent: Intent | None = None) -> bool:
+        """Make an outcome and the next intent durable in one commit.
+
+        Returns False if the delivery of the intent is no longer free: somebody else has it, so send nothing.
+        Raises LedgerError if the commit fails, now and ever after.
+        """
+        if self._broken:
+            raise self._broken
+        waiting = _Waiting(record=record, intent=intent, done=self._loop.create_future())
+        self._queue.put(waiting)
+        return await waiting.done
+
+    def _run(self) -> None:
+        try:
+            connection = connect(self._path)
+        except LedgerError as error:
+            self._broken = error
+            connection = None
+        while True:
+            group, last = self._collect()
+            if group:
+                self._answer(group, self._commit(connection, group))
+            if last:
+                break
+        if connection:
+            connection.close()
+
+    def _collect(self) -> tuple[list[_Waiting], bool]:
+        first = self._queue.get()
+        if first is None:
+            return [], True
+        group = [first]
+        while len(group) < GROUP_LIMIT:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None:
+                return group, True
+            group.append(item)
+        return group, False
+
+    def _commit(self, connection: sqlite3.Connection | None, group: list[_Waiting]) -> list[bool] | LedgerError:
+        if self._broken or connection is None:
+            return self._broken or LedgerError(f"The ledger {self._path} cannot be used.")
+        try:
+            with plain_errors(self._path):
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    results = [item.apply(connection) for item in group]
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+        except LedgerError as error:
+            self._broken = error
+            return error
+        except Exception as error:  # noqa: BLE001 - a waiter must never hang, whatever went wrong here
+            self._broken = LedgerError(f"The ledger {self._path} refused a record ({type(error).__name__}).")
+            self._broken.__cause__ = error
+            return self._broken
+        return results
+
+    def _answer(self, group: list[_Waiting], results: list[bool] | LedgerError) -> None:
+        def resolve() -> None:
+            for number, item in enumerate(group):
+                if item.done.done():
+                    continue
+                if isinstance(results, LedgerError):
+                    item.done.set_exception(results)
+                else:
+                    item.done.set_result(results[number])
+
+        # The loop may have been closed by a second Ctrl-C; nobody waits any more then.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(resolve)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Waiting:
+    record: Record | None
+    intent: Intent | None
+    done: asyncio.Future[bool]
+
+    def apply(self, connection: sqlite3.Connection) -> bool:
+        if self.record:
+            write_record(connection, self.record)
+        return write_intent(connection, self.intent) if self.intent else True
+
+
+def write_intent(connection: sqlite3.Connection, intent: Intent) -> bool:
+    """Compare and set: only one sender ever moves a delivery from open to sending."""
+    changed = connection.execute(
+        "UPDATE deliveries SET status = 'sending', token = ?, updated_at = ?,"
+        " first_attempt_at = coalesce(first_attempt_at, ?)"
+        " WHERE id = ? AND status IN ('queued', 'deferred')",
+        (intent.token, intent.at, intent.at, intent.delivery),
+    ).rowcount
+    if not changed:
+        return False
+    connection.execute(
+        "INSERT INTO attempts (delivery_id, account, domain, started_at) VALUES (?, ?, ?, ?)",
+        (intent.delivery, intent.account, intent.domain, intent.at),
+    )
+    return True
+
+
+def write_record(connection: sqlite3.Connection, record: Record) -> None:
+    """Write an outcome, and move its delivery if it is still this sender's to move."""
+    if record.delivery is not None:
+        # A requeued delivery did not get its try: it keeps its place and its schedule.
+        tried = int(record.outcome.verdict is not Verdict.REQUEUED)
+        held = "token = ? AND status IN ('sending', 'uncertain')" if record.intended else _FREE
+        connection.execute(
+            "UPDATE deliveries SET status = ?, reason = ?, next_attempt_at = ?, updated_at = ?,"
+            " attempts = attempts + ?, first_attempt_at = coalesce(first_attempt_at, ?)"
+            f" WHERE id = ? AND {held}",
+            (
+                record.status,
+                record.reason,
+                record.next_attempt_at,
+                record.finished_at,
+                tried,
+                record.started_at if tried else None,
+                record.delivery,
+                record.token,
+            ),
+        )
+    _write_attempt(connection, record)
+    if record.suppress:
+        connection.execute(
+            "INSERT INTO suppressions (key, reason, source, created_at)"
+            " SELECT key, ?, 'refused', ? FROM deliveries WHERE id = ? ON CONFLICT DO NOTHING",
+            (record.reason, record.finished_at, record.delivery),
+        )
+
+
+# The token takes no part for an attempt that never got as far as an intent; it is bound all the same.
+_FREE = "status IN ('queued', 'deferred') AND ? IS NOT NULL"
+
+
+def _write_attempt(connection: sqlite3.Connection, record: Record) -> None:
+    outcome = record.outcome
+    answer = (
+        record.finished_at,
+        outcome.verdict,
+        outcome.scope,
+        outcome.phase,
+        outcome.reply.code if outcome.reply else None,
+        outcome.reply.enhanced if outcome.reply else None,
+        outcome.text,
+    )
+    if record.intended:
+        connection.execute(
+            "UPDATE attempts SET finished_at = ?, verdict = ?, scope = ?, phase = ?, code = ?, enhanced = ?, text = ?"
+            " WHERE id = (SELECT max(id) FROM attempts WHERE delivery_id = ? AND verdict IS NULL)",
+            (*answer, record.delivery),
+        )
+    else:
+        connection.execute(
+            "INSERT INTO attempts (finished_at, verdict, scope, phase, code, enhanced, text,"
+            " delivery_id, account, domain, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*answer, record.delivery, record.account, record.domain, record.started_at),
+        )
