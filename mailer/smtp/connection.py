@@ -33,6 +33,7 @@ class Connection:
         self._timeout = timeout
         self._final_timeout = final_timeout
         self._needs_reset = False
+        self._phase = Phase.MAIL
         self.transactions = 0
 
     @property
@@ -49,32 +50,43 @@ class Connection:
         if unfit := self._unfit(message):
             return unfit
         self.transactions += 1
-        phase = Phase.MAIL
         try:
-            for phase, command in self._commands(message):
-                reply = await self._command(command)
-                if not _accepted(phase, reply):
-                    return await self._refused(phase, reply)
-            phase = Phase.CONTENT
-            self._dialogue.write(_stuffed(message.content))
-            await self._dialogue.drain(self._timeout)
-            if self._dialogue.pending:  # the server had enough before the end, e.g. 552
-                return await self._refused(phase, await self._dialogue.reply(self._timeout))
+            if refusal := await self._envelope(message) or await self._content(message):
+                return refusal
             crashpoint.pass_through("before-intent")
             if not await self._cleared(intent):
                 return None
-            if self._dialogue.pending:  # it spoke while the intent was being written: it waits for no dot
-                return await self._refused(phase, await self._dialogue.reply(self._timeout))
-            crashpoint.pass_through("after-intent")
-            self._dialogue.write(b".\r\n")
-            phase = Phase.FINAL_DOT
-            crashpoint.pass_through("after-dot")
-            reply = await self._dialogue.reply(self._final_timeout)
-            crashpoint.pass_through("after-reply")
-            return self._concluded(reply)
+            return await self._interrupted() or await self._final_dot()
         except ConnectionEnded as ended:
             self._dialogue.abort()
-            return lost(phase, str(ended))
+            return lost(self._phase, str(ended))
+
+    async def _envelope(self, message: Message) -> Outcome | None:
+        for phase, command in self._commands(message):
+            self._phase = phase
+            reply = await self._command(command)
+            if not _accepted(self._phase, reply):
+                return self._refused(reply)
+        return None
+
+    async def _content(self, message: Message) -> Outcome | None:
+        self._phase = Phase.CONTENT
+        self._dialogue.write(_stuffed(message.content))
+        await self._dialogue.drain(self._timeout)
+        return await self._interrupted()
+
+    async def _interrupted(self) -> Outcome | None:
+        """What the server said before the final dot, e.g. 552: it had enough, and waits for no dot."""
+        return self._refused(await self._dialogue.reply(self._timeout)) if self._dialogue.pending else None
+
+    async def _final_dot(self) -> Outcome:
+        crashpoint.pass_through("after-intent")
+        self._dialogue.write(b".\r\n")
+        self._phase = Phase.FINAL_DOT
+        crashpoint.pass_through("after-dot")
+        reply = await self._dialogue.reply(self._final_timeout)
+        crashpoint.pass_through("after-reply")
+        return self._refused(reply) if reply.code != 250 else classify(self._phase, reply)
 
     def _unfit(self, message: Message) -> Outcome | None:
         size = self.extensions.size
@@ -110,12 +122,12 @@ class Connection:
         self._dialogue.write(command.encode() + b"\r\n")
         return await self._dialogue.reply(self._timeout)
 
-    async def _refused(self, phase: Phase, reply: Reply) -> Outcome:
-        outcome = classify(phase, reply)
+    def _refused(self, reply: Reply) -> Outcome:
+        outcome = classify(self._phase, reply)
         # After a 421 the server closes (RFC 5321, 3.8); after a reply inside the content nothing is in step any more.
-        if reply.code == 421 or phase is Phase.CONTENT or outcome.action is Action.RECONNECT:
+        if reply.code == 421 or self._phase is Phase.CONTENT or outcome.action is Action.RECONNECT:
             self._dialogue.abort()
-        self._needs_reset = phase is not Phase.MAIL
+        self._needs_reset = self._phase in {Phase.RCPT, Phase.DATA}
         return outcome
 
     async def _cleared(self, intent: Callable[[], Awaitable[bool]]) -> bool:
@@ -127,12 +139,6 @@ class Connection:
         if not free:
             self._dialogue.abort()
         return free
-
-    def _concluded(self, reply: Reply) -> Outcome:
-        outcome = classify(Phase.FINAL_DOT, reply)
-        if reply.code == 421 or outcome.action is Action.RECONNECT:
-            self._dialogue.abort()
-        return outcome
 
     async def quit(self) -> None:
         """Take leave. Whatever the server answers, the connection is closed afterwards."""
