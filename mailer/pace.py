@@ -1,0 +1,240 @@
+"""When the next transaction may start, so that no window of any length ever holds more messages than its quota.
+
+The server counts a message somewhere between the start of its transaction and the reply; we do not know when. So a
+message takes up its place from the moment it may start until `seconds` after its reply was read. If fewer than `count`
+places are taken whenever one starts, no half-open window of `seconds` holds more than `count`, as the server sees it:
+of the messages in such a window, take the one that started last; all others still held their places then.
+
+All arithmetic is on the monotonic clock, which nobody can set. The wall clock only says how old the ledger's history is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from mailer.model import Quota
+
+GRAIN = 0.001
+"""Seconds by which a stored time of day may be rounded."""
+
+
+class _Window:
+    """The places of one quota: those of transactions under way, and when the latest finished ones were answered."""
+
+    __slots__ = ("finished", "quota", "under_way")
+
+    def __init__(self, quota: Quota) -> None:
+        self.quota = quota
+        self.under_way = 0
+        self.finished: deque[float] = deque(maxlen=quota.count)
+
+    def free_at(self) -> float:
+        """When a place is free: minus infinity for always, infinity if that depends on a transaction under way."""
+        free = self.quota.count - self.under_way
+        if free <= 0:
+            return math.inf
+        oldest = len(self.finished) - free
+        return self.finished[oldest] + self.quota.seconds if oldest >= 0 else -math.inf
+
+    def finish(self, at: float) -> None:
+        self.under_way -= 1
+        # Out of order can only make us slower: the later time counts.
+        self.finished.append(max(at, self.finished[-1]) if self.finished else at)
+
+
+class Slot:
+    """The right to start one transaction now. End it with `done` or `cancel`; what comes second changes nothing."""
+
+    __slots__ = ("_pace", "_windows")
+
+    def __init__(self, pace: Pace, windows: tuple[_Window, ...]) -> None:
+        self._pace: Pace | None = pace
+        self._windows = windows
+
+    def done(self, at: float | None = None) -> None:
+        """The reply was read, or will never come (`at`, by the pace's clock; default now). Refusals count too."""
+        if self._pace is not None:
+            pace, self._pace = self._pace, None
+            now = pace.clock()
+            for window in self._windows:
+                window.finish(now if at is None else min(at, now))
+            pace.wake()
+
+    def cancel(self) -> None:
+        """No transaction was begun, so the server has counted nothing."""
+        if self._pace is not None:
+            pace, self._pace = self._pace, None
+            for window in self._windows:
+                window.under_way -= 1
+            pace.wake()
+
+
+class _Group:
+    """The domains that share a quota (or have none of their own), and those waiting for one, first come first served."""
+
+    __slots__ = ("waiters", "windows")
+
+    def __init__(self, windows: tuple[_Window, ...]) -> None:
+        self.windows = windows
+        self.waiters: deque[tuple[int, asyncio.Future[Slot | None]]] = deque()
+
+    def free_at(self) -> float:
+        latest = -math.inf
+        for window in self.windows:
+            latest = max(latest, window.free_at())
+        return latest
+
+    def first(self) -> tuple[int, asyncio.Future[Slot | None]] | None:
+        """Who has waited longest; those who gave up are forgotten."""
+        while self.waiters and self.waiters[0][1].done():
+            self.waiters.popleft()
+        return self.waiters[0] if self.waiters else None
+
+
+class Pace:
+    """The quotas of one account and of destination domains, kept at once.
+
+    A key of `domains` stands for the domain and everything below it that has no key of its own, in any case.
+    `clock` must never go back (seconds); `wall` is Unix time. One event loop only; no thread safety.
+    """
+
+    def __init__(
+        self,
+        account: Sequence[Quota],
+        domains: Mapping[str, Sequence[Quota]] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.clock = clock
+        self.wall = wall
+        shared = tuple(_Window(quota) for quota in account)
+        self._others = _Group(shared)
+        self._keyed = {
+            key.lower().strip("."): _Group((*shared, *(_Window(quota) for quota in quotas)))
+            for key, quotas in (domains or {}).items()
+        }
+        self._by_domain: dict[str, _Group] = {}
+        self._groups = (self._others, *self._keyed.values())
+        self._tickets = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
+
+    @property
+    def longest_window(self) -> int:
+        """Seconds of history that matter to `preload`; 0 without quotas."""
+        return max((window.quota.seconds for group in self._groups for window in group.windows), default=0)
+
+    def preload(self, history: Iterable[tuple[float, str]]) -> None:
+        """Take over what was sent before, as (Unix time of the reply, domain) in any order.
+
+        A time in the future counts as now: the wall clock was set back since.
+        """
+        now, today = self.clock(), self.wall()
+        found: dict[_Window, list[float]] = {window: [] for group in self._groups for window in group.windows}
+        for at, domain in history:
+            for window in self._group(domain).windows:
+                found[window].append(now - max(0.0, today - at - GRAIN))
+        for window, times in found.items():
+            window.finished = deque(sorted((*window.finished, *times)), maxlen=window.quota.count)
+
+    def next_start(self, domain: str) -> float | None:
+        """The earliest start by `clock`, not counting who waits already. None: a transaction must end first."""
+        free_at = self._group(domain).free_at()
+        return None if free_at == math.inf else max(free_at, self.clock())
+
+    def waiting_for(self, domain: str) -> tuple[Quota, float] | None:
+        """The quota that holds a domain back and until when (Unix time, at the earliest), or None if nothing does."""
+        windows = self._group(domain).windows
+        now = self.clock()
+        window = max(windows, key=_Window.free_at, default=None)
+        if window is None or window.free_at() <= now:
+            return None
+        free_at = window.free_at()
+        wait = window.quota.seconds if free_at == math.inf else free_at - now
+        return window.quota, self.wall() + wait
+
+    async def reserve(self, domain: str) -> Slot | None:
+        """Wait until a transaction to a domain may start. None after `stop`.
+
+        Who came first goes first, except that nobody waits for a domain other than their own.
+        """
+        if self._stopped:
+            return None
+        group = self._group(domain)
+        if self._timer is None and not self._waiting() and group.free_at() <= self.clock():
+            return self._take(group)
+        waiter: asyncio.Future[Slot | None] = asyncio.get_running_loop().create_future()
+        self._tickets += 1
+        group.waiters.append((self._tickets, waiter))
+        self.wake()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and (slot := waiter.result()):
+                slot.cancel()
+            raise
+
+    def stop(self) -> None:
+        """Send everybody who waits away, and whoever comes later; slots given out stay valid."""
+        self._stopped = True
+        for group in self._groups:
+            while first := group.first():
+                first[1].set_result(None)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let everybody start who may, and set one timer for the next."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._waiting():
+            return
+        while True:
+            now = self.clock()
+            ready, earliest, loop = self._survey(now)
+            if ready is None:
+                break
+            ready.waiters.popleft()[1].set_result(self._take(ready))
+        if loop is not None and earliest < math.inf:
+            self._timer = loop.call_later(earliest - now, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.wake()
+
+    def _survey(self, now: float) -> tuple[_Group | None, float, asyncio.AbstractEventLoop | None]:
+        """The group whose first waiter may start now and came earliest; else when the first may, and on which loop."""
+        ready: tuple[int, _Group] | None = None
+        earliest, loop = math.inf, None
+        for group in self._groups:
+            if first := group.first():
+                ticket, waiter = first
+                loop = waiter.get_loop()
+                free_at = group.free_at()
+                if free_at > now:
+                    earliest = min(earliest, free_at)
+                elif ready is None or ticket < ready[0]:
+                    ready = ticket, group
+        return (ready[1] if ready else None), earliest, loop
+
+    def _waiting(self) -> bool:
+        return any(group.waiters for group in self._groups)
+
+    def _take(self, group: _Group) -> Slot:
+        for window in group.windows:
+            window.under_way += 1
+        return Slot(self, group.windows)
+
+    def _group(self, domain: str) -> _Group:
+        group = self._by_domain.get(domain)
+        if group is None:
+            name = domain.lower().strip(".")
+            while name and name not in self._keyed:
+                name = name.partition(".")[2]
+            group = self._by_domain[domain] = self._keyed.get(name, self._others)
+        return group
