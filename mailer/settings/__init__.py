@@ -1,0 +1,13 @@
+"""Settings: environment, then `.env`, then `mailer.toml`; the only place that imports pydantic_settings.
+
+`values` turns texts into values, `sources` finds the texts and remembers where they came from, `passwords` asks the
+system keyring, `loading` puts them together and names every problem at once.
+"""
+
+from __future__ import annotations
+
+from mailer.settings.loading import load
+from mailer.settings.model import DEFAULT_RATE, Settings
+from mailer.settings.values import Auth, Security, duration, is_loopback
+
+__all__ = ["DEFAULT_RATE", "Auth", "Security", "Settings", "duration", "is_loopback", "load"]

@@ -1,0 +1,135 @@
+"""Load the settings of a campaign folder, with every problem named at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from mailer.errors import SettingsError
+from mailer.model import Problem, Severity
+from mailer.settings import sources
+from mailer.settings.model import DEFAULT_RATE, UNENCRYPTED, Settings
+from mailer.settings.sources import SECRETS, Entry, Layer, Origin
+from mailer.settings.values import Security, is_loopback
+
+KNOWN = frozenset(Settings.model_fields) | {f"{name}_file" for name in SECRETS}
+
+PORTS = {Security.STARTTLS: 587, Security.TLS: 465, Security.NONE: 25}
+IMAP_PORTS = {Security.STARTTLS: 143, Security.TLS: 993, Security.NONE: 143}
+
+
+def load(
+    folder: Path = Path(),
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, str | None] | None = None,
+) -> Settings:
+    """Read the settings that hold in this folder.
+
+    `overrides` are texts from the command line by lower-case name (`{"rate": "20/minute"}`); None is not given.
+    Raises SettingsError with all problems.
+    """
+    layers = [
+        sources.from_command_line(overrides or {}, KNOWN),
+        sources.from_environment(os.environ if environ is None else environ, KNOWN),
+        sources.from_dotenv(folder / ".env", KNOWN),
+        sources.from_toml(folder / "mailer.toml", KNOWN),
+    ]
+    for layer in layers:
+        sources.read_secret_files(layer, folder)
+    merged: dict[str, Entry] = {}
+    for layer in reversed(layers):
+        merged.update(layer.entries)
+    found = [problem for layer in layers for problem in layer.problems]
+    found += unprotected(merged) + exposed(merged)
+    try:
+        settings = cast("Any", Settings)(layers=[*layers, defaults(merged)])
+    except ValidationError as error:
+        found += wrong_values(error, merged)
+        settings = None
+    problems = [problem for problem in found if problem.severity is Severity.PROBLEM]
+    if settings is None or problems:
+        raise refusal(problems)
+    settings._folder, settings._entries = folder, merged  # noqa: SLF001  set once, here
+    settings._warnings = tuple(found)  # noqa: SLF001
+    return cast("Settings", settings)
+
+
+def refusal(problems: list[Problem]) -> SettingsError:
+    count = len(problems)
+    message = "There is a problem in the settings." if count == 1 else f"There are {count} problems in the settings."
+    hint = next((problem.hint for problem in problems if problem.hint), None)
+    return SettingsError(message, hint=hint, problems=problems)
+
+
+def defaults(merged: Mapping[str, Entry]) -> Layer:
+    """The lowest layer: what follows from the host where nothing was said."""
+
+    def text(name: str) -> str:
+        return merged[name].text.strip().lower() if name in merged else ""
+
+    local = is_loopback(text("smtp_host") or None)
+    security = text("smtp_security")
+    if not security:
+        usual = Security.NONE if local else Security.STARTTLS
+        security = Security.TLS if text("smtp_port") == "465" else usual
+    chosen = {"smtp_security": security, "rate": "unlimited" if local else DEFAULT_RATE}
+    if security in PORTS:
+        chosen["smtp_port"] = str(PORTS[Security(security)])
+    imap_security = text("imap_security") or (Security.STARTTLS if text("imap_port") == "143" else Security.TLS)
+    chosen["imap_security"] = imap_security
+    if imap_security in IMAP_PORTS:
+        chosen["imap_port"] = str(IMAP_PORTS[Security(imap_security)])
+    return Layer(
+        entries={
+            name: Entry(text=value, origin=Origin(spelling=sources.PREFIX + name.upper(), place="the defaults"))
+            for name, value in chosen.items()
+        }
+    )
+
+
+def unprotected(merged: Mapping[str, Entry]) -> list[Problem]:
+    """Refuse what would send letters and passwords readable over a network."""
+    found = []
+    allowed = UNENCRYPTED in merged and merged[UNENCRYPTED].text.strip().lower() in {"true", "yes", "on", "1"}
+    for protocol in ("smtp", "imap"):
+        entry, host = merged.get(f"{protocol}_security"), merged.get(f"{protocol}_host")
+        if entry is None or host is None or entry.text.strip().lower() != Security.NONE or allowed:
+            continue
+        if not is_loopback(host.text.strip()):
+            sentence = (
+                "without encryption everyone on the way can read the password and the letters; it is accepted only for "
+                f"a server on this computer. {instead(entry, 'starttls' if protocol == 'smtp' else 'tls')}"
+            )
+            found.append(entry.origin.problem("unencrypted", sentence))
+    return found
+
+
+def exposed(merged: Mapping[str, Entry]) -> list[Problem]:
+    """Warn of a password in the file that people share."""
+    sentence = "a password in mailer.toml is easily given away with the folder; better write it into .env"
+    return [
+        merged[name].origin.problem("exposed-password", sentence, severity=Severity.WARNING)
+        for name in SECRETS
+        if name in merged and merged[name].origin.spelling == name
+    ]
+
+
+def instead(entry: Entry, value: str) -> str:
+    return f"Write for example {entry.origin.example(value)}"
+
+
+def wrong_values(error: ValidationError, merged: Mapping[str, Entry]) -> Iterable[Problem]:
+    """What pydantic found, as sentences; the values themselves are left out, they may be private."""
+    for detail in error.errors(include_url=False, include_input=False):
+        name = str(detail["loc"][0]) if detail["loc"] else ""
+        entry, field = merged.get(name), Settings.model_fields.get(name)
+        if entry is None or field is None:
+            # Only our own defaults could end here.
+            raise error
+        sentence = str(detail.get("ctx", {}).get("error", detail["msg"]))
+        value = str((field.examples or [""])[0])
+        yield entry.origin.problem("wrong-setting", f"{sentence}. {instead(entry, value)}")

@@ -1,0 +1,186 @@
+"""The settings as a frozen value. Names are those of DESIGN section 7 in lower case, without the prefix MAILER_."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, PlainValidator, PrivateAttr, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from mailer.errors import SettingsError
+from mailer.model import Identity, Mailbox, Problem, Quota
+from mailer.settings import passwords, values
+from mailer.settings.sources import Entry, Layer, Origin
+from mailer.settings.values import Auth, Security
+
+DEFAULT_RATE = "20/minute, 500/hour, 2000/day"
+"""Below what ordinary providers allow a small account, so that nobody is locked out by a first campaign."""
+
+UNENCRYPTED = "smtp_allow_unencrypted_i_understand_the_risk"
+
+Line = Annotated[str, PlainValidator(values.line)]
+Host = Annotated[str, PlainValidator(values.host)]
+Port = Annotated[int, PlainValidator(values.whole(1, 65535))]
+Protection = Annotated[Security, PlainValidator(values.choice(Security))]
+Secret = Annotated[SecretStr, PlainValidator(values.secret)]
+Address = Annotated[str, PlainValidator(values.address)]
+MailboxText = Annotated[Mailbox, PlainValidator(values.mailbox)]
+Flag = Annotated[bool, PlainValidator(values.flag)]
+
+
+def example(value: str, *, default: Any = None, private: bool = False) -> Any:
+    """A field with what to write there; a private one never shows its value in a representation."""
+    return Field(default=default, examples=[value], repr=not private)
+
+
+class LayerSource(PydanticBaseSettingsSource):
+    """One layer of texts as a source of pydantic-settings."""
+
+    def __init__(self, settings_cls: type[BaseSettings], layer: Layer) -> None:
+        super().__init__(settings_cls)
+        self.layer = layer
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  its signature
+        entry = self.layer.entries.get(field_name)
+        return (entry.text if entry else None, field_name, False)
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: entry.text for name, entry in self.layer.entries.items()}
+
+
+class Settings(BaseSettings):
+    """All settings, with their defaults. Make one with `load`.
+
+    `smtp_security`, `smtp_port` and `rate` get defaults that depend on the host. Times are seconds.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=True)
+
+    smtp_host: Host | None = example("smtp.example.org")
+    smtp_port: Port = example("587", default=587)
+    smtp_security: Protection = example("starttls", default=Security.STARTTLS)
+    smtp_username: Line | None = example("ana@example.org")
+    smtp_password: Secret | None = example("the-password", private=True)
+    smtp_auth: Annotated[Auth, PlainValidator(values.choice(Auth))] = example("password", default=Auth.PASSWORD)
+    smtp_timeout: Annotated[float, PlainValidator(values.timeout)] = example("300", default=300.0)
+    smtp_allow_unencrypted_i_understand_the_risk: Flag = example("true", default=False)
+
+    sender: MailboxText | None = example("Ana Berg <ana@example.org>")
+    reply_to: MailboxText | None = example("office@example.org")
+    bounce_address: Address | None = example("bounces@example.org")
+    list_id: Annotated[str, PlainValidator(values.list_id)] | None = example("appeals.example.org")
+    postal_address: Annotated[str, PlainValidator(values.postal_address)] | None = example(
+        "1 Example Street, Exampletown"
+    )
+    unsubscribe_url: Annotated[str, PlainValidator(values.web_address)] | None = example(
+        "https://example.org/unsubscribe"
+    )
+    unsubscribe_mailto: Annotated[str, PlainValidator(values.mailto)] | None = example("unsubscribe@example.org")
+
+    ledger: Annotated[str, PlainValidator(values.ledger)] = example(
+        "sqlite:///mailer.db", default="sqlite:///mailer.db"
+    )
+    rate: Annotated[tuple[Quota, ...], PlainValidator(values.rates)] = example("20/minute, 500/hour", default=())
+    domain_rate: Annotated[Mapping[str, tuple[Quota, ...]], PlainValidator(values.domain_rates)] = example(
+        "gmail.com=100/hour, 5/minute", default={}
+    )
+    batch_size: Annotated[int, PlainValidator(values.whole(1, 10_000))] = example("50", default=50)
+    batch_pause: Annotated[float, PlainValidator(values.duration)] = example("30s", default=0.0)
+    connections: Annotated[int, PlainValidator(values.whole(1, 50))] = example("1", default=1)
+    proxy: Annotated[str, PlainValidator(values.proxy)] | None = example("socks5://127.0.0.1:9050", private=True)
+
+    imap_host: Host | None = example("imap.example.org")
+    imap_port: Port = example("993", default=993)
+    imap_security: Protection = example("tls", default=Security.TLS)
+    imap_username: Line | None = example("ana@example.org")
+    imap_password: Secret | None = example("the-password", private=True)
+    imap_folder: Line = example("INBOX", default="INBOX")
+
+    dkim_selector: Line | None = example("mail2026")
+    dkim_key_file: Line | None = example("dkim.pem")
+    dkim_domain: Annotated[str, PlainValidator(values.domain)] | None = example("example.org")
+
+    _folder: Path = PrivateAttr(default=Path())
+    _entries: dict[str, Entry] = PrivateAttr(default_factory=dict)
+    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  pydantic-settings passes them by name
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Our own layers in place of the built-in sources, which would not say where a value stands."""
+        return tuple(LayerSource(settings_cls, layer) for layer in init_settings()["layers"])
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is odd about the settings without being wrong."""
+        return self._warnings
+
+    @property
+    def rate_is_default(self) -> bool:
+        """Whether nobody chose a rate."""
+        return "rate" not in self._entries
+
+    @property
+    def ledger_path(self) -> Path:
+        """The ledger's file."""
+        return self._folder / self.ledger.removeprefix("sqlite:///")
+
+    @cached_property
+    def password(self) -> str | None:
+        """The SMTP password or token: as set, else from the system keyring (asked only now, and once)."""
+        if self.smtp_password is not None:
+            return self.smtp_password.get_secret_value()
+        if self.smtp_username is None or self.smtp_host is None:
+            return None
+        return passwords.find(self.smtp_username, self.smtp_host)
+
+    def identity(self) -> Identity:
+        """Who letters speak for. Raises SettingsError without SENDER."""
+        self._require("sender")
+        assert self.sender is not None
+        return Identity(
+            sender=self.sender,
+            reply_to=self.reply_to,
+            bounce_address=self.bounce_address,
+            list_id=self.list_id,
+            postal_address=self.postal_address,
+            unsubscribe_url=self.unsubscribe_url,
+            unsubscribe_mailto=self.unsubscribe_mailto,
+        )
+
+    def require_sending(self) -> None:
+        """Raise SettingsError with everything that is missing for sending; may ask the keyring."""
+        self._require("sender", "smtp_host")
+        if self.smtp_username is not None and self.password is None:
+            raise SettingsError(
+                "There is a user name for the mail server (MAILER_SMTP_USERNAME), but no password.",
+                hint="Set MAILER_SMTP_PASSWORD in .env, or MAILER_SMTP_PASSWORD_FILE to a file that holds it, "
+                "or store it in the system keyring: python -m keyring set mailer USERNAME@HOST",
+            )
+
+    def _require(self, *names: str) -> None:
+        missing = [name for name in names if getattr(self, name) is None]
+        if missing:
+            raise SettingsError(
+                "Something is not set yet." if len(missing) == 1 else "Some things are not set yet.",
+                hint="Write it into mailer.toml in this folder, or set it in the environment.",
+                problems=[self._missing(name) for name in missing],
+            )
+
+    def _missing(self, name: str) -> Problem:
+        value = str((type(self).model_fields[name].examples or [""])[0])
+        written = Origin(spelling=name, place="mailer.toml").example(value)
+        return Problem(
+            code="missing-setting",
+            message=f"MAILER_{name.upper()} is not set; in mailer.toml write for example {written}",
+        )

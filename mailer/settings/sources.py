@@ -1,0 +1,213 @@
+"""Where settings stand: the command line, the environment, `.env` and `mailer.toml`, in this order.
+
+Every source becomes a layer of plain texts that remember where they were written, so that a problem can point there.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from dotenv.parser import parse_stream
+
+from mailer.model import Problem, Severity
+
+PREFIX = "MAILER_"
+NOT_SETTINGS = ("crash_at", "test_", "testing")
+"""Names after the prefix that belong to tests, not to people."""
+
+SECRETS = ("smtp_password", "imap_password")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a setting was written, and how its name is spelled there."""
+
+    spelling: str
+    place: str
+    file: str | None = None
+    line: int | None = None
+
+    def example(self, value: str) -> str:
+        """The setting as it could be written there."""
+        if self.place == "mailer.toml":
+            bare = value.isdigit() or value in {"true", "false"}
+            return f"{self.spelling} = {value if bare else json.dumps(value, ensure_ascii=False)}"
+        return f'{self.spelling} "{value}"' if self.spelling.startswith("--") else f"{self.spelling}={value}"
+
+    def problem(self, code: str, sentence: str, *, severity: Severity = Severity.PROBLEM) -> Problem:
+        message = f"{self.spelling} (from {self.place}): {sentence}"
+        return Problem(code=code, message=message, file=self.file, row=self.line, severity=severity)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One setting as text. Its text may be a password, so it is left out of the representation."""
+
+    text: str = field(repr=False)
+    origin: Origin
+
+
+@dataclass(kw_only=True, slots=True)
+class Layer:
+    """What one source says: known settings by their lower-case names, and what is wrong with the rest."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, name: str, text: str, origin: Origin, known: Collection[str]) -> None:
+        """Take up a setting. An empty one counts as not set; an unknown one is a problem, likely a typing error."""
+        if name in known:
+            if text.strip():
+                self.entries[name] = Entry(text=text, origin=origin)
+        elif not name.startswith(NOT_SETTINGS):
+            self.problems.append(unknown(name, origin, known))
+
+
+def unknown(name: str, origin: Origin, known: Collection[str]) -> Problem:
+    meant = get_close_matches(name.lower().removeprefix(PREFIX.lower()), known, n=1, cutoff=0.6)
+    sentence = "there is no such setting"
+    if meant:
+        spelling = meant[0] if origin.place == "mailer.toml" else PREFIX + meant[0].upper()
+        sentence += f"; did you mean {spelling}?"
+    # Something else on the computer may use the prefix, so only a likely typing error stops a command there.
+    mild = origin.place == "the environment" and not meant
+    return origin.problem("unknown-setting", sentence, severity=Severity.WARNING if mild else Severity.PROBLEM)
+
+
+def from_command_line(overrides: Mapping[str, str | None], known: Collection[str]) -> Layer:
+    layer = Layer()
+    for name, text in overrides.items():
+        origin = Origin(spelling=f"--{name.replace('_', '-')}", place="the command line")
+        if text is not None:
+            layer.add(name, text, origin, known)
+    return layer
+
+
+def from_environment(environ: Mapping[str, str], known: Collection[str]) -> Layer:
+    layer = Layer()
+    for key, text in environ.items():
+        if key.upper().startswith(PREFIX):
+            name = key.upper().removeprefix(PREFIX).lower()
+            layer.add(name, text, Origin(spelling=key, place="the environment"), known)
+    return layer
+
+
+def read_text(path: Path, layer: Layer) -> str:
+    """A settings file's text, or nothing if there is no such file. Windows editors add a mark or write UTF-16."""
+    try:
+        data = path.read_bytes()
+        encoding = "utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
+        return data.decode(encoding)
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        message = f"{path.name} is not saved as UTF-8 text; save it again with the encoding UTF-8"
+        layer.problems.append(Problem(code="settings-encoding", message=message, file=str(path), row=row))
+    except OSError as error:
+        message = f"{path.name} cannot be read: {error.strerror}"
+        layer.problems.append(Problem(code="settings-unreadable", message=message, file=str(path)))
+    return ""
+
+
+def from_dotenv(path: Path, known: Collection[str]) -> Layer:
+    """Lines NAME=value. Nothing is expanded: a `$` in a password stays what it is."""
+    layer = Layer()
+    for binding in parse_stream(io.StringIO(read_text(path, layer))):
+        row = binding.original.line
+        # The rest of a broken line is never shown: it may be a password.
+        if binding.error or (binding.key and binding.value is None):
+            message = f"line {row} of {path.name} cannot be read; write NAME=value, with quotes around a value with # or quotes"
+            layer.problems.append(Problem(code="broken-settings", message=message, file=str(path), row=row))
+        elif binding.key and binding.value is not None:
+            origin = Origin(spelling=binding.key, place=path.name, file=str(path), line=row)
+            if binding.key.upper().startswith(PREFIX):
+                layer.add(binding.key.upper().removeprefix(PREFIX).lower(), binding.value, origin, known)
+            elif binding.key.lower() in known:
+                sentence = f"it is ignored without its prefix; write {PREFIX}{binding.key.upper()}"
+                layer.problems.append(origin.problem("no-prefix", sentence, severity=Severity.WARNING))
+    return layer
+
+
+def from_toml(path: Path, known: Collection[str]) -> Layer:
+    """Lines `name = "value"`; no sections."""
+    layer = Layer()
+    source = read_text(path, layer)
+    try:
+        table = tomllib.loads(source.replace("\r\n", "\n"))
+    except (ValueError, RecursionError) as error:
+        layer.problems.append(broken_toml(path, str(error), source))
+        return layer
+    for name, value in table.items():
+        match = re.search(rf"(?m)^[ \t]*[\[\"']*{re.escape(name)}\b", source)
+        row = source.count("\n", 0, match.start()) + 1 if match else None
+        origin = Origin(spelling=name, place=path.name, file=str(path), line=row)
+        if isinstance(value, dict):
+            sentence = 'it stands as a section in [brackets]; write plain lines such as smtp_host = "smtp.example.org"'
+            layer.problems.append(origin.problem("broken-settings", sentence))
+        elif name not in known:
+            layer.problems.append(unknown(name, origin, known))
+        elif (text := plain(value)) is None:
+            layer.problems.append(
+                origin.problem("broken-settings", "it must be one value, a text in quotes or a number")
+            )
+        else:
+            layer.add(name, text, origin, known)
+    return layer
+
+
+def broken_toml(path: Path, error: str, source: str) -> Problem:
+    where = re.search(r"at line (\d+)", error)
+    row = int(where[1]) if where else source.count("\n") + 1
+    hint = None
+    if "\\" in error or "escape" in error.lower() or "hex" in error.lower():
+        hint = "Write a Windows path with forward slashes, or between single quotes."
+    message = f'line {row} of {path.name} cannot be read; write name = "value", with the value in quotes'
+    if "overwrite" in error.lower():
+        message = f"line {row} of {path.name} gives a setting a second time; keep one of the two"
+    return Problem(code="broken-settings", message=message, file=str(path), row=row, hint=hint)
+
+
+def plain(value: Any) -> str | None:
+    """A TOML value as the text that the environment would have; a list of texts is joined with commas."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and abs(value) < 10**9:
+        return str(value)
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
+    return None
+
+
+def read_secret_files(layer: Layer, folder: Path) -> None:
+    """Replace NAME_FILE by the content of that file as NAME, without its last line end."""
+    for name in SECRETS:
+        pointer = layer.entries.pop(f"{name}_file", None)
+        if pointer is None:
+            continue
+        if name in layer.entries:
+            layer.problems.append(
+                pointer.origin.problem("two-secrets", f"give either this or {name.upper()}, not both")
+            )
+            continue
+        try:
+            text = (folder / Path(pointer.text).expanduser()).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError, RuntimeError) as error:
+            why = getattr(error, "strerror", None) or "it is not a text file"
+            layer.problems.append(pointer.origin.problem("secret-file", f"the file cannot be read: {why}"))
+            continue
+        text = text.removesuffix("\n").removesuffix("\r")
+        if text:
+            layer.entries[name] = Entry(text=text, origin=pointer.origin)
+        else:
+            layer.problems.append(pointer.origin.problem("secret-file", "the file is empty"))

@@ -1,0 +1,252 @@
+"""Texts into values: each function reads one kind of setting, or raises ValueError with a sentence for its owner.
+
+A sentence never repeats an address or a password, because it may end in a log or a screenshot.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import SecretStr
+
+from mailer.model import Mailbox, Quota
+
+Kind = TypeVar("Kind", bound=StrEnum)
+
+
+class Security(StrEnum):
+    """How the connection to a server is protected: TLS after STARTTLS, TLS from the first byte, or not at all."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+class Auth(StrEnum):
+    """How to log in: with a password (PLAIN or LOGIN) or an OAuth 2 access token (XOAUTH2)."""
+
+    PASSWORD = "password"  # noqa: S105  the name of a method
+    XOAUTH2 = "xoauth2"
+
+
+def line(text: str) -> str:
+    """One line of text. Control characters are refused: they could start another header or another SMTP command."""
+    if any(unicodedata.category(c) in {"Cc", "Zl", "Zp", "Cs"} for c in text):
+        raise ValueError("it contains a line break or another control character")
+    return text.strip()
+
+
+def choice(kind: type[Kind]) -> Callable[[str], Kind]:
+    def read(text: str) -> Kind:
+        try:
+            return kind(text.strip().lower())
+        except ValueError:
+            raise ValueError(f"it must be one of: {', '.join(kind)}") from None
+
+    return read
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        # isascii and the length first: int() would read Arabic digits, and take long over a million of them.
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
+            raise ValueError(f"it must be a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def flag(text: str) -> bool:
+    if text.lower() in {"true", "yes", "on", "1"}:
+        return True
+    if text.lower() in {"false", "no", "off", "0"}:
+        return False
+    raise ValueError("it must be true or false")
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+PART = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*(seconds?|secs?|s|minutes?|mins?|m|hours?|h|days?|d)\s*", re.ASCII)
+
+
+def duration(text: str) -> float:
+    """Seconds in `30s`, `2 min`, `1m30s`, `1 hour`; a bare number counts seconds. Raises ValueError."""
+    rest = text.strip().lower()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", rest):
+        rest += "s"
+    seconds, valid = 0.0, bool(rest)
+    while rest and valid:
+        part = PART.match(rest)
+        valid = part is not None
+        if part:
+            seconds += float(part[1]) * UNITS[part[2][0]]
+            rest = rest[part.end() :]
+    if not valid or seconds > 7 * 86400:
+        raise ValueError("it is not a length of time up to a week, such as 30s, 2 min or 1m30s")
+    return seconds
+
+
+def timeout(text: str) -> float:
+    seconds = duration(text)
+    if not 5 <= seconds <= 3600:
+        raise ValueError("it must be between 5 seconds and 1 hour")
+    return seconds
+
+
+def rates(text: str) -> tuple[Quota, ...]:
+    """Quotas that all hold at once; none for `none` or `unlimited`."""
+    if text.strip().lower() in {"none", "unlimited"}:
+        return ()
+    try:
+        quotas = Quota.parse_all(text)
+    except ValueError as error:
+        # The wrong part is quoted if it cannot be private.
+        sentence = str(error).partition(";")[0]
+        raise ValueError("it is not a rate" if "@" in sentence or len(sentence) > 60 else sentence) from None
+    if not quotas:
+        raise ValueError("it names no rate; for no limit write unlimited")
+    return quotas
+
+
+ANY_DOMAIN = "*"
+
+
+def domain_rates(text: str) -> Mapping[str, tuple[Quota, ...]]:
+    """Quotas by destination domain (lower case, A-labels); `*` holds for every domain without its own."""
+    found: dict[str, tuple[Quota, ...]] = {}
+    if text.strip().lower() in {"none", "unlimited"}:
+        return found
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, equals, rate = part.rpartition("=")
+        key = domain(name) if equals and name.strip() != ANY_DOMAIN else ANY_DOMAIN
+        found[key] = found.get(key, ()) + rates(rate)
+    return found
+
+
+def domain(text: str) -> str:
+    """A domain name in lower case and A-labels (RFC 5890)."""
+    return address(f"postmaster@{text.strip().removeprefix('@')}", "it is not a domain name").rpartition("@")[2]
+
+
+def address(text: str, complaint: str = "it is not one e-mail address") -> str:
+    """One bare address: local part as written, domain in lower case as A-labels. Reserved domains are fine."""
+    try:
+        valid = validate_email(line(text), check_deliverability=False, globally_deliverable=False, strict=True)
+    except EmailNotValidError:
+        raise ValueError(complaint) from None
+    return f"{valid.local_part}@{valid.ascii_domain}"
+
+
+def mailbox(text: str) -> Mailbox:
+    """`Name <address>`, or an address alone."""
+    text = line(text)
+    match = re.fullmatch(r"([^<>]*)<([^<>]+)>", text)
+    if match is None:
+        return Mailbox(address=address(text))
+    name = match[1].strip()
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        name = re.sub(r"\\(.)", r"\1", name[1:-1])
+    if "@" in name:
+        raise ValueError("it looks like two e-mail addresses; only one can be the sender")
+    return Mailbox(address=address(match[2]), name=name)
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether mail to this host never leaves the computer. Names other than localhost are not looked up."""
+    if host is None:
+        return False
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def host(text: str) -> str:
+    """A host name or an IP address, without port."""
+    text = line(text)
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError:
+        pass
+    if "://" in text or ":" in text:
+        raise ValueError("it must be only the server's name; the port has a setting of its own")
+    try:
+        name = text.removesuffix(".").encode("idna").decode("ascii")
+    except UnicodeError:
+        name = ""
+    if not re.fullmatch(r"(?!-)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name):
+        raise ValueError("it is not a server name")
+    return name
+
+
+def list_id(text: str) -> str:
+    """`list.example.org`, or `Name <list.example.org>` (RFC 2919)."""
+    text = line(text)
+    label = re.fullmatch(r"(?:[^<>]*<)?([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)(>?)", text)
+    if label is None or ("<" in text) != bool(label[2]):
+        raise ValueError("it is not a list name: letters, digits and dots, like a domain")
+    return text
+
+
+def postal_address(text: str) -> str:
+    """May span several lines."""
+    return "\n".join(filter(None, (line(part) for part in text.splitlines())))
+
+
+def web_address(text: str) -> str:
+    """A link by HTTPS (RFC 8058 asks for it); plain HTTP only to this computer."""
+    text = line(text)
+    try:
+        parts = urlsplit(text)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+    except ValueError:
+        secure = False
+    if not secure or not parts.hostname or not re.fullmatch(r"[!#-;=?-~]+", text):
+        raise ValueError("it must be a link that begins with https:// and has no spaces")
+    return text
+
+
+def mailto(text: str) -> str:
+    """An address, perhaps with `?subject=...`; a leading `mailto:` is dropped."""
+    text = re.sub("^mailto:", "", line(text), flags=re.IGNORECASE)
+    target, question, query = text.partition("?")
+    if question and not re.fullmatch(r"[A-Za-z0-9%=&_.+~-]+", query):
+        raise ValueError("what follows the ? must be written like subject=unsubscribe")
+    return address(target) + question + query
+
+
+def ledger(text: str) -> str:
+    """`sqlite:///FILE`."""
+    text = line(text)
+    if re.match(r"postgres(ql)?(\+\w+)?:", text, re.IGNORECASE):
+        raise ValueError("PostgreSQL is not supported yet, only a file with SQLite")
+    path = text.removeprefix("sqlite:///")
+    if path == text or not PurePosixPath(path).name or path.endswith(("/", "\\")) or ":memory:" in path:
+        raise ValueError("it must be sqlite:/// followed by the name of a file")
+    return text
+
+
+def proxy(text: str) -> str:
+    text = line(text)
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in {"socks5", "socks5h"} and parts.hostname and parts.port and not parts.path.strip("/")
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("it must be socks5://, a host and a port")
+    return text
+
+
+def secret(text: str) -> SecretStr:
+    """A password, wrapped so that printing or logging it shows stars."""
+    if any(unicodedata.category(c) == "Cc" for c in text):
+        raise ValueError("it contains a line break or another control character")
+    return SecretStr(text)
