@@ -1,0 +1,241 @@
+"""Writes the gallery: a folder of pages that opens from the disk, without a server and without the network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+from mailer.markup import Html, asset, fill, join, script_json, tag
+from mailer.model import Problem
+from mailer.preview.folder import link_name, replaced
+from mailer.preview.model import Rendered, Summary
+from mailer.preview.page import PACKAGE, message_page, sentence
+from mailer.preview.reading import Enclosed, read
+from mailer.preview.telling import Choice, Telling
+
+SHOWN_DOMAINS = 10
+
+
+def write(out: Path, items: Iterable[Rendered], summary: Summary | Callable[[], Summary]) -> Path:
+    """Write every message and an index into `out`; the path of its index.html.
+
+    Items are taken one at a time and not kept. A `summary` that is known only after the last item may be a function.
+    Raises Refused if `out` holds anything but an earlier preview, or cannot be written; `out` is then as it was.
+    """
+    with replaced(out) as building:
+        _write_assets(building / "assets")
+        (building / "eml").mkdir()
+        index = _Index()
+        with (building / "rows").open("w", encoding="utf-8", newline="\n") as rows:
+            pages = _Pages(building)
+            for number, item in enumerate(items, start=1):
+                pages.write(number, item)
+                index.add(number, item)
+                rows.write(("," if number > 1 else "") + "\n" + script_json(_row(item)))
+        known = summary if isinstance(summary, Summary) else summary()
+        _write_index(building, index, known)
+        (building / "rows").unlink()
+    return out / "index.html"
+
+
+def _write_assets(folder: Path) -> None:
+    folder.mkdir()
+    for package, name in (
+        ("mailer.markup", "base.css"),
+        *((PACKAGE, name) for name in ("gallery.css", "gallery.js", "list.js", "message.css", "message.js")),
+    ):
+        (folder / name).write_text(asset(package, name), encoding="utf-8", newline="\n")
+
+
+class _Pages:
+    """The page, the .eml and the attachments of each message."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._files: set[str] = set()
+        # A file attached to every message is hashed once, not ten thousand times; the content is kept so that its
+        # identity stays its own.
+        self._recent: OrderedDict[int, tuple[bytes, str]] = OrderedDict()
+
+    def write(self, number: int, item: Rendered) -> None:
+        (self._root / "eml" / f"{number:06d}.eml").write_bytes(item.message.content)
+        folder = self._root / "messages" / f"{number // 1000:02d}"
+        if number == 1 or number % 1000 == 0:
+            folder.mkdir(parents=True)
+        reading = read(item.message.content)
+        page = message_page(
+            reading,
+            title=f"Message {number}, row {item.contact.row}",
+            assets="../../assets",
+            download=f"../../eml/{number:06d}.eml",
+            attachments=[self._attachment(file) for file in reading.attachments],
+            warnings=item.warnings,
+        )
+        (folder / f"{number:06d}.html").write_text(page, encoding="utf-8", newline="\n")
+
+    def _attachment(self, file: Enclosed) -> str:
+        """Store a file once, whoever it is attached to; its address as seen from a message's page."""
+        place = f"attachments/{hashlib.sha256(file.content).hexdigest()[:16]}/{link_name(file.filename)}"
+        if place not in self._files:
+            self._files.add(place)
+            target = self._root / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.content)
+        return "../../" + quote(place)
+
+
+class _Index:
+    """What the index needs to know of all messages: counts and a few names, whatever their number."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.warned = 0
+        self.languages: Counter[str] = Counter()
+        self.domains: Counter[str] = Counter()
+        self.choice = Choice()
+
+    def add(self, number: int, item: Rendered) -> None:
+        self.total = number
+        self.warned += bool(item.warnings)
+        self.languages[item.letter.language] += 1
+        self.domains[item.contact.domain] += 1
+        self.choice.look(number, item)
+
+
+def _row(item: Rendered) -> list[str | int]:
+    files = sum(attachment.content_id is None for attachment in item.letter.attachments)
+    contact = item.contact
+    return [
+        contact.name,
+        contact.address,
+        item.letter.subject,
+        contact.row,
+        item.letter.language,
+        files,
+        len(item.warnings),
+    ]
+
+
+def _write_index(building: Path, index: _Index, summary: Summary) -> None:
+    telling = index.choice.result()
+    head = fill(
+        asset(PACKAGE, "gallery.html"),
+        campaign=summary.campaign,
+        total=f"{index.total:,}",
+        messages="message" if index.total == 1 else "messages",
+        seal=summary.seal,
+        facts=_facts(summary),
+        warnings=_notes(summary.warnings),
+        telling=_telling(telling),
+        counts=_counts(index),
+        chips=_chips(index, telling),
+    )
+    with (building / "index.html").open("w", encoding="utf-8", newline="\n") as page:
+        page.write(head)
+        page.write(f'{{"telling":{script_json([one.number for one in telling])},"rows":[')
+        _copy(building / "rows", page)
+        page.write("]}\n</script>\n</body>\n</html>\n")
+
+
+def _copy(source: Path, target: IO[str]) -> None:
+    with source.open(encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            target.write(line)
+
+
+def _facts(summary: Summary) -> Html:
+    left_out = [
+        f"{count:,} {what}"
+        for count, what in (
+            (summary.duplicates, "listed twice"),
+            (summary.blank, "blank"),
+            (summary.suppressed, "suppressed"),
+            (summary.skipped, "skipped"),
+        )
+        if count
+    ]
+    facts = {
+        "Letter": summary.template,
+        "List": summary.list_name,
+        "From": summary.sender,
+        "Rows without a message": ", ".join(left_out) or "none",
+        "Made": f"{summary.made_at:%Y-%m-%d %H:%M} UTC" if summary.made_at else "",
+    }
+    return join(tag("dt", name) + tag("dd", value, dir="auto") for name, value in facts.items() if value)
+
+
+def _notes(warnings: tuple[Problem, ...]) -> Html:
+    if not warnings:
+        return Html("")
+    count = f"{len(warnings):,} " + ("thing" if len(warnings) == 1 else "things") + " to know before sending"
+    listed = tag("ul", *(tag("li", sentence(problem)) for problem in warnings))
+    return tag("details", tag("summary", count), listed, class_="notes warning", open=True)
+
+
+def _telling(telling: tuple[Telling, ...]) -> Html:
+    return join(
+        tag(
+            "li",
+            tag(
+                "a",
+                tag("span", "; ".join(one.reasons), class_="why"),
+                tag(
+                    "span",
+                    tag("span", one.name, dir="auto"),
+                    tag("span", one.subject, class_="quiet small", dir="auto"),
+                    class_="whom",
+                ),
+                href=f"#{one.number}",
+            ),
+        )
+        for one in telling
+    )
+
+
+def _counts(index: _Index) -> Html:
+    return join(
+        [
+            _count("By language", "language", index.languages, len(index.languages)),
+            _count("By destination", "domain", index.domains, SHOWN_DOMAINS),
+        ]
+    )
+
+
+def _count(title: str, facet: str, counter: Counter[str], most: int) -> Html:
+    shown = counter.most_common(most)
+    rows = [
+        tag(
+            "tr",
+            tag(
+                "th",
+                tag("button", value or "none", type="button", data_search=f"{facet}:{value or 'none'}"),
+                scope="row",
+            ),
+            tag("td", f"{count:,}", class_="number"),
+        )
+        for value, count in shown
+    ]
+    if rest := len(counter) - len(shown):
+        others = counter.total() - sum(count for _value, count in shown)
+        rows.append(
+            tag(
+                "tr",
+                tag("th", f"{rest:,} more {facet}s", scope="row", class_="quiet"),
+                tag("td", f"{others:,}", class_="number"),
+            )
+        )
+    return tag("section", tag("h2", title), tag("table", tag("tbody", *rows)))
+
+
+def _chips(index: _Index, telling: tuple[Telling, ...]) -> Html:
+    chips = [("all", "All"), ("first", f"Look first ({len(telling)})")]
+    if index.warned:
+        chips.append(("warned", f"Doubtful ({index.warned:,})"))
+    return join(
+        tag("button", label, type="button", data_filter=key, aria_pressed="true" if key == "all" else "false")
+        for key, label in chips
+    )

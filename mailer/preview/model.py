@@ -1,0 +1,38 @@
+"""What a gallery is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mailer.model import Contact, Letter, Message, Problem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rendered:
+    """One message of the campaign with what it was made from, and what is doubtful about it."""
+
+    contact: Contact
+    letter: Letter
+    message: Message
+    warnings: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """The campaign as a whole. Counts by language and domain are taken from the messages themselves.
+
+    The four numbers are rows that get no message; `made_at` is shown in UTC.
+    """
+
+    campaign: str
+    seal: str
+    template: str
+    list_name: str
+    sender: str
+    warnings: tuple[Problem, ...] = ()
+    duplicates: int = 0
+    blank: int = 0
+    suppressed: int = 0
+    skipped: int = 0
+    made_at: datetime | None = None

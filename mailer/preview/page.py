@@ -1,0 +1,144 @@
+"""The page of one message, the same in the gallery and in the mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mailer.markup import Html, asset, escape, fill, join, tag
+from mailer.model import Problem
+from mailer.preview.frame import document
+from mailer.preview.reading import Enclosed, Reading
+
+PACKAGE = "mailer.preview"
+# `file:` because browsers disagree whether 'self' covers the neighbours of a local file; 'unsafe-inline' styles because
+# the letter's frame inherits this policy and letters are styled inline.
+POLICY = (
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; img-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
+PEOPLE = ("From", "To", "Cc", "Reply-To", "Date")
+
+
+def message_page(
+    reading: Reading,
+    *,
+    title: str,
+    assets: str,
+    download: str,
+    attachments: Sequence[str | None],
+    warnings: Sequence[Problem] = (),
+) -> Html:
+    """The whole page. `assets`, `download` (the .eml) and `attachments` (None: no link) are relative addresses."""
+    panels = _panels(reading, attachments)
+    return fill(
+        asset(PACKAGE, "message.html"),
+        policy=POLICY,
+        title=title,
+        assets=assets,
+        subject=reading.header("Subject") or "(no subject)",
+        people=join(
+            tag("dt", name) + tag("dd", value, dir="auto") for name, value in reading.headers if name.title() in PEOPLE
+        ),
+        warnings=warning_list(warnings),
+        tabs=join(
+            tag(
+                "button",
+                label,
+                type="button",
+                role="tab",
+                id=f"tab-{key}",
+                aria_controls=f"panel-{key}",
+                aria_selected="false",
+                data_tab=key,
+            )
+            for key, label, _panel in panels
+        ),
+        panels=join(
+            tag(
+                "section",
+                tag("h2", label),
+                panel,
+                id=f"panel-{key}",
+                role="tabpanel",
+                aria_labelledby=f"tab-{key}",
+                class_="panel letter" if key == "html" else "panel",
+                tabindex=None if key == "html" else "0",
+            )
+            for key, label, panel in panels
+        ),
+        download=tag("a", "Download .eml", href=download, download=True, class_="download"),
+    )
+
+
+def warning_list(warnings: Sequence[Problem]) -> Html:
+    if not warnings:
+        return Html("")
+    return tag("ul", *(tag("li", sentence(problem)) for problem in warnings), class_="warnings warning")
+
+
+def sentence(problem: Problem) -> str:
+    """A problem as one line: where, what, and the way out."""
+    place = ", ".join(
+        part
+        for part in (
+            problem.file,
+            f"row {problem.row}" if problem.row is not None else None,
+            f"column {problem.column}" if problem.column else None,
+        )
+        if part
+    )
+    return " ".join(part for part in (f"{place}:" if place else "", problem.message, problem.hint or "") if part)
+
+
+def _panels(reading: Reading, attachments: Sequence[str | None]) -> list[tuple[str, str, Html]]:
+    panels: list[tuple[str, str, Html]] = []
+    if reading.html is not None:
+        frame = tag(
+            "iframe",
+            sandbox="",
+            srcdoc=document(reading.html, reading.images),
+            title="The letter as HTML",
+            referrerpolicy="no-referrer",
+        )
+        panels.append(("html", "HTML", frame))
+    panels.append(
+        ("text", "Text", tag("pre", reading.text or "This message has no text part.", class_="text", dir="auto"))
+    )
+    panels.append(("headers", "Headers", _headers(reading)))
+    if reading.attachments:
+        count = len(reading.attachments)
+        panels.append(("files", f"Attachments ({count})", _files(reading.attachments, attachments)))
+    return panels
+
+
+def _headers(reading: Reading) -> Html:
+    rows = (
+        tag("tr", tag("td", name, class_="quiet"), tag("td", value, dir="auto", class_="code"))
+        for name, value in reading.headers
+    )
+    head = tag("tr", tag("th", "Header", scope="col"), tag("th", "Value", scope="col"))
+    raw = tag("details", tag("summary", "As it travels"), tag("pre", reading.head), class_="raw")
+    return join([tag("table", tag("thead", head), tag("tbody", *rows)), raw])
+
+
+def _files(enclosed: Sequence[Enclosed], links: Sequence[str | None]) -> Html:
+    rows = []
+    for file, link in zip(enclosed, links, strict=True):
+        name = tag("a", file.filename, href=link, download=True) if link else escape(file.filename)
+        rows.append(
+            tag(
+                "tr",
+                tag("td", name, dir="auto"),
+                tag("td", file.content_type, class_="quiet"),
+                tag("td", size(len(file.content)), class_="size number"),
+            )
+        )
+    head = tag("tr", *(tag("th", label, scope="col") for label in ("Name", "Type", "Size")))
+    return tag("table", tag("thead", head), tag("tbody", *rows))
+
+
+def size(octets: int) -> str:
+    """A size for people, in steps of 1,000."""
+    if octets < 1000:
+        return f"{octets} bytes"
+    return f"{octets / 1000:,.0f} KB" if octets < 1_000_000 else f"{octets / 1_000_000:,.1f} MB"
