@@ -122,7 +122,8 @@ def from_dotenv(path: Path, known: Collection[str]) -> Layer:
     """Lines NAME=value. Nothing is expanded: a `$` in a password stays what it is."""
     layer = Layer()
     for binding in parse_stream(io.StringIO(read_text(path, layer))):
-        row = binding.original.line
+        original = binding.original.string
+        row = binding.original.line + original.count("\n", 0, len(original) - len(original.lstrip()))
         # The rest of a broken line is never shown: it may be a password.
         if binding.error or (binding.key and binding.value is None):
             message = f"line {row} of {path.name} cannot be read; write NAME=value, with quotes around a value with # or quotes"

@@ -1,0 +1,28 @@
+"""What all tests share: a campaign folder of their own, and nothing of this computer's settings or keyring."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+NULL_KEYRING = "keyring.backends.null.Keyring"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_computer(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("MAILER_"):
+            monkeypatch.delenv(name)
+    # Also for the programs that tests start.
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", NULL_KEYRING)
+
+
+@pytest.fixture
+def campaign_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, with spaces in its path as on many computers, and the working folder of the test."""
+    folder = tmp_path / "my campaign"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
