@@ -1,0 +1,104 @@
+"""Checks one address and brings it to its normal form (RFC 5321, RFC 6531, RFC 5890)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from email_validator import EmailNotValidError, validate_email
+
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+QUOTES = "\"'`´“”„‟‘’‚‛«»‹›"
+PARTS = re.compile(r"[\s,;|/<>()\[\]]+|\s(?:and|und|et|y|e)\s")
+NAMED = re.compile(r"[^<>]*<\s*([^<>]+?)\s*>[\s,;.]*")
+IP_DOMAIN = re.compile(r"\[.*\]|[0-9.]+|[0-9a-f:]+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """`address` as it goes into RCPT TO; `key` by which it is the same address as another."""
+
+    address: str
+    key: str
+    cleaned: bool = False
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        return not self.address.isascii()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """Why a cell holds no address that can be mailed; the reason is a predicate that fits after "The address"."""
+
+    code: str
+    reason: str
+
+
+def check(cell: str) -> Checked | Fault:
+    """Never raises, whatever the cell holds."""
+    text = cell.strip()
+    if not INVISIBLE.sub("", text).strip():
+        return Fault(code="missing-address", reason="is missing")
+    if CONTROL.search(text):
+        return Fault(code="control-character", reason="contains a line break, tab or other control character")
+    exact = _validated(text)
+    if exact:
+        return exact
+    bare = _bare(text)
+    if not bare:
+        return Fault(code="missing-address", reason="is missing")
+    several = {part.strip(QUOTES).lower() for part in PARTS.split(bare) if "@" in part}
+    if len(several) > 1:
+        return Fault(code="two-addresses", reason="is not one but several in the same cell")
+    named = NAMED.fullmatch(bare)
+    found = _validated(bare) or (_validated(_bare(named[1])) if named else None)
+    if found:
+        return Checked(address=found.address, key=found.key, cleaned=True)
+    return Fault(code="malformed-address", reason=_what_is_wrong(bare))
+
+
+def _validated(text: str) -> Checked | None:
+    try:
+        valid = validate_email(text, check_deliverability=False, test_environment=True)
+    except (EmailNotValidError, ValueError, IndexError):
+        return None
+    domain = valid.ascii_domain.lower()
+    if not valid.local_part or "." not in domain:
+        return None
+    address = f"{valid.local_part}@{domain}"
+    return Checked(address=address, key=unicodedata.normalize("NFC", address.lower()))
+
+
+def _bare(text: str) -> str:
+    """Without what copying and pasting leaves around an address."""
+    text = INVISIBLE.sub("", text).replace("\u00a0", " ").strip()
+    while True:
+        stripped = text.strip().strip(QUOTES).rstrip(",;.:").strip()
+        if stripped.startswith("<") and stripped.endswith(">") and stripped.count("<") == 1:
+            stripped = stripped[1:-1]
+        if stripped[:7].lower() == "mailto:":
+            stripped = stripped[7:].partition("?")[0]
+        if stripped == text:
+            return text
+        text = stripped
+
+
+def _what_is_wrong(text: str) -> str:
+    local, at, domain = text.rpartition("@")
+    checks = (
+        (not at, "has no @ sign"),
+        ("@" in local, "has more than one @ sign"),
+        (not local, "has nothing before the @ sign"),
+        (not domain, "has nothing after the @ sign"),
+        (IP_DOMAIN.fullmatch(domain.lower()) is not None, "has numbers of a computer instead of a domain after the @ sign"),
+        (any(map(str.isspace, text)), "contains a space"),
+        ("." not in domain, "has no dot after the @ sign, so it names no mail domain"),
+        (".." in text, "has two dots in a row"),
+        (domain.lower().endswith((".local", ".localhost", ".invalid", ".arpa", ".onion")), "has a domain that exists on no mail server"),
+        (len(text) > 254 or len(local) > 64, "is too long"),
+        (local.startswith(".") or local.endswith("."), "has a dot at the start or directly before the @ sign"),
+    )
+    return next((reason for wrong, reason in checks if wrong), "contains a character that addresses cannot have")

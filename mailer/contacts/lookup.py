@@ -1,0 +1,240 @@
+"""Look-up tables: the embassy of each contact's country, say, joined by a column."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mailer.contacts import vocabulary
+from mailer.contacts.address import Checked, check
+from mailer.contacts.contact_list import Join
+from mailer.contacts.load import load
+from mailer.contacts.naming import Column, columns_of, did_you_mean, find
+from mailer.contacts.roles import MOSTLY, address_share, position_in
+from mailer.contacts.rows import IN_A_LINE, IN_TEXT, matching, stripped
+from mailer.contacts.table import Wanted, arrow
+from mailer.errors import ListError
+from mailer.model import Lookup, Problem, Severity
+
+DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ].*)?|(\d{1,2})\.(\d{1,2})\.(\d{4})")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LookupTable:
+    """A table by its key. `faults` says of a table row why it must not be used."""
+
+    file: str
+    columns: tuple[Column, ...]
+    cells: Sequence[Mapping[str, str]]
+    numbers: Sequence[int]
+    by_key: Mapping[str, int]
+    keys: Sequence[str]
+    faults: Mapping[int, tuple[str, str]]
+    checked: Sequence[str] | None
+
+
+def join_tables(
+    frame: pd.DataFrame,
+    columns: Sequence[Column],
+    lookups: Mapping[str, Lookup],
+    *,
+    folders: Sequence[Path],
+    file: str,
+    today: date,
+) -> tuple[dict[str, Join], list[Problem], list[Problem]]:
+    """The joins, problems of rows that find no match, and warnings about stale table rows.
+
+    Raises ListError for a table or column that is not there, or a table that names a key twice.
+    """
+    joins: dict[str, Join] = {}
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    for name, lookup in lookups.items():
+        if any(column.name == name for column in columns):
+            raise ListError(
+                f'{file} has a column that is called "{name}" like the look-up table.', hint="Rename one of the two."
+            )
+        position = find(columns, lookup.on)
+        if position is None:
+            raise ListError(
+                f'{file} has no column "{lookup.on}", by which "{name}" is looked up.',
+                hint=did_you_mean(lookup.on, columns),
+            )
+        table = read_table(lookup, folders)
+        match, missed = _join(frame, position, columns[position], name, table, file)
+        joins[name] = Join(rows=table.cells, match=match)
+        problems += missed
+        warnings += _stale(table, set(match[match >= 0].tolist()), lookup.max_age_days, today)
+    return joins, problems, warnings
+
+
+def key_of(text: str) -> str:
+    """Two spellings with the same key are the same value: neither capitals nor spaces tell them apart."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def read_table(lookup: Lookup, folders: Sequence[Path]) -> LookupTable:
+    """Raises ListError if the table is missing, has no such column, or names a key twice."""
+    path = _locate(lookup.table, folders)
+    key = lookup.key or lookup.on
+    loaded = load(path, Wanted(names=(key,), is_header=lambda _: False))
+    columns = columns_of(loaded.header)
+    position = find(columns, key)
+    if position is None:
+        raise ListError(f'{lookup.table} has no column "{key}".', hint=did_you_mean(key, columns))
+    if loaded.ragged:
+        row, cells = next(iter(loaded.ragged.items()))
+        raise ListError(
+            f"{lookup.table}, row {row}: the row has {len(cells)} cells, but there are {len(columns)} columns.",
+            hint="A separator is missing or too many; a cell that holds one must stand in quotation marks.",
+        )
+    frame = stripped(loaded.frame)
+    frame = frame[frame[position] != ""]
+    faults, addresses = _faults(frame, columns)
+    cells = _cells(frame, columns, addresses)
+    numbers = [int(row) for row in frame.index]
+    keys = frame[position].tolist()
+    stamp = next((at for at, column in enumerate(columns) if column.name == "checked_on"), None)
+    stamp = position_in(columns, vocabulary.CHECKED_ON) if stamp is None else stamp
+    return LookupTable(
+        file=lookup.table,
+        columns=columns,
+        cells=cells,
+        numbers=numbers,
+        by_key=_by_key(keys, numbers, lookup.table, columns[position].original),
+        keys=keys,
+        faults=faults,
+        checked=None if stamp is None else frame[stamp].tolist(),
+    )
+
+
+def _locate(table: str, folders: Sequence[Path]) -> Path:
+    tried = [Path(folder) / table for folder in folders]
+    for path in tried:
+        if path.exists():
+            return path
+    places = ", ".join(str(path) for path in dict.fromkeys(tried))
+    raise ListError(f"The look-up table {table} is not there. Looked for: {places}.", hint="Create it or correct its name in the letter.")
+
+
+def _by_key(keys: Sequence[str], numbers: Sequence[int], file: str, column: str) -> dict[str, int]:
+    by_key: dict[str, int] = {}
+    for at, text in enumerate(keys):
+        earlier = by_key.setdefault(key_of(text), at)
+        if earlier != at:
+            raise ListError(
+                f'{file} names the same "{column}" in rows {numbers[earlier]} and {numbers[at]}.',
+                hint="Keep one of the two rows.",
+            )
+    return by_key
+
+
+def _faults(
+    frame: pd.DataFrame, columns: Sequence[Column]
+) -> tuple[dict[int, tuple[str, str]], dict[int, dict[int, str]]]:
+    """Why rows must not be used, and the normal form of the addresses in the others."""
+    faults: dict[int, tuple[str, str]] = {}
+    addresses: dict[int, dict[int, str]] = {}
+    for position, column in enumerate(columns):
+        cells = frame[position]
+        is_email = vocabulary.speaks_of_email(column.original) or address_share(cells) > MOSTLY
+        one_line = is_email or vocabulary.is_name_header(column.original)
+        for at in np.flatnonzero(matching(cells, IN_A_LINE if one_line else IN_TEXT)):
+            faults[int(at)] = ("control-character", f'a line break or other control character in "{column.original}"')
+        if not is_email:
+            continue
+        for at, cell in enumerate(cells.tolist()):
+            result = check(cell) if cell else None
+            if isinstance(result, Checked):
+                addresses.setdefault(position, {})[at] = result.address
+            elif result:
+                faults.setdefault(at, (result.code, f'an address in "{column.original}" that {result.reason}'))
+    return faults, addresses
+
+
+def _cells(
+    frame: pd.DataFrame, columns: Sequence[Column], addresses: Mapping[int, Mapping[int, str]]
+) -> list[dict[str, str]]:
+    texts = [frame[position].tolist() for position in range(len(columns))]
+    for position, found in addresses.items():
+        for at, address in found.items():
+            texts[position][at] = address
+    names = [column.original for column in columns] + [column.name for column in columns]
+    return [dict(zip(names, row + row, strict=True)) for row in zip(*texts, strict=True)]
+
+
+def _join(
+    frame: pd.DataFrame, position: int, column: Column, name: str, table: LookupTable, file: str
+) -> tuple[npt.NDArray[np.int64], list[Problem]]:
+    coded = arrow(frame[position]).combine_chunks().dictionary_encode()
+    values = coded.dictionary.to_pylist()
+    target = np.array([table.by_key.get(key_of(value), -1) for value in values], dtype=np.int64)
+    codes = coded.indices.to_numpy()
+    match = target[codes] if len(values) else np.zeros(0, dtype=np.int64)
+    said = {
+        code: _complaint(value, int(target[code]), name, column, table)
+        for code, value in enumerate(values)
+        if target[code] < 0 or int(target[code]) in table.faults
+    }
+    problems = [
+        Problem(code=text[0], message=text[1], file=file, row=int(row), column=column.original, hint=text[2])
+        for row, code in zip(frame.index, codes, strict=True)
+        if (text := said.get(int(code)))
+    ] if said else []
+    return match, problems
+
+
+def _complaint(value: str, at: int, name: str, column: Column, table: LookupTable) -> tuple[str, str, str | None]:
+    if at >= 0:
+        code, why = table.faults[at]
+        return code, f"The {name} has {why} ({table.file}, row {table.numbers[at]}).", "Correct it in the table."
+    if not value:
+        return "no-lookup-match", f'"{column.original}" is blank, so no {name} can be found.', "Fill in the cell."
+    shown = f"'{value}'" if "@" not in value and len(value) < 80 else "this value"
+    near = difflib.get_close_matches(key_of(value), table.by_key, n=1)
+    guess = f' Did you mean "{table.keys[table.by_key[near[0]]]}"?' if near else ""
+    hint = f"Correct the cell or add a row to {table.file}.{guess}"
+    return "no-lookup-match", f"no {name} for {column.name} {shown} in {table.file}", hint
+
+
+def _stale(table: LookupTable, used: set[int], max_age_days: int, today: date) -> list[Problem]:
+    warnings = []
+    for at in sorted(used) if table.checked is not None else ():
+        text = table.checked[at] if table.checked else ""
+        checked = parse_date(text)
+        if checked and (today - checked).days <= max_age_days:
+            continue
+        when = f"on {checked.isoformat()}, {(today - checked).days} days ago" if checked else "on no date that can be read"
+        warnings.append(
+            Problem(
+                code="stale-lookup",
+                message=f'The row for "{table.keys[at]}" was last checked {when}.',
+                file=table.file,
+                row=table.numbers[at],
+                column="checked_on",
+                hint="Look it up again, and write today's date (like 2026-11-30) into the table.",
+                severity=Severity.WARNING,
+            )
+        )
+    return warnings
+
+
+def parse_date(text: str) -> date | None:
+    """An ISO date, or day.month.year."""
+    match = DATE.fullmatch(text)
+    if not match:
+        return None
+    year, month, day = (match[1], match[2], match[3]) if match[1] else (match[6], match[5], match[4])
+    try:
+        return date(int(year), int(month), int(day))
+    except ValueError:
+        return None

@@ -1,0 +1,37 @@
+"""Writes the rows that need mending as a CSV file that a spreadsheet program opens right."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mailer.errors import UsageError
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+SUFFIXES = {".csv": ",", ".txt": ",", ".tsv": "\t", "": ","}
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[tuple[int, Sequence[str], str]]) -> None:
+    """UTF-8 with a mark, so that Excel reads its letters right. Raises UsageError if it cannot be written."""
+    rows = list(rows)
+    separator = SUFFIXES.get(path.suffix.lower())
+    if separator is None:
+        raise UsageError(
+            f"Problems are written as CSV, not as {path.suffix}.", hint=f"Name the file {path.with_suffix('.csv').name}."
+        )
+    width = max([len(header), *(len(cells) for _, cells, _ in rows)])
+    try:
+        with path.open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.writer(file, delimiter=separator)
+            writer.writerow([*header, *[""] * (width - len(header)), "row", "problem"])
+            for number, cells, problem in rows:
+                writer.writerow([*cells, *[""] * (width - len(cells)), number, harmless(problem)])
+    except OSError as error:
+        why = error.strerror or "it cannot be written"
+        raise UsageError(f"{path} cannot be written: {why}.", hint="Choose another place or close the file.") from error
+
+
+def harmless(text: str) -> str:
+    """A spreadsheet must not take our own words for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
