@@ -1,0 +1,66 @@
+"""Header text as encoded words (RFC 2047): any text comes back as it was, whatever it looks like."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Iterator
+
+LINE = 76
+"""RFC 2047, section 2: the longest line that may hold an encoded word; a word alone has at most 75 characters."""
+
+FRAME = len("=?utf-8?Q??=")
+
+# RFC 2047, section 5 (3): what may stand bare in a word of a display name; other places allow more, none needs it.
+BARE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
+Q_FORM = {byte: chr(byte) if byte in BARE else "_" if byte == 0x20 else f"={byte:02X}" for byte in range(256)}
+
+PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
+"""Printable ASCII in which no parser has a reason to touch the spaces."""
+
+
+def is_plain(text: str) -> bool:
+    """Whether a header may carry `text` as it is, and no reader will take it for encoded words or change its spaces."""
+    return PLAIN.fullmatch(text) is not None and "=?" not in text
+
+
+def encode(text: str, *, used: int) -> str:
+    """`text` as one or more encoded words, each after the first on its own line.
+
+    The white space between two words belongs to the encoding and not to the text (RFC 2047, section 6.2). `used` is
+    the number of columns that the header's name takes of the first line.
+    """
+    data = text.encode()
+    bare = len(data) - len(data.translate(None, BARE + b" "))
+    q_length = bare + 3 * (len(data) - bare)
+    if q_length <= (len(data) + 2) // 3 * 4:
+        words = [f"=?utf-8?Q?{piece}?=" for piece in _pieces_q(text, used)]
+    else:
+        words = [f"=?utf-8?B?{piece}?=" for piece in _pieces_b(text, used)]
+    return "\r\n ".join(words)
+
+
+def _pieces_q(text: str, used: int) -> Iterator[str]:
+    room = LINE - used - FRAME
+    piece: list[str] = []
+    length = 0
+    for character in text:
+        form = "".join([Q_FORM[byte] for byte in character.encode()])
+        if length + len(form) > room:
+            yield "".join(piece)
+            piece, length, room = [], 0, LINE - 1 - FRAME
+        piece.append(form)
+        length += len(form)
+    yield "".join(piece)
+
+
+def _pieces_b(text: str, used: int) -> Iterator[str]:
+    room = (LINE - used - FRAME) // 4 * 3
+    piece = bytearray()
+    for character in text:
+        form = character.encode()
+        if len(piece) + len(form) > room:
+            yield binascii.b2a_base64(piece, newline=False).decode()
+            piece, room = bytearray(), (LINE - 1 - FRAME) // 4 * 3
+        piece += form
+    yield binascii.b2a_base64(piece, newline=False).decode()
