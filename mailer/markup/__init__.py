@@ -22,6 +22,9 @@ class Html(str):
 
     __slots__ = ()
 
+    def __add__(self, other: str) -> Html:
+        return Html(str.__add__(self, escape(other)))
+
 
 def escape(value: object) -> Html:
     """The value as text inside an element or a quoted attribute."""

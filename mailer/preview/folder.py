@@ -79,6 +79,7 @@ def link_name(filename: str) -> str:
 
 
 RESERVED = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10))})
-INERT = frozenset(
-    "avif bmp csv doc docx gif ics jpeg jpg md odp ods odt pdf png ppt pptx rtf txt vcf webp xls xlsx zip".split()
-)
+INERT = frozenset({
+    "bmp", "csv", "doc", "docx", "gif", "ics", "jpeg", "jpg", "md", "odp", "ods", "odt", "pdf", "png", "ppt", "pptx",
+    "rtf", "txt", "vcf", "webp", "xls", "xlsx", "zip",
+})  # fmt: skip

@@ -19,7 +19,7 @@
       who: row[NAME] || row[ADDRESS],
       row: `row ${row[ROW]}`,
       about: row[NAME] ? row[ADDRESS] : row[SUBJECT],
-      marks: [row[LANGUAGE], row[FILES] ? `${row[FILES]} attached` : "", row[WARNINGS] ? "look" : ""].filter(Boolean).join(" · "),
+      marks: [row[LANGUAGE], row[FILES] ? `${row[FILES]} attached` : "", row[WARNINGS] ? "warning" : ""].filter(Boolean).join(" · "),
       doubt: row[WARNINGS] > 0,
     }),
     haystack: (row) => `${row[NAME]} ${row[ADDRESS]} ${row[SUBJECT]} ${row[ROW]} ${row[LANGUAGE]}`,
@@ -45,6 +45,7 @@
     el("overview").hidden = reading;
     el("message").hidden = !reading;
     el("back").hidden = !reading;
+    el("steps").hidden = !reading;
     if (!reading) return;
     const row = data.rows[n - 1];
     frame.title = `Message ${n} to ${row[NAME] || row[ADDRESS]}`;
@@ -80,6 +81,8 @@
     button.addEventListener("click", () => { search.value = button.dataset.search; find(); search.focus(); });
   }
   el("back").addEventListener("click", overview);
+  el("previous").addEventListener("click", () => list.move(Math.max(0, list.at - 1)));
+  el("next").addEventListener("click", () => list.move(list.at + 1));
   el("copy").addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(el("seal").textContent);

@@ -182,7 +182,7 @@ def _telling(telling: tuple[Telling, ...]) -> Html:
             "li",
             tag(
                 "a",
-                tag("span", "; ".join(one.reasons), class_="why"),
+                tag("span", ", ".join(one.reasons).capitalize(), class_="why"),
                 tag(
                     "span",
                     tag("span", one.name, dir="auto"),
@@ -234,7 +234,7 @@ def _count(title: str, facet: str, counter: Counter[str], most: int) -> Html:
 def _chips(index: _Index, telling: tuple[Telling, ...]) -> Html:
     chips = [("all", "All"), ("first", f"Look first ({len(telling)})")]
     if index.warned:
-        chips.append(("warned", f"Doubtful ({index.warned:,})"))
+        chips.append(("warned", f"Warnings ({index.warned:,})"))
     return join(
         tag("button", label, type="button", data_filter=key, aria_pressed="true" if key == "all" else "false")
         for key, label in chips

@@ -47,16 +47,16 @@ class Choice:
 
     def __post_init__(self) -> None:
         self._wanted = [
-            _Best(reason="The first", measure=lambda number, _item: int(number == 1)),
-            _Best(reason="The last", measure=lambda number, _item: number),
-            _Best(reason="The longest name", measure=lambda _number, item: len(item.contact.name)),
-            _Best(reason="A name in another script", measure=lambda _number, item: _foreign(item.contact.name)),
-            _Best(reason="The most empty fields", measure=lambda _number, item: _empty(item)),
+            _Best(reason="first", measure=lambda number, _item: int(number == 1)),
+            _Best(reason="last", measure=lambda number, _item: number),
+            _Best(reason="longest name", measure=lambda _number, item: len(item.contact.name)),
+            _Best(reason="name in another script", measure=lambda _number, item: _foreign(item.contact.name)),
+            _Best(reason="most empty fields", measure=lambda _number, item: _empty(item)),
         ]
         self._extra = [
-            _Best(reason="Something is doubtful", measure=lambda _number, item: len(item.warnings)),
-            _Best(reason="The longest subject", measure=lambda _number, item: len(item.letter.subject)),
-            _Best(reason="The largest message", measure=lambda _number, item: len(item.message.content)),
+            _Best(reason="has a warning", measure=lambda _number, item: len(item.warnings)),
+            _Best(reason="longest subject", measure=lambda _number, item: len(item.letter.subject)),
+            _Best(reason="largest message", measure=lambda _number, item: len(item.message.content)),
         ]
 
     def look(self, number: int, item: Rendered) -> None:
@@ -70,7 +70,10 @@ class Choice:
             found = best.chosen
             if found is None:
                 continue
-            if earlier := chosen.get(found.number):
+            earlier = chosen.get(found.number)
+            if earlier and best in self._extra:
+                continue
+            if earlier:
                 reasons = (*earlier.reasons, *found.reasons)
                 chosen[found.number] = Telling(
                     number=found.number, reasons=reasons, name=found.name, subject=found.subject
