@@ -76,11 +76,15 @@ class Slot:
 class _Group:
     """The domains that share a quota (or have none of their own), and those waiting for one, first come first served."""
 
-    __slots__ = ("waiters", "windows")
+    __slots__ = ("own", "waiters", "windows")
 
-    def __init__(self, windows: tuple[_Window, ...]) -> None:
-        self.windows = windows
+    def __init__(self, shared: tuple[_Window, ...], own: tuple[_Window, ...] = ()) -> None:
+        self.own = own
+        self.windows = (*shared, *own)
         self.waiters: deque[tuple[int, asyncio.Future[Slot | None]]] = deque()
+
+    def own_free_at(self) -> float:
+        return max((window.free_at() for window in self.own), default=-math.inf)
 
     def free_at(self) -> float:
         latest = -math.inf
@@ -115,7 +119,7 @@ class Pace:
         shared = tuple(_Window(quota) for quota in account)
         self._others = _Group(shared)
         self._keyed = {
-            key.lower().strip("."): _Group((*shared, *(_Window(quota) for quota in quotas)))
+            key.lower().strip("."): _Group(shared, tuple(_Window(quota) for quota in quotas))
             for key, quotas in (domains or {}).items()
         }
         self._by_domain: dict[str, _Group] = {}
@@ -146,6 +150,11 @@ class Pace:
         """The earliest start by `clock`, not counting who waits already. None: a transaction must end first."""
         free_at = self._group(domain).free_at()
         return None if free_at == math.inf else max(free_at, self.clock())
+
+    def own_start(self, domain: str) -> float:
+        """As `next_start`, of the domain's own quotas only: minus infinity without any, infinity if all are in use."""
+        group = self._group(domain)
+        return -math.inf if group is self._others else group.own_free_at()
 
     def waiting_for(self, domain: str) -> tuple[Quota, float] | None:
         """The quota that holds a domain back and until when (Unix time, at the earliest), or None if nothing does."""
