@@ -1,0 +1,93 @@
+"""The report as a table that spreadsheets open without running anything."""
+
+from __future__ import annotations
+
+import csv
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from mailer.errors import Refused
+from mailer.model import CampaignRecord, DeliveryRecord
+
+COLUMNS = (
+    "campaign",
+    "row",
+    "address",
+    "name",
+    "domain",
+    "language",
+    "status",
+    "reason",
+    "server_words",
+    "attempts",
+    "updated_at",
+    "next_attempt_at",
+    "message_id",
+)
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def write_csv(path: Path, campaign: CampaignRecord, records: Iterable[DeliveryRecord]) -> None:
+    """One line a delivery, UTF-8 with byte order mark, times in UTC (ISO 8601).
+
+    A cell that a spreadsheet would take for a formula begins with an apostrophe. Raises Refused if it cannot be written;
+    an earlier file of that name then stays as it was.
+    """
+    with replacing(path, encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(_cells(campaign, record) for record in records)
+
+
+def _cells(campaign: CampaignRecord, record: DeliveryRecord) -> list[str]:
+    values = (
+        campaign.name,
+        record.row,
+        record.address,
+        record.name,
+        record.domain,
+        record.language,
+        record.status.value,
+        record.reason,
+        record.server_words,
+        record.attempts,
+        iso(record.updated_at),
+        iso(record.next_attempt_at),
+        record.message_id,
+    )
+    return [cell("" if value is None else str(value)) for value in values]
+
+
+def cell(text: str) -> str:
+    """The text, harmless in a spreadsheet. NUL, which many readers take for the end, is left out."""
+    plain = text.replace("\0", "")
+    return f"'{plain}" if plain.startswith(FORMULA) else plain
+
+
+def iso(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else ""
+
+
+@contextmanager
+def replacing(path: Path, *, encoding: str, newline: str) -> Iterator[IO[str]]:
+    """Write beside the path and move into place at the end, so that a half-written report is never found there."""
+    building = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with building.open("x", encoding=encoding, newline=newline, errors="replace") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        building.replace(path)
+    except OSError as error:
+        raise Refused(
+            f"The report cannot be written to {path}: {error.strerror or error}.",
+            hint="Close the file if another program has it open, or choose another name.",
+        ) from error
+    finally:
+        building.unlink(missing_ok=True)
