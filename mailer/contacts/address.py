@@ -44,9 +44,10 @@ def check(cell: str) -> Checked | Fault:
         return Fault(code="missing-address", reason="is missing")
     if CONTROL.search(text):
         return Fault(code="control-character", reason="contains a line break, tab or other control character")
-    exact = _validated(text)
-    if exact:
-        return exact
+    return _validated(text) or _dug_out(text)
+
+
+def _dug_out(text: str) -> Checked | Fault:
     bare = _bare(text)
     if not bare:
         return Fault(code="missing-address", reason="is missing")
@@ -93,11 +94,17 @@ def _what_is_wrong(text: str) -> str:
         ("@" in local, "has more than one @ sign"),
         (not local, "has nothing before the @ sign"),
         (not domain, "has nothing after the @ sign"),
-        (IP_DOMAIN.fullmatch(domain.lower()) is not None, "has numbers of a computer instead of a domain after the @ sign"),
+        (
+            IP_DOMAIN.fullmatch(domain.lower()) is not None,
+            "has numbers of a computer instead of a domain after the @ sign",
+        ),
         (any(map(str.isspace, text)), "contains a space"),
         ("." not in domain, "has no dot after the @ sign, so it names no mail domain"),
         (".." in text, "has two dots in a row"),
-        (domain.lower().endswith((".local", ".localhost", ".invalid", ".arpa", ".onion")), "has a domain that exists on no mail server"),
+        (
+            domain.lower().endswith((".local", ".localhost", ".invalid", ".arpa", ".onion")),
+            "has a domain that exists on no mail server",
+        ),
         (len(text) > 254 or len(local) > 64, "is too long"),
         (local.startswith(".") or local.endswith("."), "has a dot at the start or directly before the @ sign"),
     )

@@ -148,12 +148,12 @@ class ContactList(Sequence[Contact]):
 
     def _fields(self, cells: Sequence[str]) -> dict[str, str]:
         pairs = list(zip(self.columns, cells, strict=False))  # a ragged row has fewer or more
-        return {c.original: cell for c, cell in pairs} | {c.name: cell for c, cell in pairs}
+        return {c.original: cell for c, cell in pairs if c.original} | {c.name: cell for c, cell in pairs}
 
     def _contacts(self, start: int, stop: int) -> list[Contact]:
         body = self._body
         span = slice(start, stop)
-        names = [c.original for c in self.columns] + [c.name for c in self.columns]
+        names = [c.original or c.name for c in self.columns] + [c.name for c in self.columns]
         cells = [body.frame[position].iloc[span].tolist() for position in body.frame.columns]
         joins = [(name, join.rows, join.match[span].tolist()) for name, join in body.joins.items()]
         made = []
@@ -181,7 +181,9 @@ class ContactList(Sequence[Contact]):
         for name, join in body.joins.items():
             texts = [GROUP.join(f"{k}{UNIT}{v}" for k, v in sorted(row.items())) for row in join.rows]
             cells[name] = pa.chunked_array([pa.array(texts, pa.large_string()).take(pa.array(join.match))])
-        named: list[pa.ChunkedArray | pa.Scalar] = [arrow(s) for s in (body.address, body.key, body.name, body.language)]
+        named: list[pa.ChunkedArray | pa.Scalar] = [
+            arrow(s) for s in (body.address, body.key, body.name, body.language)
+        ]
         for name in sorted(cells):
             named += [pa.scalar(name, pa.large_string()), cells[name]]
         return pc.binary_join_element_wise(*named, pa.scalar(UNIT, pa.large_string()))

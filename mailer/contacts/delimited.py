@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -121,9 +122,9 @@ def _read_regular(text: str, layout: _Layout) -> pd.DataFrame | None:
     if not body.strip() or not _quotes_close_on_their_line(body):
         return None
     width = len(layout.header)
-    irregular = []
+    irregular: list[Any] = []
 
-    def skip(row: object) -> str:
+    def skip(row: Any) -> Any:
         irregular.append(row)
         return "skip"
 
@@ -136,7 +137,7 @@ def _read_regular(text: str, layout: _Layout) -> pd.DataFrame | None:
             dtype=str,
             keep_default_na=False,
             skip_blank_lines=False,
-            on_bad_lines=skip,  # type: ignore[arg-type]
+            on_bad_lines=skip,
         )
     except (ValueError, pd.errors.ParserError):
         return None
@@ -162,7 +163,9 @@ def _checked(frame: pd.DataFrame, layout: _Layout, warnings: tuple[Problem, ...]
         if not blank.any():
             break
     kept = frame[~blank] if blank.any() else frame
-    return Table(header=layout.header, frame=kept, blank=int(blank.sum()), warnings=warnings)
+    return Table(
+        header=layout.header, frame=kept, blank=int(blank.sum()), separator=layout.separator, warnings=warnings
+    )
 
 
 def _read_careful(path: Path, text: str, layout: _Layout, warnings: tuple[Problem, ...]) -> Table:
@@ -184,6 +187,7 @@ def _read_careful(path: Path, text: str, layout: _Layout, warnings: tuple[Proble
         frame=packer.frame(),
         blank=packer.blank,
         ragged=packer.ragged,
+        separator=layout.separator,
         warnings=warnings,
     )
 

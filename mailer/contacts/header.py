@@ -32,7 +32,8 @@ def find_header(records: Sequence[Sequence[str]], wanted: Wanted) -> int | None:
         if any(map(str.strip, record)):
             above.append(position)
     if not above:
-        return _first_row_holds_addresses(records)
+        _refuse_addresses(records)
+        return None
     for asked in wanted.names:
         for position in above:
             if find(columns_of(records[position]), asked) is not None:
@@ -48,7 +49,7 @@ def _best(records: Sequence[Sequence[str]], above: Sequence[int], wanted: Wanted
     return next((position for position in above if filled[position] > 1), above[0])
 
 
-def _first_row_holds_addresses(records: Sequence[Sequence[str]]) -> None:
+def _refuse_addresses(records: Sequence[Sequence[str]]) -> None:
     if any(any(map(str.strip, record)) for record in records):
         raise ListError(
             "The first row holds an address where the column names should be.",

@@ -6,6 +6,11 @@ import re
 
 from mailer.contacts.naming import compact
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 TAG = re.compile(r"([a-z]{2,3})((?:-[a-z0-9]{2,8})*)")
 NAMED = {
     "ar": "Arabic, Arabisch, arabe, árabe, arabo, عربي, عربی, العربية, ara",
@@ -53,14 +58,16 @@ NAMED = {
     "zh": "Chinese, Chinesisch, chinois, chino, cinese, 中文, zho, chi",
 }
 BY_NAME = {compact(word): tag for tag, words in NAMED.items() for word in words.split(",")}
-TWO_LETTERS = frozenset(
+TWO_LETTERS = _words(
     "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo "
     "es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka kg "
     "ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn "
     "no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl sm sn so sq sr ss st su sv sw "
-    "ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu".split()
+    "ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
 )
-THREE_LETTERS = frozenset("bal brh skr hnd hno ckb kmr sdh lki haz prs pbt pst pnb fil ast gsw nds rom yue cmn kab tzm zgh".split())
+THREE_LETTERS = _words(
+    "bal brh skr hnd hno ckb kmr sdh lki haz prs pbt pst pnb fil ast gsw nds rom yue cmn kab tzm zgh"
+)
 
 
 def language_tag(text: str) -> str | None:

@@ -11,7 +11,7 @@ import pandas as pd
 from mailer.contacts.delimited import read_delimited
 from mailer.contacts.records import read_json, read_parquet
 from mailer.contacts.sniff import FORMATS, SUFFIXES, Kind, sniff
-from mailer.contacts.table import Table, Wanted
+from mailer.contacts.table import Table, Wanted, clean_text
 from mailer.contacts.workbook import read_workbook
 from mailer.errors import ListError
 from mailer.model import Problem, Severity
@@ -31,7 +31,8 @@ def load(path: Path, wanted: Wanted) -> Table:
         table = read_json(path, data) if kind is Kind.JSON else read_parquet(path, data)
     if kind is not SUFFIXES.get(path.suffix.lower()):
         table = replace(table, warnings=(*table.warnings, _misnamed(path, kind)))
-    return _without_empty_columns(table)
+    header = tuple(clean_text(header).strip() for header in table.header)
+    return _without_empty_columns(replace(table, header=header))
 
 
 def file_digest(path: Path) -> str:

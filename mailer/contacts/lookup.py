@@ -20,7 +20,7 @@ from mailer.contacts.contact_list import Join
 from mailer.contacts.load import load
 from mailer.contacts.naming import Column, columns_of, did_you_mean, find
 from mailer.contacts.roles import MOSTLY, address_share, position_in
-from mailer.contacts.rows import IN_A_LINE, IN_TEXT, matching, stripped
+from mailer.contacts.rows import IN_A_LINE, IN_TEXT, Grid, matching, stripped
 from mailer.contacts.table import Wanted, arrow
 from mailer.errors import ListError
 from mailer.model import Lookup, Problem, Severity
@@ -42,39 +42,36 @@ class LookupTable:
     checked: Sequence[str] | None
 
 
-def join_tables(
-    frame: pd.DataFrame,
-    columns: Sequence[Column],
-    lookups: Mapping[str, Lookup],
-    *,
-    folders: Sequence[Path],
-    file: str,
-    today: date,
-) -> tuple[dict[str, Join], list[Problem], list[Problem]]:
-    """The joins, problems of rows that find no match, and warnings about stale table rows.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Joined:
+    """The joins by name, problems of rows that find no match, and warnings about stale table rows."""
 
-    Raises ListError for a table or column that is not there, or a table that names a key twice.
-    """
-    joins: dict[str, Join] = {}
-    problems: list[Problem] = []
-    warnings: list[Problem] = []
+    joins: dict[str, Join]
+    problems: list[Problem]
+    warnings: list[Problem]
+
+
+def join_tables(grid: Grid, lookups: Mapping[str, Lookup], *, folders: Sequence[Path], today: date) -> Joined:
+    """Raises ListError for a table or column that is not there, or a table that names a key twice."""
+    joined = Joined(joins={}, problems=[], warnings=[])
     for name, lookup in lookups.items():
-        if any(column.name == name for column in columns):
+        if any(column.name == name for column in grid.columns):
             raise ListError(
-                f'{file} has a column that is called "{name}" like the look-up table.', hint="Rename one of the two."
+                f'{grid.file} has a column that is called "{name}" like the look-up table.',
+                hint="Rename one of the two.",
             )
-        position = find(columns, lookup.on)
+        position = find(grid.columns, lookup.on)
         if position is None:
             raise ListError(
-                f'{file} has no column "{lookup.on}", by which "{name}" is looked up.',
-                hint=did_you_mean(lookup.on, columns),
+                f'{grid.file} has no column "{lookup.on}", by which "{name}" is looked up.',
+                hint=did_you_mean(lookup.on, grid.columns),
             )
         table = read_table(lookup, folders)
-        match, missed = _join(frame, position, columns[position], name, table, file)
-        joins[name] = Join(rows=table.cells, match=match)
-        problems += missed
-        warnings += _stale(table, set(match[match >= 0].tolist()), lookup.max_age_days, today)
-    return joins, problems, warnings
+        match, missed = _join(grid, position, name, table)
+        joined.joins[name] = Join(rows=table.cells, match=match)
+        joined.problems.extend(missed)
+        joined.warnings.extend(_stale(table, set(match[match >= 0].tolist()), lookup.max_age_days, today))
+    return joined
 
 
 def key_of(text: str) -> str:
@@ -92,9 +89,9 @@ def read_table(lookup: Lookup, folders: Sequence[Path]) -> LookupTable:
     if position is None:
         raise ListError(f'{lookup.table} has no column "{key}".', hint=did_you_mean(key, columns))
     if loaded.ragged:
-        row, cells = next(iter(loaded.ragged.items()))
+        row, torn = next(iter(loaded.ragged.items()))
         raise ListError(
-            f"{lookup.table}, row {row}: the row has {len(cells)} cells, but there are {len(columns)} columns.",
+            f"{lookup.table}, row {row}: the row has {len(torn)} cells, but there are {len(columns)} columns.",
             hint="A separator is missing or too many; a cell that holds one must stand in quotation marks.",
         )
     frame = stripped(loaded.frame)
@@ -123,7 +120,10 @@ def _locate(table: str, folders: Sequence[Path]) -> Path:
         if path.exists():
             return path
     places = ", ".join(str(path) for path in dict.fromkeys(tried))
-    raise ListError(f"The look-up table {table} is not there. Looked for: {places}.", hint="Create it or correct its name in the letter.")
+    raise ListError(
+        f"The look-up table {table} is not there. Looked for: {places}.",
+        hint="Create it or correct its name in the letter.",
+    )
 
 
 def _by_key(keys: Sequence[str], numbers: Sequence[int], file: str, column: str) -> dict[str, int]:
@@ -148,8 +148,8 @@ def _faults(
         cells = frame[position]
         is_email = vocabulary.speaks_of_email(column.original) or address_share(cells) > MOSTLY
         one_line = is_email or vocabulary.is_name_header(column.original)
-        for at in np.flatnonzero(matching(cells, IN_A_LINE if one_line else IN_TEXT)):
-            faults[int(at)] = ("control-character", f'a line break or other control character in "{column.original}"')
+        for at in np.flatnonzero(matching(cells, IN_A_LINE if one_line else IN_TEXT)).tolist():
+            faults[at] = ("control-character", f'a line break or other control character in "{column.original}"')
         if not is_email:
             continue
         for at, cell in enumerate(cells.tolist()):
@@ -168,28 +168,28 @@ def _cells(
     for position, found in addresses.items():
         for at, address in found.items():
             texts[position][at] = address
-    names = [column.original for column in columns] + [column.name for column in columns]
-    return [dict(zip(names, row + row, strict=True)) for row in zip(*texts, strict=True)]
+    names = [column.original or column.name for column in columns] + [column.name for column in columns]
+    return [dict(zip(names, (*row, *row), strict=True)) for row in zip(*texts, strict=True)]
 
 
-def _join(
-    frame: pd.DataFrame, position: int, column: Column, name: str, table: LookupTable, file: str
-) -> tuple[npt.NDArray[np.int64], list[Problem]]:
-    coded = arrow(frame[position]).combine_chunks().dictionary_encode()
+def _join(grid: Grid, position: int, name: str, table: LookupTable) -> tuple[npt.NDArray[np.int64], list[Problem]]:
+    """For each row the position of its match in the table, or -1."""
+    column = grid.columns[position]
+    coded = arrow(grid.frame[position]).combine_chunks().dictionary_encode()
     values = coded.dictionary.to_pylist()
-    target = np.array([table.by_key.get(key_of(value), -1) for value in values], dtype=np.int64)
+    target = [table.by_key.get(key_of(value), -1) for value in values]
     codes = coded.indices.to_numpy()
-    match = target[codes] if len(values) else np.zeros(0, dtype=np.int64)
+    match = np.array(target, dtype=np.int64)[codes]
     said = {
-        code: _complaint(value, int(target[code]), name, column, table)
-        for code, value in enumerate(values)
-        if target[code] < 0 or int(target[code]) in table.faults
+        code: _complaint(value, at, name, column, table)
+        for code, (value, at) in enumerate(zip(values, target, strict=True))
+        if at < 0 or at in table.faults
     }
-    problems = [
-        Problem(code=text[0], message=text[1], file=file, row=int(row), column=column.original, hint=text[2])
-        for row, code in zip(frame.index, codes, strict=True)
-        if (text := said.get(int(code)))
-    ] if said else []
+    problems = []
+    for at in np.flatnonzero(np.isin(codes, list(said))).tolist():
+        code, message, hint = said[int(codes[at])]
+        row = int(grid.frame.index[at])
+        problems.append(Problem(code=code, message=message, file=grid.file, row=row, column=column.original, hint=hint))
     return match, problems
 
 
@@ -213,7 +213,9 @@ def _stale(table: LookupTable, used: set[int], max_age_days: int, today: date) -
         checked = parse_date(text)
         if checked and (today - checked).days <= max_age_days:
             continue
-        when = f"on {checked.isoformat()}, {(today - checked).days} days ago" if checked else "on no date that can be read"
+        when = (
+            f"on {checked.isoformat()}, {(today - checked).days} days ago" if checked else "on no date that can be read"
+        )
         warnings.append(
             Problem(
                 code="stale-lookup",

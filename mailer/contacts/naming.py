@@ -9,14 +9,19 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-JINJA_WORDS = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+JINJA_WORDS = _words(
     "and as autoescape block break call caller context continue cycler debug dict do elif else endblock endcall "
     "endfilter endfor endif endmacro endraw endset extends false filter for from if ignore import in include is "
     "joiner kwargs lipsum loop macro missing namespace none not or pluralize range raw recursive scoped self set "
-    "super trans true varargs with without".split()
+    "super trans true varargs with without"
 )
 LETTER_WORDS = frozenset({"case", "sender", "mailto", "contact", "identity"})
-MAPPING_WORDS = frozenset("clear copy fromkeys get items keys pop popitem setdefault update values".split())
+MAPPING_WORDS = _words("clear copy fromkeys get items keys pop popitem setdefault update values")
 """In a letter `embassy.items` would be the mapping's own method, not the cell."""
 
 RESERVED = JINJA_WORDS | LETTER_WORDS | MAPPING_WORDS | {word.lower() for word in keyword.kwlist}

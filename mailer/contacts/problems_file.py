@@ -18,7 +18,8 @@ def write_rows(path: Path, header: Sequence[str], rows: Iterable[tuple[int, Sequ
     separator = SUFFIXES.get(path.suffix.lower())
     if separator is None:
         raise UsageError(
-            f"Problems are written as CSV, not as {path.suffix}.", hint=f"Name the file {path.with_suffix('.csv').name}."
+            f"Problems are written as CSV, not as {path.suffix}.",
+            hint=f"Name the file {path.with_suffix('.csv').name}.",
         )
     width = max([len(header), *(len(cells) for _, cells, _ in rows)])
     try:

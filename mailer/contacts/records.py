@@ -35,9 +35,7 @@ def read_json(path: Path, data: bytes) -> Table:
     packer = Packer(len(header))
     for number, record in enumerate(records, start=FIRST):
         packer.add(number, [cell_text(record.get(name)) for name in header])
-    return Table(
-        header=tuple(map(clean_text, header)), frame=packer.frame(), blank=packer.blank, warnings=warnings
-    )
+    return Table(header=tuple(map(clean_text, header)), frame=packer.frame(), blank=packer.blank, warnings=warnings)
 
 
 def _records(path: Path, text: str) -> list[Any]:
@@ -87,7 +85,9 @@ def read_parquet(path: Path, data: bytes) -> Table:
                     packer.add(number, row)
                     number += 1
     except (pa.ArrowException, OSError, ValueError, KeyError, NotImplementedError, OverflowError) as error:
-        raise ListError(f"{path} is not a Parquet file that can be read, or it is damaged.", hint="Export it again.") from error
+        raise ListError(
+            f"{path} is not a Parquet file that can be read, or it is damaged.", hint="Export it again."
+        ) from error
     return Table(header=tuple(names), frame=packer.frame(), blank=packer.blank)
 
 

@@ -33,10 +33,11 @@ HINTS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Screened:
-    """Aligned with the table: address and key, both empty where there is a problem."""
+    """Address and key of each row, both empty where there is a problem; `cleaned` lists rows that held more."""
 
     address: pd.Series[str]
     key: pd.Series[str]
+    cleaned: tuple[int, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 
@@ -50,13 +51,13 @@ def screen(cells: pd.Series[str], *, file: str, column: str) -> Screened:
     key = arrow_lower(values).to_numpy(zero_copy_only=False) if good.any() else address.copy()
     key[~good] = ""
     capital = good & pc.match_substring_regex(values, CAPITAL_DOMAIN).to_numpy()
-    for at in np.flatnonzero(capital):
+    for at in np.flatnonzero(capital).tolist():
         local, _, domain = address[at].rpartition("@")
         address[at] = f"{local}@{domain.lower()}"
     notes = _Notes(file=file, column=column, rows=cells.index.to_numpy())
     memo: dict[str, Checked | Fault] = {}
-    for at in np.flatnonzero(~good):
-        cell = cells.iat[at]
+    odd = np.flatnonzero(~good).tolist()
+    for at, cell in zip(odd, cells.iloc[odd].tolist(), strict=True):
         if cell not in memo:
             memo[cell] = check(cell)
         result = memo[cell]
@@ -70,6 +71,7 @@ def screen(cells: pd.Series[str], *, file: str, column: str) -> Screened:
     return Screened(
         address=_series(address, cells.index),
         key=text_series(packed).set_axis(cells.index),
+        cleaned=tuple(notes.cleaned),
         problems=tuple(notes.problems),
         warnings=tuple(sorted(notes.warnings, key=lambda problem: problem.row or 0)),
     )
@@ -99,6 +101,7 @@ class _Notes:
         self.file, self.column, self.rows = file, column, rows
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.cleaned: list[int] = []
 
     def fault(self, at: int, fault: Fault) -> None:
         self.problems.append(
@@ -114,6 +117,7 @@ class _Notes:
 
     def remark(self, at: int, checked: Checked) -> None:
         if checked.cleaned:
+            self.cleaned.append(int(self.rows[at]))
             self._warn(at, "cleaned-address", "The cell held more than the bare address; only the address is used.")
         if checked.needs_smtputf8:
             self._warn(
@@ -130,10 +134,13 @@ class _Notes:
         if not any(meant):
             return
         suspects = np.isin(domains.indices.to_numpy(), [code for code, domain in enumerate(meant) if domain])
-        for at in np.flatnonzero(suspects):
-            domain = meant[domains.indices[int(at)].as_py()]
+        for at in np.flatnonzero(suspects).tolist():
+            domain = meant[domains.indices[at].as_py()]
             self._warn(
-                int(at), "likely-typo", f"The domain of the address looks mistyped: {domain} was probably meant.", "Correct it in the list."
+                at,
+                "likely-typo",
+                f"The domain of the address looks mistyped: {domain} was probably meant.",
+                "Correct it in the list.",
             )
 
     def _warn(self, at: int, code: str, message: str, hint: str | None = None) -> None:

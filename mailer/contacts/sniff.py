@@ -60,21 +60,23 @@ def sniff(path: Path, data: bytes) -> Kind:
         return _ole2(path, data)
     if data[:4] in {b"PK\x03\x04", b"PK\x05\x06"}:
         return _archive(path, data)
-    if MARKUP.match(data[:200]):
-        raise ListError(f"{path} is a web page or XML file, not a spreadsheet, whatever its name says.", hint=SAVE_AS)
-    for magic, what in OTHER_FILES.items():
-        if data.startswith(magic):
-            raise ListError(f"{path} is {what}, not a list of contacts.", hint=f"Lists are {FORMATS} files.")
+    _refuse_other_files(path, data)
     named = SUFFIXES.get(path.suffix.lower())
     if named is None:
-        raise ListError(
-            f"{path} has a name ending that is not known to be a list.", hint=f"Lists are {FORMATS} files."
-        )
+        raise ListError(f"{path} has a name ending that is not known to be a list.", hint=f"Lists are {FORMATS} files.")
     if named is Kind.PARQUET:
         raise ListError(f"{path} is not a Parquet file, or it is damaged.", hint="Export it again.")
     if named is Kind.WORKBOOK and _looks_binary(data):
         raise ListError(f"{path} is damaged or not a spreadsheet.", hint=SAVE_AS)
     return Kind.TEXT if named is Kind.WORKBOOK else named
+
+
+def _refuse_other_files(path: Path, data: bytes) -> None:
+    if MARKUP.match(data[:200]):
+        raise ListError(f"{path} is a web page or XML file, not a spreadsheet, whatever its name says.", hint=SAVE_AS)
+    for magic, what in OTHER_FILES.items():
+        if data.startswith(magic):
+            raise ListError(f"{path} is {what}, not a list of contacts.", hint=f"Lists are {FORMATS} files.")
 
 
 def _ole2(path: Path, data: bytes) -> Kind:

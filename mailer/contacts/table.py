@@ -28,6 +28,7 @@ class Table:
     blank: int = 0
     ragged: dict[int, tuple[str, ...]] = field(default_factory=dict)
     sheet: str | None = None
+    separator: str | None = None
     warnings: tuple[Problem, ...] = ()
 
 

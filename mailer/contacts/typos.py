@@ -6,7 +6,12 @@ import string
 from collections.abc import Iterator
 from functools import cache
 
-PROVIDERS = tuple(
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+PROVIDERS = _words(
     "gmail.com googlemail.com yahoo.com yahoo.co.uk yahoo.fr yahoo.de yahoo.es yahoo.it yahoo.co.in yahoo.com.br "
     "ymail.com rocketmail.com hotmail.com hotmail.co.uk hotmail.fr hotmail.de hotmail.es hotmail.it outlook.com "
     "outlook.de outlook.fr outlook.es live.com live.co.uk live.fr live.nl msn.com icloud.com me.com mac.com aol.com "
@@ -15,17 +20,19 @@ PROVIDERS = tuple(
     "orange.fr wanadoo.fr free.fr laposte.net sfr.fr libero.it virgilio.it tiscali.it alice.it tin.it bluewin.ch "
     "comcast.net verizon.net btinternet.com sky.com talktalk.net ntlworld.com yandex.ru yandex.com mail.ru rambler.ru "
     "ziggo.nl xs4all.nl telenet.be skynet.be wp.pl onet.pl interia.pl seznam.cz uol.com.br bol.com.br terra.com.br "
-    "rediffmail.com qq.com fastmail.com fastmail.fm zoho.com hushmail.com inbox.com inbox.lv email.de mail.de".split()
+    "rediffmail.com qq.com fastmail.com fastmail.fm zoho.com hushmail.com inbox.com inbox.lv email.de mail.de"
 )
-GOOD = frozenset(PROVIDERS) | frozenset(
-    "gmail.org mail.org mail.ch email.ch gmx.fr gmx.es gmx.it gmx.eu gmx.us gmx.li gmx.info yahoo.ca yahoo.cn yahoo.gr "
-    "yahoo.ie yahoo.in yahoo.pl yahoo.ro yahoo.se yahoo.no yahoo.dk yahoo.cz yahoo.be yahoo.nl yahoo.at yahoo.ch "
-    "hotmail.be hotmail.ca hotmail.ch hotmail.nl hotmail.se hotmail.no hotmail.dk hotmail.at hotmail.gr outlook.at "
-    "outlook.be outlook.it outlook.pt outlook.dk outlook.ie outlook.in outlook.cz outlook.sk outlook.hu outlook.ch "
-    "proton.ch fastmail.net fastmail.us fastmail.to inbox.ru inbox.eu free.net orange.com orange.es orange.pl "
-    "orange.be posteo.at posteo.ch posteo.eu posteo.us libero.com riseup.com seznam.com interia.eu alice.de hotmail.co "
-    "cmail.com hmail.com fmail.com vmail.com zmail.com umail.com tmail.com xmail.com qmail.com imail.com omail.com "
-    "email.it outlook.fi mailbox.com mailbox.de".split()
+GOOD = frozenset(PROVIDERS).union(
+    _words(
+        "gmail.org mail.org mail.ch email.ch gmx.fr gmx.es gmx.it gmx.eu gmx.us gmx.li gmx.info yahoo.ca yahoo.cn yahoo.gr "
+        "yahoo.ie yahoo.in yahoo.pl yahoo.ro yahoo.se yahoo.no yahoo.dk yahoo.cz yahoo.be yahoo.nl yahoo.at yahoo.ch "
+        "hotmail.be hotmail.ca hotmail.ch hotmail.nl hotmail.se hotmail.no hotmail.dk hotmail.at hotmail.gr outlook.at "
+        "outlook.be outlook.it outlook.pt outlook.dk outlook.ie outlook.in outlook.cz outlook.sk outlook.hu outlook.ch "
+        "proton.ch fastmail.net fastmail.us fastmail.to inbox.ru inbox.eu free.net orange.com orange.es orange.pl "
+        "orange.be posteo.at posteo.ch posteo.eu posteo.us libero.com riseup.com seznam.com interia.eu alice.de hotmail.co "
+        "cmail.com hmail.com fmail.com vmail.com zmail.com umail.com tmail.com xmail.com qmail.com imail.com omail.com "
+        "email.it outlook.fi mailbox.com mailbox.de"
+    )
 )
 """Domains that exist and look like another: never called a mistake."""
 

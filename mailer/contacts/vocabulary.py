@@ -25,7 +25,18 @@ e-postadress, e-postadresse, epostadress, epostadresse, mailadress, sähköposti
 електронна пошта, пошта, ηλεκτρονικό ταχυδρομείο, ईमेल, ই-মেইল, ਈਮੇਲ
 """)
 
-EMAIL_PARTS = ("email", "courriel", "epost", "eposta", "correo", "mailadresse", "postaelettronica", "почта", "بريد", "ایمیل")
+EMAIL_PARTS = (
+    "email",
+    "courriel",
+    "epost",
+    "eposta",
+    "correo",
+    "mailadresse",
+    "postaelettronica",
+    "почта",
+    "بريد",
+    "ایمیل",
+)
 """A header that holds one of these (`supporter email`) is probably an address column too."""
 
 FULL_NAME = _words("""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -46,21 +46,43 @@ def _number_text(value: float) -> str:
 
 
 def _other_text(value: Any) -> str:
-    if isinstance(value, datetime):
-        midnight = value.time() == time() and value.tzinfo is None
-        return value.date().isoformat() if midnight else value.isoformat(" ")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        minutes, seconds = divmod(int(value.total_seconds()), 60)
-        return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
-    if isinstance(value, Decimal):
-        return format(value, "f") if value.is_finite() else str(value)
-    if isinstance(value, list | tuple | Mapping):
-        return json.dumps(value, ensure_ascii=False, default=cell_text)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+    for kind, text in TEXT_OF:
+        if isinstance(value, kind):
+            return text(value)
     return str(value)
+
+
+def _moment_text(value: datetime) -> str:
+    midnight = value.time() == time() and value.tzinfo is None
+    return value.date().isoformat() if midnight else value.isoformat(" ")
+
+
+def _span_text(value: timedelta) -> str:
+    minutes, seconds = divmod(int(value.total_seconds()), 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+
+
+def _decimal_text(value: Decimal) -> str:
+    return format(value, "f") if value.is_finite() else str(value)
+
+
+def _nested_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=cell_text)
+
+
+def _bytes_text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+TEXT_OF: tuple[tuple[Any, Callable[[Any], str]], ...] = (
+    (datetime, _moment_text),
+    (date, date.isoformat),
+    (time, time.isoformat),
+    (timedelta, _span_text),
+    (Decimal, _decimal_text),
+    ((list, tuple, Mapping), _nested_text),
+    (bytes, _bytes_text),
+)
 
 
 def read_workbook(path: Path, data: bytes, wanted: Wanted) -> Table:
