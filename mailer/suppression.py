@@ -1,0 +1,28 @@
+"""Who is not to be mailed, and why. No I/O."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+
+from mailer.model import Contact
+
+
+def normalise(entry: str) -> str:
+    """An entry of the suppression list as it is kept: `ada@example.org` for an address, `@example.org` for a domain.
+
+    By the same rules as `Contact.key`: lower case, NFC. A domain may be given with or without the `@`.
+    """
+    text = unicodedata.normalize("NFC", entry.strip()).lower()
+    return text if "@" in text else "@" + text
+
+
+def screen(contacts: Iterable[Contact], suppressed: Mapping[str, str]) -> Iterator[tuple[Contact, str | None]]:
+    """Each contact in order, with the reason why not to mail it, or None.
+
+    `suppressed` maps normalised entries to reasons. A domain stands for itself only, not for its sub-domains: a union's
+    branches often have their own, and did not ask.
+    """
+    for contact in contacts:
+        reason = suppressed.get(contact.key)
+        yield contact, suppressed.get("@" + contact.domain) if reason is None else reason
