@@ -1,0 +1,89 @@
+"""The program `mailer`: runs a command and ends it calmly, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from mailer import cli
+from mailer.cli import console
+from mailer.errors import MailerError, Paused
+
+INTERRUPTED = 130
+"""What typer returns after Ctrl-C, following the shells."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (by default the program's own) and return the exit code (DESIGN section 6)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    console.prepare()
+    try:
+        code = run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return abandoned()
+    except MailerError as error:
+        console.show_error(error, as_json="--json" in given)
+        return error.exit_code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001  whatever it is, no traceback on the terminal
+        return bug(error)
+    if code == INTERRUPTED:
+        paused = Paused("Interrupted. Nothing is lost: the same command continues where it stopped.")
+        console.show_error(paused, as_json="--json" in given)
+        return paused.exit_code
+    return code
+
+
+def run(arguments: list[str]) -> int:
+    try:
+        return cli.run(arguments or ["--help"])
+    except SystemExit as stop:
+        # typer turns a broken pipe into an exit.
+        if isinstance(stop.__context__, OSError):
+            raise BrokenPipeError from stop
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+
+
+def abandoned() -> int:
+    """Whoever read our output went away (`mailer report | head`); it was cut short, so the work may be, too."""
+    # The interpreter flushes once more at the end; give it somewhere to flush to.
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  it must stay open
+    return Paused.exit_code
+
+
+ADDRESS = re.compile(r"[^\s<>\"'(),:;\[\]{}=]+@[^\s<>\"'(),:;\[\]{}=]+")
+
+
+def scrubbed(text: str) -> str:
+    """Without addresses and without the name of the home folder: this may be sent to strangers."""
+    text = ADDRESS.sub("(address removed)", text)
+    home = os.path.expanduser("~")  # noqa: PTH111  Path.home() raises where there is none
+    return text.replace(home, "~") if len(home) > 2 else text
+
+
+def bug(error: Exception) -> int:
+    text = scrubbed("".join(traceback.format_exception(error)))
+    path = None
+    for folder in (tempfile.gettempdir(), "."):
+        try:
+            descriptor, path = tempfile.mkstemp(prefix="mailer-bug-", suffix=".txt", dir=folder)
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                file.write(text)
+            break
+        except OSError:
+            path = None
+    where = f"What happened is written in {Path(path)}" if path else "What happened could not be written to a file."
+    hint = "Running the same command again is safe. Please report the file; e-mail addresses were removed from it."
+    console.show_error(MailerError(f"This is a bug in mailer, sorry. {where}", hint=hint))
+    return MailerError.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""What people and programs see: results on standard output, progress and warnings on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mailer.errors import LetterError, ListError, MailerError
+from mailer.model import Problem
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SHOWN = 20
+"""Problems on the screen; a broken list may have one in every row."""
+
+
+def prepare() -> None:
+    """Let any terminal show any name: what its encoding lacks becomes `?` instead of an error half-way."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+@cache
+def out() -> Console:
+    """The rich console on standard output, for results."""
+    from rich.console import Console  # noqa: PLC0415  50 ms that --help does not need
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+@cache
+def err() -> Console:
+    """The rich console on standard error, for progress, warnings and errors."""
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def harmless(text: str) -> str:
+    """Without control characters: a cell or a server's words could otherwise command the terminal (ECMA-48)."""
+    return "".join(c if c == "\n" or unicodedata.category(c) not in {"Cc", "Cs"} else "?" for c in text)
+
+
+def say(text: str = "", *, style: str | None = None) -> None:
+    """A line of results. Never wrapped, so that paths and commands can be copied."""
+    out().print(harmless(text), style=style, soft_wrap=True)
+
+
+def note(text: str = "", *, style: str | None = None) -> None:
+    """A line of progress."""
+    err().print(harmless(text), style=style, soft_wrap=True)
+
+
+def warn(problem: Problem | str) -> None:
+    note(f"Warning: {problem if isinstance(problem, str) else located(problem)}", style="yellow")
+    if isinstance(problem, Problem) and problem.hint:
+        note(f"  {problem.hint}")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table of results; columns whose every cell is a number are aligned to the right."""
+    from rich.table import Table  # noqa: PLC0415
+
+    cells = [[harmless(str(cell)) for cell in row] for row in rows]
+    view = Table(box=None, pad_edge=False, header_style="bold")
+    for index, name in enumerate(columns):
+        numbers = all(row[index].replace(" ", "").isdigit() for row in cells)
+        view.add_column(name, justify="right" if numbers and cells else "left")
+    for row in cells:
+        view.add_row(*row)
+    out().print(view)
+
+
+def emit(result: Mapping[str, Any]) -> None:
+    """The one JSON object of a command with --json, in ASCII so that any encoding carries it."""
+    sys.stdout.write(json.dumps(result, ensure_ascii=True, default=str) + "\n")
+
+
+def located(problem: Problem) -> str:
+    """`file:row: sentence`, with as much of it as is known."""
+    place = ""
+    if problem.file:
+        place = f"{short(problem.file)}:" + (f"{problem.row}:" if problem.row is not None else "") + " "
+    elif problem.row is not None:
+        place = f"row {problem.row}: "
+    return place + problem.message
+
+
+def short(path: str) -> str:
+    """A path as seen from the working folder."""
+    try:
+        return Path(path).relative_to(Path.cwd()).as_posix()
+    except (ValueError, OSError):
+        return path
+
+
+def as_data(problem: Problem) -> dict[str, object]:
+    """A problem for --json."""
+    return {
+        "file": problem.file,
+        "row": problem.row,
+        "column": problem.column,
+        "code": problem.code,
+        "message": problem.message,
+    }
+
+
+def show_problems(problems: Sequence[Problem], *, rest: str = "") -> None:
+    """Problems on standard error, by file and row; `rest` says where those beyond the first 20 can be read."""
+    ordered = sorted(problems, key=lambda p: (p.file or "", p.row or 0))
+    for problem in ordered[:SHOWN]:
+        note(f"  {located(problem)}")
+    if len(ordered) > SHOWN:
+        note(f"  and {len(ordered) - SHOWN} more{rest}")
+    for hint in dict.fromkeys(problem.hint for problem in ordered if problem.hint):
+        note(f"Hint: {hint}")
+
+
+def show_error(error: MailerError, *, as_json: bool = False) -> None:
+    """An error as a sentence, its problems and the way out; with --json also as the object a program waits for."""
+    if as_json:
+        emit({"error": error.message, "hint": error.hint, "problems": [as_data(problem) for problem in error.problems]})
+    note(error.message, style="red")
+    in_list = isinstance(error, ListError | LetterError)
+    show_problems(error.problems, rest="; all of them: --problems FILE" if in_list else "")
+    if error.hint and error.hint not in {problem.hint for problem in error.problems}:
+        note(f"Hint: {error.hint}")
