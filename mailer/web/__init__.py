@@ -1,0 +1,1 @@
+"""Local pages in the browser; the only place that imports starlette and uvicorn."""

@@ -1,0 +1,181 @@
+"""The page of the built-in mailbox: what arrived, newest first, read as safely as in the preview."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import threading
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from mailer.mailbox import Captured, delete_captured, read_one
+from mailer.markup import asset, fill
+from mailer.preview.page import POLICY as MESSAGE_POLICY
+from mailer.preview.page import message_page
+from mailer.preview.reading import Reading, read
+from mailer.web.guard import Guard
+from mailer.web.serving import serve
+
+__all__ = ["create_app", "serve"]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+FRAMED = f"{MESSAGE_POLICY.replace(' file:', '')}; frame-ancestors 'self'"
+ASSETS = {
+    "base.css": ("mailer.markup", "text/css"),
+    "gallery.css": ("mailer.preview", "text/css"),
+    "message.css": ("mailer.preview", "text/css"),
+    "mailbox.css": ("mailer.web", "text/css"),
+    "list.js": ("mailer.preview", "text/javascript"),
+    "message.js": ("mailer.preview", "text/javascript"),
+    "mailbox.js": ("mailer.web", "text/javascript"),
+}
+OWN_NAME = re.compile(r"\d{20}-\d{7,10}")
+MAX_FORM = 4096
+
+
+def create_app(folder: Path) -> Starlette:
+    """The page over a folder of captured messages. It needs no server of its own to be running."""
+    page = _MailboxPage(folder)
+    return Starlette(
+        routes=[
+            Route("/", page.index),
+            Route("/assets/{name}", page.asset),
+            Route("/messages", page.listing),
+            Route("/messages/{key}", page.message),
+            Route("/messages/{key}/message.eml", page.download),
+            Route("/messages/{key}/attachments/{number:int}", page.attachment),
+            Route("/delete", page.delete, methods=["POST"]),
+        ],
+        middleware=[Middleware(Guard)],
+        exception_handlers={OSError: _unreadable},
+    )
+
+
+async def _unreadable(_request: Request, _error: Exception) -> Response:
+    return PlainTextResponse("The mailbox's folder cannot be read or written.\n", 503)
+
+
+class _MailboxPage:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._token = secrets.token_urlsafe(32)
+        self._known: dict[str, Captured] = {}
+        self._reading = threading.Lock()
+
+    def index(self, _request: Request) -> Response:
+        page = fill(asset("mailer.web", "mailbox.html"), token=self._token)
+        return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
+
+    def asset(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in ASSETS:
+            raise HTTPException(404)
+        package, kind = ASSETS[name]
+        return Response(asset(package, name), media_type=kind)
+
+    def listing(self, request: Request) -> Response:
+        """All messages, newest first; 204 if nothing changed since the version the page already has."""
+        captured = self._captured()
+        version = hashlib.sha256("\n".join(one.path.name for one in captured).encode()).hexdigest()[:16]
+        if request.query_params.get("version") == version:
+            return Response(status_code=204)
+        rows = [
+            [
+                key_of(one.path),
+                one.subject,
+                one.envelope.mail_from,
+                ", ".join(one.recipients),
+                one.received_at.isoformat(timespec="seconds"),
+            ]
+            for one in reversed(captured)
+        ]
+        return JSONResponse({"version": version, "rows": rows})
+
+    def message(self, request: Request) -> Response:
+        reading = self._read(request)
+        key = request.path_params["key"]
+        page = message_page(
+            reading,
+            title="Message",
+            assets="/assets",
+            download=f"/messages/{key}/message.eml",
+            attachments=[f"/messages/{key}/attachments/{number}" for number in range(len(reading.attachments))],
+        )
+        return HTMLResponse(page, headers={"Content-Security-Policy": FRAMED})
+
+    def download(self, request: Request) -> Response:
+        return _file(self._content(request), "message.eml")
+
+    def attachment(self, request: Request) -> Response:
+        attachments = self._read(request).attachments
+        number = request.path_params["number"]
+        if number >= len(attachments):
+            raise HTTPException(404)
+        return _file(attachments[number].content, attachments[number].filename)
+
+    async def delete(self, request: Request) -> Response:
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_FORM:
+                raise HTTPException(413)
+        token = parse_qs(body.decode("latin-1")).get("token", [""])[0]
+        if not hmac.compare_digest(token.encode(), self._token.encode()):
+            raise HTTPException(403)
+        delete_captured(self._folder)
+        return RedirectResponse("/", 303)
+
+    def _captured(self) -> list[Captured]:
+        """In order of arrival. Each message is described once; after that only names are compared."""
+        with self._reading:
+            known: dict[str, Captured] = {}
+            for path in sorted(self._folder.glob("*.eml")):
+                try:
+                    known[path.name] = self._known.get(path.name) or read_one(path)
+                except FileNotFoundError:
+                    continue
+            self._known = known
+            return list(known.values())
+
+    def _content(self, request: Request) -> bytes:
+        path = self._path(request.path_params["key"])
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise HTTPException(404) from None
+
+    def _read(self, request: Request) -> Reading:
+        return read(self._content(request))
+
+    def _path(self, key: str) -> Path:
+        if OWN_NAME.fullmatch(key):
+            return self._folder / f"{key}.eml"
+        for path in self._folder.glob("*.eml"):
+            if key_of(path) == key:
+                return path
+        raise HTTPException(404)
+
+
+def key_of(path: Path) -> str:
+    """What names a message in an address: never the name of a file somebody copied in, which may hold an address."""
+    return path.stem if OWN_NAME.fullmatch(path.stem) else hashlib.sha256(path.stem.encode()).hexdigest()[:20]
+
+
+def _file(content: bytes, name: str) -> Response:
+    """A download that no browser opens in the page's place (RFC 6266)."""
+    response = Response(content, media_type="application/octet-stream")
+    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)[:100].strip() or "file"
+    response.headers["Content-Disposition"] = f'attachment; filename="{plain}"'
+    return response

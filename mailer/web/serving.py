@@ -1,0 +1,71 @@
+"""Runs a local page inside the program's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from mailer.errors import Refused
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave Ctrl-C to the command that runs the page."""
+        yield
+
+
+async def serve(
+    app: ASGIApp, host: str = "127.0.0.1", port: int = 0, *, ready: Callable[[str], None] | None = None
+) -> None:
+    """Serve until cancelled. `ready` is called with the page's address once it can be opened; port 0 takes a free one.
+
+    Raises Refused for a host other than this computer and for a port that cannot be had.
+    """
+    listening = _listen(host, port)
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        date_header=False,
+        lifespan="off",
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        ws="none",
+    )
+    server = _Server(config)
+    running = asyncio.ensure_future(server.serve(sockets=[listening]))
+    try:
+        if ready is not None:
+            name = "[::1]" if host == "::1" else host
+            ready(f"http://{name}:{listening.getsockname()[1]}/")
+        await asyncio.shield(running)
+    finally:
+        server.should_exit = True
+        await asyncio.wait([running])
+        listening.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if host not in LOOPBACK:
+        raise Refused(
+            f"The page can only be served on this computer, not on {host}.",
+            hint="Use 127.0.0.1, or leave the host out.",
+        )
+    family = socket.AF_INET6 if host == "::1" else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+        raise Refused(
+            f"The page cannot be served on port {port}: {reason}.",
+            hint="Another program may be using it; choose another port, or 0 for any free one.",
+        ) from error
