@@ -86,7 +86,7 @@ RELAY_TEXT = (
     r"authentication (is )?(required|needed)|must authenticate\b|not authenticated to|not authorized to perform"
 )
 SUSPENDED_TEXT = (
-    r"(sending|outgoing mail.{0,60}|(your|this|sender\S*) account)( has been| is| was)? (suspended|paused)|"
+    r"(sending|outgoing mail.{0,60}|your account)( has been| is| was)? (suspended|paused|disabled)|"
     r"bad outbound sender"
 )
 QUOTA_TEXT = (
@@ -97,21 +97,21 @@ QUOTA_TEXT = (
     r"(minute|hour|day) exceeded|sender thread limit|concurrent connections limit"
 )
 SENDER_TEXT = (
-    r"sender address rejected|sender verify fail|send as|SendAsDenied|not owned by user|is not verified|sender (is )?not "
+    r"sender address rejected|sender verify fail|send (as this|on behalf)|SendAsDenied|not owned by user|is not verified|sender (is )?not "
     r"(allowed|authori[sz]ed|permitted)|not allowed to send from"
 )
 SIZE_TEXT = (
     r"(message|mail|file|content) (\w+ ){0,3}(too (large|big|long)|exceed\w* (\S+ ){0,5}size)|"
     r"(message|maximum) (\w+ )?size.*(exceed|limit)|too much mail data"
 )
-VIRUS_TEXT = r"\bvirus|malware|infected|security issue|(attachment|file).*(not allowed|forbidden|prohibited|blocked)"
+VIRUS_TEXT = r"\bvirus|malware|infected|security issue|\b(attachment|file).*(not allowed|forbidden|prohibited|blocked)"
 UNKNOWN_TEXT = (
     r"(user|recipient|mailbox|address|account)( is| was)? (unknown|not found|unavailable|inactive|disabled)|unknown "
     r"(user|recipient|local part)|no such (user|recipient|mailbox|address|person)|does(n.t| not) (exist|have an?)|"
     r"unrout(e)?able|invalid (recipient|mailbox)|not a valid (recipient|mailbox)|address blacklisted"
 )
 FULL_TEXT = (
-    r"(mailbox|inbox|account|user|storage|disk|quota).*\bfull\b|over ?quota|quota exceeded|"
+    r"(mailbox|inbox|account|storage|disk|quota)( \w+){0,4} full\b(?! \w)|over ?quota|quota exceeded|"
     r"exceeded (storage|\w+ quota)"
 )
 FLOOD_TEXT = r"receiving mail (at a rate|too)|recipient thread limit"
@@ -186,7 +186,9 @@ RULES = (
     _rule(ANY, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN, enhanced=r"5\.7\.(3|8|14|30|57|139)"),
     _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN, enhanced=r"5\.7\.9"),
     # Limits of the receiving side that look like ours: Gmail says 450 4.2.1 and 550 5.2.1 for both.
-    _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_CLOSED, text=r"RESOLVER\.RST|only accepts? (mail|messages) from"),
+    _rule(
+        RECIPIENT, r"5\d\d", DEAD, NOTE_CLOSED, text=r"RESOLVER\.RST\.(?!SendSize)|only accepts? (mail|messages) from"
+    ),
     _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FLOOD, text=FLOOD_TEXT),
     _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FULL, enhanced=r"[45]\.2\.2"),
     _rule(RECIPIENT, r"4\d\d", LATER, NOTE_GREY, text=r"gr[ea]y-?list"),

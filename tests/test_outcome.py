@@ -122,6 +122,7 @@ REPLIES = [
     (RCPT, 550, 'Outgoing mail from "organise" has been suspended.', SENDER),
     (DOT, 550, "5.1.8 Access denied, bad outbound sender", SENDER),
     (RCPT, 550, "Sender verify failed", SENDER),
+    (RCPT, 550, "Your account has been disabled", SENDER),
     # the message
     (MAIL, 552, "5.3.4 Message size exceeds fixed limit", LETTER),
     (MAIL, 552, "exceeded storage allocation", LETTER),
@@ -135,7 +136,11 @@ REPLIES = [
     (DOT, 554, "5.7.1 Virus found in the message", LETTER),
     (RCPT, 553, "5.6.7 SMTPUTF8 required", DEAD),
     (RCPT, 552, "5.2.3 Message too long for this mailbox", LETTER),
+    (DOT, 550, "5.3.4 RESOLVER.RST.SendSizeLimit.Org; message too large for this organization", LETTER),
+    (DOT, 550, "5.7.1 This type of file is not allowed", LETTER),
     # the recipient, for good
+    (DOT, 550, "5.2.3 RESOLVER.RST.RecipSizeLimit; message too large for this recipient", DEAD),
+    (DOT, 554, "delivery error: dd This account has been disabled or discontinued", DEAD),
     (RCPT, 550, "5.1.1 <ada@example.net>: Recipient address rejected: User unknown", DEAD + " suppress"),
     (DOT, 550, "5.1.1 The email account that you tried to reach does not exist.", DEAD + " suppress"),
     (RCPT, 501, "5.1.3 Bad recipient address syntax", DEAD + " suppress"),
@@ -175,7 +180,9 @@ REPLIES = [
     (RCPT, 450, "4.3.0 Error: command failed", LATER),
     (DATA, 451, "4.3.0 Error: queue file write error", LATER),
     (DOT, 451, "4.3.0 Mail server temporarily rejected message.", LATER),
+    (RCPT, 552, "The mailbox for this user is full", LATER),
     # policy
+    (DOT, 550, "5.7.1 Blocked by profile; for your account see full details at https://example.net/", POLICY),
     (DOT, 550, "5.7.1 Our system has detected that this message is likely unsolicited mail.", POLICY),
     (DOT, 550, "5.7.26 This mail has been blocked because the sender is unauthenticated.", POLICY),
     (DOT, 550, "5.7.25 The IP address sending this message does not have a PTR record", POLICY),
