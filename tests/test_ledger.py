@@ -1,0 +1,334 @@
+"""The ledger over a real SQLite file: one-transaction start, compare-and-set, group commit, errors in plain words."""
+
+import asyncio
+import hashlib
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from mailer.errors import CampaignError, LedgerError
+from mailer.ledger import Intent, Ledger, Record, Row, SenderLock, Start, Writer
+from mailer.model import (
+    Action,
+    CampaignRecord,
+    Contact,
+    Manifest,
+    Outcome,
+    Phase,
+    Reply,
+    Scope,
+    Status,
+    Tally,
+    Verdict,
+)
+
+LETTER = b"Dear {{ name }}"
+SENT = Outcome(
+    verdict=Verdict.SENT, scope=Scope.RECIPIENT, phase=Phase.FINAL_DOT, text="250 Ok", reply=Reply(code=250, text="Ok")
+)
+LOST = Outcome(
+    verdict=Verdict.UNCERTAIN, scope=Scope.CONNECTION, phase=Phase.FINAL_DOT, text="gone", action=Action.STOP
+)
+
+
+def contact(number: int, **fields: str) -> Contact:
+    address = f"p{number}@example.org"
+    return Contact(address=address, key=address, row=number + 1, name=f"Pat {number}", fields={"name": "Pat", **fields})
+
+
+def manifest(**other: object) -> Manifest:
+    parts = {
+        "template": "appeal",
+        "list_name": "people.csv",
+        "letter": {"templates/appeal.md": hashlib.sha256(LETTER).hexdigest()},
+        "attachments": {},
+        "contacts": "c" * 64,
+        "list_file": "f" * 64,
+        "settings": {"SENDER": "Ana <ana@example.org>"},
+        "messages": "m" * 64,
+    }
+    return Manifest(**{**parts, **other})
+
+
+def start(people: Sequence[Contact], name: str = "appeal--people", **other: object) -> Start:
+    rows = [Row(contact=person, message_id=f"<{person.key}>") for person in people]
+    return Start(campaign=name, manifest=manifest(**other), rows=rows, content=lambda _: LETTER)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "mailer.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def campaign(ledger: Ledger) -> CampaignRecord:
+    return ledger.start(start([contact(n) for n in range(1, 6)]))
+
+
+def intent(delivery: int, token: str = "me") -> Intent:
+    return Intent(delivery=delivery, token=token, account="a", domain="example.org", at=time.time())
+
+
+def record(delivery: int, outcome: Outcome = SENT, token: str = "me", *, intended: bool = True) -> Record:
+    status = {Verdict.SENT: Status.SENT, Verdict.UNCERTAIN: Status.UNCERTAIN}[outcome.verdict]
+    return Record(
+        delivery=delivery,
+        token=token,
+        account="a",
+        domain="example.org",
+        started_at=time.time(),
+        finished_at=time.time(),
+        outcome=outcome,
+        status=status,
+        intended=intended,
+    )
+
+
+def test_starting_a_campaign_twice_changes_nothing(ledger: Ledger, campaign: CampaignRecord) -> None:
+    again = ledger.start(start([contact(n) for n in range(5, 0, -1)]))
+    assert again.name == campaign.name
+    assert ledger.tally(again) == Tally(queued=5)
+
+
+async def test_a_campaign_that_was_tried_keeps_what_it_was_frozen_with(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    async with Writer(ledger.path) as writer:
+        await writer.write(intent=intent(1))
+        await writer.write(records=[record(1)])
+    again = ledger.start(start([contact(9)], messages="n" * 64))
+    assert again.manifest == campaign.manifest
+    assert ledger.tally(again) == Tally(sent=1, queued=4)
+
+
+def test_a_campaign_of_which_nothing_was_tried_is_frozen_anew(ledger: Ledger, campaign: CampaignRecord) -> None:
+    assert not ledger.tried(campaign)
+    again = ledger.start(start([contact(9)], messages="n" * 64))
+    assert again.manifest.messages == "n" * 64
+    assert ledger.tally(again) == Tally(queued=1)
+
+
+def test_a_start_that_fails_half_way_leaves_nothing_behind(ledger: Ledger) -> None:
+    def rows() -> Iterator[Row]:
+        yield Row(contact=contact(1), message_id="<1>")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        ledger.start(Start(campaign="x", manifest=manifest(), rows=rows(), content=lambda _: LETTER))
+    assert ledger.campaign("x") is None
+    assert ledger.campaigns() == []
+
+
+def test_the_frozen_letter_can_be_read_back(ledger: Ledger, campaign: CampaignRecord) -> None:
+    assert ledger.blob(campaign.manifest.letter["templates/appeal.md"]) == LETTER
+    with pytest.raises(KeyError):
+        ledger.blob("0" * 64)
+
+
+def test_deliveries_come_back_as_they_were_enqueued(ledger: Ledger) -> None:
+    person = Contact(
+        address="Pat@example.org",
+        key="pat@example.org",
+        row=7,
+        name="پیٹ",
+        language="ur",
+        fields={"city": "کوئٹہ", "embassy": {"email": "embassy@example.net"}},
+    )
+    campaign = ledger.start(start([person]))
+    [delivery] = ledger.deliveries(ledger.due(campaign, time.time()))
+    assert delivery.contact == person
+    assert delivery.status is Status.QUEUED
+
+
+async def test_only_one_of_two_senders_gets_a_delivery(ledger: Ledger, campaign: CampaignRecord) -> None:
+    async with Writer(ledger.path) as mine, Writer(ledger.path) as yours:
+        answers = await asyncio.gather(
+            *(writer.write(intent=intent(1, token)) for writer, token in ((mine, "me"), (yours, "you")))
+        )
+    assert sorted(answers) == [False, True]
+    assert ledger.tally(campaign) == Tally(sending=1, queued=4)
+
+
+async def test_an_outcome_of_a_stranger_changes_nothing(ledger: Ledger, campaign: CampaignRecord) -> None:
+    async with Writer(ledger.path) as writer:
+        await writer.write(intent=intent(1, "me"))
+        await writer.write(records=[record(1, token="stranger")])
+    assert ledger.tally(campaign) == Tally(sending=1, queued=4)
+
+
+async def test_late_proof_settles_what_was_held_as_uncertain(ledger: Ledger, campaign: CampaignRecord) -> None:
+    async with Writer(ledger.path) as writer:
+        await writer.write(intent=intent(1))
+        assert ledger.mark_interrupted(campaign) == 1
+        assert ledger.tally(campaign).uncertain == 1
+        await writer.write(records=[record(1)])
+    assert ledger.tally(campaign) == Tally(sent=1, queued=4)
+
+
+async def test_late_proof_after_a_person_decided_changes_nothing(ledger: Ledger, campaign: CampaignRecord) -> None:
+    async with Writer(ledger.path) as writer:
+        await writer.write(intent=intent(1))
+        ledger.mark_interrupted(campaign)
+        assert ledger.resolve(campaign, Status.QUEUED, None) == 1
+        await writer.write(records=[record(1)])
+    assert ledger.tally(campaign) == Tally(queued=5)
+
+
+async def test_an_outcome_and_the_next_intent_are_one_commit(ledger: Ledger, campaign: CampaignRecord) -> None:
+    watcher = sqlite3.connect(ledger.path)
+    watcher.execute("PRAGMA data_version")
+    async with Writer(ledger.path) as writer:
+        await writer.write(intent=intent(1))
+        before = watcher.execute("PRAGMA data_version").fetchone()
+        await writer.write(records=[record(1)], intent=intent(2))
+        after = watcher.execute("PRAGMA data_version").fetchone()
+        assert after != before
+    assert ledger.tally(campaign) == Tally(sent=1, sending=1, queued=3)
+    watcher.close()
+
+
+async def test_many_waiters_share_few_commits(ledger: Ledger) -> None:
+    ledger.start(start([contact(n) for n in range(1, 401)]))
+    async with Writer(ledger.path) as writer:
+        answers = await asyncio.gather(*(writer.write(intent=intent(n)) for n in range(1, 401)))
+    assert all(answers)
+    attempts = sqlite3.connect(ledger.path)
+    assert attempts.execute("SELECT count(*) FROM attempts").fetchone() == (400,)
+    attempts.close()
+
+
+async def test_a_commit_that_fails_fails_every_waiter_now_and_later(ledger: Ledger, campaign: CampaignRecord) -> None:
+    breaker = sqlite3.connect(ledger.path)
+    breaker.execute("DROP TABLE attempts")
+    breaker.commit()
+    breaker.close()
+    async with Writer(ledger.path) as writer:
+        answers = await asyncio.gather(*(writer.write(intent=intent(n)) for n in (1, 2, 3)), return_exceptions=True)
+        assert all(isinstance(answer, LedgerError) for answer in answers)
+        with pytest.raises(LedgerError):
+            await writer.write(intent=intent(4))
+    assert ledger.tally(campaign) == Tally(queued=5)
+
+
+async def test_an_attempt_is_written_before_the_dot_and_completed_by_the_reply(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    reader = sqlite3.connect(ledger.path)
+    async with Writer(ledger.path) as writer:
+        await writer.write(intent=intent(1))
+        assert reader.execute("SELECT delivery_id, verdict FROM attempts").fetchall() == [(1, None)]
+        await writer.write(records=[record(1)])
+    assert reader.execute("SELECT delivery_id, verdict, code, text FROM attempts").fetchall() == [
+        (1, "sent", 250, "250 Ok")
+    ]
+    reader.close()
+    [line, *_] = ledger.records(campaign, Status.SENT)
+    assert line.server_words == "250 Ok"
+
+
+async def test_quotas_count_what_was_handed_over_before_a_restart(ledger: Ledger, campaign: CampaignRecord) -> None:
+    async with Writer(ledger.path) as writer:
+        await writer.write(intent=intent(1))
+        await writer.write(records=[record(1)], intent=intent(2))
+    # the second one has no answer: nobody knows when the server saw it, so it counts as of now
+    times = ledger.transactions("a", time.time() - 60)
+    assert [domain for _, domain in times] == ["example.org", "example.org"]
+    assert ledger.transactions("another account", 0) == []
+    assert len(ledger.transactions("a", time.time() - 0.0001)) == 1
+
+
+def test_an_update_changes_the_unsent_rest_adds_the_new_and_skips_the_gone(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    assert ledger.resolve(campaign, Status.SENT, None) == 0
+    db = sqlite3.connect(ledger.path)
+    db.execute("UPDATE deliveries SET status = 'sent' WHERE key = 'p1@example.org'")
+    db.commit()
+    db.close()
+    changed = start([contact(1, city="x"), contact(2, city="y"), contact(3), contact(9)], messages="n" * 64)
+    revised = ledger.revise(campaign, changed)
+    assert revised.revision == 2
+    assert ledger.manifest(revised, 1) == campaign.manifest
+    found = {person.key: (status, person.fields.get("city")) for person, status in ledger.contacts(revised)}
+    assert found == {
+        "p1@example.org": (Status.SENT, None),
+        "p2@example.org": (Status.QUEUED, "y"),
+        "p3@example.org": (Status.QUEUED, None),
+        "p4@example.org": (Status.SKIPPED, None),
+        "p5@example.org": (Status.SKIPPED, None),
+        "p9@example.org": (Status.QUEUED, None),
+    }
+
+
+def test_a_second_starter_is_told_who_sends(ledger: Ledger, campaign: CampaignRecord) -> None:
+    ledger.set_owner(campaign, "process 42 on laptop")
+    holder = (
+        "import sys; from pathlib import Path; from mailer.ledger import Ledger, SenderLock\n"
+        f"lock = SenderLock(Ledger(Path({str(ledger.path)!r})), {campaign.name!r}).__enter__()\n"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(CampaignError, match="process 42 on laptop"), SenderLock(ledger, campaign.name):
+            pass
+        other.kill()
+    with SenderLock(ledger, campaign.name):
+        pass
+
+
+def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mailer.db"
+    Ledger(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(LedgerError, match="newer"):
+        Ledger(path)
+
+
+def test_a_file_that_is_no_ledger_is_refused_in_plain_words(tmp_path: Path) -> None:
+    path = tmp_path / "mailer.db"
+    path.write_text("these are my notes, not a database, and they are long enough to be looked at" * 20)
+    with pytest.raises(LedgerError, match="is not a ledger"):
+        Ledger(path)
+
+
+def test_a_folder_that_does_not_exist_is_refused_in_plain_words(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        Ledger(tmp_path / "nowhere" / "mailer.db")
+
+
+def test_looking_does_not_make_a_ledger(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="There is no ledger"):
+        Ledger(tmp_path / "mailer.db", create=False)
+    assert not (tmp_path / "mailer.db").exists()
+
+
+def test_commits_are_synced_to_the_disk(ledger: Ledger) -> None:
+    assert ledger._db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert ledger._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_suppressions_are_kept_once_and_can_be_removed(ledger: Ledger) -> None:
+    assert ledger.suppress([("a@example.org", "asked"), ("a@example.org", "twice")], source="by hand") == 1
+    assert ledger.suppressions() == {"a@example.org": "asked"}
+    assert ledger.unsuppress(["a@example.org", "b@example.org"]) == 1
+    assert ledger.suppressions() == {}
+
+
+def test_a_preview_is_remembered_by_its_seal(ledger: Ledger) -> None:
+    ledger.keep_preview(manifest(), {"p1@example.org": "d1"})
+    kept = ledger.preview(manifest().seal)
+    assert kept is not None
+    assert kept.manifest == manifest()
+    assert kept.digests == {"p1@example.org": "d1"}
+    assert ledger.preview("0-0-0-0-0") is None

@@ -1,0 +1,262 @@
+"""Relay connections and transactions, against a scripted server that knows what it accepted."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from smtp_server import Certificate, ScriptedServer
+
+from mailer.model import Action, Envelope, Message, Outcome, Phase, Scope, Verdict
+from mailer.smtp import Connection, Relay, Security, connect
+
+
+def message(number: int = 1, content: bytes = b"Subject: x\r\n\r\nBody\r\n", to: str = "pat@example.org") -> Message:
+    identifier = f"<{number}@example.org>"
+    return Message(
+        envelope=Envelope(mail_from="office@example.org", rcpt_to=to),
+        message_id=identifier,
+        content=f"Message-ID: {identifier}\r\n".encode() + content,
+    )
+
+
+def relay(server: ScriptedServer, **other: object) -> Relay:
+    return Relay(**{"host": server.host, "port": server.port, "security": Security.NONE, "timeout": 2.0, **other})
+
+
+async def opened(where: Relay) -> Connection:
+    connection = await connect(where)
+    assert isinstance(connection, Connection), connection
+    return connection
+
+
+async def yes() -> bool:
+    return True
+
+
+async def test_a_message_arrives_byte_for_byte_with_dots_at_the_start_of_lines() -> None:
+    body = b"Subject: dots\r\n\r\n.\r\n..\r\n.hidden\r\nmiddle . dot\r\n"
+    with ScriptedServer() as server:
+        connection = await opened(relay(server))
+        outcome = await connection.transmit(message(content=body), yes)
+        await connection.quit()
+    assert outcome is not None
+    assert outcome.verdict is Verdict.SENT
+    [accepted] = server.accepted
+    assert accepted.content == b"Message-ID: <1@example.org>\r\n" + body
+    assert (accepted.mail_from, accepted.rcpt_to) == ("office@example.org", ("pat@example.org",))
+    assert not server.violations
+
+
+async def test_a_message_that_begins_with_a_dot_keeps_it() -> None:
+    with ScriptedServer() as server:
+        connection = await opened(relay(server))
+        await connection.transmit(
+            Message(envelope=message().envelope, message_id="<1@example.org>", content=b".a: b\r\n\r\nx\r\n"), yes
+        )
+        await connection.quit()
+    assert server.accepted[0].content == b".a: b\r\n\r\nx\r\n"
+
+
+async def test_the_greeting_tells_nothing_about_this_machine() -> None:
+    with ScriptedServer() as server:
+        await (await opened(relay(server))).quit()
+        said = [line for line in server.transcripts[0] if line.lower().lstrip("c: ").startswith("ehlo")]
+    assert said
+    assert all("[127.0.0.1]" in line for line in said)
+
+
+async def test_the_final_dot_waits_for_the_intent() -> None:
+    ready, go = asyncio.Event(), asyncio.Event()
+
+    async def intent() -> bool:
+        ready.set()
+        await go.wait()
+        return True
+
+    with ScriptedServer() as server:
+        connection = await opened(relay(server))
+        sending = asyncio.ensure_future(connection.transmit(message(), intent))
+        await ready.wait()
+        assert not server.accepted
+        go.set()
+        outcome = await sending
+        await connection.quit()
+    assert outcome is not None
+    assert outcome.verdict is Verdict.SENT
+
+
+async def test_nothing_is_sent_when_somebody_else_has_the_delivery() -> None:
+    async def no() -> bool:
+        return False
+
+    with ScriptedServer() as server:
+        connection = await opened(relay(server))
+        assert await connection.transmit(message(), no) is None
+        assert not connection.usable
+    assert not server.accepted
+
+
+async def test_nothing_is_sent_when_the_intent_cannot_be_recorded() -> None:
+    async def broken() -> bool:
+        raise OSError("disk full")
+
+    with ScriptedServer() as server:
+        connection = await opened(relay(server))
+        with pytest.raises(OSError, match="disk full"):
+            await connection.transmit(message(), broken)
+        assert not connection.usable
+    assert not server.accepted
+
+
+@pytest.mark.parametrize(
+    ("phase", "reply", "verdict", "scope"),
+    [
+        ("mail", "550 5.7.60 not allowed to send as this sender", Verdict.REQUEUED, None),
+        ("rcpt", "550 5.1.1 User unknown", Verdict.FAILED, Scope.RECIPIENT),
+        ("rcpt", "450 4.2.0 Greylisted", Verdict.DEFERRED, Scope.RECIPIENT),
+        ("rcpt", "421 4.7.0 Try again later", Verdict.REQUEUED, Scope.CONNECTION),
+        ("data", "451 4.3.0 later", Verdict.DEFERRED, Scope.RECIPIENT),
+        ("dot", "552 5.3.4 message too big", Verdict.REQUEUED, Scope.MESSAGE),
+        ("dot", "550 5.1.1 User unknown", Verdict.FAILED, Scope.RECIPIENT),
+        ("dot", "451 4.3.0 later", Verdict.DEFERRED, Scope.RECIPIENT),
+    ],
+)
+async def test_a_refusal_is_an_outcome_of_its_phase(phase: str, reply: str, verdict: Verdict, scope: Scope) -> None:
+    with ScriptedServer() as server:
+        server.on(phase, nth=1, reply=reply)
+        connection = await opened(relay(server))
+        outcome = await connection.transmit(message(), yes)
+    assert outcome is not None
+    assert outcome.verdict is verdict
+    assert scope is None or outcome.scope is scope
+    assert outcome.reply is not None
+    assert outcome.reply.code == int(reply[:3])
+    assert not server.accepted
+
+
+@pytest.mark.parametrize("phase", ["rcpt", "data", "dot"])
+async def test_after_a_refusal_the_next_message_goes_over_the_same_connection(phase: str) -> None:
+    with ScriptedServer() as server:
+        server.on(phase, nth=1, reply="550 5.1.1 User unknown")
+        connection = await opened(relay(server))
+        await connection.transmit(message(1), yes)
+        outcome = await connection.transmit(message(2), yes)
+        await connection.quit()
+    assert outcome is not None
+    assert outcome.verdict is Verdict.SENT
+    assert [accepted.message_id for accepted in server.accepted] == ["<2@example.org>"]
+    assert server.connections == 1
+    assert not server.violations
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "content"])
+@pytest.mark.parametrize("fault", [{"drop": True}, {"reset": True}, {"raw": b"garbage\r\n"}, {"reply": "421 bye"}])
+async def test_a_connection_lost_before_the_final_dot_leaves_the_delivery_its_place(phase: str, fault: dict) -> None:
+    with ScriptedServer() as server:
+        server.on(phase, nth=1, **fault)
+        connection = await opened(relay(server))
+        outcome = await connection.transmit(message(content=b"Subject: x\r\n\r\n" + b"x" * 70 + b"\r\n" * 10), yes)
+        assert not connection.usable or outcome is not None
+    assert outcome is not None
+    if outcome.phase is not Phase.FINAL_DOT:  # a reply that overtakes the dot may be read as the answer to it
+        assert outcome.verdict is Verdict.REQUEUED
+        assert outcome.action is Action.RECONNECT
+        assert not connection.usable
+    assert not server.accepted
+
+
+@pytest.mark.parametrize("phase", ["dot", "accepted"])
+@pytest.mark.parametrize("fault", [{"drop": True}, {"reset": True}, {"raw": b"garbage\r\n"}, {"silence": True}])
+async def test_a_connection_lost_after_the_final_dot_is_uncertain(phase: str, fault: dict) -> None:
+    with ScriptedServer() as server:
+        server.on(phase, nth=1, **fault)
+        connection = await opened(relay(server, final_timeout=0.3))
+        outcome = await connection.transmit(message(), yes)
+        assert not connection.usable
+    assert outcome is not None
+    assert outcome.verdict is Verdict.UNCERTAIN
+    assert outcome.phase is Phase.FINAL_DOT
+
+
+async def test_a_server_that_falls_silent_is_left_after_the_timeout() -> None:
+    with ScriptedServer() as server:
+        server.on("rcpt", nth=1, silence=True)
+        connection = await opened(relay(server, timeout=0.3))
+        outcome = await connection.transmit(message(), yes)
+    assert outcome is not None
+    assert outcome.verdict is Verdict.REQUEUED
+    assert "did not answer" in outcome.text
+
+
+async def test_a_message_over_the_servers_size_is_not_even_begun() -> None:
+    with ScriptedServer(size=100) as server:
+        connection = await opened(relay(server))
+        outcome = await connection.transmit(message(content=b"Subject: x\r\n\r\n" + b"x\r\n" * 100), yes)
+        await connection.quit()
+        assert not any("MAIL" in line for line in server.transcripts[0])
+    assert outcome is not None
+    assert (outcome.scope, outcome.action) == (Scope.MESSAGE, Action.STOP)
+
+
+async def test_a_line_end_in_an_address_never_reaches_the_wire() -> None:
+    with ScriptedServer() as server:
+        connection = await opened(relay(server))
+        outcome = await connection.transmit(message(to="pat@example.org>\r\nRCPT TO:<eve@example.org"), yes)
+        assert not any("eve" in line for line in server.transcripts[0])
+    assert outcome is not None
+    assert outcome.verdict is Verdict.REQUEUED
+    assert not server.accepted
+
+
+async def test_a_server_that_cannot_be_reached_is_an_outcome_of_phase_connect() -> None:
+    with ScriptedServer() as server:
+        where = relay(server)
+    outcome = await connect(where)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.phase, outcome.verdict) == (Phase.CONNECT, Verdict.REQUEUED)
+    assert "no connection" in outcome.text
+
+
+@pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
+async def test_a_valid_certificate_is_required(tmp_path: Path, security: Security) -> None:
+    certificate = Certificate.make(tmp_path)
+    with ScriptedServer(context=certificate.server_context(), security=security.value) as server:
+        where = relay(server, host="localhost", security=security)
+        outcome = await connect(where)
+        assert isinstance(outcome, Outcome)
+        assert outcome.phase is Phase.TLS
+        assert "certificate" in outcome.text
+        trusting = relay(server, host="localhost", security=security, tls_context=certificate.client_context())
+        connection = await opened(trusting)
+        sent = await connection.transmit(message(), yes)
+        await connection.quit()
+    assert sent is not None
+    assert sent.verdict is Verdict.SENT
+
+
+async def test_without_starttls_on_offer_nothing_is_said_in_clear_text() -> None:
+    with ScriptedServer() as server:
+        where = relay(server, security=Security.STARTTLS, username="ana", password="secret-word")
+        outcome = await connect(where)
+        assert isinstance(outcome, Outcome)
+        assert outcome.phase is Phase.TLS
+        assert not any("secret-word" in line or "AUTH" in line for line in server.transcripts[0])
+
+
+async def test_login_works_and_a_wrong_password_is_a_stop(tmp_path: Path) -> None:
+    certificate = Certificate.make(tmp_path)
+    with ScriptedServer(context=certificate.server_context(), security="starttls", users={"ana": "right"}) as server:
+        where = {"host": "localhost", "security": Security.STARTTLS, "tls_context": certificate.client_context()}
+        connection = await opened(relay(server, username="ana", password="right", **where))
+        sent = await connection.transmit(message(), yes)
+        await connection.quit()
+        refused = await connect(relay(server, username="ana", password="wrong", **where))
+    assert sent is not None
+    assert sent.verdict is Verdict.SENT
+    assert server.accepted[0].user == "ana"
+    assert isinstance(refused, Outcome)
+    assert (refused.phase, refused.scope, refused.action) == (Phase.AUTH, Scope.AUTH, Action.STOP)
+
+
+def test_a_password_is_not_shown_in_a_representation() -> None:
+    assert "hush" not in repr(Relay(host="h.example", port=25, username="ana", password="hush"))
