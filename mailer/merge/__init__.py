@@ -1,0 +1,7 @@
+"""Letters: a template with fields, merged with contacts into subject, text, HTML and attachments."""
+
+from mailer.merge.files import Folder
+from mailer.merge.front import AttachmentRule, FrontMatter, parse_mailbox
+from mailer.merge.template import Template, load
+
+__all__ = ["AttachmentRule", "Folder", "FrontMatter", "Template", "load", "parse_mailbox"]

@@ -1,0 +1,77 @@
+"""How merge says what is wrong with a letter: file, line, the nearest right name, the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mailer.errors import LetterError
+from mailer.model import Problem, Severity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """A place in a file that the letter's author wrote; lines count from 1."""
+
+    file: str
+    line: int = 1
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was probably meant to be."""
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    wanted = name.casefold()
+    if wanted in by_folded:
+        return by_folded[wanted]
+    close = difflib.get_close_matches(wanted, by_folded, n=1, cutoff=0.6)
+    if close:
+        return by_folded[close[0]]
+    parts = [candidate for folded, candidate in by_folded.items() if len(wanted) > 2 and wanted in folded]
+    return min(parts, key=len) if parts else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """A hint that names the nearest known name, or all of them while they are few."""
+    names = sorted(set(known))
+    match = nearest(name, names)
+    if match and match != name:
+        return f"Did you mean {match}?"
+    if 0 < len(names) <= 30:
+        return "Known here: " + ", ".join(names) + "."
+    return None
+
+
+def problem(
+    code: str,
+    message: str,
+    *,
+    at: Origin | None = None,
+    row: int | None = None,
+    column: str | None = None,
+    hint: str | None = None,
+    severity: Severity = Severity.PROBLEM,
+) -> Problem:
+    """A problem whose sentence starts with the line of the letter, because `Problem.row` is the list's row."""
+    if at is not None:
+        message = f"line {at.line}: {message}"
+    file = at.file if at else None
+    return Problem(code=code, message=message, file=file, row=row, column=column, hint=hint, severity=severity)
+
+
+def warning(code: str, message: str, *, at: Origin | None = None, hint: str | None = None) -> Problem:
+    return problem(code, message, at=at, hint=hint, severity=Severity.WARNING)
+
+
+def refusal(*problems: Problem) -> LetterError:
+    """The exception that carries these problems; its text is the first one's."""
+    first = problems[0]
+    place = ", ".join(part for part in (first.file, f"row {first.row}" if first.row else None) if part)
+    text = f"{place}: {first.message}" if place else first.message
+    if len(problems) > 1:
+        text += f" (and {len(problems) - 1} more)"
+    return LetterError(text, hint=first.hint, problems=problems)
+
+
+def refuse(code: str, message: str, *, at: Origin | None = None, hint: str | None = None) -> LetterError:
+    return refusal(problem(code, message, at=at, hint=hint))

@@ -1,0 +1,101 @@
+"""Links in letters: what may be a target, and the mailto link that opens a letter ready to send (RFC 6068)."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from jinja2 import pass_context
+from jinja2.runtime import Context, Undefined
+
+from mailer.merge.sandbox import as_text
+
+MAX_MAILTO = 2000
+"""Mail programs and Windows cut longer links off, silently."""
+
+WARNINGS = "the warnings of this letter"
+SCHEME = re.compile(r"(?i)^(https?://[^\s/?#]+|mailto:.+)", re.DOTALL)
+CONTROL = re.compile(r"[\x00-\x20\x7f\u0080-\u00a0\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+ADDRESS_SAFE = "@!$'*+-._~/"
+
+
+class BadLink(ValueError):
+    """A link target that data made into something other than a web page or an address."""
+
+
+def check_target(target: str) -> str:
+    """The target, if it is a whole http, https or mailto link."""
+    if CONTROL.search(target):
+        raise BadLink("the link holds spaces or control characters")
+    if not SCHEME.match(target):
+        raise BadLink("the link does not begin with https://, http:// or mailto:")
+    return target
+
+
+def link(*parts: object) -> str:
+    """A link target from the author's text and fields by turns: the author's first, which may be empty.
+
+    A field at the very start may be a whole link; later ones are percent-encoded, so that they cannot add a
+    parameter or another recipient.
+    """
+    target = ""
+    for index, part in enumerate(parts):
+        if isinstance(part, Undefined):
+            str(part)
+        text = str(as_text(part))
+        if index % 2 == 0:
+            target += text
+        elif not target:
+            target = text.strip()
+        else:
+            target += quote(text, safe="" if re.search(r"[?#]", target) or target.startswith("mailto:") else "/:@")
+    return check_target(_quoted(target))
+
+
+def _quoted(target: str) -> str:
+    """Letters outside ASCII percent-encoded (RFC 3987, 3.1), host names left to the mail program."""
+    match = re.match(r"(?i)^(https?://[^/?#]*)(.*)$", target, re.DOTALL)
+    head, rest = (match[1], match[2]) if match else ("", target)
+    return head + quote(rest, safe="%/?#[]@!$&'()*+,;=:~-._ \t\r\n\x00\x0b\x0c")
+
+
+def shown_link(label: str, target: object) -> str:
+    """A link in plain text: the label, then where it leads; of a mailto link only the address."""
+    url = str(target)
+    if url.startswith("mailto:"):
+        url = _unquoted_address(url)
+    label = label.strip()
+    if not label or label in (url, str(target)):
+        return url
+    return f"{label} <{url}>"
+
+
+def _unquoted_address(url: str) -> str:
+    from urllib.parse import unquote  # noqa: PLC0415  # only for letters with mailto links
+
+    return unquote(url.removeprefix("mailto:").partition("?")[0])
+
+
+@pass_context
+def mailto(context: Context, to: object, subject: object = "", body: object = "") -> str:
+    """A link that opens a message ready to send. A body that would make it too long is left out, with a warning."""
+    for part in (to, subject, body):
+        if isinstance(part, Undefined):
+            str(part)
+    addresses = [address.strip() for address in str(to).split(",")]
+    if not all(re.fullmatch(r"[^\s@<>\"(),:;\\\[\]]+@[^\s@<>\"(),:;\\\[\]]+", address) for address in addresses):
+        raise BadLink("mailto() needs an e-mail address")
+    base = "mailto:" + ",".join(quote(address, safe=ADDRESS_SAFE) for address in addresses)
+    text = str(body).strip().replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
+    headers = [f"subject={quote(' '.join(str(subject).split()), safe='')}"] if subject else []
+    url = _with(base, [*headers, f"body={quote(text, safe='')}"] if text else headers)
+    if len(url) > MAX_MAILTO:
+        warnings = context.parent.get(WARNINGS)
+        if warnings is not None:
+            warnings.append(len(url))
+        url = _with(base, headers)
+    return url
+
+
+def _with(base: str, headers: list[str]) -> str:
+    return base + ("?" + "&".join(headers) if headers else "")

@@ -1,0 +1,155 @@
+"""One compiled piece of a letter (subject, text, HTML, a file name...): rendering, and errors in the author's lines."""
+
+from __future__ import annotations
+
+import itertools
+import traceback
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Template as JinjaTemplate
+from jinja2 import TemplateSyntaxError, meta, nodes
+from jinja2.exceptions import SecurityError
+
+from mailer.merge.complaints import Origin, did_you_mean
+from mailer.merge.dates import BadDate
+from mailer.merge.links import BadLink
+from mailer.merge.sandbox import BUDGET, MAX_LENGTH, Budget, LetterEnvironment, NotText, TooMuch, UnknownName
+from mailer.merge.tags import Source, syntax_refusal
+
+NUMBERS = itertools.count()
+
+
+class PartError(Exception):
+    """A part could not be filled in for one row; `origin` is the place in the author's file."""
+
+    def __init__(self, code: str, message: str, origin: Origin | None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.origin = origin
+        self.hint = hint
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Use:
+    """A name that a part expects from the row."""
+
+    name: str
+    path: tuple[str, ...]
+    origin: Origin | None
+    printed: bool
+
+
+class Part:
+    """Compiled once, rendered for every contact."""
+
+    def __init__(self, env: LetterEnvironment, source: Source, fallback: Origin) -> None:
+        self._source = source
+        self._fallback = fallback
+        self._filename = f"<letter part {next(NUMBERS)}>"
+        try:
+            tree = env.parse(source.text)
+            self.uses, self.optional = _uses(tree, source)
+            self.assigned = frozenset(name.name for name in tree.find_all(nodes.Name) if name.ctx != "load")
+            code = env.compile(env.parse(source.text), filename=self._filename)
+        except TemplateSyntaxError as error:
+            raise syntax_refusal(error, source.origin(error.lineno) or fallback) from error
+        except (RecursionError, SyntaxError, MemoryError) as error:
+            raise syntax_refusal(TemplateSyntaxError("tags are nested too deeply", 1), fallback) from error
+        self._template = JinjaTemplate.from_code(env, code, {})
+        self._render = self._template.root_render_func
+
+    @property
+    def origin(self) -> Origin:
+        """Where the part begins in the author's files."""
+        return self._fallback
+
+    def render(self, values: dict[str, Any]) -> str:
+        """Fill in one row. Raises PartError."""
+        values[BUDGET] = Budget()
+        chunks: list[str] = []
+        length = 0
+        try:
+            for chunk in self._render(self._template.new_context(values, shared=True)):
+                chunks.append(chunk)
+                length += len(chunk)
+                if length > MAX_LENGTH:
+                    raise TooMuch("it makes a text longer than 5 million characters")  # noqa: TRY301
+        except PartError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a letter does, its author gets a sentence, not a traceback
+            raise self._told(error, values) from error
+        return "".join(chunks)
+
+    def _told(self, error: Exception, values: Mapping[str, Any]) -> PartError:
+        origin = self._place(error)
+        match error:
+            case UnknownName():
+                return _unknown(error, origin, values)
+            case TooMuch():
+                return PartError("letter-too-much", f"the letter asks for too much here: {error}.", origin)
+            case NotText() | BadLink() | BadDate():
+                code = {NotText: "not-text", BadLink: "bad-link", BadDate: "bad-date"}[type(error)]
+                return PartError(code, f"{error}.", origin)
+            case SecurityError():
+                return PartError("letter-unsafe", "letters may not use this function or attribute.", origin)
+            case RecursionError():
+                return PartError("letter-too-much", "the letter asks for too much here: it calls itself.", origin)
+            case TypeError() if "@" not in str(error):
+                return PartError("letter-fill", f"this tag cannot be worked out ({error}).", origin)
+        return PartError("letter-fill", f"this tag cannot be worked out ({type(error).__name__}).", origin)
+
+    def _place(self, error: Exception) -> Origin | None:
+        for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+            if frame.f_code.co_filename == self._filename:
+                return self._source.origin(self._template.get_corresponding_lineno(line)) or self._fallback
+        return self._fallback
+
+
+def _unknown(error: UnknownName, origin: Origin | None, values: Mapping[str, Any]) -> PartError:
+    if error.holder is not None:
+        known: Collection[str] = [str(key) for key in error.holder]
+        message = f"there is no {error.name} here."
+    else:
+        known = [name for name in values if name.isidentifier() and not name.endswith("_")]
+        message = f"the field {error.name} is not known."
+    return PartError("unknown-field", message, origin, did_you_mean(error.name, known))
+
+
+def _uses(tree: nodes.Template, source: Source) -> tuple[tuple[Use, ...], frozenset[str]]:
+    """The names a part takes from outside, and those among them that it can do without."""
+    undeclared = meta.find_undeclared_variables(tree)
+    paths: dict[int, tuple[str, ...]] = {}
+    for attribute in tree.find_all(nodes.Getattr):
+        chain: list[str] = [attribute.attr]
+        inner = attribute.node
+        while isinstance(inner, nodes.Getattr):
+            chain.insert(0, inner.attr)
+            inner = inner.node
+        if isinstance(inner, nodes.Name) and len(chain) > len(paths.get(id(inner), ())):
+            paths[id(inner)] = tuple(chain)
+    optional = {
+        name.name
+        for guard in tree.find_all((nodes.Test, nodes.Filter))
+        if guard.name in {"defined", "undefined", "default", "d"} and guard.node is not None
+        for name in ([guard.node] if isinstance(guard.node, nodes.Name) else guard.node.find_all(nodes.Name))
+    }
+    tested = {id(name) for test in tree.find_all((nodes.If, nodes.CondExpr)) for name in _names(test.test)}
+    weighed = {name.name for test in tree.find_all((nodes.If, nodes.CondExpr)) for name in _names(test.test)}
+    uses = tuple(
+        Use(
+            name=name.name,
+            path=paths.get(id(name), ()),
+            origin=source.origin(name.lineno),
+            printed=id(name) not in tested and name.name not in weighed,
+        )
+        for name in tree.find_all(nodes.Name)
+        if name.name in undeclared and name.ctx == "load"
+    )
+    return uses, frozenset(optional)
+
+
+def _names(node: nodes.Node) -> list[nodes.Name]:
+    return [node] if isinstance(node, nodes.Name) else list(node.find_all(nodes.Name))

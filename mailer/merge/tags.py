@@ -1,0 +1,184 @@
+"""Jinja tags out of the way of Markdown and CSS: each becomes a word that no parser touches, and comes back after."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jinja2 import Environment, TemplateSyntaxError
+
+from mailer.errors import LetterError
+from mailer.merge.complaints import Origin, refuse
+
+PREFIX = "qzjtag"
+MARKER = re.compile(PREFIX + r"(\d+)z")
+PLACED = re.compile(rf"<!--{PREFIX}(\d+)z-->|{PREFIX}(\d+)z")
+OPENS_TAG = re.compile(r"\{(?=[{%#]|\Z)")
+FORBIDDEN = {"extends", "import", "from", "block", "autoescape"}
+OPENERS = {"for", "if", "macro", "call", "filter", "with"}
+
+
+class Kind(StrEnum):
+    EXPRESSION = "expression"
+    STATEMENT = "statement"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tag:
+    """One `{{ ... }}` or `{% ... %}` of the author's, without its braces."""
+
+    kind: Kind
+    inner: str
+    origin: Origin
+
+    @property
+    def keyword(self) -> str:
+        """`if`, `endif`, `set`...; `set-block` for a `set` that captures what follows."""
+        if self.kind is not Kind.STATEMENT:
+            return ""
+        match = re.match(r"\s*(\w+)(.*)", self.inner, re.DOTALL)
+        if not match:
+            return ""
+        word, rest = match[1], match[2]
+        if word == "set" and not re.search(r"(?<![=!<>])=(?!=)", re.sub(r"'[^']*'|\"[^\"]*\"|\(.*\)", "", rest)):
+            return "set-block"
+        return word
+
+    @property
+    def opens(self) -> bool:
+        return self.keyword in OPENERS or self.keyword == "set-block"
+
+    @property
+    def closes(self) -> bool:
+        return self.keyword.startswith("end")
+
+    @property
+    def shown(self) -> str:
+        """As the author wrote it, shortened, for a sentence."""
+        inner = " ".join(self.inner.split())
+        inner = inner if len(inner) <= 60 else inner[:57] + "..."
+        return f"{{{{ {inner} }}}}" if self.kind is Kind.EXPRESSION else f"{{% {inner} %}}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Jinja source made by the compiler, with the author's place of each of its lines that holds a tag."""
+
+    text: str
+    places: tuple[tuple[int, Origin], ...]
+
+    def origin(self, line: int) -> Origin | None:
+        """The place in the author's file that a line of this source came from."""
+        found: Origin | None = None
+        for start, origin in self.places:
+            if start > line:
+                break
+            found = origin
+        return found
+
+
+class Tags:
+    """All tags of one compilation, by number."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._tags: list[Tag] = []
+
+    def __getitem__(self, number: int) -> Tag:
+        return self._tags[number]
+
+    def add(self, kind: Kind, inner: str, origin: Origin) -> str:
+        """The marker that stands for a tag."""
+        self._tags.append(Tag(kind=kind, inner=inner, origin=origin))
+        return f"{PREFIX}{len(self._tags) - 1}z"
+
+    def marked(self, text: str) -> Iterator[str | Tag]:
+        """Split a text with markers into literal pieces and tags."""
+        position = 0
+        for match in MARKER.finditer(text):
+            if match.start() > position:
+                yield text[position : match.start()]
+            yield self._tags[int(match[1])]
+            position = match.end()
+        if position < len(text):
+            yield text[position:]
+
+    def only(self, text: str) -> list[Tag] | None:
+        """The statement tags of a text that holds nothing else, or None."""
+        pieces = [piece for piece in self.marked(text) if not (isinstance(piece, str) and not piece.strip())]
+        if not pieces or any(isinstance(piece, str) or piece.kind is Kind.EXPRESSION for piece in pieces):
+            return None
+        return [piece for piece in pieces if isinstance(piece, Tag)]
+
+    def protect(self, source: str, file: str, *, line: int = 1) -> str:
+        """Replace the tags of an author's text by markers. Raises LetterError for text that is not Jinja."""
+        if PREFIX in source:
+            raise refuse("reserved-word", f"the word {PREFIX} is reserved.", at=Origin(file=file, line=line))
+        self.parse(source, file, line=line)
+        text: list[str] = []
+        inner: list[str] = []
+        start = 1
+        for number, token, value in self._env.lexer.tokeniter(source, None):
+            if token in {"variable_begin", "block_begin", "comment_begin"}:
+                inner, start = [], number
+            elif token in {"variable_end", "block_end", "comment_end"}:
+                origin = Origin(file=file, line=line + start - 1)
+                text.append(self._marker(token, "".join(inner).strip(), origin))
+            elif token == "data":
+                text.append(value)
+            elif token not in {"raw_begin", "raw_end"}:
+                inner.append(value)
+        return "".join(text)
+
+    def _marker(self, token: str, inner: str, origin: Origin) -> str:
+        if token == "comment_end":
+            return self.add(Kind.NOTHING, "", origin)
+        if token == "variable_end":
+            return self.add(Kind.EXPRESSION, inner, origin)
+        return self.add(Kind.STATEMENT, inner, origin)
+
+    def parse(self, source: str, file: str, *, line: int = 1) -> None:
+        try:
+            self._env.parse(source)
+        except TemplateSyntaxError as error:
+            raise syntax_refusal(error, Origin(file=file, line=line + error.lineno - 1)) from error
+        except RecursionError as error:
+            raise refuse("letter-syntax", "tags are nested too deeply.", at=Origin(file=file, line=line)) from error
+
+    def restore(self, text: str) -> Source:
+        """Markers back into tags, each on a line of its own *inside* its braces, so that every line has one origin."""
+        parts: list[str] = []
+        places: list[tuple[int, Origin]] = []
+        line, position = 1, 0
+        for match in [*PLACED.finditer(text), None]:
+            literal = OPENS_TAG.sub("{{ '{' }}", text[position : match.start() if match else len(text)])
+            parts.append(literal)
+            line += literal.count("\n")
+            if match is None:
+                break
+            tag = self._tags[int(match[1] or match[2])]
+            position = match.end()
+            if tag.kind is Kind.NOTHING:
+                continue
+            for offset in range(tag.inner.count("\n") + 1):
+                places.append((line + 1 + offset, Origin(file=tag.origin.file, line=tag.origin.line + offset)))
+            begin, end = ("{{", "}}") if tag.kind is Kind.EXPRESSION else ("{%", "%}")
+            parts.append(f"{begin}\n{tag.inner} {end}")
+            line += 1 + tag.inner.count("\n")
+        return Source(text="".join(parts), places=tuple(places))
+
+
+def syntax_refusal(error: TemplateSyntaxError, at: Origin | None) -> LetterError:
+    """Jinja's complaint in the author's words where we know them."""
+    message = (error.message or "this tag cannot be understood").rstrip(".")
+    hint = None
+    if "Encountered unknown tag" in message:
+        hint = "Tags are: if, for, set, include, macro, with, and their ends."
+    elif "unexpected end of template" in message.lower() or "expected token 'end of print statement'" in message:
+        hint = "Every {{ needs its }}, every {% if %} its {% endif %}. A field is one word, e.g. {{ first_name }}."
+    elif "No filter named" in message or "No test named" in message:
+        hint = "See the letters chapter of the manual for the filters there are."
+    return refuse("letter-syntax", message + ".", at=at, hint=hint)

@@ -1,0 +1,341 @@
+"""A letter, loaded and compiled: `load` once, `check` against a list's columns, `merge` with every contact."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jinja2.utils import Namespace
+
+from mailer.merge.attachments import Enclosure, enclosures
+from mailer.merge.casefile import read_case
+from mailer.merge.compiler import Compiler, empty_alt
+from mailer.merge.complaints import Origin, did_you_mean, problem, refusal, refuse, warning
+from mailer.merge.dates import written_date
+from mailer.merge.files import Recorder
+from mailer.merge.front import FrontMatter, read
+from mailer.merge.layout import Sentences
+from mailer.merge.links import MAX_MAILTO, WARNINGS, link, mailto, shown_link
+from mailer.merge.part import Part, PartError, Use
+from mailer.merge.place import Place, chain, in_language, locate, normal, split_file
+from mailer.merge.plain import Counter, target_in_text
+from mailer.merge.sandbox import LetterEnvironment, limited_range
+from mailer.model import Attachment, Contact, Files, Identity, Letter, Mailbox, Problem
+
+RESERVED = frozenset(
+    "case contact row sender language fields mailto range namespace dict link_ shown_ target_ counter_ block_ footer_ "
+    "loop self super caller varargs kwargs".split()
+)
+"""Names that a column cannot take over; its value is still there as `fields["case"]`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Version:
+    """One language of a letter, compiled."""
+
+    language: str
+    front: FrontMatter
+    subject: Part
+    text: Part
+    html: Part
+    to_name: Part | None
+    blocks: tuple[Part, ...]
+    images: tuple[Attachment, ...]
+    enclosures: tuple[Enclosure, ...]
+    sentences: Sentences
+    fixed: Mapping[str, Any]
+    """What every row's context holds besides its own fields."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        own = [self.subject, self.text, self.html, *self.blocks, *([self.to_name] if self.to_name else [])]
+        return (*own, *(part for enclosure in self.enclosures for part in enclosure.parts))
+
+
+class Template:
+    """A letter in all its languages. `warnings` are about the letter itself, whatever the list."""
+
+    def __init__(self, place: Place, files: Recorder, versions: Mapping[str, Version], warnings: tuple[Problem, ...]) -> None:
+        self.name = place.name
+        self.languages = tuple(versions)
+        self.warnings = warnings
+        self._files = files
+        self._versions = versions
+        self._default = next(iter(versions.values()))
+        self.front = self._default.front
+        self._chosen: dict[str | None, Version] = {}
+        self._identities: dict[str, tuple[Identity, Identity, dict[str, Any]]] = {}
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every path read so far that shapes the letter, sorted."""
+        return self._files.paths
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names the letter takes from a row, columns and look-ups alike."""
+        return frozenset(use.name for version in self._versions.values() for use in _row_uses(version))
+
+    def check(self, columns: Collection[str]) -> list[Problem]:
+        """Everything that can be known to go wrong before any row is looked at; warnings among it."""
+        found: dict[tuple[str, str | None, str], Problem] = {}
+        for version in self._versions.values():
+            for item in [*_unknown_uses(version, columns), *_missing(version), *_unrequired(version, columns)]:
+                found.setdefault((item.code, item.file, item.message), item)
+        for name in sorted(set(columns) & RESERVED):
+            item = warning("reserved-name", f"the column {name} is reached as fields[{name!r}] only: letters use the word.")
+            found[item.code, None, item.message] = item
+        return [*self.warnings, *found.values()]
+
+    def merge(self, contact: Contact, identity: Identity) -> Letter:
+        """Fill the letter in for one contact. Raises LetterError with every problem of its row."""
+        return self.merge_with_warnings(contact, identity)[0]
+
+    def merge_with_warnings(self, contact: Contact, identity: Identity) -> tuple[Letter, tuple[Problem, ...]]:
+        """As merge, with what is worth pointing out about this row."""
+        version = self._version(contact.language)
+        effective, sender, footer = self._identity(version, identity)
+        long_links: list[int] = []
+        values: dict[str, Any] = dict(contact.fields)
+        values.update(version.fixed)
+        values["fields"] = contact.fields
+        values["contact"] = {
+            "address": contact.address,
+            "name": contact.name,
+            "row": contact.row,
+            "language": contact.language or version.language,
+        }
+        values["row"] = contact.row
+        values["sender"] = sender
+        values["footer_"] = footer
+        values[WARNINGS] = long_links
+        letter = _filled(version, values, contact, effective)
+        return letter, tuple(_long_link(contact, version) for _ in long_links[:1])
+
+    def _version(self, language: str | None) -> Version:
+        if language not in self._chosen:
+            codes = chain(language, self.front.fallbacks)
+            found = next((self._versions[code] for code in codes if code in self._versions), self._default)
+            if len(self._chosen) > 1000:
+                return found
+            self._chosen[language] = found
+        return self._chosen[language]
+
+    def _identity(self, version: Version, identity: Identity) -> tuple[Identity, dict[str, str], dict[str, Any]]:
+        known = self._identities.get(version.language)
+        if known is None or known[0] is not identity:
+            front = version.front
+            effective = replace(
+                identity,
+                sender=front.sender or identity.sender,
+                reply_to=front.reply_to or identity.reply_to,
+                list_id=front.list_id or identity.list_id,
+            )
+            sender = {"name": effective.sender.name, "address": effective.sender.address}
+            known = (identity, effective, {"sender": sender, "footer": version.sentences.values(effective)})
+            self._identities[version.language] = known
+        return known[1], known[2]["sender"], known[2]["footer"]
+
+
+def _filled(version: Version, values: dict[str, Any], contact: Contact, identity: Identity) -> Letter:
+    problems = [
+        problem("blank-field", f"the field {name} is blank, and the letter needs it.", row=contact.row, column=name)
+        for name in version.front.required
+        if not contact.fields.get(name)
+    ]
+
+    def part(what: Part) -> str:
+        try:
+            return what.render(values)
+        except PartError as error:
+            problems.append(_at_row(error, contact))
+            return ""
+
+    subject = part(version.subject)
+    text, html = part(version.text), part(version.html)
+    name = part(version.to_name) if version.to_name else contact.name
+    attachments: list[Attachment] = list(version.images)
+    for enclosure in version.enclosures:
+        try:
+            attachments.append(enclosure.fixed or enclosure.make(values))
+        except PartError as error:
+            problems.append(_at_row(error, contact))
+    if not subject.strip() and not problems:
+        at = version.front.origin("subject")
+        problems.append(problem("blank-subject", "the subject is blank.", at=at, row=contact.row))
+    if problems:
+        raise refusal(*dict.fromkeys(problems))
+    return Letter(
+        subject=subject,
+        text=text,
+        html=html,
+        language=version.language,
+        identity=identity,
+        to=Mailbox(address=contact.address, name=name),
+        attachments=tuple(attachments),
+    )
+
+
+def _at_row(error: PartError, contact: Contact) -> Problem:
+    return problem(error.code, error.message, at=error.origin, row=contact.row, hint=error.hint)
+
+
+def _long_link(contact: Contact, version: Version) -> Problem:
+    message = f"a mail link with its text would be longer than {MAX_MAILTO} characters, so the text was left out of it."
+    item = warning("mailto-too-long", message, hint="Shorten the text, or let readers copy it from a block (```).")
+    return replace(item, row=contact.row, file=version.text.origin.file)
+
+
+def _row_uses(version: Version) -> list[Use]:
+    assigned = frozenset().union(*(part.assigned for part in version.parts))
+    uses = [use for part in version.parts for use in part.uses if use.name not in RESERVED]
+    return [use for use in uses if use.name not in assigned or use.name in _unassigned(version, use)]
+
+
+def _unassigned(version: Version, use: Use) -> frozenset[str]:
+    """A captured block may read what the letter sets; any other part must not."""
+    return frozenset({use.name}) if any(use in part.uses for part in version.parts if part not in version.blocks) else frozenset()
+
+
+def _optional(version: Version) -> frozenset[str]:
+    return frozenset().union(*(part.optional for part in version.parts))
+
+
+def _unknown_uses(version: Version, columns: Collection[str]) -> list[Problem]:
+    known = {*columns, *version.front.lookups}
+    optional = _optional(version)
+    shown = {name for name in {*known, "case", "contact", "sender", "language"} if name.isidentifier()}
+    result = [
+        problem("unknown-field", f"the field {use.name} is not known.", at=use.origin, hint=did_you_mean(use.name, shown))
+        for use in _row_uses(version)
+        if use.name not in known and use.name not in optional
+    ]
+    result += [
+        problem(
+            "unknown-field",
+            f"the required field {name} is not a column of the list.",
+            at=version.front.origin("required"),
+            hint=did_you_mean(name, shown),
+        )
+        for name in version.front.required
+        if name not in columns
+    ]
+    for part in version.parts:
+        result += [item for use in part.uses if use.name == "case" for item in _unknown_case(use, version, part)]
+    return result
+
+
+def _unknown_case(use: Use, version: Version, part: Part) -> list[Problem]:
+    table: Any = version.fixed["case"]
+    if not use.path or "case" in part.optional:
+        return []
+    for step in use.path:
+        if not isinstance(table, Mapping):
+            return []
+        if step not in table:
+            hint = did_you_mean(step, [str(key) for key in table])
+            return [problem("unknown-field", f"there is no {step} in case.", at=use.origin, hint=hint)]
+        table = table[step]
+    return []
+
+
+def _missing(version: Version) -> list[Problem]:
+    return [enclosure.missing for enclosure in version.enclosures if enclosure.missing]
+
+
+def _unrequired(version: Version, columns: Collection[str]) -> list[Problem]:
+    safe = {*version.front.required, *version.front.lookups, *_optional(version)}
+    weighed = {use.name for use in _row_uses(version) if not use.printed}
+    return [
+        warning(
+            "field-not-required",
+            f"the field {use.name} may be blank in some rows.",
+            at=use.origin,
+            hint=f"Write required: [{use.name}] in the front matter, or {{{{ {use.name} or 'something else' }}}}.",
+        )
+        for use in _row_uses(version)
+        if use.printed and use.name in columns and use.name not in safe and use.name not in weighed
+    ]
+
+
+def load(reference: str, files: Files) -> Template:
+    """Read and compile a letter. Raises LetterError with problems that name file and line."""
+    place, source = locate(reference, files)
+    recorder = Recorder(source)
+    base = split_file(recorder, place.base)
+    default = read(base.values, base.origins, place.base)
+    written = {normal(code): code for code in place.languages(recorder)}
+    codes = [default.language, *(code for code in sorted(written) if code != default.language)]
+    warnings: list[Problem] = []
+    versions = {code: _version(code, place, recorder, default, warnings) for code in codes}
+    return Template(place, recorder, versions, tuple(warnings))
+
+
+def _version(code: str, place: Place, files: Recorder, default: FrontMatter, warnings: list[Problem]) -> Version:
+    base = split_file(files, place.base)
+    path = in_language(place, [code], files)
+    own = split_file(files, path) if path != place.base else base
+    if own is not base and own.values.get("language") not in (None, code):
+        at = own.origins["language"]
+        raise refuse("front-matter", f"this file's name says its language is {code}.", at=at, hint="Remove language:")
+    origins = {**base.origins, **own.origins}
+    values = {**base.values, **own.values, "language": code}
+    front = read(values, {**origins, "language": origins.get("language", Origin(file=path))}, path)
+    compiler = Compiler(
+        place=place,
+        files=files,
+        language=code,
+        wanted=chain(code, default.fallbacks),
+        front=front,
+        html_env=_environment(autoescape=True),
+        text_env=_environment(autoescape=False),
+    )
+    version = _compiled(compiler, own.body, Origin(file=path, line=own.body_line))
+    warnings.extend(compiler.warnings)
+    return version
+
+
+def _environment(*, autoescape: bool) -> LetterEnvironment:
+    return LetterEnvironment(autoescape=autoescape, filters={"date": written_date})
+
+
+def _compiled(compiler: Compiler, body: str, at: Origin) -> Version:
+    front = compiler.front
+    nodes = compiler.markdown(body, at.file, at.line)
+    if empty_alt(nodes):
+        hint = "Write what it shows: ![Students on strike](picture.jpg)"
+        compiler.warnings.append(warning("image-alt", "a picture has no description.", at=at, hint=hint))
+    parts = {
+        "subject": compiler.line(front.subject, front.origin("subject")),
+        "text": compiler.text(nodes, at),
+        "html": compiler.html(nodes, at),
+    }
+    to_name = compiler.line(front.to_name, front.origin("to_name")) if front.to_name else None
+    enclosed = tuple(enclosures(front.attachments, compiler))
+    fixed = {
+        "case": read_case(front, compiler.place, compiler.files, compiler.wanted),
+        "language": compiler.language,
+        "mailto": mailto,
+        "range": limited_range,
+        "namespace": Namespace,
+        "dict": dict,
+        "link_": link,
+        "shown_": shown_link,
+        "target_": target_in_text,
+        "counter_": Counter,
+        "block_": compiler.block_function(),
+    }
+    return Version(
+        language=compiler.language,
+        front=front,
+        to_name=to_name,
+        blocks=tuple(compiler.blocks),
+        images=tuple(compiler.images.values()),
+        enclosures=enclosed,
+        sentences=Sentences(compiler.files, compiler.language),
+        fixed=fixed,
+        **parts,
+    )
+
+

@@ -1,0 +1,87 @@
+"""YAML as letters use it: text stays text, keys appear once, every complaint has its line."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from mailer.merge.complaints import Origin, refuse
+
+Value = str | int | bool | None | list[Any] | dict[str, Any]
+MAX_DEPTH = 20
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 would read `no` (Norwegian) as false and 007 as 7: here only plain numbers, true, false, null are not text."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]{0,15})$"), list("-0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""])
+
+
+def read_mapping(text: str, file: str, *, line: int = 1) -> tuple[dict[str, Value], dict[str, int]]:
+    """The mapping a YAML text holds, and the line of each of its keys. Raises LetterError."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise refuse(
+            "yaml-syntax",
+            f"{(error.problem or 'this is not YAML').rstrip('.')}.",
+            at=Origin(file=file, line=line + (mark.line if mark else 0)),
+            hint='Put values that hold : or # or begin with {, [, *, & or @ into quotes, e.g. subject: "Hello: you"',
+        ) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise refuse("yaml-syntax", "this is not YAML.", at=Origin(file=file, line=line)) from error
+    finally:
+        loader.dispose()  # type: ignore[no-untyped-call]
+    if node is None:
+        return {}, {}
+    value = _Reading(file, line).value(node, 0)
+    if not isinstance(value, dict):
+        raise refuse("yaml-syntax", "expected lines of the form key: value.", at=Origin(file=file, line=line))
+    return value, {key.value: line + key.start_mark.line for key, _ in node.value}
+
+
+class _Reading:
+    def __init__(self, file: str, line: int) -> None:
+        self._file = file
+        self._line = line
+        self._seen: set[int] = set()
+
+    def value(self, node: yaml.Node, depth: int) -> Value:
+        at = Origin(file=self._file, line=self._line + node.start_mark.line)
+        if depth > MAX_DEPTH or id(node) in self._seen:
+            # The same node twice is a reference (&a, *a): a few lines of them can mean a billion values.
+            raise refuse("yaml-syntax", "references (& and *) and very deep nesting are not allowed.", at=at)
+        self._seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, depth)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(child, depth + 1) for child in node.value]
+        match node.tag:
+            case "tag:yaml.org,2002:int":
+                return int(node.value)
+            case "tag:yaml.org,2002:bool":
+                return bool(node.value == "true")
+            case "tag:yaml.org,2002:null":
+                return None
+            case "tag:yaml.org,2002:str":
+                return str(node.value)
+        raise refuse("yaml-syntax", f"tags such as {node.tag} are not allowed.", at=at)
+
+    def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Value]:
+        result: dict[str, Value] = {}
+        for key, child in node.value:
+            at = Origin(file=self._file, line=self._line + key.start_mark.line)
+            if not isinstance(key, yaml.ScalarNode):
+                raise refuse("yaml-syntax", "a key must be a word.", at=at, hint="Put {{ ... }} values into quotes.")
+            if key.value in result:
+                raise refuse("yaml-twice", f"the key {key.value} appears twice.", at=at)
+            result[str(key.value)] = self.value(child, depth + 1)
+        return result
