@@ -1,0 +1,412 @@
+"""Every file format gives the same contacts, text for text."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import json
+import string
+import tempfile
+import zipfile
+from pathlib import Path
+
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import xlwt
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from odf.opendocument import OpenDocumentSpreadsheet
+from odf.table import Table, TableCell, TableRow
+from odf.text import P
+
+from mailer import contacts
+from mailer.errors import ListError
+
+HEADER = ["Name", "E-mail Address", "Land", "Nr"]
+ROWS = [
+    ["Ann Lee", "ann@example.org", "NA", "007"],
+    ["Bo, Jr.", "bo@example.net", "None", "null"],
+    ['Cy "C" Öz', "cy@host.test", "nan", "1e5"],
+    ["زینب", "z@x.example", "", "1.50"],
+]
+
+
+def write_csv(path, header, rows, separator=",", encoding="utf-8", line_end="\r\n"):
+    with path.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=separator, lineterminator=line_end).writerows([header, *rows])
+
+
+def write_xlsx(path, header, rows):
+    book = openpyxl.Workbook()
+    for row in [header, *rows]:
+        book.active.append(row)
+    book.save(path)
+
+
+def write_xls(path, header, rows):
+    book = xlwt.Workbook()
+    sheet = book.add_sheet("List")
+    for r, row in enumerate([header, *rows]):
+        for c, cell in enumerate(row):
+            sheet.write(r, c, cell)
+    book.save(str(path))
+
+
+def write_ods(path, header, rows):
+    document = OpenDocumentSpreadsheet()
+    table = Table(name="List")
+    for row in [header, *rows]:
+        line = TableRow()
+        for cell in row:
+            box = TableCell(valuetype="string")
+            box.addElement(P(text=cell))
+            line.addElement(box)
+        table.addElement(line)
+    document.spreadsheet.addElement(table)
+    document.save(str(path))
+
+
+def write_json(path, header, rows):
+    records = [dict(zip(header, row, strict=True)) for row in rows]
+    path.write_text(json.dumps(records, ensure_ascii=False), encoding="utf-8")
+
+
+def write_json_lines(path, header, rows):
+    lines = [json.dumps(dict(zip(header, row, strict=True))) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_parquet(path, header, rows):
+    columns = list(zip(*rows, strict=True)) or [[] for _ in header]
+    pq.write_table(pa.table({name: pa.array(c, pa.string()) for name, c in zip(header, columns, strict=True)}), path)
+
+
+WRITERS = {
+    "list.csv": write_csv,
+    "list.tsv": lambda path, header, rows: write_csv(path, header, rows, "\t"),
+    "list.txt": lambda path, header, rows: write_csv(path, header, rows, ";"),
+    "list.xlsx": write_xlsx,
+    "list.xlsm": write_xlsx,
+    "list.xls": write_xls,
+    "list.ods": write_ods,
+    "list.json": write_json,
+    "lines.json": write_json_lines,
+    "list.parquet": write_parquet,
+}
+
+
+def cells(found):
+    return [[contact.fields[column.name] for column in found.columns] for contact in found]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_each_format_gives_every_cell_as_text(tmp_path, name):
+    WRITERS[name](tmp_path / name, HEADER, ROWS)
+    found = contacts.read(tmp_path / name)
+    assert [column.original for column in found.columns] == HEADER
+    assert cells(found) == ROWS
+    assert [contact.row for contact in found] == [2, 3, 4, 5]
+    assert (found.problems, found.warnings) == ((), ())
+
+
+def test_the_fingerprint_is_the_same_in_every_format(tmp_path):
+    prints = set()
+    for name, write in WRITERS.items():
+        write(tmp_path / name, HEADER, ROWS)
+        prints.add(contacts.read(tmp_path / name).fingerprint())
+    assert len(prints) == 1
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-16-le-sig", "utf-16-be-sig"]
+)
+def test_separators_and_encodings_are_told_apart(tmp_path, separator, encoding):
+    path = tmp_path / "list.csv"
+    text = io.StringIO()
+    rows = [["Jürgen", "j@example.org", "Köln, Süd", "1"], ["Zoë", "z@example.org", "a;b", "2"]]
+    csv.writer(text, delimiter=separator).writerows([HEADER, *rows])
+    bom = {"utf-16-le-sig": b"\xff\xfe", "utf-16-be-sig": b"\xfe\xff"}.get(encoding, b"")
+    codec = encoding.removesuffix("-sig") if bom else encoding
+    path.write_bytes(bom + text.getvalue().encode(codec))
+    assert cells(contacts.read(path)) == rows
+
+
+def test_windows_1252_is_read_and_said_to_be_a_guess(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_bytes("name;email\r\nJürgen – “Jo”;j@example.org\r\n".encode("cp1252"))
+    found = contacts.read(path)
+    assert found[0].name == "Jürgen – “Jo”"
+    assert [warning.code for warning in found.warnings] == ["assumed-encoding"]
+
+
+def test_one_broken_byte_does_not_garble_the_other_names(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_bytes("name,email\nZoë,z@example.org\nÖz,o@example.org\nRen".encode() + b"\xe9,r@example.org\n")
+    found = contacts.read(path)
+    assert [contact.name for contact in found] == ["Zoë", "Öz", "Ren\ufffd"]
+    assert [(warning.code, warning.row) for warning in found.warnings] == [("broken-characters", 4)]
+
+
+def test_the_sep_line_of_excel_is_an_instruction_not_a_row(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("sep=;\r\nname;email\r\nAnn;ann@example.org\r\nBo;bo\r\n", encoding="utf-8", newline="")
+    found = contacts.read(path)
+    assert found[0].row == 2
+    assert found.problems[0].row == 3
+
+
+def test_typed_cells_become_what_a_person_reads(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["email", "count", "share", "since", "seen", "at", "agreed"])
+    moment = datetime.datetime(2026, 11, 2, 9, 30)  # noqa: DTZ001 - spreadsheets know no time zones
+    day = datetime.date(2026, 11, 2)
+    book.active.append(["ann@example.org", 1234.0, 0.5, day, moment, datetime.time(9, 30), True])
+    book.save(tmp_path / "list.xlsx")
+    fields = contacts.read(tmp_path / "list.xlsx")[0].fields
+    assert [fields[name] for name in ("count", "share", "since", "seen", "at", "agreed")] == [
+        "1234",
+        "0.5",
+        "2026-11-02",
+        "2026-11-02 09:30:00",
+        "09:30:00",
+        "TRUE",
+    ]
+
+
+def test_numbers_and_nothing_in_json_and_parquet(tmp_path):
+    (tmp_path / "list.json").write_text(
+        '[{"email": "a@example.org", "n": 1.50, "id": 12345678901234567890, "x": null, "t": true},'
+        ' {"email": "b@example.org", "more": ["x", 1]}]',
+        encoding="utf-8",
+    )
+    found = contacts.read(tmp_path / "list.json")
+    assert cells(found)[0] == ["a@example.org", "1.50", "12345678901234567890", "", "TRUE", ""]
+    assert found[1].fields["more"] == '["x", "1"]'
+    table = pa.table({"email": ["a@example.org"], "n": [1234.0], "none": pa.array([None], pa.float64()), "i": [7]})
+    pq.write_table(table, tmp_path / "list.parquet")
+    assert cells(contacts.read(tmp_path / "list.parquet")) == [["a@example.org", "1234", "", "7"]]
+
+
+def test_the_sheet_that_holds_addresses_is_found(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.title = "Cover"
+    book.active["A1"] = "Our members, autumn"
+    sheet = book.create_sheet("Members")
+    for row in (["Members of the branch"], [], ["Name", "E-Mail"], ["Ann", "ann@example.org"], [], ["Bo", "bo@x"]):
+        sheet.append(row)
+    hidden = book.create_sheet("Old")
+    hidden.append(["E-Mail"])
+    hidden.append(["old@example.org"])
+    hidden.sheet_state = "hidden"
+    book.save(tmp_path / "list.xlsx")
+    found = contacts.read(tmp_path / "list.xlsx")
+    assert (found.sheet, found[0].row, found.problems[0].row, found.blank) == ("Members", 4, 6, 1)
+    assert contacts.read(tmp_path / "list.xlsx", sheet="old")[0].address == "old@example.org"
+    with pytest.raises(ListError, match=r'no sheet "New"'):
+        contacts.read(tmp_path / "list.xlsx", sheet="New")
+
+
+def test_two_sheets_with_addresses_are_both_named(tmp_path):
+    book = openpyxl.Workbook()
+    for title in ("North", "South"):
+        sheet = book.create_sheet(title)
+        sheet.append(["email"])
+        sheet.append([f"{title}@example.org"])
+    book.save(tmp_path / "list.xlsx")
+    with pytest.raises(ListError, match=r'"North", "South"') as refusal:
+        contacts.read(tmp_path / "list.xlsx")
+    assert "--sheet" in refusal.value.hint
+    assert contacts.read(tmp_path / "list.xlsx", sheet="South")[0].row == 2
+
+
+def test_a_sheet_is_named_only_for_spreadsheets(tmp_path):
+    write_csv(tmp_path / "list.csv", HEADER, ROWS)
+    with pytest.raises(ListError, match="no sheets"):
+        contacts.read(tmp_path / "list.csv", sheet="North")
+
+
+def test_a_csv_file_called_xls_is_read_with_a_warning(tmp_path):
+    write_csv(tmp_path / "export.xls", HEADER, ROWS, "\t")
+    found = contacts.read(tmp_path / "export.xls")
+    assert cells(found) == ROWS
+    assert [warning.code for warning in found.warnings] == ["misnamed-file"]
+
+
+def test_a_workbook_called_csv_is_read_with_a_warning(tmp_path):
+    write_xlsx(tmp_path / "list.csv", HEADER, ROWS)
+    found = contacts.read(tmp_path / "list.csv")
+    assert cells(found) == ROWS
+    assert [warning.code for warning in found.warnings] == ["misnamed-file"]
+
+
+def numbers_file(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Index/Document.iwa", "x")
+
+
+def zip_of_photos(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("photo.jpg", "x")
+
+
+def truncated_workbook(path):
+    write_xlsx(path, HEADER, ROWS)
+    path.write_bytes(path.read_bytes()[:-400])
+
+
+def gutted_workbook(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook")
+
+
+def protected_workbook(path):
+    """An encrypted workbook is an OLE2 file with such a stream; nothing else in it can be read."""
+    name = "EncryptedPackage".encode("utf-16-le")
+    path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 1000 + name + b"\x00" * 1000)
+
+
+def bytes_of(content):
+    return lambda path: path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("gone.csv", lambda _: None, "does not exist"),
+        ("folder.csv", Path.mkdir, "is a folder"),
+        ("empty.csv", bytes_of(b""), "is empty"),
+        ("bom.csv", bytes_of(b"\xef\xbb\xbf\r\n\r\n"), "is empty"),
+        ("blank.csv", bytes_of(b" \n , \n"), "is empty"),
+        ("header.csv", bytes_of(b"name,email\n"), "no rows below"),
+        ("blank-rows.csv", bytes_of(b"name,email\n,\n , \n"), "no rows below"),
+        ("header.json", bytes_of(b"[]"), "no"),
+        ("number.json", bytes_of(b"7"), "no records"),
+        ("strings.json", bytes_of(b'["a@example.org"]'), "not a record"),
+        ("torn.json", bytes_of(b'[{"email": "a@exam'), "not valid JSON at line 1"),
+        ("torn-lines.json", bytes_of(b'{"email": "a@example.org"}\n{"email": \n'), "line 2"),
+        ("deep.json", bytes_of(b"[" * 100_000), "not valid JSON"),
+        ("list.numbers", numbers_file, "Apple Numbers"),
+        ("list.xlsx", numbers_file, "Apple Numbers"),
+        ("photos.xlsx", zip_of_photos, "archive of other files"),
+        ("torn.xlsx", truncated_workbook, "damaged"),
+        ("gutted.xlsx", gutted_workbook, "damaged"),
+        ("secret.xlsx", protected_workbook, "protected by a password"),
+        ("broken.xls", bytes_of(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(3000)), "damaged"),
+        ("web.xls", bytes_of(b"\r\n<html><table><tr><td>email</td></tr></table>"), "web page"),
+        ("xml.xls", bytes_of(b'<?xml version="1.0"?><Workbook/>'), "web page or XML"),
+        ("list.parquet", bytes_of(b"email\na@example.org\n"), "not a Parquet file"),
+        ("torn.parquet", bytes_of(b"PAR1 and nothing more"), "Parquet"),
+        ("letter.pdf", bytes_of(b"%PDF-1.7"), "PDF"),
+        ("list.docx", bytes_of(b"name,email\na,a@example.org\n"), "name ending"),
+    ],
+)
+def test_what_holds_no_list_is_refused_with_the_way_out(tmp_path, name, make, said):
+    make(tmp_path / name)
+    with pytest.raises(ListError, match=said) as refusal:
+        contacts.read(tmp_path / name)
+    assert refusal.value.hint
+
+
+def test_a_workbook_without_content_is_empty(tmp_path):
+    openpyxl.Workbook().save(tmp_path / "list.xlsx")
+    with pytest.raises(ListError, match="is empty"):
+        contacts.read(tmp_path / "list.xlsx")
+
+
+TEXTS = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="\ufffd\ufeff\ufffe\uffff"),
+    max_size=12,
+).map(str.strip)
+LOCALS = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=8)
+
+
+@st.composite
+def tables(draw):
+    width = draw(st.integers(1, 4))
+    people = draw(st.lists(LOCALS, min_size=1, max_size=8, unique=True))
+    header = ["email", *(f"Spalte {n}" for n in range(width))]
+    return header, [
+        [f"{person}@example.org", *draw(st.lists(TEXTS, min_size=width, max_size=width))] for person in people
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["list.csv", "list.tsv", "list.txt", "list.xlsx", "list.json", "lines.json", "list.parquet"]
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(table=tables())
+def test_any_table_of_text_comes_back_cell_for_cell(name, table):
+    header, rows = table
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        WRITERS[name](path, header, rows)
+        found = contacts.read(path, email_column="email")
+    assert found.problems == ()
+    assert cells(found) == rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(st.lists(st.text("ab,;\t\"'| \n\r@.é", max_size=6), min_size=1, max_size=4), max_size=8))
+def test_csv_cells_with_separators_quotes_and_line_ends_stay_in_their_rows(rows):
+    """Compared with the standard library's reader, whichever of our two ways the file takes."""
+    rows = [[f"p{n}@example.org", *row[1:], *[""] * (4 - len(row))] for n, row in enumerate(rows)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "list.csv"
+        write_csv(path, ["email", "x", "y", "z"], [["q@example.org", "", "", ""], *rows])
+        found = contacts.read(path)
+    assert found.rows == len(rows) + 1
+    expected = [[cell.strip().replace("\r\n", "\n") for cell in row] for row in rows]
+    good = {contact.row: contact for contact in found}
+    assert [good[n].fields["x"] for n in range(3, 3 + len(rows)) if n in good] == [
+        row[1] for n, row in enumerate(expected, start=3) if n in good
+    ]
+
+
+MAGIC = st.sampled_from(
+    [b"", b"PK\x03\x04", b"PAR1", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"\xff\xfe", b"sep=;\n", b"[{", b"email\n"]
+)
+PIECES = st.sampled_from(
+    [b",", b'"', b"\n", b"\r", b"\x00", b"email", b"a@example.org", b"\xe9", b"\xc3\xa9", b";", b"{", b"}", b":"]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(["a.csv", "a.tsv", "a.txt", "a.xlsx", "a.xls", "a.ods", "a.json", "a.parquet"]),
+    content=st.tuples(MAGIC, st.one_of(st.binary(max_size=200), st.lists(PIECES, max_size=60).map(b"".join))).map(
+        b"".join
+    ),
+)
+def test_junk_is_refused_or_read_and_never_more_than_that(name, content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        try:
+            found = contacts.read(path)
+        except ListError as refusal:
+            assert "@" not in str(refusal)
+        else:
+            assert found.rows == len(found) + found.duplicates + len(found.bad_rows)
+            assert len(list(found)) == len(found.digests())
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), name=st.sampled_from(["list.xlsx", "list.xls", "list.ods", "list.parquet", "list.json"]))
+def test_a_damaged_file_is_refused_or_read_and_never_more_than_that(data, name):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        WRITERS[name](path, HEADER, ROWS)
+        content = bytearray(path.read_bytes())
+        for _ in range(data.draw(st.integers(1, 8))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(content)
+        try:
+            found = contacts.read(path)
+        except ListError as refusal:
+            assert refusal.hint
+        else:
+            assert found.rows == len(found) + found.duplicates + len(found.bad_rows)
