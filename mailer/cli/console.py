@@ -72,7 +72,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     view = Table(box=None, pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
         numbers = all(row[index].replace(" ", "").isdigit() for row in cells)
-        view.add_column(name, justify="right" if numbers and cells else "left")
+        view.add_column(harmless(name), justify="right" if numbers and cells else "left")
     for row in cells:
         view.add_row(*row)
     out().print(view)

@@ -1,0 +1,126 @@
+"""`mailer new`: a folder in which everything already works."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mailer.__main__ import main
+from mailer.cli.new import quoted
+from mailer.settings import DEFAULT_RATE, Settings, load
+
+MADE = {".gitignore", "README.txt", "mailer.toml", "contacts/my-list.csv", "templates/my-letter.md"}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_folder_is_made_with_commands_that_can_be_pasted(
+    campaign_folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["new", "first appeal"]) == 0
+    assert set(contents(campaign_folder / "first appeal")) == MADE
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    steps = [shlex.split(line) for line in printed.out.splitlines() if line.startswith(("  cd ", "  mailer "))]
+    assert steps[0] == ["cd", "first appeal"]
+    assert [step[1] for step in steps[1:]] == ["check", "preview", "send"]
+
+
+def test_json_prints_one_object(campaign_folder: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["new", "x", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (set(found["files"]), found["folder"], found["next"][0]) == (MADE, "x", "cd x")
+
+
+def test_nothing_is_ever_overwritten(campaign_folder: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = campaign_folder / "mine"
+    folder.mkdir()
+    (folder / "letter.txt").write_text("precious", encoding="utf-8")
+    assert main(["new", "mine"]) == 2
+    assert contents(folder) == {"letter.txt": b"precious"}
+    assert "mailer new mine-2" in capsys.readouterr().err
+    assert main(["new", "mine/letter.txt"]) == 2
+    assert contents(folder) == {"letter.txt": b"precious"}
+
+
+def test_an_empty_folder_may_be_used(campaign_folder: Path) -> None:
+    assert main(["new", "."]) == 0
+    assert set(contents(campaign_folder)) == MADE
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/below"])
+def test_an_impossible_name_is_refused_calmly(campaign_folder: Path, capsys: pytest.CaptureFixture, name: str) -> None:
+    (campaign_folder / "file").touch()
+    assert main(["new", name]) == 2
+    assert "cannot be made" in capsys.readouterr().err
+
+
+@pytest.fixture
+def made(campaign_folder: Path, capsys: pytest.CaptureFixture) -> Path:
+    assert main(["new", "made"]) == 0
+    return campaign_folder / "made"
+
+
+def test_its_settings_load_with_the_safe_rates(made: Path) -> None:
+    found = load(made, {})
+    assert found.warnings == ()
+    assert not found.rate_is_default
+    assert found.rate == load(made, {}, {"rate": DEFAULT_RATE}).rate
+    assert found.identity().unsubscribe_mailto
+
+
+def test_every_setting_is_explained_and_its_example_is_valid(made: Path) -> None:
+    text = (made / "mailer.toml").read_text(encoding="utf-8")
+    switched_on = re.sub(r"(?m)^# (\w+ = )", r"\1", text)
+    names = set(tomllib.loads(switched_on))
+    secrets = {"smtp_password", "imap_password"}
+    assert names == set(Settings.model_fields) - secrets | {f"{name}_file" for name in secrets}
+    for name in secrets:
+        (made / f"{name.replace('_', '-')}.txt").write_text("x", encoding="utf-8")
+    (made / "mailer.toml").write_text(switched_on, encoding="utf-8")
+    assert load(made, {}).smtp_security == "starttls"
+
+
+def test_its_list_has_invented_people_on_reserved_domains_and_opens_in_excel(made: Path) -> None:
+    first, header, *rows = (made / "contacts/my-list.csv").read_bytes().decode("ascii").split("\r\n")
+    assert (first, header.split(",")[0]) == ("sep=,", "email")
+    assert [row.split(",")[0].rpartition(".")[2] for row in rows if row] == ["example"] * 3
+
+
+def test_its_letter_uses_only_columns_of_its_list(made: Path) -> None:
+    letter = (made / "templates/my-letter.md").read_text(encoding="utf-8")
+    columns = (made / "contacts/my-list.csv").read_text(encoding="utf-8").splitlines()[1].split(",")
+    used = set(re.findall(r"\{\{ (\w+)", letter)) | set(re.findall(r"\{% if (\w+)", letter))
+    assert used <= set(columns)
+    assert 'first_name or "' in letter
+
+
+def test_git_would_not_take_people_or_passwords(made: Path) -> None:
+    ignored = (made / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {"/contacts/", ".env", "mailer.db*"} <= set(ignored)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("plain", "plain"),
+        ("with space", '"with space"'),
+        ("C:\\Users\\ana", "C:\\Users\\ana"),
+        ("it's", '"it\'s"'),
+        ("a$HOME", "'a$HOME'"),
+        ("-x", "./-x"),
+        ("a;b", '"a;b"'),
+        ("añb", '"añb"'),
+    ],
+)
+def test_paths_are_quoted_where_a_shell_needs_it(path: str, expected: str) -> None:
+    assert quoted(path) == expected
+    if "\\" not in path:
+        assert shlex.split(quoted(path)) == [path if path != "-x" else "./-x"]
