@@ -61,9 +61,9 @@ def mailbox_line(header: str, mailbox: Mailbox) -> str:
     """A whole header with exactly one person in it, without the final CRLF. Raises a Flaw."""
     place = f"The {header} address"
     spec = addr_spec(mailbox.address, place)
-    if not mailbox.name:
-        return f"{header}: {spec}"
     refuse_controls(mailbox.name, f"The name in the {header} header")
+    if not mailbox.name.strip():
+        return f"{header}: {spec}"
     used = len(header) + 2
     return after_phrase(
         f"{header}: {phrase(mailbox.name, used=used, room=LINE - used - 3 - len(spec.encode()))}",

@@ -22,6 +22,9 @@ TOKEN = r"[A-Za-z0-9!#$&^_.+-]+"  # noqa: S105  # RFC 6838, section 4.2, not a s
 CONTENT_TYPE = re.compile(rf"({TOKEN})/({TOKEN})((?:; ?[A-Za-z0-9-]+=(?:{TOKEN}|\"[A-Za-z0-9 !#-/:-@^-~]*\"))*)")
 CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 
+CONTINUATION = 60
+"""Columns of one piece of a name too long for one line."""
+
 CACHE_BYTES = 64 * 1024 * 1024
 
 
@@ -116,10 +119,13 @@ def _with_name(header: str, value: str, parameter: str, name: str) -> str:
     line = f"{header}: {value}; {parameter}*=utf-8''{quote(name, safe='')}"
     if len(line) <= LINE:
         return line
-    # RFC 2231, section 3: continuations; a percent-encoded octet is not split, a character may be.
-    octets = re.findall(r"%..|.", quote(name, safe=""))
-    pieces = ["".join(octets[start : start + 18]) for start in range(0, len(octets), 18)]
-    pieces[0] = f"utf-8''{pieces[0]}"
+    # RFC 2231, section 3: continuations. No character is split, for some parsers decode piece by piece.
+    pieces = ["utf-8''"]
+    for character in name:
+        form = quote(character, safe="")
+        if len(pieces[-1]) + len(form) > CONTINUATION:
+            pieces.append("")
+        pieces[-1] += form
     return ";\r\n ".join([f"{header}: {value}", *(f"{parameter}*{n}*={piece}" for n, piece in enumerate(pieces))])
 
 
