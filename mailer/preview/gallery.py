@@ -46,7 +46,7 @@ def _write_assets(folder: Path) -> None:
     folder.mkdir()
     for package, name in (
         ("mailer.markup", "base.css"),
-        *((PACKAGE, name) for name in ("gallery.css", "gallery.js", "list.js", "message.css", "message.js")),
+        *((PACKAGE, name) for name in ("browse.js", "gallery.css", "gallery.js", "list.js", "message.css", "message.js")),
     ):
         (folder / name).write_text(asset(package, name), encoding="utf-8", newline="\n")
 

@@ -32,7 +32,7 @@ const MessageList = (() => {
     setRows(rows, keep) {
       this.rows = rows;
       this.folded = [];
-      this.search(this.words, this.filter, keep);
+      this.search(this.words, this.filter, keep ?? null);
     }
 
     // Words are looked for everywhere; `language:fr`, `domain:example.org` and `row:7` in their own place, exactly.
@@ -55,7 +55,7 @@ const MessageList = (() => {
         if (wanted.every((word) => text.includes(word)) && exact.every(([facet, value]) => fold(facet(row, i)) === value)) found.push(i);
       }
       this.found = found;
-      this.at = keep === undefined ? -1 : found.indexOf(keep);
+      this.at = typeof keep === "number" ? found.indexOf(keep) : -1;
       if (keep === undefined) this.box.scrollTop = 0;
       this.clear();
       this.paint();

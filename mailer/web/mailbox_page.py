@@ -37,6 +37,7 @@ ASSETS = {
     "gallery.css": ("mailer.preview", "text/css"),
     "message.css": ("mailer.preview", "text/css"),
     "mailbox.css": ("mailer.web", "text/css"),
+    "browse.js": ("mailer.preview", "text/javascript"),
     "list.js": ("mailer.preview", "text/javascript"),
     "message.js": ("mailer.preview", "text/javascript"),
     "mailbox.js": ("mailer.web", "text/javascript"),
