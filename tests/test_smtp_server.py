@@ -12,7 +12,8 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from smtp_server import Certificate, ScriptedServer, add_rule
+from smtp_script import parse_rule
+from smtp_server import Certificate, ScriptedServer
 
 ORGANISER = "organise@example.org"
 
@@ -143,6 +144,13 @@ def test_every_and_first_and_connection_choose_events():
     assert said == ["first", "second connection", "2.0.0 Ok", "even", "2.0.0 Ok"]
 
 
+def test_a_rule_counts_events_that_another_rule_answers():
+    with ScriptedServer() as server, connect(server) as client:
+        second, third = server.on("noop", nth=2, reply="250 second"), server.on("noop", nth=3, reply="250 third")
+        assert [client.noop()[1] for _ in range(4)] == [b"2.0.0 Ok", b"second", b"third", b"2.0.0 Ok"]
+    assert (second.count, third.count) == (1, 1)
+
+
 def test_silence_lasts_until_the_client_gives_up():
     with ScriptedServer() as server, Wire(server) as wire:
         rule = server.on("mail", silence=True)
@@ -158,7 +166,7 @@ def test_silence_lasts_until_the_client_gives_up():
 def test_a_reply_can_be_garbage_or_late():
     with ScriptedServer() as server, Wire(server) as wire:
         server.on("noop", nth=1, raw=b"\xff\x00 what\r\n")
-        server.on("noop", nth=1, delay=0.02)
+        server.on("noop", nth=2, delay=0.02)
         wire.say("NOOP")
         assert wire.file.readline() == b"\xff\x00 what\r\n"
         before = time.monotonic()
@@ -361,13 +369,12 @@ def test_as_a_process_of_its_own_it_outlives_its_clients_and_keeps_the_oracle(tm
 
 
 def test_a_rule_in_text_is_read_with_numbers_flags_and_bytes():
-    server = ScriptedServer()
-    rule = add_rule(server, r'mail nth=3 per_connection delay=0.5 drop raw="\xff\r\n" address=ada@example.net')
+    rule = parse_rule(r'mail nth=3 per_connection delay=0.5 drop raw="\xff\r\n" address=ada@example.net')
     assert (rule.phase, rule.nth, rule.per_connection, rule.delay, rule.drop) == ("mail", 3, True, 0.5, True)
-    assert (rule.raw, rule.address, server.rules) == (b"\xff\r\n", "ada@example.net", [rule])
+    assert (rule.raw, rule.address) == (b"\xff\r\n", "ada@example.net")
     for wrong in ("sleep nth=1", "mail whenever", "mail nth=x"):
         with pytest.raises(ValueError):
-            add_rule(server, wrong)
+            parse_rule(wrong)
 
 
 def test_a_misspelt_phase_is_refused_at_once():
