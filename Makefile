@@ -1,0 +1,68 @@
+# The tasks of this project. Each makes its own virtual environment in .venv first, if it is missing or outdated.
+#
+#   make demo     the sample campaign from end to end, on this computer only
+#   make test     all tests; make test ARGS="-k settings" some of them
+#   make check    style and types
+#   make lock     pin the newest versions of all libraries in requirements.txt
+#   make clean    remove what can be made again; never a ledger or a list
+
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+PYTHON := $(BIN)/python
+
+# The user's pip settings say where packages come from, and stay. These would break an install into .venv.
+unexport PYTHONHOME PYTHONPATH
+export PIP_CONSTRAINT :=
+export PIP_PREFIX :=
+export PIP_ROOT :=
+export PIP_TARGET :=
+export PIP_USER := 0
+export PIP_REQUIRE_VIRTUALENV := 0
+export PIP_REQUIRE_HASHES := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lock clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: .venv/installed
+	@$(PYTHON) -m mailer demo $(ARGS)
+
+test: .venv/installed
+	$(PYTHON) -m pytest $(ARGS)
+
+check: .venv/installed
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy --strict
+
+# The first Python that is new enough and can make virtual environments (Debian ships some without).
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+.venv/installed: requirements.txt pyproject.toml
+	@if ! $(PYTHON) -c '$(SUITABLE)' 2>/dev/null; then \
+		for python in python3.13 python3.12 python3.11 python3 python; do \
+			if $$python -c '$(SUITABLE)' 2>/dev/null; then \
+				echo "$$python -m venv .venv"; exec $$python -m venv --clear .venv; \
+			fi; \
+		done; \
+		echo "No Python 3.11 or newer was found (on Debian and Ubuntu: apt install python3 python3-venv)." >&2; exit 1; \
+	fi
+	$(PYTHON) -m pip install --quiet --require-hashes -r requirements.txt
+	$(PYTHON) -m pip install --quiet --no-deps -e .
+	@touch $@
+
+lock: .venv/installed
+	$(PYTHON) -m venv .venv/lock
+	.venv/lock/$(notdir $(BIN))/python -m pip install --quiet uv
+	.venv/lock/$(notdir $(BIN))/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--all-extras --generate-hashes --no-header --no-emit-index-url --output-file requirements.txt pyproject.toml
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo
+	find mailer tests -name __pycache__ -type d -prune -exec rm -rf {} +
