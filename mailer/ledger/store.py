@@ -39,12 +39,12 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
-    """Everything that a campaign is frozen with. `blobs` gives the content for a digest in the manifest."""
+    """Everything that a campaign is frozen with. `content` gives the bytes of a path in the manifest."""
 
     campaign: str
     manifest: Manifest
     rows: Iterable[Row]
-    blobs: Callable[[str], bytes]
+    content: Callable[[str], bytes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +86,11 @@ class Ledger:
     def campaigns(self) -> list[CampaignRecord]:
         """All campaigns, the newest first."""
         return list(self._campaigns("ORDER BY c.started_at DESC, c.id DESC"))
+
+    def manifest(self, campaign: CampaignRecord, revision: int) -> Manifest:
+        """What an earlier revision was frozen with."""
+        query = "SELECT manifest FROM revisions WHERE campaign_id = ? AND number = ?"
+        return Manifest(**json.loads(self._one(query, campaign.id, revision)[0]))
 
     def find(self, name: str) -> CampaignRecord:
         """The campaign of this name. Raises CampaignError, naming those that exist."""
@@ -138,6 +143,8 @@ class Ledger:
         number = campaign.revision + 1
         with self._transaction():
             now = time.time()
+            # rows without a usable address have no key to be recognised by: those of the new list replace them
+            self._db.execute("DELETE FROM deliveries WHERE campaign_id = ? AND key IS NULL", (campaign.id,))
             self._add_revision(campaign.id, number, start, now)
             self._enqueue(campaign.id, number, start.rows, now)
             self._db.execute(
@@ -157,9 +164,9 @@ class Ledger:
     def _add_revision(self, campaign_id: int, number: int, start: Start, now: float) -> None:
         manifest = json.dumps(asdict(start.manifest), ensure_ascii=False, sort_keys=True)
         self._db.execute("INSERT INTO revisions VALUES (?, ?, ?, ?)", (campaign_id, number, now, manifest))
-        for digest in {*start.manifest.letter.values(), *start.manifest.attachments.values()}:
+        for path, digest in {**start.manifest.letter, **start.manifest.attachments}.items():
             if not self._db.execute("SELECT 1 FROM blobs WHERE digest = ?", (digest,)).fetchone():
-                self._db.execute("INSERT INTO blobs VALUES (?, ?)", (digest, start.blobs(digest)))
+                self._db.execute("INSERT INTO blobs VALUES (?, ?)", (digest, start.content(path)))
 
     def _enqueue(self, campaign_id: int, revision: int, rows: Iterable[Row], now: float) -> None:
         self._db.executemany(
@@ -238,6 +245,11 @@ class Ledger:
             now,
         )
         return [row[0] for row in rows]
+
+    def attempted(self, campaign: CampaignRecord) -> int:
+        """How many of the campaign's deliveries were ever tried."""
+        query = "SELECT count(*) FROM deliveries WHERE campaign_id = ? AND first_attempt_at IS NOT NULL"
+        return int(self._one(query, campaign.id)[0])
 
     def next_due(self, campaign: CampaignRecord) -> float | None:
         """When the earliest deferred delivery may be tried again."""

@@ -10,6 +10,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -68,15 +69,15 @@ class Writer:
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def write(self, *, record: Record | None = None, intent: Intent | None = None) -> bool:
-        """Make an outcome and the next intent durable in one commit.
+    async def write(self, *, records: Sequence[Record] = (), intent: Intent | None = None) -> bool:
+        """Make outcomes and the next intent durable in one commit.
 
         Returns False if the delivery of the intent is no longer free: somebody else has it, so send nothing.
         Raises LedgerError if the commit fails, now and ever after.
         """
         if self._broken:
             raise self._broken
-        waiting = _Waiting(record=record, intent=intent, done=self._loop.create_future())
+        waiting = _Waiting(records=tuple(records), intent=intent, done=self._loop.create_future())
         self._queue.put(waiting)
         return await waiting.done
 
@@ -149,13 +150,13 @@ class Writer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Waiting:
-    record: Record | None
+    records: tuple[Record, ...]
     intent: Intent | None
     done: asyncio.Future[bool]
 
     def apply(self, connection: sqlite3.Connection) -> bool:
-        if self.record:
-            write_record(connection, self.record)
+        for record in self.records:
+            write_record(connection, record)
         return write_intent(connection, self.intent) if self.intent else True
 
 

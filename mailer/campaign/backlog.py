@@ -1,0 +1,72 @@
+"""Which delivery comes next, so that a domain at its limit never holds up the others."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from mailer.model import Delivery
+
+CHUNK = 500
+
+
+class Backlog:
+    """The deliveries that are due, in the list's order, loaded in chunks.
+
+    `ready_at(domain)` tells when a domain's own quota lets the next message through (0 if now). Deliveries to a domain
+    that must wait are set aside and come back first, in their order, as soon as it may go on.
+    """
+
+    def __init__(
+        self,
+        due: Collection[int],
+        load: Callable[[Collection[int]], list[Delivery]],
+        ready_at: Callable[[str], float],
+    ) -> None:
+        self._due = deque(due)
+        self._load = load
+        self._ready_at = ready_at
+        self._loaded: deque[Delivery] = deque()
+        self._aside: dict[str, deque[Delivery]] = {}
+
+    def __len__(self) -> int:
+        return len(self._due) + len(self._loaded) + sum(map(len, self._aside.values()))
+
+    def take(self, now: float) -> Delivery | None:
+        """The next delivery. If every domain left must wait, the one that may go first; None when all are taken."""
+        if delivery := self._waited_for(now):
+            return delivery
+        while delivery := self._next():
+            if self._ready_at(delivery.contact.domain) <= now:
+                return delivery
+            self._aside.setdefault(delivery.contact.domain, deque()).append(delivery)
+        if not self._aside:
+            return None
+        return self._pop(min(self._aside, key=self._ready_at))
+
+    def put_back(self, delivery: Delivery) -> None:
+        """Return a delivery that was taken and not tried; it keeps its place."""
+        self._loaded.appendleft(delivery)
+
+    def _waited_for(self, now: float) -> Delivery | None:
+        for domain in self._aside:
+            if self._ready_at(domain) <= now:
+                return self._pop(domain)
+        return None
+
+    def _next(self) -> Delivery | None:
+        if not self._loaded and self._due:
+            ids = [self._due.popleft() for _ in range(min(CHUNK, len(self._due)))]
+            self._loaded.extend(self._load(ids))
+        return self._loaded.popleft() if self._loaded else None
+
+    def _pop(self, domain: str) -> Delivery:
+        waiting = self._aside[domain]
+        delivery = waiting.popleft()
+        if not waiting:
+            del self._aside[domain]
+        return delivery

@@ -1,0 +1,62 @@
+"""The files behind a letter, recorded as they are read, and given back from the ledger when it is sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from mailer import merge
+from mailer.errors import LetterError
+
+
+class Recorded(merge.Folder):
+    """A campaign folder that remembers the digest of each file read. Contents are not kept: there may be gigabytes."""
+
+    def __init__(self, root: Path, *, admitted: Iterable[Path] = ()) -> None:
+        self._admitted = list(admitted)
+        super().__init__(root, admitted=self._admitted)
+        self.digests: dict[str, str] = {}
+
+    def admitting(self, folder: Path) -> Recorded:
+        """Let files beside a letter outside of the campaign folder be read, and remember those too."""
+        digests = self.digests
+        self.__init__(self.root, admitted=[*self._admitted, folder])  # type: ignore[misc]
+        self.digests = digests
+        return self
+
+    def read(self, path: str) -> bytes:
+        content = super().read(path)
+        self.digests[path] = hashlib.sha256(content).hexdigest()
+        return content
+
+    def content(self, path: str) -> bytes:
+        """The file once more. Raises LetterError if it is no longer what was rendered."""
+        expected = self.digests[path]
+        content = self.read(path)
+        if self.digests[path] != expected:
+            raise LetterError(
+                f"{path} was changed while the messages were being checked.", hint="run the command again"
+            )
+        return content
+
+
+class Frozen:
+    """The files of a campaign as the ledger keeps them: nothing is read from the campaign folder."""
+
+    def __init__(self, digests: Mapping[str, str], blob: Callable[[str], bytes]) -> None:
+        self._digests = digests
+        self._blob = lru_cache(maxsize=256)(blob)
+
+    def read(self, path: str) -> bytes:
+        if path not in self._digests:
+            raise FileNotFoundError(path)
+        return self._blob(self._digests[path])
+
+    def exists(self, path: str) -> bool:
+        return path in self._digests
+
+    def names(self, folder: str) -> list[str]:
+        parent = PurePosixPath(folder)
+        return sorted(PurePosixPath(path).name for path in self._digests if PurePosixPath(path).parent == parent)

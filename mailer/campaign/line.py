@@ -1,0 +1,160 @@
+"""One connection's work: take a delivery, wait for its slot, send it, record it; reconnect where needed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from mailer import crashpoint
+from mailer.errors import LetterError, MailerError, Paused
+from mailer.ledger import Intent, Record
+from mailer.model import Action, Delivery, Outcome, Phase, Scope, Status, Verdict
+
+if TYPE_CHECKING:
+    from mailer.campaign.run import Run
+    from mailer.model import Message
+    from mailer.pace import Slot
+    from mailer.smtp import Connection
+
+# Servers close idle connections after some minutes; leave politely before a longer wait.
+IDLE_SECONDS = 10.0
+
+
+class Line:
+    """Sends from the run's backlog over one connection at a time.
+
+    An outcome is held until the next intent, so that both are one commit, but never through a wait.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._connection: Connection | None = None
+        self._unwritten: list[Record] = []
+
+    async def work(self) -> None:
+        """Send until the backlog is empty or the run is stopped. Raises LedgerError."""
+        try:
+            while not self._run.stopped and (delivery := self._run.backlog.take(self._run.pace.clock())):
+                await self._send(delivery)
+            await self._flush()
+        except BaseException as error:
+            # The other lines finish their transactions; what cannot be recorded stays in doubt, and is said so later.
+            self._run.stop(error if isinstance(error, MailerError) else Paused("Stopped by an error in mailer itself."))
+            raise
+        finally:
+            await self._hang_up()
+
+    async def _send(self, delivery: Delivery) -> None:
+        message = self._render(delivery)
+        if isinstance(message, Outcome):
+            self._record(delivery, message, started_at=time.time(), intended=False)
+            return
+        slot = await self._slot(delivery)
+        connection = await self._connected() if slot else None
+        if slot is None or connection is None:
+            if slot:
+                slot.cancel()
+            self._run.backlog.put_back(delivery)
+            return
+        try:
+            await self._transmit(connection, delivery, message)
+        finally:
+            slot.done()
+        await self._after_transaction(connection)
+
+    def _render(self, delivery: Delivery) -> Message | Outcome:
+        try:
+            return self._run.render(delivery)
+        except LetterError as error:
+            # Every message was rendered before the start; this is a frozen letter that this version reads otherwise.
+            return Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.CONNECT, text=error.message)
+
+    async def _slot(self, delivery: Delivery) -> Slot | None:
+        pace, domain = self._run.pace, delivery.contact.domain
+        start = pace.next_start(domain)
+        wait = None if start is None else start - pace.clock()
+        if wait is None or wait > 0:
+            await self._flush()
+            if held := pace.waiting_for(domain):
+                self._run.observer.waiting(*held)
+            if wait and wait > IDLE_SECONDS:
+                await self._hang_up()
+        return await pace.reserve(domain)
+
+    async def _connected(self) -> Connection | None:
+        if self._connection and self._connection.usable:
+            return self._connection
+        await self._flush()
+        await self._hang_up()
+        self._connection = await self._run.connect()
+        return self._connection
+
+    async def _transmit(self, connection: Connection, delivery: Delivery, message: Message) -> None:
+        started_at, intended = time.time(), False
+
+        async def intent() -> bool:
+            nonlocal intended
+            records, self._unwritten = self._unwritten, []
+            intended = await self._run.writer.write(records=records, intent=self._intent(delivery))
+            return intended
+
+        outcome = await connection.transmit(message, intent)
+        if outcome is None:
+            return  # somebody else has it, so it is not ours to record
+        status = self._record(delivery, outcome, started_at=started_at, intended=intended)
+        if status is Status.QUEUED:
+            # durable first: another line may take it at once
+            await self._flush()
+            self._run.backlog.put_back(delivery)
+        if outcome.action is Action.RECONNECT:
+            await self._flush()
+            if connection.transactions <= 1:  # after good ones, a closed connection is nothing unusual
+                await self._run.broken(outcome)
+
+    def _intent(self, delivery: Delivery) -> Intent:
+        return Intent(
+            delivery=delivery.id,
+            token=self._run.token,
+            account=self._run.relay.account,
+            domain=delivery.contact.domain,
+            at=time.time(),
+        )
+
+    def _record(self, delivery: Delivery, outcome: Outcome, *, started_at: float, intended: bool) -> Status:
+        decision = self._run.conclude(delivery, outcome)
+        self._unwritten.append(
+            Record(
+                delivery=delivery.id,
+                token=self._run.token,
+                account=self._run.relay.account,
+                domain=delivery.contact.domain,
+                started_at=started_at,
+                finished_at=time.time(),
+                outcome=outcome,
+                status=decision.status,
+                intended=intended,
+                reason=decision.reason,
+                next_attempt_at=decision.next_attempt_at,
+                suppress=decision.suppress,
+            )
+        )
+        return decision.status
+
+    async def _after_transaction(self, connection: Connection) -> None:
+        options = self._run.options
+        if connection.transactions >= options.batch_size:
+            await self._flush()
+            await self._hang_up()
+            if len(self._run.backlog):
+                await self._run.sleep(options.batch_pause)
+
+    async def _flush(self) -> None:
+        if self._unwritten:
+            records, self._unwritten = self._unwritten, []
+            await self._run.writer.write(records=records)
+            crashpoint.pass_through("after-outcome")
+
+    async def _hang_up(self) -> None:
+        if self._connection:
+            connection, self._connection = self._connection, None
+            await connection.quit()

@@ -1,0 +1,41 @@
+"""The dry run: the gallery of every message, and the seal that vouches for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mailer import preview, suppression
+from mailer.campaign.plan import Plan, Progress, silent
+from mailer.ledger import Ledger
+
+
+def write_preview(plan: Plan, ledger: Ledger, out: Path, *, on_progress: Progress = silent) -> tuple[Path, int]:
+    """Write the gallery and remember what its seal vouches for. Returns the page to open and the number of messages."""
+    ready = list(suppression.screen(plan.ready(), ledger.suppressions()))
+    willing = [contact for contact, reason in ready if reason is None]
+
+    def rendered() -> Iterator[preview.Rendered]:
+        for done, contact in enumerate(willing, start=1):
+            letter, warnings = plan.template.merge_with_warnings(contact, plan.identity)
+            message = plan.compose(contact, letter)
+            yield preview.Rendered(contact=contact, letter=letter, message=message, warnings=warnings)
+            on_progress(done, len(willing))
+
+    summary = preview.Summary(
+        campaign=plan.name,
+        seal=plan.seal,
+        template=plan.manifest.template,
+        list_name=plan.manifest.list_name,
+        sender=plan.manifest.settings["SENDER"],
+        warnings=(*plan.problems, *plan.warnings),
+        duplicates=plan.contacts.duplicates,
+        blank=plan.contacts.blank,
+        suppressed=len(ready) - len(willing),
+        skipped=len(plan.contacts.bad_rows) + len(plan.unrendered),
+        made_at=datetime.now(UTC),
+    )
+    index = preview.write(out, rendered(), summary)
+    ledger.keep_preview(plan.manifest, plan.digests())
+    return index, len(willing)

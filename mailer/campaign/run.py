@@ -1,0 +1,217 @@
+"""Steps 5 to 7: claim, send under pace, record; until nothing is left that may be tried now."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from mailer.campaign.backlog import Backlog
+from mailer.campaign.decide import Decision, decide
+from mailer.campaign.line import Line
+from mailer.errors import MailerError, Paused, RelayStopped
+from mailer.ledger import Ledger, Writer
+from mailer.model import (
+    Action,
+    CampaignRecord,
+    Delivery,
+    Message,
+    Outcome,
+    Quota,
+    Scope,
+    Status,
+    Verdict,
+)
+from mailer.outcome import explain
+from mailer.pace import Pace
+from mailer.retry import BounceBrake, PolicyStreak
+from mailer.smtp import Connection, Relay, connect
+
+# Seconds before the next try to connect, while no transaction succeeds in between.
+RECONNECT_DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+
+# A server that keeps taking messages without saying so must not be given the whole list.
+UNCERTAIN_IN_A_ROW = 3
+
+# How often a recipient keeps its place when the connection breaks on it, before it waits like any temporary failure.
+REQUEUES = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """How to send, none of which shapes a message. Times in seconds."""
+
+    batch_size: int = 50
+    batch_pause: float = 0.0
+    connections: int = 1
+    limit: int | None = None
+    wait: bool = False
+    reconnect_delays: tuple[float, ...] = RECONNECT_DELAYS
+
+
+class Observer(Protocol):
+    """Who watches a run, e.g. a progress line. Calls must return at once."""
+
+    def recorded(self, delivery: Delivery, status: Status, outcome: Outcome) -> None: ...
+
+    def waiting(self, what: Quota | None, until: float) -> None:
+        """Nothing is sent before `until` (Unix time): a quota, or a deferred delivery that is not due yet."""
+        ...
+
+    def reconnecting(self, why: str, delay: float) -> None: ...
+
+
+class Run:
+    """One run of one campaign: some lines, each with its connection, share a backlog, a pace and a writer."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        campaign: CampaignRecord,
+        relay: Relay,
+        pace: Pace,
+        render: Callable[[Delivery], Message],
+        options: RunOptions,
+        observer: Observer,
+    ) -> None:
+        self.relay = relay
+        self.pace = pace
+        self.render = render
+        self.options = options
+        self.observer = observer
+        self.token = uuid.uuid4().hex
+        self.backlog = Backlog((), ledger.deliveries, pace.own_start)
+        self.writer = Writer(ledger.path)
+        self._ledger = ledger
+        self._campaign = campaign
+        self._stopped = asyncio.Event()
+        self._reason: MailerError | None = None
+        self._failures = 0
+        self._uncertain = 0
+        self._requeues: Counter[int] = Counter()
+        self._brake = BounceBrake()
+        self._streak = PolicyStreak()
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    def stop(self, reason: MailerError) -> None:
+        """Begin nothing new; what is on the wire is waited for and recorded. The first reason counts."""
+        self._reason = self._reason or reason
+        self._stopped.set()
+        self.pace.stop()
+
+    async def run(self) -> MailerError | None:
+        """Send until nothing may be tried now. Returns why it ended earlier, if it did. Raises LedgerError."""
+        async with self.writer:
+            remaining = self.options.limit
+            while not self.stopped:
+                due = self._ledger.due(self._campaign, time.time())[:remaining]
+                if due:
+                    await self._send_all(due)
+                    remaining = None if remaining is None else remaining - len(due)
+                elif remaining == 0 or not await self._wait_for_deferred():
+                    break
+        return self._reason
+
+    async def _send_all(self, due: list[int]) -> None:
+        self.backlog = Backlog(due, self._ledger.deliveries, self.pace.own_start)
+        lines = (Line(self).work() for _ in range(min(self.options.connections, len(due))))
+        ends = await asyncio.gather(*lines, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+
+    async def _wait_for_deferred(self) -> bool:
+        next_due = self._ledger.next_due(self._campaign)
+        if not self.options.wait or next_due is None:
+            return False
+        self.observer.waiting(None, next_due)
+        await self.sleep(next_due - time.time())
+        return True
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, or until the run is stopped."""
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), seconds)
+
+    async def connect(self) -> Connection | None:
+        """A connection ready for transactions, after as many tries as are worth it; None if the run is stopped."""
+        while not self.stopped:
+            result = await connect(self.relay)
+            if isinstance(result, Connection):
+                return result
+            if result.action in {Action.STOP, Action.PAUSE}:
+                self.stop(_stopped_by(result))
+            else:
+                await self.broken(result)
+        return None
+
+    async def broken(self, outcome: Outcome) -> None:
+        """Wait a little longer after each connection that came to nothing; stop after too many."""
+        delays = self.options.reconnect_delays
+        if self._failures >= len(delays):
+            self.stop(_unreachable(outcome))
+            return
+        delay = delays[self._failures]
+        self._failures += 1
+        self.observer.reconnecting(outcome.text, delay)
+        await self.sleep(delay)
+
+    def conclude(self, delivery: Delivery, outcome: Outcome) -> Decision:
+        """Decide what becomes of a delivery, and whether the run goes on."""
+        if outcome.verdict is Verdict.REQUEUED and outcome.scope is Scope.CONNECTION:
+            self._requeues[delivery.id] += 1
+        decision = decide(delivery, outcome, time.time(), give_way=self._requeues[delivery.id] > REQUEUES)
+        self._watch(outcome)
+        self.observer.recorded(delivery, decision.status, outcome)
+        return decision
+
+    def _watch(self, outcome: Outcome) -> None:
+        """Stop where going on would do harm."""
+        if outcome.scope is not Scope.CONNECTION:
+            self._failures = 0
+        self._uncertain = self._uncertain + 1 if outcome.verdict is Verdict.UNCERTAIN else 0
+        if outcome.action in {Action.STOP, Action.PAUSE}:
+            self.stop(_stopped_by(outcome))
+        elif self._streak.record(outcome):
+            self.stop(RelayStopped(f"Several messages in a row were refused for what they are. {explain(outcome)}"))
+        elif self._bounced(outcome):
+            self.stop(
+                RelayStopped(
+                    "Too many addresses of this list are refused; going on would harm your account's reputation.",
+                    hint=f"mailer report {self._campaign.name}",
+                )
+            )
+        elif self._uncertain >= UNCERTAIN_IN_A_ROW:
+            self.stop(
+                Paused(
+                    f"The connection broke {self._uncertain} times in a row just after a message was handed over.",
+                    hint=f"mailer resolve {self._campaign.name}",
+                )
+            )
+
+    def _bounced(self, outcome: Outcome) -> bool:
+        if outcome.verdict not in {Verdict.SENT, Verdict.FAILED}:
+            return False
+        dead = outcome.verdict is Verdict.FAILED and outcome.scope is Scope.RECIPIENT
+        return self._brake.record(time.time(), failed=dead)
+
+
+def _stopped_by(outcome: Outcome) -> RelayStopped:
+    return RelayStopped(explain(outcome), hint=f"the server's own words: {outcome.text}")
+
+
+def _unreachable(outcome: Outcome) -> Paused:
+    return Paused(
+        f"The mail server cannot be reached: {outcome.text}.",
+        hint="check the network and the SMTP settings, then run the same command again; nobody loses their place",
+    )

@@ -1,0 +1,281 @@
+"""Steps 4 to 8 as the commands call them: prepare, freeze, send or continue, sum up."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+
+from mailer import crashpoint, merge, suppression
+from mailer.campaign.compare import changed_parts, differences
+from mailer.campaign.frozen import Frozen, Recorded
+from mailer.campaign.plan import (
+    Plan,
+    Progress,
+    Source,
+    contact_digest,
+    default_name,
+    list_digest,
+    make_plan,
+    render,
+    settings_of,
+    silent,
+)
+from mailer.campaign.run import Observer, Run, RunOptions
+from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError
+from mailer.ledger import Ledger, Start
+from mailer.ledger.lock import owner
+from mailer.model import (
+    CampaignRecord,
+    Delivery,
+    Identity,
+    Mailbox,
+    Manifest,
+    Message,
+    Quota,
+    Tally,
+)
+from mailer.pace import Pace
+from mailer.smtp import Relay
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """What a send would do. `campaign` is set if it has been sent in part; `plan` if there is something to freeze."""
+
+    name: str
+    manifest: Manifest
+    campaign: CampaignRecord | None = None
+    plan: Plan | None = None
+    differences: tuple[str, ...] = ()
+
+    @property
+    def updates(self) -> bool:
+        """Whether a campaign that has begun gets a new revision."""
+        return self.campaign is not None and self.plan is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Quotas of the account and of destination domains."""
+
+    account: Sequence[Quota] = ()
+    domains: Mapping[str, Sequence[Quota]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """Where a campaign stands after a run. `reason` says why the run ended before nothing was left to try."""
+
+    campaign: CampaignRecord
+    tally: Tally
+    reason: MailerError | None = None
+    next_due: float | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """As DESIGN section 6 fixes it."""
+        if self.reason and self.tally.work_left:
+            return self.reason.exit_code
+        if self.tally.work_left:
+            return 3
+        return 1 if self.tally.failed or self.tally.uncertain else 0
+
+    @property
+    def state(self) -> str:
+        """One word for `--json`: finished, paused, or stopped by the relay."""
+        if not self.tally.work_left:
+            return "finished"
+        return "stopped" if self.exit_code == 4 else "paused"
+
+
+def prepare(
+    source: Source,
+    identity: Identity,
+    ledger: Ledger,
+    *,
+    seal: str | None = None,
+    update: bool = False,
+    skip_problems: bool = False,
+    on_progress: Progress = silent,
+) -> Prepared:
+    """Find out what a send would do, and refuse what must not be sent. Nothing is recorded yet.
+
+    Raises ListError or LetterError for problems, SealError for a stale seal, and CampaignError if the list or the letter
+    is no longer what the campaign was frozen with.
+    """
+    name = source.campaign or default_name(source.template, source.list_path)
+    existing = ledger.campaign(name)
+    begun = existing if existing and ledger.tried(existing) else None
+    if begun and _unchanged(source, identity, begun.manifest):
+        _check_seal(seal, begun.manifest, ledger, None)
+        return Prepared(name=name, manifest=begun.manifest, campaign=begun)
+    plan = make_plan(source, identity, ledger.secret, on_progress=on_progress)
+    _check_problems(plan, skip_problems=skip_problems)
+    _check_seal(seal, plan.manifest, ledger, plan)
+    if begun is None:
+        return Prepared(name=name, manifest=plan.manifest, plan=plan)
+    changes = differences(begun.manifest, plan.manifest, _digests(ledger, begun), plan.digests())
+    if changes and not update:
+        raise CampaignError(
+            f"Campaign {name!r} has begun with other contents. Nothing was sent. " + " ".join(changes),
+            hint="add --update to send the rest as it is now (new addresses are added),"
+            " or --campaign NAME to start another campaign",
+        )
+    return Prepared(
+        name=name,
+        manifest=plan.manifest,
+        campaign=begun,
+        plan=plan if changes else None,
+        differences=tuple(changes),
+    )
+
+
+def freeze(prepared: Prepared, ledger: Ledger) -> CampaignRecord:
+    """Record the campaign and its deliveries in one transaction; for one that has begun, only what --update changed."""
+    plan = prepared.plan
+    if plan is None:
+        assert prepared.campaign is not None
+        return prepared.campaign
+    start = Start(
+        campaign=prepared.name,
+        manifest=plan.manifest,
+        rows=plan.rows(ledger.suppressions()),
+        content=plan.files.content,
+    )
+    campaign = ledger.revise(prepared.campaign, start) if prepared.campaign else ledger.start(start)
+    crashpoint.pass_through("after-start")
+    return campaign
+
+
+def to_send(prepared: Prepared, ledger: Ledger) -> int:
+    """How many messages the send may hand over now: the number a person confirms."""
+    if prepared.plan is None:
+        assert prepared.campaign is not None
+        return len(ledger.due(prepared.campaign, time.time()))
+    suppressed = ledger.suppressions()
+    ready = suppression.screen(prepared.plan.ready(), suppressed)
+    if prepared.campaign is None:
+        return sum(reason is None for _, reason in ready)
+    done = {
+        contact.key for contact, status in ledger.contacts(prepared.campaign) if status not in {"queued", "deferred"}
+    }
+    return sum(reason is None and contact.key not in done for contact, reason in ready)
+
+
+def make_run(
+    ledger: Ledger, campaign: CampaignRecord, *, relay: Relay, limits: Limits, options: RunOptions, observer: Observer
+) -> Run:
+    """A run that continues where the ledger stands. Call under the campaign's SenderLock."""
+    ledger.set_owner(campaign, owner())
+    ledger.mark_interrupted(campaign)
+    pace = Pace(limits.account, limits.domains)
+    if pace.longest_window:
+        pace.preload(ledger.transactions(relay.account, time.time() - pace.longest_window))
+    return Run(
+        ledger=ledger,
+        campaign=campaign,
+        relay=relay,
+        pace=pace,
+        render=renderer(ledger, campaign),
+        options=options,
+        observer=observer,
+    )
+
+
+def conclude(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | None) -> Result:
+    """Sum up after a run, and note the campaign's end if nothing is left to try."""
+    tally = ledger.tally(campaign)
+    if not tally.work_left:
+        ledger.finish(campaign)
+    return Result(campaign=ledger.find(campaign.name), tally=tally, reason=reason, next_due=ledger.next_due(campaign))
+
+
+def renderer(ledger: Ledger, campaign: CampaignRecord) -> Callable[[Delivery], Message]:
+    """Render deliveries from what the ledger froze; the campaign folder is not read."""
+
+    @cache
+    def revision(number: int) -> tuple[merge.Template, Identity]:
+        manifest = ledger.manifest(campaign, number)
+        files = Frozen({**manifest.letter, **manifest.attachments}, ledger.blob)
+        return merge.load(manifest.template, files), identity_of(manifest.settings)
+
+    def message(delivery: Delivery) -> Message:
+        template, identity = revision(delivery.revision)
+        _, composed = render(template, delivery.contact, identity, delivery.message_id, datetime.now(UTC))
+        return composed
+
+    return message
+
+
+def identity_of(settings: Mapping[str, str]) -> Identity:
+    """The identity that a manifest's settings were written from."""
+
+    def mailbox(text: str) -> Mailbox:
+        name, _, address = text.rpartition("<")
+        return Mailbox(name=name.strip(), address=address.rstrip(">"))
+
+    return Identity(
+        sender=mailbox(settings["SENDER"]),
+        reply_to=mailbox(settings["REPLY_TO"]) if "REPLY_TO" in settings else None,
+        bounce_address=settings.get("BOUNCE_ADDRESS"),
+        list_id=settings.get("LIST_ID"),
+        postal_address=settings.get("POSTAL_ADDRESS"),
+        unsubscribe_url=settings.get("UNSUBSCRIBE_URL"),
+        unsubscribe_mailto=settings.get("UNSUBSCRIBE_MAILTO"),
+    )
+
+
+def _unchanged(source: Source, identity: Identity, manifest: Manifest) -> bool:
+    """The quick look: the same bytes on disk, so that a list of a million rows need not be read to continue."""
+    if settings_of(identity) != manifest.settings or source.template != manifest.template:
+        return False
+    files = Recorded(source.folder)
+    try:
+        template = merge.load(source.template, files)
+        frozen = {**manifest.letter, **manifest.attachments}
+        if not set(manifest.letter) <= set(template.files) <= set(frozen):
+            return False
+        return list_digest(source, template) == manifest.list_file and all(
+            hashlib.sha256(files.read(path)).hexdigest() == digest for path, digest in frozen.items()
+        )
+    except (LetterError, ListError, OSError, StopIteration):
+        return False  # the thorough way will say what is wrong
+
+
+def _digests(ledger: Ledger, campaign: CampaignRecord) -> dict[str, str]:
+    return {contact.key: contact_digest(contact) for contact, _ in ledger.contacts(campaign)}
+
+
+def _check_problems(plan: Plan, *, skip_problems: bool) -> None:
+    if not plan.problems:
+        return
+    hint = "mend the rows, or add --skip-problems to go on without them; --problems FILE writes them out"
+    letter = [problem for problem in plan.problems if problem.row is None]
+    if letter:
+        raise LetterError("The letter cannot be sent as it is. Nothing was sent.", problems=letter)
+    if not skip_problems:
+        rows = len({problem.row for problem in plan.problems})
+        what = "1 row that cannot" if rows == 1 else f"{rows} rows that cannot"
+        raise ListError(f"The list has {what} be mailed. Nothing was sent.", problems=plan.problems, hint=hint)
+    if not any(True for _ in plan.ready()):
+        raise ListError("Not one row of the list can be mailed.", problems=plan.problems)
+
+
+def _check_seal(seal: str | None, manifest: Manifest, ledger: Ledger, plan: Plan | None) -> None:
+    if seal is None or seal == manifest.seal:
+        return
+    previewed = ledger.preview(seal)
+    if previewed:
+        digests = plan.digests() if plan else None
+        changes = differences(previewed.manifest, manifest, previewed.digests, digests)
+    else:
+        changes = [f"{label} (or the preview was made elsewhere)." for label in changed_parts(seal, manifest)]
+    raise SealError(
+        "What would be sent is not what was previewed. Nothing was sent. "
+        + (" ".join(changes) or "The seal is not one that mailer preview prints."),
+        hint="look at a new preview, and send with the seal that it prints",
+    )

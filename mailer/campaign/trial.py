@@ -1,0 +1,105 @@
+"""A test: real renderings of some rows, marked [TEST], to one's own address only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from mailer import mime
+from mailer.campaign.plan import Plan
+from mailer.campaign.send import Limits
+from mailer.errors import ListError, Paused, RelayStopped
+from mailer.ledger import Ledger, Record, Writer
+from mailer.model import Action, Contact, Mailbox, Message, Outcome, Status
+from mailer.outcome import explain
+from mailer.pace import Pace
+from mailer.smtp import Connection, Relay, connect
+
+STATUS = {"sent": Status.SENT, "uncertain": Status.UNCERTAIN, "deferred": Status.DEFERRED}
+
+
+def pick(plan: Plan, rows: Sequence[int]) -> list[Contact]:
+    """The contacts of these rows, or the first one. Raises ListError for a row that gets no message."""
+    if not rows:
+        first = next(plan.ready(), None)
+        if first is None:
+            raise ListError("Not one row of the list can be mailed, so there is nothing to test.")
+        return [first]
+    found = {contact.row: contact for contact in plan.ready() if contact.row in set(rows)}
+    for row in rows:
+        if row not in found:
+            raise ListError(
+                f"Row {row} of the list gets no message: it is the header, blank, a duplicate, or has a problem.",
+                hint="choose another row with --row",
+            )
+    return [found[row] for row in rows]
+
+
+async def send_test(
+    plan: Plan, people: Sequence[Contact], to: str, *, ledger: Ledger, relay: Relay, limits: Limits
+) -> list[Outcome]:
+    """Send one message per contact to `to`. They count towards the quotas, but no delivery of the campaign changes.
+
+    Raises RelayStopped or Paused if there is no connection to be had.
+    """
+    pace = Pace(limits.account, limits.domains)
+    if pace.longest_window:
+        pace.preload(ledger.transactions(relay.account, time.time() - pace.longest_window))
+    connection = await connect(relay)
+    if isinstance(connection, Outcome):
+        stopped = connection.action in {Action.STOP, Action.PAUSE}
+        raise (RelayStopped if stopped else Paused)(
+            f"No test was sent. {explain(connection)}", hint=f"what happened: {connection.text}"
+        )
+    try:
+        async with Writer(ledger.path) as writer:
+            trial = _Trial(connection=connection, account=relay.account, pace=pace, writer=writer)
+            return [await trial.send(_message(plan, contact, to)) for contact in people]
+    finally:
+        await connection.quit()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Trial:
+    connection: Connection
+    account: str
+    pace: Pace
+    writer: Writer
+
+    async def send(self, message: Message) -> Outcome:
+        domain = message.envelope.rcpt_to.rpartition("@")[2].lower()
+        slot = await self.pace.reserve(domain)
+        started_at = time.time()
+        outcome = await self.connection.transmit(message, _go_ahead)
+        if slot:
+            slot.done()
+        assert outcome is not None
+        record = Record(
+            delivery=None,
+            token="",
+            account=self.account,
+            domain=domain,
+            started_at=started_at,
+            finished_at=time.time(),
+            outcome=outcome,
+            status=STATUS.get(outcome.verdict, Status.FAILED),
+            intended=False,
+        )
+        await self.writer.write(records=[record])
+        return outcome
+
+
+async def _go_ahead() -> bool:
+    return True
+
+
+def _message(plan: Plan, contact: Contact, to: str) -> Message:
+    letter = plan.template.merge(contact, plan.identity)
+    letter = replace(letter, subject=f"[TEST] {letter.subject}", to=Mailbox(address=to, name=letter.to.name))
+    now = datetime.now(UTC)
+    # a new one each time: mail programs hide a second message with an identifier that they know
+    identifier = plan.message_id(f"test {contact.key} {now.timestamp()}")
+    recipient = replace(contact, address=to, key=to.lower())
+    return mime.compose(letter, contact=recipient, message_id=identifier, date=now)
