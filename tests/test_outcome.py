@@ -110,6 +110,7 @@ REPLIES = [
     (RCPT, 550, "5.7.1 Daily SMTP relay limit exceeded for customer.", QUOTA),
     (RCPT, 452, "You have exceeded your hourly sending limit", QUOTA),
     (RCPT, 450, "4.1.8 <o@example.org>: Sender address rejected: Domain not found", QUOTA),
+    (DOT, 550, "5.4.5 no", QUOTA),
     # the sender
     (MAIL, 550, "5.1.0 sender rejected", SENDER),
     (MAIL, 501, "5.1.7 Bad sender address syntax", SENDER),
@@ -138,6 +139,9 @@ REPLIES = [
     (RCPT, 552, "5.2.3 Message too long for this mailbox", LETTER),
     (DOT, 550, "5.3.4 RESOLVER.RST.SendSizeLimit.Org; message too large for this organization", LETTER),
     (DOT, 550, "5.7.1 This type of file is not allowed", LETTER),
+    (RCPT, 550, "5.3.4 no", LETTER),
+    (MAIL, 552, "5.2.3 no", LETTER),
+    (DOT, 550, "5.2.3 no", LETTER),
     # the recipient, for good
     (DOT, 550, "5.2.3 RESOLVER.RST.RecipSizeLimit; message too large for this recipient", DEAD),
     (DOT, 554, "delivery error: dd This account has been disabled or discontinued", DEAD),
@@ -181,7 +185,9 @@ REPLIES = [
     (DATA, 451, "4.3.0 Error: queue file write error", LATER),
     (DOT, 451, "4.3.0 Mail server temporarily rejected message.", LATER),
     (RCPT, 552, "The mailbox for this user is full", LATER),
+    (DOT, 554, "5.2.2 no", LATER),
     # policy
+    (DOT, 451, "4.7.24 no", POLICY_LATER),
     (DOT, 550, "5.7.1 Blocked by profile; for your account see full details at https://example.net/", POLICY),
     (DOT, 550, "5.7.1 Our system has detected that this message is likely unsolicited mail.", POLICY),
     (DOT, 550, "5.7.26 This mail has been blocked because the sender is unauthenticated.", POLICY),
@@ -221,6 +227,27 @@ def test_a_real_reply_means_what_the_design_says(phase, code, text, expected):
     assert told(result) == expected
     assert (result.phase, result.reply, result.text) == (phase, Reply(code=code, text=text), f"{code} {text}")
     assert "@" not in outcome.explain(result)
+
+
+@pytest.mark.parametrize(
+    ("phase", "code", "text", "word"),
+    [
+        (CONNECT, 451, "4.3.2 later", "problem of its own"),
+        (TLS, 502, "5.5.1 no", "encrypt"),
+        (AUTH, 535, "5.7.8 no", "password"),
+        (MAIL, 451, "4.3.0 no", "problem of its own"),
+        (RCPT, 553, "5.6.7 no", "letters outside"),
+        (RCPT, 450, "4.7.1 Greylisted", "come back later"),
+        (RCPT, 450, "4.7.1 no", "come back later"),
+        (RCPT, 550, "No such user", "no such mailbox"),
+        (RCPT, 452, "4.2.2 no", "full"),
+        (DOT, 550, "5.7.26 no", "trust"),
+        (DOT, 250, "ok", "accepted"),
+        (DOT, 354, "what", "mailer resolve"),
+    ],
+)
+def test_an_organiser_is_told_the_reason_in_plain_words(phase, code, text, word):
+    assert word in outcome.explain(outcome.classify(phase, Reply(code=code, text=text)))
 
 
 def test_every_rule_is_reached_by_a_real_reply():
