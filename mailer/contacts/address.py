@@ -13,7 +13,9 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 QUOTES = "\"'`´“”„‟‘’‚‛«»‹›"
 PARTS = re.compile(r"[\s,;|/<>()\[\]]+|\s(?:and|und|et|y|e)\s")
 NAMED = re.compile(r"[^<>]*<\s*([^<>]+?)\s*>[\s,;.]*")
-IP_DOMAIN = re.compile(r"\[.*\]|[0-9.]+|[0-9a-f:]+")
+IP_DOMAIN = re.compile(r"\[.*\]|[0-9.]+|[0-9a-f]*:[0-9a-f:]*")
+LONGEST_LOCAL, LONGEST = 64, 254
+"""Octets of the part before the @ sign and of the whole (RFC 5321, 4.5.3.1); the library only limits the whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,11 +53,13 @@ def _dug_out(text: str) -> Checked | Fault:
     bare = _bare(text)
     if not bare:
         return Fault(code="missing-address", reason="is missing")
-    several = {part.strip(QUOTES).lower() for part in PARTS.split(bare) if "@" in part}
-    if len(several) > 1:
+    written = {part.strip(QUOTES).lower() for part in PARTS.split(bare) if "@" in part}
+    if len(written) > 1:
         return Fault(code="two-addresses", reason="is not one but several in the same cell")
     named = NAMED.fullmatch(bare)
-    found = _validated(bare) or (_validated(_bare(named[1])) if named else None)
+    once = written.pop() if bare.count("@") > 1 and written else None  # Outlook repeats an address as the name
+    inner = _bare(named[1]) if named else once
+    found = _validated(bare) or (_validated(inner) if inner else None)
     if found:
         return Checked(address=found.address, key=found.key, cleaned=True)
     return Fault(code="malformed-address", reason=_what_is_wrong(bare))
@@ -67,9 +71,10 @@ def _validated(text: str) -> Checked | None:
     except (EmailNotValidError, ValueError, IndexError):
         return None
     domain = valid.ascii_domain.lower()
-    if not valid.local_part or "." not in domain:
-        return None
     address = f"{valid.local_part}@{domain}"
+    too_long = len(valid.local_part.encode()) > LONGEST_LOCAL or len(address.encode()) > LONGEST
+    if too_long or not valid.local_part or "." not in domain:
+        return None
     return Checked(address=address, key=unicodedata.normalize("NFC", address.lower()))
 
 
@@ -96,7 +101,7 @@ def _what_is_wrong(text: str) -> str:
         (not domain, "has nothing after the @ sign"),
         (
             IP_DOMAIN.fullmatch(domain.lower()) is not None,
-            "has numbers of a computer instead of a domain after the @ sign",
+            "names a computer by its number instead of a mail domain",
         ),
         (any(map(str.isspace, text)), "contains a space"),
         ("." not in domain, "has no dot after the @ sign, so it names no mail domain"),
@@ -105,7 +110,7 @@ def _what_is_wrong(text: str) -> str:
             domain.lower().endswith((".local", ".localhost", ".invalid", ".arpa", ".onion")),
             "has a domain that exists on no mail server",
         ),
-        (len(text) > 254 or len(local) > 64, "is too long"),
+        (len(text.encode()) > LONGEST or len(local.encode()) > LONGEST_LOCAL, "is too long"),
         (local.startswith(".") or local.endswith("."), "has a dot at the start or directly before the @ sign"),
     )
     return next((reason for wrong, reason in checks if wrong), "contains a character that addresses cannot have")
