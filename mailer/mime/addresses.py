@@ -13,12 +13,14 @@ LINE = 998
 
 ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
 PHRASE = re.compile(rf"[{ATEXT}]+(?: [{ATEXT}]+)*")
-LOCAL = re.compile(rf"[{ATEXT}\x80-\U0010ffff]+(?:\.[{ATEXT}\x80-\U0010ffff]+)*" + r'|"(?:[ !#-\[\]-~]|\\[ -~])+"')
+LOCAL = re.compile(rf"[\x80-\U0010ffff{ATEXT}]+(?:\.[\x80-\U0010ffff{ATEXT}]+)*" + r'|"(?:[ !#-\[\]-~]|\\[ -~])+"')
 DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*")
 
 
 def ascii_domain(domain: str, place: str) -> str:
     """The domain as A-labels (RFC 5890); ASCII is left as it is. Raises a Flaw."""
+    if len(domain) > 253:  # RFC 1035, section 2.3.4; and IDNA takes quadratic time
+        raise _bad_address(place)
     if not domain.isascii():
         import idna  # noqa: PLC0415  # its tables take 10 ms to import, and few campaigns need them
 

@@ -24,6 +24,7 @@ def from_line(sender: Mailbox) -> str:
     return mailbox_line("From", sender)
 
 
+@lru_cache(maxsize=256)
 def subject_line(subject: str) -> str:
     """The subject as it is if it is plain ASCII that fits one line, else as encoded words (RFC 2047)."""
     refuse_controls(subject, "The Subject")

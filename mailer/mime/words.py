@@ -34,33 +34,31 @@ def encode(text: str, *, used: int) -> str:
     bare = len(data) - len(data.translate(None, BARE + b" "))
     q_length = bare + 3 * (len(data) - bare)
     if q_length <= (len(data) + 2) // 3 * 4:
-        words = [f"=?utf-8?Q?{piece}?=" for piece in _pieces_q(text, used)]
+        words = [f"=?utf-8?Q?{piece}?=" for piece in _pieces_q("".join([Q_FORM[byte] for byte in data]), used)]
     else:
-        words = [f"=?utf-8?B?{piece}?=" for piece in _pieces_b(text, used)]
+        words = [f"=?utf-8?B?{piece}?=" for piece in _pieces_b(data, used)]
     return "\r\n ".join(words)
 
 
-def _pieces_q(text: str, used: int) -> Iterator[str]:
-    room = LINE - used - FRAME
-    piece: list[str] = []
-    length = 0
-    for character in text:
-        form = "".join([Q_FORM[byte] for byte in character.encode()])
-        if length + len(form) > room:
-            yield "".join(piece)
-            piece, length, room = [], 0, LINE - 1 - FRAME
-        piece.append(form)
-        length += len(form)
-    yield "".join(piece)
+def _pieces_q(form: str, used: int) -> Iterator[str]:
+    start, end = 0, LINE - used - FRAME
+    while end < len(form):
+        if form[end - 1] == "=":
+            end -= 1
+        elif form[end - 2] == "=":
+            end -= 2
+        while form[end] == "=" and form[end + 1] in "89AB":  # an octet within a UTF-8 character
+            end -= 3
+        yield form[start:end]
+        start, end = end, end + LINE - 1 - FRAME
+    yield form[start:]
 
 
-def _pieces_b(text: str, used: int) -> Iterator[str]:
-    room = (LINE - used - FRAME) // 4 * 3
-    piece = bytearray()
-    for character in text:
-        form = character.encode()
-        if len(piece) + len(form) > room:
-            yield binascii.b2a_base64(piece, newline=False).decode()
-            piece, room = bytearray(), (LINE - 1 - FRAME) // 4 * 3
-        piece += form
-    yield binascii.b2a_base64(piece, newline=False).decode()
+def _pieces_b(data: bytes, used: int) -> Iterator[str]:
+    start, end = 0, (LINE - used - FRAME) // 4 * 3
+    while end < len(data):
+        while data[end] & 0xC0 == 0x80:  # an octet within a UTF-8 character
+            end -= 1
+        yield binascii.b2a_base64(data[start:end], newline=False).decode()
+        start, end = end, end + (LINE - 1 - FRAME) // 4 * 3
+    yield binascii.b2a_base64(data[start:], newline=False).decode()
