@@ -78,7 +78,11 @@ def _fixed_file(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclosur
 
 
 def _nearest_file(path: str, compiler: Compiler) -> str | None:
-    names = [name for folder in compiler.place.folders for name in compiler.files.names(parent(f"{folder}/{path}".lstrip("/")))]
+    names = [
+        name
+        for folder in compiler.place.folders
+        for name in compiler.files.names(parent(f"{folder}/{path}".lstrip("/")))
+    ]
     hint = did_you_mean(path.rpartition("/")[2], names)
     return hint if hint and hint.startswith("Did") else None
 
@@ -203,5 +207,3 @@ def _word_template(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclo
         return Attachment(filename=filename, content_type=media_type(filename), content=data)
 
     return Enclosure(origin=rule.origin, make=make, parts=(name_part,))
-
-

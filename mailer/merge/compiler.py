@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from html import escape
+from typing import Any
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
@@ -41,6 +42,7 @@ class Compiler:
     language: str
     wanted: list[str]
     front: FrontMatter
+    case: Mapping[str, Any]
     html_env: LetterEnvironment
     text_env: LetterEnvironment
     tags: Tags = field(init=False)
@@ -163,7 +165,9 @@ class Compiler:
         footer = sentences.text(self.tags, self._reason(sentences), at)
         if handmade:
             source = self._handmade(handmade)
-            return Part(self.text_env, self.tags.restore(filled(source, self.tags, {"footer": footer})), Origin(file=handmade))
+            return Part(
+                self.text_env, self.tags.restore(filled(source, self.tags, {"footer": footer})), Origin(file=handmade)
+            )
         writer = PlainWriter(tags=self.tags, base=at, captured=self.captured)
         body = writer.blocks(nodes).rstrip("\n")
         return Part(self.text_env, self.tags.restore(f"{body}\n\n{footer}"), at)
@@ -271,7 +275,7 @@ class Compiler:
     def _check_images(self, page: str, file: str) -> None:
         if re.search(r"(?i)<(?:img|source|video|audio|iframe)\b[^>]*\bsrc(?:set)?\s*=\s*[\"']?\s*(?:https?:)?//", page):
             message = "pictures from the web tell their server who opens the letter."
-            hint = "Name them under images: in the front matter and write src=\"cid:NAME\"."
+            hint = 'Name them under images: in the front matter and write src="cid:NAME".'
             self.warnings.append(warning("letter-image", message, at=Origin(file=file), hint=hint))
         if re.search(r"(?i)<(?:script|iframe|object|embed|form)\b", page):
             message = "mail programs remove scripts, forms and frames."
@@ -287,4 +291,3 @@ def empty_alt(nodes: Sequence[Node]) -> bool:
         if empty_alt(node.children):
             return True
     return False
-

@@ -107,7 +107,12 @@ def read(values: Mapping[str, Value], origins: Mapping[str, Origin], file: str) 
     if not values.get("subject"):
         at = origins.get("subject") or Origin(file=file)
         reader.problems.append(
-            problem("front-matter", "the letter has no subject.", at=at, hint=f"Begin the file with --- and {KEYS['subject']}")
+            problem(
+                "front-matter",
+                "the letter has no subject.",
+                at=at,
+                hint=f"Begin the file with --- and {KEYS['subject']}",
+            )
         )
     front = reader.front()
     if reader.problems:

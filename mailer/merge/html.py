@@ -37,7 +37,7 @@ def target_expression(target: str, tags: Tags) -> str | None:
         elif piece.kind is Kind.EXPRESSION:
             arguments += [] if len(arguments) % 2 else ["''"]
             arguments.append(f"({piece.inner})")
-    return f"link_({', '.join(arguments)})"
+    return f"[{', '.join(arguments)}] | link_"
 
 
 def _quoted(text: str) -> str:

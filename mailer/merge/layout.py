@@ -19,7 +19,25 @@ from mailer.model import Identity
 OWN_LAYOUT = "templates/layout.html"
 LAYOUT = f"{PACKAGED}layout.html"
 FOOTER = f"{PACKAGED}footer.yaml"
-RTL = {"ar", "arc", "ckb", "dv", "fa", "ha-arab", "he", "ks", "ku-arab", "ps", "sd", "syr", "ug", "ur", "yi", "bal", "brh"}
+RTL = {
+    "ar",
+    "arc",
+    "ckb",
+    "dv",
+    "fa",
+    "ha-arab",
+    "he",
+    "ks",
+    "ku-arab",
+    "ps",
+    "sd",
+    "syr",
+    "ug",
+    "ur",
+    "yi",
+    "bal",
+    "brh",
+}
 STYLE = re.compile(r"(?is)<style\b[^>]*>(?:(?!</style>).)*@media(?:(?!</style>).)*</style>")
 IN_TAG = re.compile(r"<[A-Za-z/][^<>]*\Z")
 IN_TARGET = re.compile(r"(?i)\b(?:href|src|action|background)\s*=\s*(?:\"[^\"<>]*|'[^'<>]*|[^\s\"'<>]*)\Z")
@@ -45,7 +63,9 @@ class Sentences:
     def values(self, identity: Identity) -> dict[str, Any]:
         """What the footer's tags read; built once per identity, not per contact."""
         sender = identity.sender.name or identity.sender.address
-        postal = "\n".join(line.strip() for line in (identity.postal_address or "").strip().splitlines() if line.strip())
+        postal = "\n".join(
+            line.strip() for line in (identity.postal_address or "").strip().splitlines() if line.strip()
+        )
         mailbox = (identity.unsubscribe_mailto or "").strip()
         mail_link = mailbox if not mailbox or mailbox.lower().startswith("mailto:") else f"mailto:{mailbox}"
         return {
@@ -65,9 +85,10 @@ class Sentences:
             begin, end = (tags.add(Kind.STATEMENT, text, at) for text in (f"if {condition}", "endif"))
             return f"<!--{begin}-->{content}<!--{end}-->"
 
+        target = "['', footer_.{}] | link_"
         label = escape(self["unsubscribe_label"])
-        page = f'<a href="{expression("link_(" + repr("") + ", footer_.url)")}">{label}</a>'
-        box = f'<a href="{expression("link_(" + repr("") + ", footer_.mail_link)")}">{expression("footer_.mail")}</a>'
+        page = f'<a href="{expression(target.format("url"))}">{label}</a>'
+        box = f'<a href="{expression(target.format("mail_link"))}">{expression("footer_.mail")}</a>'
         choice = when("footer_.url", page) + when("footer_.url and footer_.mail", f" {escape(self['or'])} ")
         choice += when("footer_.mail", box)
         leave = escape(self["unsubscribe"], quote=False).replace("{link}", choice)
@@ -133,7 +154,7 @@ def _checked_target(before: str, marker: str, tag: Tag, tags: Tags) -> str:
     if not re.search(r"=\s*[\"']", found[0]):
         raise refuse("letter-html", f"put quotes around {tag.shown}.", at=tag.origin, hint='href="{{ ... }}"')
     if not written:
-        return tags.add(Kind.EXPRESSION, f"link_('', {tag.inner})", tag.origin)
+        return tags.add(Kind.EXPRESSION, f"['', ({tag.inner})] | link_", tag.origin)
     return tags.add(Kind.EXPRESSION, f"({tag.inner}) | urlencode", tag.origin)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from functools import lru_cache
+from urllib.parse import quote, unquote
 
 from jinja2 import pass_context
 from jinja2.runtime import Context, Undefined
@@ -16,6 +17,7 @@ MAX_MAILTO = 2000
 WARNINGS = "the warnings of this letter"
 SCHEME = re.compile(r"(?i)^(https?://[^\s/?#]+|mailto:.+)", re.DOTALL)
 CONTROL = re.compile(r"[\x00-\x20\x7f\u0080-\u00a0\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+PLAIN_ADDRESS = re.compile(r"[^\s@<>\"(),:;\\\[\]]+@[^\s@<>\"(),:;\\\[\]]+")
 ADDRESS_SAFE = "@!$'*+-._~/"
 
 
@@ -32,23 +34,28 @@ def check_target(target: str) -> str:
     return target
 
 
-def link(*parts: object) -> str:
+def link(parts: list[object]) -> str:
     """A link target from the author's text and fields by turns: the author's first, which may be empty.
 
     A field at the very start may be a whole link; later ones are percent-encoded, so that they cannot add a
     parameter or another recipient.
     """
-    target = ""
-    for index, part in enumerate(parts):
+    for part in parts:
         if isinstance(part, Undefined):
             str(part)
-        text = str(as_text(part))
+    return _link(tuple(str(as_text(part)) for part in parts))
+
+
+@lru_cache(maxsize=2048)
+def _link(parts: tuple[str, ...]) -> str:
+    target = ""
+    for index, part in enumerate(parts):
         if index % 2 == 0:
-            target += text
+            target += part
         elif not target:
-            target = text.strip()
+            target = part.strip()
         else:
-            target += quote(text, safe="" if re.search(r"[?#]", target) or target.startswith("mailto:") else "/:@")
+            target += quote(part, safe="" if re.search(r"[?#]", target) or target.startswith("mailto:") else "/:@")
     return check_target(_quoted(target))
 
 
@@ -71,8 +78,6 @@ def shown_link(label: str, target: object) -> str:
 
 
 def _unquoted_address(url: str) -> str:
-    from urllib.parse import unquote  # noqa: PLC0415  # only for letters with mailto links
-
     return unquote(url.removeprefix("mailto:").partition("?")[0])
 
 
@@ -82,19 +87,26 @@ def mailto(context: Context, to: object, subject: object = "", body: object = ""
     for part in (to, subject, body):
         if isinstance(part, Undefined):
             str(part)
-    addresses = [address.strip() for address in str(to).split(",")]
-    if not all(re.fullmatch(r"[^\s@<>\"(),:;\\\[\]]+@[^\s@<>\"(),:;\\\[\]]+", address) for address in addresses):
-        raise BadLink("mailto() needs an e-mail address")
-    base = "mailto:" + ",".join(quote(address, safe=ADDRESS_SAFE) for address in addresses)
-    text = str(body).strip().replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
-    headers = [f"subject={quote(' '.join(str(subject).split()), safe='')}"] if subject else []
-    url = _with(base, [*headers, f"body={quote(text, safe='')}"] if text else headers)
-    if len(url) > MAX_MAILTO:
+    url, length = _mailto(str(to), str(subject), str(body))
+    if length > MAX_MAILTO:
         warnings = context.parent.get(WARNINGS)
         if warnings is not None:
-            warnings.append(len(url))
-        url = _with(base, headers)
+            warnings.append(length)
     return url
+
+
+@lru_cache(maxsize=256)
+def _mailto(to: str, subject: str, body: str) -> tuple[str, int]:
+    """The link, and how long it would be with its body."""
+    addresses = [address.strip() for address in to.split(",")]
+    if not all(PLAIN_ADDRESS.fullmatch(address) for address in addresses):
+        raise BadLink("mailto() needs an e-mail address")
+    base = "mailto:" + ",".join(quote(address, safe=ADDRESS_SAFE) for address in addresses)
+    # RFC 6068, 5: line breaks in the body are %0D%0A.
+    text = body.strip().replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
+    headers = [f"subject={quote(' '.join(subject.split()), safe='')}"] if subject else []
+    url = _with(base, [*headers, f"body={quote(text, safe='')}"] if text else headers)
+    return (url if len(url) <= MAX_MAILTO else _with(base, headers)), len(url)
 
 
 def _with(base: str, headers: list[str]) -> str:

@@ -32,7 +32,9 @@ class Node:
     @property
     def inline(self) -> list[Token]:
         """What stands in a paragraph, heading or cell."""
-        return next((child.token.children or [] for child in self.children if child.token and child.kind == "inline"), [])
+        return next(
+            (child.token.children or [] for child in self.children if child.token and child.kind == "inline"), []
+        )
 
 
 def parse(text: str, tags: Tags) -> list[Node]:

@@ -69,14 +69,11 @@ class Part:
     def render(self, values: dict[str, Any]) -> str:
         """Fill in one row. Raises PartError."""
         values[BUDGET] = Budget()
-        chunks: list[str] = []
-        length = 0
         try:
-            for chunk in self._render(self._template.new_context(values, shared=True)):
-                chunks.append(chunk)
-                length += len(chunk)
-                if length > MAX_LENGTH:
-                    raise TooMuch("it makes a text longer than 5 million characters")  # noqa: TRY301
+            # The budget bounds how many pieces there are, so that their lengths can be added up at once.
+            chunks = list(self._render(self._template.new_context(values, shared=True)))
+            if sum(map(len, chunks)) > MAX_LENGTH:
+                raise TooMuch("it makes a text longer than 5 million characters")  # noqa: TRY301
         except PartError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever a letter does, its author gets a sentence, not a traceback
@@ -136,8 +133,11 @@ def _uses(tree: nodes.Template, source: Source) -> tuple[tuple[Use, ...], frozen
         if guard.name in {"defined", "undefined", "default", "d"} and guard.node is not None
         for name in ([guard.node] if isinstance(guard.node, nodes.Name) else guard.node.find_all(nodes.Name))
     }
-    tested = {id(name) for test in tree.find_all((nodes.If, nodes.CondExpr)) for name in _names(test.test)}
-    weighed = {name.name for test in tree.find_all((nodes.If, nodes.CondExpr)) for name in _names(test.test)}
+    tests = [branch.test for branch in tree.find_all(nodes.If)] + [
+        choice.test for choice in tree.find_all(nodes.CondExpr)
+    ]
+    tested = {id(name) for test in tests for name in _names(test)}
+    weighed = {name.name for test in tests for name in _names(test)}
     uses = tuple(
         Use(
             name=name.name,

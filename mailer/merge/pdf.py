@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
@@ -27,7 +28,7 @@ def write_pdf(
         raise DocumentError("a PDF cannot hold this script", "Name the document .docx instead.")
     page = FPDF(format="A4")
     page.set_creation_date(datetime(2000, 1, 1, tzinfo=UTC))
-    page.set_producer("")  # type: ignore[arg-type]
+    page.set_producer("")
     page.set_title(title)
     page.set_lang(language)
     page.set_margins(22, 22)
@@ -51,7 +52,7 @@ def _family(page: FPDF, texts: Sequence[str], fonts: Mapping[str, bytes]) -> str
 
 
 def _own_family(page: FPDF, texts: Sequence[str], fonts: Mapping[str, bytes]) -> str:
-    regular = next((name for name in sorted(fonts) if "bold" not in name.lower()), sorted(fonts)[0])
+    regular = next((name for name in sorted(fonts) if "bold" not in name.lower()), min(fonts))
     bold = next((name for name in sorted(fonts) if "bold" in name.lower() and "oblique" not in name.lower()), regular)
     with tempfile.TemporaryDirectory() as folder:
         for style, name in (("", regular), ("B", bold), ("I", regular), ("BI", bold)):
@@ -61,7 +62,7 @@ def _own_family(page: FPDF, texts: Sequence[str], fonts: Mapping[str, bytes]) ->
                 page.add_font("letter", style, path)
             except Exception as error:  # a broken font can fail in any way
                 raise DocumentError(f"the font {name} cannot be read", HINT) from error
-    known = page.fonts["letter"].cmap
+    known: Any = getattr(page.fonts["letter"], "cmap", {})
     if any(ord(char) not in known for text in texts for char in text if not char.isspace()):
         raise DocumentError(f"the font {regular} has no letters for some of this text", HINT)
     return "letter"

@@ -114,9 +114,20 @@ class PlainWriter:
         if expression is None:
             return shown_link(label, target)
         origin = origin_of(target, self.tags, self.base)
-        if label == target:
-            return self.tags.add(Kind.EXPRESSION, f"shown_('', {expression})", origin)
-        return label.strip() + self.tags.add(Kind.EXPRESSION, f"target_({expression})", origin)
+        if self._same(label, target):
+            return self.tags.add(Kind.EXPRESSION, f"{expression} | shown_", origin)
+        return label.strip() + self.tags.add(Kind.EXPRESSION, f"{expression} | target_", origin)
+
+    def _same(self, label: str, target: str) -> bool:
+        def written(text: str) -> list[str]:
+            return [piece if isinstance(piece, str) else piece.inner for piece in self.tags.marked(text)]
+
+        return written(label) == written(target)
+
+
+def bare_target(target: object) -> str:
+    """A link that is its own label."""
+    return shown_link("", target)
 
 
 def target_in_text(target: object) -> str:
@@ -136,7 +147,9 @@ def _prefixed(text: str, first: str, rest: str) -> str:
         statements = LEADING.match(line)
         lead = statements[0] if statements else ""
         body = line[len(lead) :]
-        lines.append(lead + (prefix + body if body else ("" if not prefix.strip() or prefix != rest else prefix.rstrip())))
+        lines.append(
+            lead + (prefix + body if body else ("" if not prefix.strip() or prefix != rest else prefix.rstrip()))
+        )
         if body:
             prefix = rest
     return "\n".join(lines)

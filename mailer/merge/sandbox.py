@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 from jinja2 import nodes, pass_context
@@ -106,7 +107,7 @@ def bounded(context: Context, items: Iterable[Any], weight: int) -> Iterable[Any
     if isinstance(items, Undefined) or not isinstance(items, Sized):
         return _paid(context, items, weight)
     spend(context, len(items) * weight)
-    return items  # type: ignore[return-value]  # sized and walked over by Jinja
+    return items
 
 
 def _paid(context: Context, items: Iterable[Any], weight: int) -> Iterator[Any]:
@@ -176,7 +177,14 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
-    def __init__(self, *, autoescape: bool, filters: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self,
+        *,
+        autoescape: bool,
+        filters: Mapping[str, Callable[..., Any]],
+        functions: Iterable[Callable[..., Any]] = (),
+        constants: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(
             autoescape=autoescape, undefined=Missing, finalize=as_text, keep_trailing_newline=True, cache_size=0
         )
@@ -184,6 +192,8 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
         self.filters = {name: _guarded(name, FILTERS[name]) for name in FILTER_NAMES}
         self.filters.update(filters)
         self.filters.update({"a bounded loop": bounded, "a tick": tick, "a joined text": concatenated})
+        self._own = {function: hasattr(function, "jinja_pass_arg") for function in functions}
+        self._constants = constants or {}
         self.tests = {name: test for name, test in self.tests.items() if name in TEST_NAMES}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -211,6 +221,8 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
 
     def call(self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: PYI063
         spend(__context, 1)
+        if type(__obj) is FunctionType and __obj in self._own:
+            return __obj(__context, *args, **kwargs) if self._own[__obj] else __obj(*args, **kwargs)
         return super().call(__context, __obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -228,7 +240,7 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
-        return super()._generate(bound(source), *args, **kwargs)
+        return super()._generate(bound(with_constants(source, self._constants)), *args, **kwargs)
 
 
 def _check_product(left: Any, right: Any) -> None:
@@ -246,14 +258,44 @@ def _check_power(left: Any, right: Any) -> None:
         raise TooMuch("a number here grows too large")
 
 
+def with_constants(template: nodes.Template, constants: Mapping[str, Any]) -> nodes.Template:
+    """Write in what is the same for every row, so that it becomes part of the letter's constant text."""
+    assigned = {name.name for name in template.find_all(nodes.Name) if name.ctx != "load"}
+    known = {name: value for name, value in constants.items() if name not in assigned}
+    return _folded(template, known) if known else template
+
+
+def _folded(node: Any, known: Mapping[str, Any]) -> Any:
+    if isinstance(node, nodes.Getattr):
+        found, value = _constant(node, known)
+        if found and isinstance(value, str | int):
+            return nodes.Const(value, lineno=node.lineno)
+    if isinstance(node, nodes.Node):
+        for field, value in node.iter_fields():
+            if isinstance(value, list):
+                setattr(node, field, [_folded(item, known) for item in value])
+            elif isinstance(value, nodes.Node):
+                setattr(node, field, _folded(value, known))
+    return node
+
+
+def _constant(node: nodes.Node, known: Mapping[str, Any]) -> tuple[bool, Any]:
+    if isinstance(node, nodes.Name):
+        return node.name in known, known.get(node.name)
+    if isinstance(node, nodes.Getattr):
+        found, holder = _constant(node.node, known)
+        if found and isinstance(holder, Mapping) and node.attr in holder:
+            return True, holder[node.attr]
+    return False, None
+
+
 def bound(template: nodes.Template) -> nodes.Template:
     """Put a price on every loop and macro, by how much text it writes; `~` cannot be intercepted otherwise."""
     for loop in list(template.find_all(nodes.For)):
         loop.iter = _filter(loop.iter, "a bounded loop", _weight(loop.body))
-    for kind in (nodes.Macro, nodes.CallBlock):
-        for macro in list(template.find_all(kind)):
-            price = _filter(nodes.Const("", lineno=macro.lineno), "a tick", _weight(macro.body))
-            macro.body.insert(0, nodes.Output([price], lineno=macro.lineno))
+    for macro in [*template.find_all(nodes.Macro), *template.find_all(nodes.CallBlock)]:
+        price = _filter(nodes.Const("", lineno=macro.lineno), "a tick", _weight(macro.body))
+        macro.body.insert(0, nodes.Output([price], lineno=macro.lineno))
     _replace_concatenations(template)
     return template
 
@@ -265,7 +307,7 @@ def _weight(body: list[nodes.Node]) -> int:
     return 1 + literal // CHARACTERS_PER_STEP + written
 
 
-def _filter(node: nodes.Expr, name: str, weight: int | None = None) -> nodes.Filter:
+def _filter(node: Any, name: str, weight: int | None = None) -> nodes.Filter:
     args = [] if weight is None else [nodes.Const(weight, lineno=node.lineno)]
     return nodes.Filter(node, name, args, [], None, None, lineno=node.lineno)
 

@@ -16,15 +16,15 @@ from mailer.merge.dates import written_date
 from mailer.merge.files import Recorder
 from mailer.merge.front import FrontMatter, read
 from mailer.merge.layout import Sentences
-from mailer.merge.links import MAX_MAILTO, WARNINGS, link, mailto, shown_link
+from mailer.merge.links import MAX_MAILTO, WARNINGS, link, mailto
 from mailer.merge.part import Part, PartError, Use
 from mailer.merge.place import Place, chain, in_language, locate, normal, split_file
-from mailer.merge.plain import Counter, target_in_text
+from mailer.merge.plain import Counter, bare_target, target_in_text
 from mailer.merge.sandbox import LetterEnvironment, limited_range
 from mailer.model import Attachment, Contact, Files, Identity, Letter, Mailbox, Problem
 
 RESERVED = frozenset(
-    "case contact row sender language fields mailto range namespace dict link_ shown_ target_ counter_ block_ footer_ "
+    "case contact row sender language fields mailto range namespace dict counter_ block_ footer_ "
     "loop self super caller varargs kwargs".split()
 )
 """Names that a column cannot take over; its value is still there as `fields["case"]`."""
@@ -56,7 +56,9 @@ class Version:
 class Template:
     """A letter in all its languages. `warnings` are about the letter itself, whatever the list."""
 
-    def __init__(self, place: Place, files: Recorder, versions: Mapping[str, Version], warnings: tuple[Problem, ...]) -> None:
+    def __init__(
+        self, place: Place, files: Recorder, versions: Mapping[str, Version], warnings: tuple[Problem, ...]
+    ) -> None:
         self.name = place.name
         self.languages = tuple(versions)
         self.warnings = warnings
@@ -84,7 +86,9 @@ class Template:
             for item in [*_unknown_uses(version, columns), *_missing(version), *_unrequired(version, columns)]:
                 found.setdefault((item.code, item.file, item.message), item)
         for name in sorted(set(columns) & RESERVED):
-            item = warning("reserved-name", f"the column {name} is reached as fields[{name!r}] only: letters use the word.")
+            item = warning(
+                "reserved-name", f"the column {name} is reached as fields[{name!r}] only: letters use the word."
+            )
             found[item.code, None, item.message] = item
         return [*self.warnings, *found.values()]
 
@@ -195,7 +199,11 @@ def _row_uses(version: Version) -> list[Use]:
 
 def _unassigned(version: Version, use: Use) -> frozenset[str]:
     """A captured block may read what the letter sets; any other part must not."""
-    return frozenset({use.name}) if any(use in part.uses for part in version.parts if part not in version.blocks) else frozenset()
+    return (
+        frozenset({use.name})
+        if any(use in part.uses for part in version.parts if part not in version.blocks)
+        else frozenset()
+    )
 
 
 def _optional(version: Version) -> frozenset[str]:
@@ -207,7 +215,9 @@ def _unknown_uses(version: Version, columns: Collection[str]) -> list[Problem]:
     optional = _optional(version)
     shown = {name for name in {*known, "case", "contact", "sender", "language"} if name.isidentifier()}
     result = [
-        problem("unknown-field", f"the field {use.name} is not known.", at=use.origin, hint=did_you_mean(use.name, shown))
+        problem(
+            "unknown-field", f"the field {use.name} is not known.", at=use.origin, hint=did_you_mean(use.name, shown)
+        )
         for use in _row_uses(version)
         if use.name not in known and use.name not in optional
     ]
@@ -282,22 +292,26 @@ def _version(code: str, place: Place, files: Recorder, default: FrontMatter, war
     origins = {**base.origins, **own.origins}
     values = {**base.values, **own.values, "language": code}
     front = read(values, {**origins, "language": origins.get("language", Origin(file=path))}, path)
+    wanted = chain(code, default.fallbacks)
+    case = read_case(front, place, files, wanted)
     compiler = Compiler(
         place=place,
         files=files,
         language=code,
-        wanted=chain(code, default.fallbacks),
+        wanted=wanted,
         front=front,
-        html_env=_environment(autoescape=True),
-        text_env=_environment(autoescape=False),
+        case=case,
+        html_env=_environment(case, autoescape=True),
+        text_env=_environment(case, autoescape=False),
     )
     version = _compiled(compiler, own.body, Origin(file=path, line=own.body_line))
     warnings.extend(compiler.warnings)
     return version
 
 
-def _environment(*, autoescape: bool) -> LetterEnvironment:
-    return LetterEnvironment(autoescape=autoescape, filters={"date": written_date})
+def _environment(case: Mapping[str, Any], *, autoescape: bool) -> LetterEnvironment:
+    filters = {"date": written_date, "link_": link, "target_": target_in_text, "shown_": bare_target}
+    return LetterEnvironment(autoescape=autoescape, filters=filters, functions=(mailto,), constants={"case": case})
 
 
 def _compiled(compiler: Compiler, body: str, at: Origin) -> Version:
@@ -314,15 +328,12 @@ def _compiled(compiler: Compiler, body: str, at: Origin) -> Version:
     to_name = compiler.line(front.to_name, front.origin("to_name")) if front.to_name else None
     enclosed = tuple(enclosures(front.attachments, compiler))
     fixed = {
-        "case": read_case(front, compiler.place, compiler.files, compiler.wanted),
+        "case": compiler.case,
         "language": compiler.language,
         "mailto": mailto,
         "range": limited_range,
         "namespace": Namespace,
         "dict": dict,
-        "link_": link,
-        "shown_": shown_link,
-        "target_": target_in_text,
         "counter_": Counter,
         "block_": compiler.block_function(),
     }
@@ -337,5 +348,3 @@ def _compiled(compiler: Compiler, body: str, at: Origin) -> Version:
         fixed=fixed,
         **parts,
     )
-
-

@@ -39,7 +39,7 @@ def read_mapping(text: str, file: str, *, line: int = 1) -> tuple[dict[str, Valu
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise refuse("yaml-syntax", "this is not YAML.", at=Origin(file=file, line=line)) from error
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
     if node is None:
         return {}, {}
     value = _Reading(file, line).value(node, 0)
