@@ -69,7 +69,9 @@ def test_the_original_header_stays_a_second_key(tmp_path):
 HEADERS = """E-mail|EMAIL|Mail|E-Mail-Adresse|Mailadresse|Courriel|Adresse électronique|Adresse e-mail|Correo electrónico
 Correo|Dirección de correo electrónico|Posta elettronica|Indirizzo e-mail|ای میل|ایمیل|ای میل ایڈریس|E-mailadres|Endereço de e-mail
 Correio eletrônico|Adres e-mail|Poczta elektroniczna|E-posta|E-posta adresi|البريد الإلكتروني|بريد إلكتروني|Электронная почта
-Эл. почта|E-postadress|E-post|E-postadresse|Epost|Sähköposti|email_address|Email (private)|Contact e-mail""".replace("\n", "|")
+Эл. почта|E-postadress|E-post|E-postadresse|Epost|Sähköposti|email_address|Email (private)|Contact e-mail""".replace(
+    "\n", "|"
+)
 
 
 @pytest.mark.parametrize("header", HEADERS.split("|"))
@@ -144,7 +146,9 @@ def test_the_name_to_show_beside_the_address(tmp_path, text, names):
     assert [contact.name for contact in read(tmp_path, text)] == names
 
 
-@pytest.mark.parametrize("header", ["language", "Lang", "Sprache", "Langue", "Idioma", "Lingua", "زبان", "Język", "språk"])
+@pytest.mark.parametrize(
+    "header", ["language", "Lang", "Sprache", "Langue", "Idioma", "Lingua", "زبان", "Język", "språk"]
+)
 def test_the_language_column_is_known_in_many_languages(tmp_path, header):
     assert read(tmp_path, f"email,{header}\na@x.test,ur\n")[0].language == "ur"
 

@@ -71,9 +71,12 @@ def _validated(text: str) -> Checked | None:
     except (EmailNotValidError, ValueError, IndexError):
         return None
     domain = valid.ascii_domain.lower()
-    address = f"{valid.local_part}@{domain}"
-    too_long = len(valid.local_part.encode()) > LONGEST_LOCAL or len(address.encode()) > LONGEST
-    if too_long or not valid.local_part or "." not in domain:
+    local = unicodedata.normalize("NFC", text.rpartition("@")[0])
+    if local.lower() != valid.local_part.lower():
+        local = valid.local_part
+    address = f"{local}@{domain}"  # as written: the library lowers a few names such as Postmaster, the owner may not
+    too_long = len(local.encode()) > LONGEST_LOCAL or len(address.encode()) > LONGEST
+    if too_long or not local or "." not in domain:
         return None
     return Checked(address=address, key=unicodedata.normalize("NFC", address.lower()))
 
