@@ -23,7 +23,7 @@ PREFIX = (
     '<base target="_blank">'
 )
 TAG = r"""(?:[^>"']++|"[^"]*+"|'[^']*+')*+>"""
-DROPPED = re.compile(rf"<(?:link|base)\b{TAG}|<meta\b(?=[^>]*http-equiv){TAG}", re.IGNORECASE)
+DROPPED = re.compile(rf"<(?:link|base|(meta))\b{TAG}", re.IGNORECASE)
 # What the expression above could not follow. `link` would still connect to a host (preconnect), unseen by any policy.
 LEFT_OVER = re.compile(r"<(?=(?:link|base)\b)", re.IGNORECASE)
 # Inside the sandbox a link to a new window opens nothing, so every link has to ask for one, as `base` above says.
@@ -35,10 +35,15 @@ IMAGE = re.compile(r"image/[a-z0-9.+-]+")
 
 def document(source: str, images: Mapping[str, Enclosed]) -> str:
     """The letter as the content of a sandboxed frame's `srcdoc` (not yet escaped for the attribute)."""
-    shown = DROPPED.sub("", source)
+    shown = DROPPED.sub(_kept, source)
     shown = LEFT_OVER.sub("<x-", shown)
     shown = LINK.sub(lambda match: TARGET.sub("data-target", match[0]), shown)
     return PREFIX + CID.sub(lambda match: _data_uri(match, images), shown)
+
+
+def _kept(match: re.Match[str]) -> str:
+    """Only a meta element that does not act like a header stays: its colour scheme shapes the letter."""
+    return match[0] if match[1] and "http-equiv" not in match[0].lower() else ""
 
 
 def _data_uri(match: re.Match[str], images: Mapping[str, Enclosed]) -> str:

@@ -18,6 +18,7 @@ from mailer.preview.reading import Enclosed, read
 from mailer.preview.telling import Choice, Telling
 
 SHOWN_DOMAINS = 10
+SHOWN_WARNINGS = 100
 
 
 def write(out: Path, items: Iterable[Rendered], summary: Summary | Callable[[], Summary]) -> Path:
@@ -46,7 +47,10 @@ def _write_assets(folder: Path) -> None:
     folder.mkdir()
     for package, name in (
         ("mailer.markup", "base.css"),
-        *((PACKAGE, name) for name in ("browse.js", "gallery.css", "gallery.js", "list.js", "message.css", "message.js")),
+        *(
+            (PACKAGE, name)
+            for name in ("browse.js", "gallery.css", "gallery.js", "list.js", "message.css", "message.js")
+        ),
     ):
         (folder / name).write_text(asset(package, name), encoding="utf-8", newline="\n")
 
@@ -172,7 +176,10 @@ def _notes(warnings: tuple[Problem, ...]) -> Html:
     if not warnings:
         return Html("")
     count = f"{len(warnings):,} " + ("thing" if len(warnings) == 1 else "things") + " to know before sending"
-    listed = tag("ul", *(tag("li", sentence(problem)) for problem in warnings))
+    lines = [sentence(problem) for problem in warnings[:SHOWN_WARNINGS]]
+    if hidden := len(warnings) - len(lines):
+        lines.append(f"And {hidden:,} more of this kind; the messages concerned are marked in the list.")
+    listed = tag("ul", *(tag("li", line) for line in lines))
     return tag("details", tag("summary", count), listed, class_="notes warning", open=True)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import email
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.headerregistry import HeaderRegistry
-from email.message import Message as Part
+
+from mailer.preview.parts import Leaf, fields, leaves, one_line, split
+
+REGISTRY = HeaderRegistry()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,25 +37,22 @@ class Reading:
 
 
 def read(content: bytes) -> Reading:
-    """Take a message apart. Never fails: bytes that are no message become its text."""
-    message = email.message_from_bytes(content)
-    head = content.partition(b"\r\n\r\n")[0].decode("utf-8", "replace").replace("\r\n", "\n")
+    """Take a message apart. Never fails, whatever the bytes."""
+    head, _body = split(content)
     found: dict[str, str] = {}
     attachments: list[Enclosed] = []
     images: dict[str, Enclosed] = {}
-    for part in message.walk():
-        if part.is_multipart():
-            continue
-        kind = part.get_content_type()
-        if kind in {"text/plain", "text/html"} and kind not in found and not _is_file(part):
-            found[kind] = _text(part)
-        elif content_id := _one_line(part.get("Content-ID")).strip("<>"):
-            images[content_id] = _enclosed(part)
+    for leaf in leaves(content):
+        kind = leaf.header.get_content_type()
+        if kind in {"text/plain", "text/html"} and kind not in found and not _is_file(leaf):
+            found[kind] = _text(leaf)
+        elif content_id := one_line(leaf.header.get("Content-ID")).strip("<>"):
+            images[content_id] = _enclosed(leaf)
         else:
-            attachments.append(_enclosed(part))
+            attachments.append(_enclosed(leaf))
     return Reading(
-        headers=tuple((name, decoded(_one_line(value))) for name, value in email.message_from_string(head).items()),
-        head=head,
+        headers=tuple((name, decoded(value)) for name, value in fields(head)),
+        head=head.decode("utf-8", "replace").replace("\r\n", "\n"),
         html=found.get("text/html"),
         text=found.get("text/plain"),
         attachments=tuple(attachments),
@@ -61,39 +60,34 @@ def read(content: bytes) -> Reading:
     )
 
 
-def _is_file(part: Part) -> bool:
-    return part.get_content_disposition() == "attachment" or bool(_filename(part))
+def _is_file(leaf: Leaf) -> bool:
+    return leaf.header.get_content_disposition() == "attachment" or bool(_filename(leaf))
 
 
-def _enclosed(part: Part) -> Enclosed:
-    payload = part.get_payload(decode=True)
+def _enclosed(leaf: Leaf) -> Enclosed:
     return Enclosed(
-        filename=_filename(part) or "without a name",
-        content_type=part.get_content_type(),
-        content=payload if isinstance(payload, bytes) else b"",
+        filename=_filename(leaf) or "without a name",
+        content_type=leaf.header.get_content_type(),
+        content=leaf.decoded(),
     )
 
 
-def _filename(part: Part) -> str:
+def _filename(leaf: Leaf) -> str:
     try:
-        return decoded(_one_line(part.get_filename()))
+        return decoded(one_line(leaf.header.get_filename()))
     except (LookupError, ValueError):  # an unknown or broken RFC 2231 charset
         return ""
 
 
-def _text(part: Part) -> str:
-    payload = part.get_payload(decode=True)
-    raw = payload if isinstance(payload, bytes) else b""
+def _text(leaf: Leaf) -> str:
+    raw = leaf.decoded()
     try:
-        return raw.decode(str(part.get_content_charset("utf-8")), "replace").replace("\r\n", "\n")
+        text = raw.decode(str(leaf.header.get_content_charset("utf-8")), "replace")
     except (LookupError, ValueError):
-        return raw.decode("utf-8", "replace").replace("\r\n", "\n")
-
-
-def _one_line(value: object) -> str:
-    return "" if value is None else " ".join(str(value).split())
+        text = raw.decode("utf-8", "replace")
+    return text.replace("\r\n", "\n")
 
 
 def decoded(value: str) -> str:
     """The text behind encoded-words (RFC 2047)."""
-    return str(HeaderRegistry()("Subject", value)) if "=?" in value else value
+    return one_line(REGISTRY("Subject", value)) if "=?" in value else value
