@@ -60,7 +60,7 @@ class _Reader(HTMLParser):
         self._target: list[tuple[str, str]] = []
         self._cells: list[str] | None = None
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: C901  # one case per element
         values = {name: value or "" for name, value in attrs}
         match tag:
             case "p" | "pre" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6":
@@ -190,7 +190,7 @@ def word_template(content: bytes, values: dict[str, Any], env: LetterEnvironment
         raise DocumentError(f"the field {error.name} is not known") from error
     except TemplateError as error:
         raise DocumentError(f"a tag in it cannot be worked out ({type(error).__name__})") from error
-    except Exception as error:  # a broken Word file can fail in any way  # noqa: BLE001
+    except Exception as error:  # a broken Word file can fail in any way
         raise DocumentError(f"it is not a Word document that can be filled in ({type(error).__name__})") from error
     return repacked(target.getvalue())
 

@@ -11,7 +11,7 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
-from mailer.merge.complaints import Origin, refuse
+from mailer.merge.complaints import refuse
 from mailer.merge.tags import MARKER, Kind, Tag, Tags
 
 LISTS = {"bullet_list", "ordered_list"}

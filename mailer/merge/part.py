@@ -76,11 +76,11 @@ class Part:
                 raise TooMuch("it makes a text longer than 5 million characters")  # noqa: TRY301
         except PartError:
             raise
-        except Exception as error:  # noqa: BLE001  # whatever a letter does, its author gets a sentence, not a traceback
+        except Exception as error:  # whatever a letter does, its author gets a sentence, not a traceback
             raise self._told(error, values) from error
         return "".join(chunks)
 
-    def _told(self, error: Exception, values: Mapping[str, Any]) -> PartError:
+    def _told(self, error: Exception, values: Mapping[str, Any]) -> PartError:  # noqa: PLR0911  # one per kind of error
         origin = self._place(error)
         match error:
             case UnknownName():

@@ -30,7 +30,7 @@ class PlainWriter:
     def blocks(self, nodes: Iterable[Node]) -> str:
         return "".join(self._block(node) for node in nodes)
 
-    def _block(self, node: Node) -> str:
+    def _block(self, node: Node) -> str:  # noqa: C901, PLR0911, PLR0912  # one case per kind of block
         match node.kind:
             case "statement":
                 return f"<!--{node.marker}-->"

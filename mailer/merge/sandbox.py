@@ -24,20 +24,129 @@ BUDGET = "the budget of this part"
 
 CHARACTERS_PER_STEP = 200
 SAFE_METHODS = frozenset(
-    "capitalize casefold count endswith find get isalpha isdigit isnumeric isspace items keys lower lstrip partition "
-    "removeprefix removesuffix rfind rpartition rsplit rstrip split splitlines startswith strip swapcase title upper "
-    "values".split()
+    [
+        "capitalize",
+        "casefold",
+        "count",
+        "endswith",
+        "find",
+        "get",
+        "isalpha",
+        "isdigit",
+        "isnumeric",
+        "isspace",
+        "items",
+        "keys",
+        "lower",
+        "lstrip",
+        "partition",
+        "removeprefix",
+        "removesuffix",
+        "rfind",
+        "rpartition",
+        "rsplit",
+        "rstrip",
+        "split",
+        "splitlines",
+        "startswith",
+        "strip",
+        "swapcase",
+        "title",
+        "upper",
+        "values",
+    ]
 )
 """Methods of texts and tables that cannot make much out of little, as `center`, `join` or `format` could."""
 
 FILTER_NAMES = frozenset(
-    "abs batch capitalize center count d default dictsort e escape first float format groupby indent int items join "
-    "last length list lower map max min reject rejectattr replace reverse round select selectattr slice sort string "
-    "striptags sum title trim truncate unique upper urlencode wordcount wordwrap".split()
+    [
+        "abs",
+        "batch",
+        "capitalize",
+        "center",
+        "count",
+        "d",
+        "default",
+        "dictsort",
+        "e",
+        "escape",
+        "first",
+        "float",
+        "format",
+        "groupby",
+        "indent",
+        "int",
+        "items",
+        "join",
+        "last",
+        "length",
+        "list",
+        "lower",
+        "map",
+        "max",
+        "min",
+        "reject",
+        "rejectattr",
+        "replace",
+        "reverse",
+        "round",
+        "select",
+        "selectattr",
+        "slice",
+        "sort",
+        "string",
+        "striptags",
+        "sum",
+        "title",
+        "trim",
+        "truncate",
+        "unique",
+        "upper",
+        "urlencode",
+        "wordcount",
+        "wordwrap",
+    ]
 )
 TEST_NAMES = frozenset(
-    "boolean defined divisibleby eq equalto even false filter float ge greaterthan gt in integer iterable le lessthan "
-    "lower lt mapping ne none number odd sameas sequence string test true undefined upper == != < <= > >=".split()
+    [
+        "boolean",
+        "defined",
+        "divisibleby",
+        "eq",
+        "equalto",
+        "even",
+        "false",
+        "filter",
+        "float",
+        "ge",
+        "greaterthan",
+        "gt",
+        "in",
+        "integer",
+        "iterable",
+        "le",
+        "lessthan",
+        "lower",
+        "lt",
+        "mapping",
+        "ne",
+        "none",
+        "number",
+        "odd",
+        "sameas",
+        "sequence",
+        "string",
+        "test",
+        "true",
+        "undefined",
+        "upper",
+        "==",
+        "!=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+    ]
 )
 
 
@@ -293,7 +402,8 @@ def bound(template: nodes.Template) -> nodes.Template:
     """Put a price on every loop and macro, by how much text it writes; `~` cannot be intercepted otherwise."""
     for loop in list(template.find_all(nodes.For)):
         loop.iter = _filter(loop.iter, "a bounded loop", _weight(loop.body))
-    for macro in [*template.find_all(nodes.Macro), *template.find_all(nodes.CallBlock)]:
+    macros: list[Any] = [*template.find_all(nodes.Macro), *template.find_all(nodes.CallBlock)]
+    for macro in macros:
         price = _filter(nodes.Const("", lineno=macro.lineno), "a tick", _weight(macro.body))
         macro.body.insert(0, nodes.Output([price], lineno=macro.lineno))
     _replace_concatenations(template)

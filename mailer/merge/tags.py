@@ -121,22 +121,22 @@ class Tags:
         text: list[str] = []
         inner: list[str] = []
         start = 1
-        for number, token, value in self._env.lexer.tokeniter(source, None):
-            if token in {"variable_begin", "block_begin", "comment_begin"}:
+        for number, part, value in self._env.lexer.tokeniter(source, None):
+            if part in {"variable_begin", "block_begin", "comment_begin"}:
                 inner, start = [], number
-            elif token in {"variable_end", "block_end", "comment_end"}:
+            elif part in {"variable_end", "block_end", "comment_end"}:
                 origin = Origin(file=file, line=line + start - 1)
-                text.append(self._marker(token, "".join(inner).strip(), origin))
-            elif token == "data":
+                text.append(self._marker(part, "".join(inner).strip(), origin))
+            elif part == "data":
                 text.append(value)
-            elif token not in {"raw_begin", "raw_end"}:
+            elif part not in {"raw_begin", "raw_end"}:
                 inner.append(value)
         return "".join(text)
 
-    def _marker(self, token: str, inner: str, origin: Origin) -> str:
-        if token == "comment_end":
+    def _marker(self, end: str, inner: str, origin: Origin) -> str:
+        if end == "comment_end":
             return self.add(Kind.NOTHING, "", origin)
-        if token == "variable_end":
+        if end == "variable_end":
             return self.add(Kind.EXPRESSION, inner, origin)
         return self.add(Kind.STATEMENT, inner, origin)
 
@@ -163,8 +163,10 @@ class Tags:
             position = match.end()
             if tag.kind is Kind.NOTHING:
                 continue
-            for offset in range(tag.inner.count("\n") + 1):
-                places.append((line + 1 + offset, Origin(file=tag.origin.file, line=tag.origin.line + offset)))
+            places.extend(
+                (line + 1 + offset, Origin(file=tag.origin.file, line=tag.origin.line + offset))
+                for offset in range(tag.inner.count("\n") + 1)
+            )
             begin, end = ("{{", "}}") if tag.kind is Kind.EXPRESSION else ("{%", "%}")
             parts.append(f"{begin}\n{tag.inner} {end}")
             line += 1 + tag.inner.count("\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,8 +24,27 @@ from mailer.merge.sandbox import LetterEnvironment, limited_range
 from mailer.model import Attachment, Contact, Files, Identity, Letter, Mailbox, Problem
 
 RESERVED = frozenset(
-    "case contact row sender language fields mailto range namespace dict counter_ block_ footer_ "
-    "loop self super caller varargs kwargs".split()
+    [
+        "case",
+        "contact",
+        "row",
+        "sender",
+        "language",
+        "fields",
+        "mailto",
+        "range",
+        "namespace",
+        "dict",
+        "counter_",
+        "block_",
+        "footer_",
+        "loop",
+        "self",
+        "super",
+        "caller",
+        "varargs",
+        "kwargs",
+    ]
 )
 """Names that a column cannot take over; its value is still there as `fields["case"]`."""
 
@@ -85,7 +104,7 @@ class Template:
         for version in self._versions.values():
             for item in [*_unknown_uses(version, columns), *_missing(version), *_unrequired(version, columns)]:
                 found.setdefault((item.code, item.file, item.message), item)
-        for name in sorted(set(columns) & RESERVED):
+        for name in sorted(set(columns) & (RESERVED - {"language"})):
             item = warning(
                 "reserved-name", f"the column {name} is reached as fields[{name!r}] only: letters use the word."
             )
@@ -310,7 +329,12 @@ def _version(code: str, place: Place, files: Recorder, default: FrontMatter, war
 
 
 def _environment(case: Mapping[str, Any], *, autoescape: bool) -> LetterEnvironment:
-    filters = {"date": written_date, "link_": link, "target_": target_in_text, "shown_": bare_target}
+    filters: dict[str, Callable[..., Any]] = {
+        "date": written_date,
+        "link_": link,
+        "target_": target_in_text,
+        "shown_": bare_target,
+    }
     return LetterEnvironment(autoescape=autoescape, filters=filters, functions=(mailto,), constants={"case": case})
 
 
