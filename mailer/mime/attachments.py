@@ -17,7 +17,7 @@ from mailer.mime.addresses import LINE
 from mailer.mime.flaw import Flaw, refuse_controls
 from mailer.model import Attachment
 
-SIMPLE_NAME = re.compile(r"[A-Za-z0-9._()+,@#&!~^$\[\]{}-]+(?: [A-Za-z0-9._()+,@#&!~^$\[\]{}-]+)*")
+SIMPLE_NAME = re.compile(r"[A-Za-z0-9._()'+,@#&!~^$\[\]{}-]+(?: [A-Za-z0-9._()'+,@#&!~^$\[\]{}-]+)*")
 TOKEN = r"[A-Za-z0-9!#$&^_.+-]+"  # noqa: S105  # RFC 6838, section 4.2, not a secret
 CONTENT_TYPE = re.compile(rf"({TOKEN})/({TOKEN})((?:; ?[A-Za-z0-9-]+=(?:{TOKEN}|\"[A-Za-z0-9 !#-/:-@^-~]*\"))*)")
 CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")

@@ -77,7 +77,7 @@ def _body(letter: Letter, token: str) -> bytes:
 def _multipart(kind: str, boundary: str, parts: Sequence[bytes]) -> bytes:
     """Parts between boundaries (RFC 2046, section 5.1).
 
-    `=_` can stand neither in quoted-printable nor in base64 (RFC 2045, section 6.7, rule 5 of its note), and part
+    `=_` can stand neither in quoted-printable nor in base64 (the note on boundaries in RFC 2045, section 6.7), and part
     headers begin with "Content-" or a space: no line of any part is ever taken for a boundary.
     """
     edge = f"\r\n--{boundary}\r\n".encode()
