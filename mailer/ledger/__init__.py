@@ -1,7 +1,9 @@
 """The durable record of campaigns, deliveries and attempts: the only source for resume and report."""
 
+from mailer.ledger.campaigns import Row, Start
+from mailer.ledger.ledger import Ledger
 from mailer.ledger.lock import SenderLock
-from mailer.ledger.store import Ledger, Preview, Row, Start
+from mailer.ledger.memory import Preview
 from mailer.ledger.writer import Intent, Record, Writer
 
 __all__ = ["Intent", "Ledger", "Preview", "Record", "Row", "SenderLock", "Start", "Writer"]

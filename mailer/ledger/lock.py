@@ -12,7 +12,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from mailer.errors import CampaignError
-from mailer.ledger.store import Ledger
+from mailer.ledger.ledger import Ledger
 
 
 class SenderLock:

@@ -1,0 +1,187 @@
+"""Campaigns: the one transaction that freezes and enqueues, and what a campaign was frozen with."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+from mailer.errors import CampaignError
+from mailer.ledger.store import Store, moment
+from mailer.model import CampaignRecord, Contact, Manifest, Status
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One contact on its way into the ledger, with what was decided about it before sending."""
+
+    contact: Contact
+    message_id: str
+    status: Status = Status.QUEUED
+    reason: str = ""
+    usable_address: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """Everything that a campaign is frozen with. `content` gives the bytes of a path in the manifest."""
+
+    campaign: str
+    manifest: Manifest
+    rows: Iterable[Row]
+    content: Callable[[str], bytes]
+
+
+class Campaigns(Store):
+    """The campaigns of a ledger."""
+
+    def campaign(self, name: str) -> CampaignRecord | None:
+        """The campaign of this name, as frozen by its newest revision."""
+        return next(self._campaigns("WHERE c.name = ?", name), None)
+
+    def campaigns(self) -> list[CampaignRecord]:
+        """All campaigns, the newest first."""
+        return list(self._campaigns("ORDER BY c.started_at DESC, c.id DESC"))
+
+    def manifest(self, campaign: CampaignRecord, revision: int) -> Manifest:
+        """What an earlier revision was frozen with."""
+        query = "SELECT manifest FROM revisions WHERE campaign_id = ? AND number = ?"
+        return Manifest(**json.loads(self._one(query, campaign.id, revision)[0]))
+
+    def find(self, name: str) -> CampaignRecord:
+        """The campaign of this name. Raises CampaignError, naming those that exist."""
+        if found := self.campaign(name):
+            return found
+        known = [record.name for record in self.campaigns()]
+        raise CampaignError(
+            f"There is no campaign {name!r} in {self.path}.",
+            hint=f"campaigns here: {', '.join(known[:10])}" if known else "no campaign has been started here yet",
+        )
+
+    def _campaigns(self, clause: str, *values: object) -> Iterator[CampaignRecord]:
+        columns = "c.id, c.name, c.revision, r.manifest, c.started_at, c.finished_at, c.owner, c.held_after"
+        join = "JOIN revisions r ON r.campaign_id = c.id AND r.number = c.revision"
+        for row in self._all(f"SELECT {columns} FROM campaigns c {join} {clause}", *values):
+            yield CampaignRecord(
+                id=row[0],
+                name=row[1],
+                revision=row[2],
+                manifest=Manifest(**json.loads(row[3])),
+                started_at=moment(row[4]),
+                finished_at=moment(row[5]) if row[5] is not None else None,
+                owner=row[6],
+                held_after=row[7],
+            )
+
+    def start(self, start: Start) -> CampaignRecord:
+        """Freeze a campaign and enqueue its deliveries, all in one transaction; repeating it changes nothing.
+
+        A campaign of which nothing was ever tried is frozen anew: its owner is still correcting it.
+        """
+        with self._transaction():
+            existing = self.campaign(start.campaign)
+            if existing and self.tried(existing):
+                return existing
+            if existing:
+                self._forget(existing)
+            now = time.time()
+            cursor = self._db.execute("INSERT INTO campaigns (name, started_at) VALUES (?, ?)", (start.campaign, now))
+            campaign_id = cursor.lastrowid or 0
+            self._add_revision(campaign_id, 1, start, now)
+            self._enqueue(campaign_id, 1, start.rows, now)
+        return self.find(start.campaign)
+
+    def revise(self, campaign: CampaignRecord, start: Start) -> CampaignRecord:
+        """Continue the unsent rest with a changed letter or list (--update), as a new revision.
+
+        Untried deliveries take the new details, new addresses are added, addresses that left the list are skipped.
+        """
+        number = campaign.revision + 1
+        with self._transaction():
+            now = time.time()
+            # rows without a usable address have no key to be recognised by: those of the new list replace them
+            self._db.execute("DELETE FROM deliveries WHERE campaign_id = ? AND key IS NULL", (campaign.id,))
+            self._add_revision(campaign.id, number, start, now)
+            self._enqueue(campaign.id, number, start.rows, now)
+            self._db.execute(
+                "UPDATE deliveries SET status = 'skipped', reason = 'no longer in the list', updated_at = ?"
+                " WHERE campaign_id = ? AND revision < ? AND status IN ('queued', 'deferred')",
+                (now, campaign.id, number),
+            )
+            self._db.execute(
+                "UPDATE campaigns SET revision = ?, finished_at = NULL WHERE id = ?", (number, campaign.id)
+            )
+        return self.find(campaign.name)
+
+    def _forget(self, campaign: CampaignRecord) -> None:
+        for table, column in (("deliveries", "campaign_id"), ("revisions", "campaign_id"), ("campaigns", "id")):
+            self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (campaign.id,))
+
+    def _add_revision(self, campaign_id: int, number: int, start: Start, now: float) -> None:
+        manifest = json.dumps(asdict(start.manifest), ensure_ascii=False, sort_keys=True)
+        self._db.execute("INSERT INTO revisions VALUES (?, ?, ?, ?)", (campaign_id, number, now, manifest))
+        for path, digest in {**start.manifest.letter, **start.manifest.attachments}.items():
+            if not self._db.execute("SELECT 1 FROM blobs WHERE digest = ?", (digest,)).fetchone():
+                self._db.execute("INSERT INTO blobs VALUES (?, ?)", (digest, start.content(path)))
+
+    def _enqueue(self, campaign_id: int, revision: int, rows: Iterable[Row], now: float) -> None:
+        self._db.executemany(
+            "INSERT INTO deliveries (campaign_id, revision, row, address, key, name, language, fields, message_id,"
+            " status, reason, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (campaign_id, key) DO UPDATE SET revision = excluded.revision, row = excluded.row,"
+            " address = excluded.address, name = excluded.name, language = excluded.language,"
+            " fields = excluded.fields, status = excluded.status, reason = excluded.reason,"
+            " updated_at = excluded.updated_at WHERE deliveries.status IN ('queued', 'deferred', 'skipped')",
+            (
+                (
+                    campaign_id,
+                    revision,
+                    row.contact.row,
+                    row.contact.address,
+                    row.contact.key if row.usable_address else None,
+                    row.contact.name,
+                    row.contact.language,
+                    json.dumps(row.contact.fields, ensure_ascii=False, separators=(",", ":")),
+                    row.message_id,
+                    row.status,
+                    row.reason,
+                    now,
+                )
+                for row in rows
+            ),
+        )
+
+    def tried(self, campaign: CampaignRecord) -> bool:
+        """Whether any message of the campaign was ever tried, so that what it was frozen with must stand."""
+        return bool(
+            self._all(
+                "SELECT 1 FROM deliveries WHERE campaign_id = ? AND (first_attempt_at IS NOT NULL"
+                " OR status NOT IN ('queued', 'suppressed', 'skipped')) LIMIT 1",
+                campaign.id,
+            )
+        )
+
+    def finish(self, campaign: CampaignRecord) -> None:
+        """Note the time at which nothing was left to try."""
+        self._run("UPDATE campaigns SET finished_at = coalesce(finished_at, ?) WHERE id = ?", time.time(), campaign.id)
+
+    def hold(self, campaign: CampaignRecord, after: int) -> None:
+        """Note that the campaign was held once, to be looked at, after this many attempts."""
+        self._run("UPDATE campaigns SET held_after = ? WHERE id = ?", after, campaign.id)
+
+    def owner(self, name: str) -> str | None:
+        """Who sends the campaign, in words."""
+        row = self._all("SELECT owner FROM campaigns WHERE name = ?", name)
+        return row[0][0] if row else None
+
+    def set_owner(self, campaign: CampaignRecord, owner: str | None) -> None:
+        """Say who sends, for a second starter to read."""
+        self._run("UPDATE campaigns SET owner = ? WHERE id = ?", owner, campaign.id)
+
+    def blob(self, digest: str) -> bytes:
+        """A frozen file's content. Raises KeyError."""
+        rows = self._all("SELECT content FROM blobs WHERE digest = ?", digest)
+        if not rows:
+            raise KeyError(digest)
+        return bytes(rows[0][0])

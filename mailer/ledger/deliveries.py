@@ -1,0 +1,153 @@
+"""Deliveries and attempts: who is due, where everybody stands, and what a person decides."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterator
+
+from mailer.ledger.store import Store, moment
+from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Status, Tally
+
+
+class Deliveries(Store):
+    """The deliveries of a ledger's campaigns. Outcomes are written by `Writer`, not here."""
+
+    def tally(self, campaign: CampaignRecord) -> Tally:
+        """Counts per status."""
+        query = "SELECT status, count(*) FROM deliveries WHERE campaign_id = ? GROUP BY status"
+        return Tally(**dict(self._all(query, campaign.id)))
+
+    def due(self, campaign: CampaignRecord, now: float) -> list[int]:
+        """Ids of the deliveries that may be tried now, in the list's order."""
+        rows = self._all(
+            "SELECT id FROM deliveries WHERE campaign_id = ? AND (status = 'queued' OR"
+            " (status = 'deferred' AND next_attempt_at <= ?)) ORDER BY id",
+            campaign.id,
+            now,
+        )
+        return [row[0] for row in rows]
+
+    def attempted(self, campaign: CampaignRecord) -> int:
+        """How many of the campaign's deliveries were ever tried."""
+        query = "SELECT count(*) FROM deliveries WHERE campaign_id = ? AND first_attempt_at IS NOT NULL"
+        return int(self._one(query, campaign.id)[0])
+
+    def next_due(self, campaign: CampaignRecord) -> float | None:
+        """When the earliest deferred delivery may be tried again."""
+        row = self._one(
+            "SELECT min(next_attempt_at) FROM deliveries WHERE campaign_id = ? AND status = 'deferred'", campaign.id
+        )
+        return None if row[0] is None else float(row[0])
+
+    def deliveries(self, ids: Collection[int]) -> list[Delivery]:
+        """Deliveries by id, in the order of the ids; those that are gone are left out."""
+        marks = ",".join("?" * len(ids))
+        rows = self._all(
+            "SELECT id, row, address, key, name, language, fields, message_id, status, attempts, revision,"
+            f" next_attempt_at, first_attempt_at FROM deliveries WHERE id IN ({marks})",
+            *ids,
+        )
+        found = {row[0]: _delivery(row) for row in rows}
+        return [found[number] for number in ids if number in found]
+
+    def contacts(self, campaign: CampaignRecord) -> Iterator[tuple[Contact, Status]]:
+        """Every contact with a usable address, as frozen, and its status."""
+        query = (
+            "SELECT id, row, address, key, name, language, fields, message_id, status, attempts, revision,"
+            " next_attempt_at, first_attempt_at FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL ORDER BY id"
+        )
+        for row in self._each(query, campaign.id):
+            delivery = _delivery(row)
+            yield delivery.contact, delivery.status
+
+    def records(self, campaign: CampaignRecord, status: Status | None = None) -> Iterator[DeliveryRecord]:
+        """A report line per delivery, in the list's order, with the server's last words."""
+        only = "AND d.status = ?" if status else ""
+        query = (
+            "SELECT d.row, d.address, d.key, d.name, d.language, d.status, d.reason, d.attempts, d.updated_at,"
+            " d.next_attempt_at, d.message_id, (SELECT a.text FROM attempts a WHERE a.delivery_id = d.id"
+            " AND a.text IS NOT NULL ORDER BY a.id DESC LIMIT 1) FROM deliveries d"
+            f" WHERE d.campaign_id = ? {only} ORDER BY d.row, d.id"
+        )
+        for row in self._each(query, campaign.id, *([status] if status else [])):
+            yield DeliveryRecord(
+                row=row[0],
+                address=row[1] or "",
+                name=row[3],
+                domain=(row[2] or "").rpartition("@")[2],
+                language=row[4],
+                status=Status(row[5]),
+                reason=row[6],
+                attempts=row[7],
+                updated_at=moment(row[8]),
+                next_attempt_at=moment(row[9]) if row[9] is not None else None,
+                message_id=row[10],
+                server_words=row[11] or "",
+            )
+
+    def mark_interrupted(self, campaign: CampaignRecord) -> int:
+        """Turn what a dead sender left in the middle of a transaction into uncertain. Call only under the lock."""
+        return self._run(
+            "UPDATE deliveries SET status = 'uncertain', updated_at = ?, reason ="
+            " 'the program ended between the message and the server''s answer'"
+            " WHERE campaign_id = ? AND status = 'sending'",
+            time.time(),
+            campaign.id,
+        )
+
+    def resolve(self, campaign: CampaignRecord, status: Status, keys: Collection[str] | None) -> int:
+        """Write a person's decision on uncertain deliveries (all of them if `keys` is None); returns how many."""
+        reason = "decided by hand: it arrived" if status is Status.SENT else "decided by hand: send it again"
+        return self._move(campaign, Status.UNCERTAIN, status, reason, keys)
+
+    def requeue_failed(self, campaign: CampaignRecord) -> int:
+        """Queue failed deliveries again, with a fresh schedule of retries; returns how many."""
+        return self._move(campaign, Status.FAILED, Status.QUEUED, "queued again by hand", None)
+
+    def _move(
+        self, campaign: CampaignRecord, before: Status, after: Status, reason: str, keys: Collection[str] | None
+    ) -> int:
+        moved = 0
+        with self._transaction():
+            for key in [None] if keys is None else keys:
+                moved += self._db.execute(
+                    "UPDATE deliveries SET status = ?, reason = ?, token = NULL, updated_at = ?, next_attempt_at = NULL,"
+                    " attempts = CASE WHEN ? = 'queued' THEN 0 ELSE attempts END"
+                    " WHERE campaign_id = ? AND status = ? AND (? IS NULL OR key = ?)",
+                    (after, reason, time.time(), after, campaign.id, before, key, key),
+                ).rowcount
+            if moved and after is Status.QUEUED:
+                self._db.execute("UPDATE campaigns SET finished_at = NULL WHERE id = ?", (campaign.id,))
+        return moved
+
+    def transactions(self, account: str, since: float) -> list[tuple[float, str]]:
+        """When messages were last handed to this account, and for which domain: what quotas count.
+
+        An attempt without an answer counts as ending now, since nobody knows when the server saw it.
+        """
+        return self._all(
+            "SELECT coalesce(finished_at, ?), domain FROM attempts WHERE account = ?"
+            " AND coalesce(finished_at, ?) > ? ORDER BY 1",
+            time.time(),
+            account,
+            time.time(),
+            since,
+        )
+
+
+def _delivery(row: tuple) -> Delivery:  # type: ignore[type-arg]
+    number, line, address, key, name, language, fields, message_id, status, attempts, revision, due, first = row
+    merge_fields: dict[str, FieldValue] = json.loads(fields)
+    return Delivery(
+        id=number,
+        contact=Contact(
+            address=address or "", key=key or "", row=line, name=name, language=language, fields=merge_fields
+        ),
+        status=Status(status),
+        attempts=attempts,
+        revision=revision,
+        message_id=message_id,
+        next_attempt_at=due,
+        first_attempt_at=first,
+    )

@@ -1,0 +1,74 @@
+"""What outlives campaigns: who is not to be mailed, and what was previewed."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from mailer.ledger.store import Store, moment
+from mailer.model import Manifest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """What an earlier preview vouched for. `digests` maps a contact's key to a digest of its details."""
+
+    manifest: Manifest
+    made_at: datetime
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+class Memory(Store):
+    """Suppressions and previews."""
+
+    def suppressions(self) -> dict[str, str]:
+        """Reason per suppressed address or @domain."""
+        return dict(self._all("SELECT key, reason FROM suppressions"))
+
+    def suppression_rows(self) -> list[tuple[str, str, str, datetime]]:
+        """Key, reason, source and time of each suppression, the oldest first."""
+        query = "SELECT key, reason, source, created_at FROM suppressions ORDER BY created_at, key"
+        return [(key, reason, source, moment(at)) for key, reason, source, at in self._all(query)]
+
+    def suppress(self, entries: Iterable[tuple[str, str]], *, source: str) -> int:
+        """Add (key, reason) pairs; returns how many were new."""
+        added = 0
+        with self._transaction():
+            for key, reason in entries:
+                added += self._db.execute(
+                    "INSERT INTO suppressions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    (key, reason, source, time.time()),
+                ).rowcount
+        return added
+
+    def unsuppress(self, keys: Iterable[str]) -> int:
+        """Remove suppressions; returns how many there were."""
+        with self._transaction():
+            return sum(self._db.execute("DELETE FROM suppressions WHERE key = ?", (key,)).rowcount for key in keys)
+
+    def keep_preview(self, manifest: Manifest, digests: Mapping[str, str]) -> None:
+        """Remember what a seal vouches for."""
+        packed = zlib.compress(json.dumps(dict(digests)).encode())
+        self._run(
+            "INSERT INTO previews VALUES (?, ?, ?, ?) ON CONFLICT (seal) DO UPDATE SET made_at = excluded.made_at",
+            manifest.seal,
+            time.time(),
+            json.dumps(asdict(manifest), ensure_ascii=False, sort_keys=True),
+            packed,
+        )
+
+    def preview(self, seal: str) -> Preview | None:
+        """What was previewed under this seal, if it was on this ledger."""
+        rows = self._all("SELECT manifest, made_at, digests FROM previews WHERE seal = ?", seal)
+        if not rows:
+            return None
+        manifest, made_at, packed = rows[0]
+        return Preview(
+            manifest=Manifest(**json.loads(manifest)),
+            made_at=moment(made_at),
+            digests=json.loads(zlib.decompress(packed)),
+        )
