@@ -9,7 +9,7 @@ from email.parser import BytesParser
 from email.utils import getaddresses
 
 from fast_mail_parser import PyMail, parse_email
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mailer.mime import compose, message_id
@@ -90,6 +90,7 @@ def newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+@settings(deadline=None)
 @given(cell | ascii_cell)
 @example("")
 @example(" leading, trailing and  double ")
@@ -107,6 +108,7 @@ def test_any_subject_comes_back_as_it_was(subject):
     assert independent.subject == subject
 
 
+@settings(deadline=None)
 @given(cell | ascii_cell)
 @example("x" * 300)
 @example("=?utf-8?Q?literal?=")
@@ -122,7 +124,11 @@ def test_no_encoded_word_is_longer_than_75_nor_its_line_longer_than_76(subject):
         assert not words or len(line) <= 76
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=128, exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1))
+@example("é" + "a" * 40 + "你" * 9 + "a" * 40 + "🏭" * 9 + "a" * 150)
+@example("".join("a" * n + "🏭" for n in range(40)))
+@example("".join("a" * n + "é" for n in range(40)))
 def test_every_encoded_word_decodes_by_itself_so_that_no_character_is_split(subject):
     message = composed(letter(subject=subject))
     line = re.search(rb"\r\nSubject: ([^\r]*(?:\r\n [^\r]*)*)", message.content)
@@ -131,6 +137,7 @@ def test_every_encoded_word_decodes_by_itself_so_that_no_character_is_split(subj
     assert "".join(pieces) == subject
 
 
+@settings(deadline=None)
 @given(cell | ascii_cell)
 @example("O'Brien, Pat")
 @example('Pat "the docker" O\\Brien')
@@ -163,6 +170,7 @@ def test_whatever_the_name_there_is_one_person_in_from_and_to(name):
         assert (str(make_header(decode_header(phrase))), found) == (name, address)
 
 
+@settings(deadline=None)
 @given(body, body)
 @example("a" * 75 + " \n", "." * 200)
 @example("From here\nFrom " + "x" * 200, ".\n..\n\n.")
@@ -184,13 +192,21 @@ def test_any_text_and_html_come_back_as_they_were(text, html):
     ]
 
 
+@settings(deadline=None)
 @given(body)
+@example("a" * 73 + " \n")
+@example("a" * 74 + "\t\n")
+@example("a" * 75 + " \n")
+@example("a" * 75 + " ")
+@example("From " + "a" * 71)
+@example("." * 76)
 def test_quoted_printable_lines_have_at_most_76_characters(text):
     lines = quoted_printable(text).split(b"\r\n")
     assert max(map(len, lines)) <= 76
     assert not any(line.endswith((b" ", b"\t")) or line.startswith((b".", b"From ")) for line in lines)
 
 
+@settings(deadline=None)
 @given(body, body)
 def test_each_line_is_encoded_without_regard_to_its_neighbours(first, second):
     # The promise on which encoding the constant lines of a letter once rests.
@@ -204,6 +220,7 @@ file_name = st.text(
 ).filter(lambda name: name.strip() and name not in {".", ".."})
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(file_name, st.binary(max_size=300)), min_size=1, max_size=4))
 @example([("Motion modèle.pdf", b"x"), ("决议.docx", b""), ("a;b\"c'd%.txt", b"\r\n.\r\n"), ("=?utf-8?Q?x?=", b"1")])
 @example([("é" * 255, b"x"), ("x" * 900, b"y"), (" a  b ", b"z"), ("O'Brien, P. (1).pdf", b"q")])
@@ -231,6 +248,7 @@ FIELDS = [
 ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.sampled_from(FIELDS), hostile)
 def test_no_text_field_can_bring_in_a_header(field, text):
     from mailer.mime import ComposeError
