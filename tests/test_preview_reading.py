@@ -88,11 +88,13 @@ def test_lines_that_only_begin_like_a_delimiter_do_not_end_a_part():
         '<base href="https://evil.example/" target=_top>',
         '<meta http-equiv="refresh" content="0;url=https://evil.example">',
         "<META content='>' HTTP-EQUIV=refresh>",
+        '<IFRAME src="https://evil.example">',
+        '<object data="https://evil.example">',
     ],
 )
 def test_what_no_policy_stops_is_not_in_the_shown_copy(hostile):
     shown = document(hostile, {}).partition('<base target="_blank">')[2].lower()
-    for opening in ("<link", "<base", "<meta"):
+    for opening in ("<link", "<base", "<meta", "<iframe", "<object"):
         assert opening not in shown
 
 

@@ -1,7 +1,8 @@
 """A copy of a letter's HTML that can be shown without running, fetching or opening anything.
 
-Three walls, each enough on its own against scripts and remote images: the frame's empty `sandbox`, the policy placed
-before the letter's first byte, and the policy of the page around it, which also keeps the frame from navigating away.
+Three walls: the frame's empty `sandbox` stops scripts, forms and pop-ups, the policy placed before the letter's first
+byte stops everything remote, and the policy of the page around keeps the frame from navigating away. What browsers do
+before they ask a policy is taken out of the copy.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ PREFIX = (
 )
 TAG = r"""(?:[^>"']++|"[^"]*+"|'[^']*+')*+>"""
 DROPPED = re.compile(rf"<(?:link|base|(meta))\b{TAG}", re.IGNORECASE)
-# What the expression above could not follow. `link` would still connect to a host (preconnect), unseen by any policy.
-LEFT_OVER = re.compile(r"<(?=(?:link|base)\b)", re.IGNORECASE)
+# What the expression above could not follow, and frames: a browser connects to the host of a `link` (preconnect) or of
+# an inner frame before any policy is asked. Under another name they are elements that mean nothing.
+RENAMED = re.compile(r"<(?=(?:link|base|i?frame|frameset|object|embed|applet|portal)\b)", re.IGNORECASE)
 # Inside the sandbox a link to a new window opens nothing, so every link has to ask for one, as `base` above says.
 LINK = re.compile(rf"<(?:a|area)\b{TAG}", re.IGNORECASE)
 TARGET = re.compile(r"\btarget(?=\s*=)", re.IGNORECASE)
@@ -36,7 +38,7 @@ IMAGE = re.compile(r"image/[a-z0-9.+-]+")
 def document(source: str, images: Mapping[str, Enclosed]) -> str:
     """The letter as the content of a sandboxed frame's `srcdoc` (not yet escaped for the attribute)."""
     shown = DROPPED.sub(_kept, source)
-    shown = LEFT_OVER.sub("<x-", shown)
+    shown = RENAMED.sub("<x-", shown)
     shown = LINK.sub(lambda match: TARGET.sub("data-target", match[0]), shown)
     return PREFIX + CID.sub(lambda match: _data_uri(match, images), shown)
 

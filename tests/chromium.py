@@ -1,0 +1,66 @@
+"""A real Chromium for the tests of pages; skipped where there is none, unless the tests run in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def executable() -> str:
+    found = next((path for path in map(shutil.which, NAMES) if path), None)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium found, and in CI the pages must be tested")
+        pytest.skip("no Chromium found on this computer")
+    return found
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Chromium refuses its own sandbox to root; the walls under test are the pages' own.
+        arguments = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            arguments.append("--no-sandbox")
+        running = playwright.chromium.launch(executable_path=executable(), args=arguments)
+        yield running
+        running.close()
+
+
+def take_picture(
+    index: Path,
+    picture: Path,
+    *,
+    message: int | None = None,
+    width: int = 1280,
+    height: int = 900,
+    scheme: str = "light",
+) -> Path:
+    """A picture of a gallery for the README: the overview, or one message opened. Needs Chromium, writes a PNG."""
+    with browser() as chromium:
+        page = chromium.new_page(
+            viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=2
+        )
+        page.goto(index.as_uri() + (f"#{message}" if message else ""))
+        if message:
+            letter(page).locator("body").wait_for()
+        page.screenshot(path=picture)
+    return picture
+
+
+def message(page: Page):
+    """The frame with the chosen message's page."""
+    return page.frame_locator("#frame")
+
+
+def letter(page: Page):
+    """The sandboxed frame with the letter itself."""
+    return message(page).frame_locator("iframe")
