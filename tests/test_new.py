@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from mailer import contacts, merge
 from mailer.__main__ import main
 from mailer.cli.new import quoted
+from mailer.model import Severity
 from mailer.settings import DEFAULT_RATE, Settings, load
 
 MADE = {".gitignore", "README.txt", "mailer.toml", "contacts/my-list.csv", "templates/my-letter.md"}
@@ -94,12 +96,15 @@ def test_its_list_has_invented_people_on_reserved_domains_and_opens_in_excel(mad
     assert [row.split(",")[0].rpartition(".")[2] for row in rows if row] == ["example"] * 3
 
 
-def test_its_letter_uses_only_columns_of_its_list(made: Path) -> None:
-    letter = (made / "templates/my-letter.md").read_text(encoding="utf-8")
-    columns = (made / "contacts/my-list.csv").read_text(encoding="utf-8").splitlines()[1].split(",")
-    used = set(re.findall(r"\{\{ (\w+)", letter)) | set(re.findall(r"\{% if (\w+)", letter))
-    assert used <= set(columns)
-    assert 'first_name or "' in letter
+def test_its_list_and_letter_merge_without_a_problem(made: Path) -> None:
+    found = contacts.read(made / "contacts/my-list.csv")
+    assert (len(found), found.problems, found.warnings) == (3, (), ())
+    template = merge.load("my-letter", merge.Folder(made))
+    assert [p for p in template.check([c.name for c in found.columns]) if p.severity is Severity.PROBLEM] == []
+    rosa, samir, office = (template.merge(contact, load(made, {}).identity()).text for contact in found)
+    assert (rosa.splitlines()[0], office.splitlines()[0]) == ("Dear Rosa,", "Dear colleague,")
+    assert ("Gate 3" in rosa, "Gate 3" in samir) == (True, False)
+    assert "notes for yourself" not in rosa
 
 
 def test_git_would_not_take_people_or_passwords(made: Path) -> None:

@@ -24,7 +24,7 @@ COMMANDS = {
     "new": ("mailer.cli.new:new", "Make a folder for a campaign: a letter, a list and settings to start from."),
     "check": ("mailer.cli.check:check", "Read a list and report every problem in it."),
     "preview": ("mailer.cli.preview:preview", "Show every message as it would be sent. Sends nothing."),
-    "test": ("mailer.cli.send:test", "Send a few messages to your own address only."),
+    "test": ("mailer.cli.trial:trial", "Send a few messages to your own address only."),
     "send": ("mailer.cli.send:send", "Send a campaign, or continue it."),
     "status": ("mailer.cli.send:status", "Show how far a campaign is."),
     "resolve": ("mailer.cli.decide:resolve", "Decide about messages of which nobody knows whether they arrived."),

@@ -1,0 +1,102 @@
+"""`mailer check`: a list, read and reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mailer.cli import console
+from mailer.cli.options import (
+    EmailColumnOption,
+    JsonOption,
+    ListArgument,
+    ProblemsOption,
+    SheetOption,
+    SkipProblemsOption,
+)
+from mailer.errors import ListError
+
+if TYPE_CHECKING:
+    from mailer.contacts import ContactList
+
+
+def check(
+    contact_list: ListArgument,
+    *,
+    email_column: EmailColumnOption = None,
+    sheet: SheetOption = None,
+    problems: ProblemsOption = None,
+    skip_problems: SkipProblemsOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a list and report every problem in it.
+
+    Ends with exit code 2 if rows cannot be mailed, unless --skip-problems.
+
+    \b
+    Example:
+      mailer check contacts/branches.xlsx --problems to-correct.csv
+    """  # noqa: D301 - \b is typer's sign to keep the lines below as they are
+    from mailer import contacts  # noqa: PLC0415 - imports pandas
+
+    people = contacts.read(contact_list, email_column=email_column, sheet=sheet)
+    if problems:
+        write_problems(people, problems)
+    if as_json:
+        console.emit(as_data(people))
+    else:
+        show(people, problems)
+    if people.problems and not skip_problems:
+        raise typer.Exit(ListError.exit_code)
+
+
+def write_problems(people: ContactList, path: Path) -> None:
+    """Write the bad rows. Raises ListError if the file cannot be written."""
+    try:
+        people.write_problems(path)
+    except OSError as error:
+        raise ListError(
+            f"{path} cannot be written: {error.strerror}.", hint="choose another file for --problems"
+        ) from error
+
+
+def as_data(people: ContactList) -> dict[str, object]:
+    """The report for --json."""
+    return {
+        "rows": people.rows,
+        "ready": len(people),
+        "problems": [console.as_data(problem) for problem in people.problems],
+        "duplicates": people.duplicates,
+        "blank": people.blank,
+        "warnings": [console.as_data(problem) for problem in people.warnings],
+        "email_column": people.email_column,
+        "sheet": people.sheet,
+        "columns": [column.name for column in people.columns],
+    }
+
+
+def show(people: ContactList, problems: Path | None) -> None:
+    """The report for people."""
+    name = console.short(str(people.path))
+    sheet = f", sheet {people.sheet!r}" if people.sheet else ""
+    console.say(f"{name}{sheet}; addresses in column {people.email_column!r}")
+    bad = len(people.bad_rows)
+    console.table(
+        ["rows", "ready", "duplicates", "with problems", "blank"],
+        [[people.rows, len(people), people.duplicates, bad, people.blank]],
+    )
+    console.say("Fields for the letter: " + ", ".join(f"{{{{ {column.name} }}}}" for column in people.columns))
+    for warning in people.warnings[: console.SHOWN]:
+        console.warn(warning)
+    if len(people.warnings) > console.SHOWN:
+        console.note(f"  and {len(people.warnings) - console.SHOWN} more warnings")
+    if people.problems:
+        console.note("\nThese rows cannot be mailed:", style="red")
+        console.show_problems(people.problems, rest="; all of them: --problems FILE")
+        console.note(
+            f"The rows are in {problems}." if problems else "Hint: --problems FILE writes these rows out for correction"
+        )
+    else:
+        console.say("Every row can be mailed." if people.rows else "There is nobody in this list.")

@@ -1,0 +1,131 @@
+"""`mailer resolve` and `mailer retry`: what only a person can decide."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailer.cli import console
+from mailer.cli.options import CampaignArgument, JsonOption
+from mailer.cli.standing import local_time, standing
+from mailer.errors import UsageError
+from mailer.model import Status
+
+if TYPE_CHECKING:
+    from mailer.ledger import Ledger
+    from mailer.model import CampaignRecord
+
+
+class Choice(StrEnum):
+    """What an uncertain delivery may become."""
+
+    SENT = "sent"
+    QUEUED = "queued"
+
+
+def resolve(
+    campaign: CampaignArgument,
+    addresses: Annotated[
+        list[str] | None, typer.Argument(metavar="[ADDRESS]...", help="Only these; without any, all of them.")
+    ] = None,
+    *,
+    decision: Annotated[
+        Choice | None,
+        typer.Option("--as", help="sent: they arrived. queued: they did not, so send again.", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide about messages of which nobody knows whether they arrived.
+
+    A connection that breaks just after a message was handed over leaves it uncertain. mailer never sends such a
+    message again by itself. Look in the sent mail of the account, or ask the person; then decide.
+
+    \b
+    Example:
+      mailer resolve solidarity-appeal--branches
+      mailer resolve solidarity-appeal--branches --as sent
+    """  # noqa: D301
+    from mailer import settings as settings_module  # noqa: PLC0415
+    from mailer.ledger import Ledger  # noqa: PLC0415
+
+    with Ledger(settings_module.load().ledger_path, create=False) as ledger:
+        found = ledger.find(campaign)
+        moved = 0
+        if decision is not None:
+            keys = chosen(ledger, found, addresses) if addresses else None
+            moved = ledger.resolve(found, Status(decision.value), keys)
+        elif addresses:
+            raise UsageError("What became of them?", hint="add --as sent or --as queued")
+        left = list(ledger.records(found, Status.UNCERTAIN))
+        if as_json:
+            uncertain = [
+                {"address": r.address, "row": r.row, "message_id": r.message_id, "reason": r.reason} for r in left
+            ]
+            console.emit({**standing(ledger, found), "resolved": moved, "deliveries": uncertain})
+        else:
+            show(found, left, moved, decision)
+    raise typer.Exit(1 if left else 0)
+
+
+def chosen(ledger: Ledger, campaign: CampaignRecord, addresses: list[str]) -> set[str]:
+    """The keys of these addresses. Raises UsageError if one of them is not uncertain here."""
+    from mailer.suppression import normalise  # noqa: PLC0415
+
+    uncertain = {normalise(record.address) for record in ledger.records(campaign, Status.UNCERTAIN)}
+    keys = [normalise(address) for address in addresses]
+    unknown = sum(key not in uncertain for key in keys)
+    if unknown:
+        raise UsageError(
+            f"{unknown} of these addresses {'is' if unknown == 1 else 'are'} not among the uncertain ones. Nothing was changed.",
+            hint=f"see who is: mailer resolve {campaign.name}",
+        )
+    return set(keys)
+
+
+def show(campaign: CampaignRecord, left: list, moved: int, decision: Choice | None) -> None:  # type: ignore[type-arg]
+    """What was decided and what is still open."""
+    if decision is not None:
+        became = "as sent" if decision is Choice.SENT else "to be sent again"
+        console.say(f"{moved} noted {became}.")
+        if decision is Choice.QUEUED and moved:
+            console.say(
+                f"Run the same send command again: mailer send {campaign.manifest.template} {campaign.manifest.list_name}"
+            )
+    if not left:
+        console.say("Nothing is uncertain." if decision is None else "Nothing is uncertain any more.")
+        return
+    console.say(f"{len(left)} uncertain in {campaign.name}:")
+    for record in left:
+        when = local_time(record.updated_at) if record.updated_at else ""
+        console.say(f"  {record.address}  (row {record.row}, {when}, {record.reason})")
+        console.say(f"      Message-ID {record.message_id}")
+    console.say(f"If they arrived:      mailer resolve {campaign.name} --as sent")
+    console.say(f"If they did not:      mailer resolve {campaign.name} --as queued")
+    console.say("For some of them only, put their addresses behind it.")
+
+
+def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
+    """Queue failed messages again.
+
+    Use it when the reason is gone: a full mailbox was emptied, the account is trusted again. Then run the send command.
+
+    \b
+    Example:
+      mailer retry solidarity-appeal--branches
+    """  # noqa: D301
+    from mailer import settings as settings_module  # noqa: PLC0415
+    from mailer.ledger import Ledger  # noqa: PLC0415
+
+    with Ledger(settings_module.load().ledger_path, create=False) as ledger:
+        found = ledger.find(campaign)
+        moved = ledger.requeue_failed(found)
+        if as_json:
+            console.emit({**standing(ledger, found), "requeued": moved})
+            return
+    if not moved:
+        console.say("Nothing has failed in this campaign.")
+        return
+    console.say(f"{moved} queued again. Nothing was sent yet.")
+    console.say(f"To send them: mailer send {found.manifest.template} {found.manifest.list_name}")

@@ -1,0 +1,49 @@
+"""`mailer mailbox`: a mail server that only collects."""
+
+from __future__ import annotations
+
+import asyncio
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mailer.cli import console
+
+
+def mailbox(
+    *,
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Where the mail is kept.")] = Path("mailbox"),
+    port: Annotated[int, typer.Option("--port", help="The port for mail; 0 for any free one.")] = 1025,
+    web_port: Annotated[int, typer.Option("--web-port", help="The port of the page; 0 for any free one.")] = 8025,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Run a mail server that only collects, to try things out.
+
+    Nothing leaves this computer: whatever is sent to it can be read on a page. Ctrl-C ends it; the mail stays.
+
+    \b
+    Example:
+      mailer mailbox --open
+    """  # noqa: D301
+    from mailer.mailbox import CaptureServer  # noqa: PLC0415
+    from mailer.web.mailbox_page import create_app  # noqa: PLC0415
+    from mailer.web.serving import serve  # noqa: PLC0415
+
+    def ready(address: str) -> None:
+        console.say(f"Read the mail at       {address}")
+        console.say("Ctrl-C ends the mailbox; the mail stays in " + str(folder))
+        if open_it:
+            webbrowser.open(address)
+
+    async def run() -> None:
+        async with CaptureServer(folder, port=port) as server:
+            console.say(f"Collecting mail on     127.0.0.1 port {server.port}")
+            console.say(f"To send to it, set     MAILER_SMTP_HOST=127.0.0.1 and MAILER_SMTP_PORT={server.port}")
+            await serve(create_app(folder), port=web_port, ready=ready)
+
+    try:
+        asyncio.run(run())
+    except KeyboardInterrupt:
+        console.note("The mailbox is closed.")

@@ -1,0 +1,103 @@
+"""`mailer preview`: the dry run."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mailer.cli import console
+from mailer.cli.check import write_problems
+from mailer.cli.options import (
+    CampaignOption,
+    EmailColumnOption,
+    JsonOption,
+    ListArgument,
+    ProblemsOption,
+    SheetOption,
+    SkipProblemsOption,
+    TemplateArgument,
+    source_of,
+)
+from mailer.cli.progress import counted
+from mailer.errors import ListError
+
+
+def preview(
+    template: TemplateArgument,
+    contact_list: ListArgument,
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the gallery.")] = Path("preview"),
+    open_it: Annotated[bool, typer.Option("--open", help="Open the gallery in the browser.")] = False,
+    campaign: CampaignOption = None,
+    email_column: EmailColumnOption = None,
+    sheet: SheetOption = None,
+    problems: ProblemsOption = None,
+    skip_problems: SkipProblemsOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every message as it would be sent. Sends nothing.
+
+    Writes a gallery to open in a browser and the messages as .eml files, and prints the seal: with it, send refuses
+    if anything has changed since.
+
+    \b
+    Example:
+      mailer preview solidarity-appeal contacts/branches.csv --open
+    """  # noqa: D301
+    from mailer import settings as settings_module  # noqa: PLC0415
+    from mailer.campaign.plan import make_plan  # noqa: PLC0415
+    from mailer.campaign.preview import write_preview  # noqa: PLC0415
+    from mailer.ledger import Ledger  # noqa: PLC0415
+
+    settings = settings_module.load()
+    source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
+    with Ledger(settings.ledger_path) as ledger:
+        with counted("Checking every message") as progress:
+            plan = make_plan(source, settings.identity(), ledger.secret, on_progress=progress)
+        if problems:
+            write_problems(plan.contacts, problems)
+        if plan.unsendable:
+            raise ListError("Not one message can be made.", problems=plan.problems)
+        with counted("Writing the preview") as progress:
+            index, messages = write_preview(plan, ledger, out, on_progress=progress)
+    if as_json:
+        console.emit(
+            {
+                "campaign": plan.name,
+                "messages": messages,
+                "seal": plan.seal,
+                "out": str(out),
+                "warnings": [console.as_data(warning) for warning in plan.warnings],
+                "problems": [console.as_data(problem) for problem in plan.problems],
+                "index": str(index),
+            }
+        )
+    else:
+        console.say("PREVIEW, nothing sent", style="bold")
+        console.say(f"Campaign {plan.name}: {messages} messages from {plan.manifest.settings['SENDER']}")
+        for warning in plan.warnings[: console.SHOWN]:
+            console.warn(warning)
+        if len(plan.warnings) > console.SHOWN:
+            console.note(f"  and {len(plan.warnings) - console.SHOWN} more warnings; all of them stand in the gallery")
+        console.say(f"Look at them:  {index}")
+        console.say(f"Seal:          {plan.seal}")
+        if plan.problems:
+            console.note("\nThese rows get no message:", style="red")
+            console.show_problems(plan.problems, rest="; all of them: --problems FILE")
+        else:
+            console.say(f"To send:       {send_command(source.template, contact_list, plan.seal, campaign)}")
+    if open_it:
+        webbrowser.open(index.resolve().as_uri())
+    if plan.problems and not skip_problems:
+        raise typer.Exit(ListError.exit_code)
+
+
+def send_command(template: str, contact_list: Path, seal: str, campaign: str | None) -> str:
+    """The command that sends what was previewed, to be pasted."""
+    from mailer.cli.new import quoted  # noqa: PLC0415
+
+    name = f" --campaign {quoted(campaign)}" if campaign else ""
+    return f"mailer send {quoted(template)} {quoted(contact_list)}{name} --seal {seal}"

@@ -1,0 +1,327 @@
+"""`mailer send` and `status`: the campaign itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailer.cli import console
+from mailer.cli.check import write_problems
+from mailer.cli.options import (
+    CampaignOption,
+    EmailColumnOption,
+    JsonOption,
+    ListArgument,
+    ProblemsOption,
+    RateOption,
+    SheetOption,
+    SkipProblemsOption,
+    TemplateArgument,
+    joined,
+    limits_of,
+    overrides,
+    relay_of,
+    source_of,
+)
+from mailer.cli.progress import ProgressLine, counted
+from mailer.cli.standing import show_result
+from mailer.errors import Paused, UsageError
+
+if TYPE_CHECKING:
+    from mailer.campaign.run import Run
+    from mailer.campaign.send import Prepared, Result
+    from mailer.ledger import Ledger
+    from mailer.settings import Settings
+
+
+def send(
+    template: TemplateArgument,
+    contact_list: ListArgument,
+    *,
+    campaign: CampaignOption = None,
+    seal: Annotated[
+        str | None, typer.Option("--seal", metavar="SEAL", help="Send only what was previewed under this seal.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the number of messages to be typed.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="Try at most so many messages in this run.")
+    ] = None,
+    rate: RateOption = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", metavar="N", help="Messages over one connection (50).")
+    ] = None,
+    batch_pause: Annotated[
+        str | None, typer.Option("--batch-pause", metavar="DURATION", help="Rest after each batch, e.g. 30s.")
+    ] = None,
+    connections: Annotated[
+        int | None, typer.Option("--connections", metavar="N", help="Connections at the same time (1).")
+    ] = None,
+    hold_after: Annotated[
+        int | None,
+        typer.Option("--hold-after", min=1, metavar="N", help="Hold once after the first N, to see how they fare."),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until everything is final, also hours for those to try again.")
+    ] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Send the rest with the changed letter or list, and to new addresses.")
+    ] = False,
+    email_column: EmailColumnOption = None,
+    sheet: SheetOption = None,
+    problems: ProblemsOption = None,
+    skip_problems: SkipProblemsOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a campaign, or continue it.
+
+    The same command again always continues, and never mails anybody twice. Ctrl-C pauses safely.
+
+    \b
+    Example:
+      mailer send solidarity-appeal contacts/branches.csv --rate 20/minute
+    """  # noqa: D301
+    from mailer import settings as settings_module  # noqa: PLC0415
+    from mailer.campaign import send as steps  # noqa: PLC0415
+    from mailer.ledger import Ledger, SenderLock  # noqa: PLC0415
+
+    settings = settings_module.load(
+        overrides=overrides(rate=joined(rate), batch_size=batch_size, batch_pause=batch_pause, connections=connections)
+    )
+    relay_of(settings)  # what is missing is said before anything is read
+    source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
+    with Ledger(settings.ledger_path) as ledger, SenderLock(ledger, source.name):
+        with counted("Checking every message") as progress:
+            prepared = steps.prepare(
+                source,
+                settings.identity(),
+                ledger,
+                seal=seal,
+                update=update,
+                skip_problems=skip_problems,
+                on_progress=progress,
+                on_list=lambda people: write_problems(people, problems) if problems else None,
+            )
+        sending = Sending(settings, ledger, prepared, limit=limit, hold_after=hold_after, wait=wait)
+        result = sending.go(confirmed=yes)
+    show_result(result, command=again(), as_json=as_json, held=sending.held)
+    raise typer.Exit(result.exit_code)
+
+
+class Sending:
+    """One `mailer send`, from the question to the result. `interrupt_after` presses Ctrl-C by itself, for the demo."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        prepared: Prepared,
+        *,
+        limit: int | None = None,
+        hold_after: int | None = None,
+        wait: bool = False,
+        interrupt_after: int | None = None,
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._prepared = prepared
+        self._limit = limit
+        self._hold_after = hold_after
+        self._wait = wait
+        self._interrupt_after = interrupt_after
+        self.held: int | None = None
+
+    def go(self, *, confirmed: bool) -> Result:
+        """Ask, freeze, send, sum up. Raises MailerError for whatever keeps it from starting."""
+        from mailer.campaign import send as steps  # noqa: PLC0415
+
+        due = steps.to_send(self._prepared, self._ledger)
+        limit = self._allowed()
+        count = due if limit is None else min(due, limit)
+        self._announce(count)
+        if count and not confirmed:
+            confirm(count)
+        campaign = steps.freeze(self._prepared, self._ledger)
+        reason = self._run(campaign, count, limit) if count else None
+        if self._hold_after and self._ledger.attempted(campaign) >= self._hold_after and not campaign.held_after:
+            self._ledger.hold(campaign, self._hold_after)
+            self.held = self._hold_after
+        return steps.conclude(self._ledger, campaign, reason)
+
+    def _allowed(self) -> int | None:
+        """How many messages this run may try: --limit, and --hold-after the first time it is reached."""
+        campaign = self._prepared.campaign
+        if self._hold_after is None or (campaign and campaign.held_after):
+            return self._limit
+        left = max(0, self._hold_after - (self._ledger.attempted(campaign) if campaign else 0))
+        return left if self._limit is None else min(left, self._limit)
+
+    def _announce(self, count: int) -> None:
+        prepared, settings = self._prepared, self._settings
+        verb = "Continuing" if prepared.campaign else "Starting"
+        if count:
+            console.note(
+                f"{verb} campaign {prepared.name}: {messages(count)} from {prepared.manifest.settings['SENDER']}"
+            )
+        for change in prepared.differences:
+            console.note(f"  {change}")
+        if prepared.plan:
+            for warning in prepared.plan.warnings[: console.SHOWN]:
+                console.warn(warning)
+        if count and settings.rate_is_default and settings.rate:
+            rates = ", ".join(map(str, settings.rate))
+            console.note(f"No rate is set, so mailer keeps to a careful one: {rates}. To change it: --rate 100/hour")
+
+    def _run(self, campaign: Any, count: int, limit: int | None) -> Any:
+        from mailer.campaign.run import RunOptions  # noqa: PLC0415
+        from mailer.campaign.send import make_run  # noqa: PLC0415
+
+        options = RunOptions(
+            batch_size=self._settings.batch_size,
+            batch_pause=self._settings.batch_pause,
+            connections=self._settings.connections,
+            limit=limit,
+            wait=self._wait,
+        )
+
+        async def main(line: ProgressLine) -> Any:
+            observer = Interrupting(line, self._interrupt_after) if self._interrupt_after else line
+            run = make_run(
+                self._ledger,
+                campaign,
+                relay=relay_of(self._settings),
+                limits=limits_of(self._settings),
+                options=options,
+                observer=observer,
+            )
+            if isinstance(observer, Interrupting):
+                observer.stop = lambda: run.stop(interrupted())
+            with stopping(run):
+                return await run.run()
+
+        try:
+            with ProgressLine(count) as line, asyncio.Runner(loop_factory=loop_factory()) as runner:
+                return runner.run(main(line))
+        finally:
+            self._ledger.set_owner(campaign, None)
+
+
+class Interrupting:
+    """Passes on what a run tells, and stops it after some messages as Ctrl-C would."""
+
+    def __init__(self, line: ProgressLine, after: int) -> None:
+        self._line = line
+        self._left = after
+        self.stop: Callable[[], None] = lambda: None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._line, name)
+
+    def recorded(self, *event: Any) -> None:
+        self._line.recorded(*event)
+        self._left -= 1
+        if self._left == 0:
+            self.stop()
+
+
+def interrupted() -> Paused:
+    return Paused("Paused at your request.")
+
+
+class stopping:  # noqa: N801 - reads as what it does: with stopping(run)
+    """Ctrl-C (or SIGTERM) stops a run gently; a second one ends the program at once, which is safe too."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._presses = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        for number in {signal.SIGINT, signal.SIGTERM}:
+            # signal.signal, not add_signal_handler: Windows has only this one
+            self._before[number] = signal.signal(number, self._pressed)
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _pressed(self, _number: int, _frame: object) -> None:
+        self._presses += 1
+        if self._presses > 1:
+            os._exit(Paused.exit_code)
+        self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        console.note("Pausing: waiting for the answers to what is on its way. Ctrl-C again ends at once, safely.")
+        self._run.stop(interrupted())
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Use uvloop where there is one (not on Windows): a third of the work per message."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def confirm(count: int) -> None:
+    """Have the number of messages typed. Raises UsageError without a terminal or with any other answer."""
+    if not sys.stdin or not sys.stdin.isatty():
+        raise UsageError(
+            f"Nobody is there to confirm {messages(count)}. Nothing was sent.",
+            hint="run it in a terminal, or add --yes if you are sure",
+        )
+    console.err().print(f"Type {count} to send {messages(count)}; anything else stops: ", end="")
+    answer = sys.stdin.readline().strip()
+    if answer != str(count):
+        raise UsageError("Not confirmed, so nothing was sent.", hint="run the same command again when you are ready")
+
+
+def messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
+
+
+def again() -> str:
+    """The command as it was typed, to be pasted; without what was meant for one run only."""
+    from mailer.cli.new import quoted  # noqa: PLC0415
+
+    words = ["mailer"]
+    arguments = iter(sys.argv[1:])
+    for word in arguments:
+        if word == "--limit":
+            next(arguments, None)
+        elif word != "--json" and not word.startswith("--limit="):
+            words.append(quoted(word))
+    return " ".join(words)
+
+
+def status(
+    campaign: Annotated[
+        str | None, typer.Argument(metavar="CAMPAIGN", help="The campaign's name; without it, all.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how far a campaign is.
+
+    \b
+    Example:
+      mailer status solidarity-appeal--branches
+    """  # noqa: D301
+    from mailer import settings as settings_module  # noqa: PLC0415
+    from mailer.cli.standing import list_campaigns, show_standing  # noqa: PLC0415
+    from mailer.ledger import Ledger  # noqa: PLC0415
+
+    with Ledger(settings_module.load().ledger_path, create=False) as ledger:
+        if campaign is None:
+            list_campaigns(ledger, as_json=as_json)
+        else:
+            show_standing(ledger, ledger.find(campaign), time.time(), as_json=as_json)

@@ -1,0 +1,178 @@
+"""Where a campaign stands, in numbers that add up: for `send`, `status`, `resolve` and `retry`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from mailer.cli import console
+from mailer.cli.progress import duration
+from mailer.model import Status
+
+if TYPE_CHECKING:
+    from mailer.campaign.send import Result
+    from mailer.ledger import Ledger
+    from mailer.model import CampaignRecord, Tally
+
+WORDS = {
+    Status.SENT: "sent: the mail server accepted them",
+    Status.FAILED: "failed: refused for good",
+    Status.UNCERTAIN: "uncertain: nobody knows whether they arrived",
+    Status.DEFERRED: "to be tried again later",
+    Status.SENDING: "on their way just now",
+    Status.QUEUED: "not tried yet",
+    Status.SUPPRESSED: "suppressed: not to be mailed",
+    Status.SKIPPED: "skipped: rows with problems, or taken off the list",
+}
+PACE_WINDOW = 600.0
+
+
+def counts(tally: Tally) -> dict[str, int]:
+    """The counts for --json."""
+    return {"total": tally.total, **{status.value: getattr(tally, status) for status in Status}}
+
+
+def show_tally(tally: Tally) -> None:
+    """The counts for people; nothing that is zero but for sent."""
+    for status, words in WORDS.items():
+        number = getattr(tally, status)
+        if number or status is Status.SENT:
+            console.say(f"{number:>8,}  {words}")
+    console.say(f"{tally.total:>8,}  in all")
+
+
+def local_time(moment: datetime | float) -> str:
+    """A time as the clock on the wall shows it."""
+    if isinstance(moment, float):
+        moment = datetime.fromtimestamp(moment, UTC)
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def show_result(result: Result, *, command: str, as_json: bool, held: int | None = None) -> None:
+    """What a run came to, and what to do next."""
+    campaign, tally, reason = result.campaign, result.tally, result.reason
+    if as_json:
+        console.emit(
+            {
+                "campaign": campaign.name,
+                **counts(tally),
+                "seal": campaign.manifest.seal,
+                "state": result.state,
+                "next_attempt_at": iso(result.next_due),
+                "reason": reason.message if reason else None,
+                "hint": reason.hint if reason else None,
+            }
+        )
+        return
+    if reason:
+        console.note(reason.message, style="yellow")
+    if result.state == "finished" and campaign.finished_at:
+        console.say(f"Campaign {campaign.name}: finished on {local_time(campaign.finished_at)}.")
+    else:
+        console.say(f"Campaign {campaign.name}: {result.state}, {tally.work_left:,} left.")
+    show_tally(tally)
+    if held:
+        console.say(f"Held after the first {held}, as you asked. Look how they fared, then run the same command again.")
+    for step in next_steps(result, command):
+        console.say(step)
+    if reason and reason.hint:
+        console.note(f"Hint: {reason.hint}")
+
+
+def next_steps(result: Result, command: str) -> list[str]:
+    """Commands to paste, each with what it is for."""
+    name, tally = result.campaign.name, result.tally
+    steps = []
+    if tally.deferred:
+        when = f" from {local_time(result.next_due)}" if result.next_due else ""
+        steps.append(f"To be tried again{when}: {tally.deferred:,}")
+    if tally.work_left:
+        steps.append(f"To continue:    {command}")
+    if tally.uncertain:
+        steps.append(f"To decide:      mailer resolve {name}")
+    if tally.failed:
+        steps.append(f"Who failed:     mailer report {name}")
+    if not tally.work_left:
+        steps.append(f"To send to this list again, start another campaign: {command} --campaign NEW-NAME")
+    return steps
+
+
+def list_campaigns(ledger: Ledger, *, as_json: bool) -> None:
+    """A line for each campaign."""
+    found = [(campaign, ledger.tally(campaign)) for campaign in ledger.campaigns()]
+    if as_json:
+        console.emit({"campaigns": [standing(ledger, campaign) for campaign, _ in found]})
+        return
+    if not found:
+        console.say("No campaign has been started here yet.")
+        return
+    console.table(
+        ["campaign", "state", "sent", "left", "failed", "uncertain", "started"],
+        [
+            [
+                campaign.name,
+                state(ledger, campaign, tally),
+                tally.sent,
+                tally.work_left,
+                tally.failed,
+                tally.uncertain,
+                local_time(campaign.started_at),
+            ]
+            for campaign, tally in found
+        ],
+    )
+
+
+def state(ledger: Ledger, campaign: CampaignRecord, tally: Tally) -> str:
+    """One word: sending, finished or paused."""
+    from mailer.ledger import SenderLock  # noqa: PLC0415
+
+    if SenderLock(ledger, campaign.name).is_held():
+        return "sending"
+    return "paused" if tally.work_left else "finished"
+
+
+def standing(ledger: Ledger, campaign: CampaignRecord) -> dict[str, Any]:
+    """Everything that `status --json` says of one campaign."""
+    tally = ledger.tally(campaign)
+    return {
+        "campaign": campaign.name,
+        **counts(tally),
+        "seal": campaign.manifest.seal,
+        "state": state(ledger, campaign, tally),
+        "revision": campaign.revision,
+        "started_at": campaign.started_at.isoformat(),
+        "finished_at": campaign.finished_at.isoformat() if campaign.finished_at else None,
+        "next_attempt_at": iso(ledger.next_due(campaign)),
+        "duplicates": campaign.manifest.duplicates,
+        "blank": campaign.manifest.blank,
+    }
+
+
+def show_standing(ledger: Ledger, campaign: CampaignRecord, now: float, *, as_json: bool) -> None:
+    """Counts, pace and time left of one campaign."""
+    data = standing(ledger, campaign)
+    recent = ledger.handed_over(campaign, now - PACE_WINDOW)
+    running = data["state"] == "sending"
+    pace = recent / PACE_WINDOW if running else 0.0
+    left = data["queued"] + data["sending"]
+    if as_json:
+        console.emit({**data, "per_minute": round(pace * 60, 1), "seconds_left": round(left / pace) if pace else None})
+        return
+    console.say(f"Campaign {campaign.name}: {data['state']}")
+    if running and campaign.owner:
+        console.say(f"Sent by {campaign.owner}")
+    show_tally(ledger.tally(campaign))
+    console.say(
+        f"Letter {campaign.manifest.template}, list {campaign.manifest.list_name}, seal {campaign.manifest.seal}"
+    )
+    if pace:
+        console.say(f"Pace {pace * 60:.0f} a minute, about {duration(left / pace)} left")
+    if next_due := ledger.next_due(campaign):
+        console.say(f"The next to be tried again: {local_time(next_due)}")
+    if data["uncertain"]:
+        console.say(f"To decide about the uncertain ones: mailer resolve {campaign.name}")
+
+
+def iso(seconds: float | None) -> str | None:
+    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds is not None else None

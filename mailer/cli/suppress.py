@@ -1,0 +1,139 @@
+"""`mailer suppress`: who must not be mailed, whatever list they are on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailer.cli import console
+from mailer.cli.options import EmailColumnOption, JsonOption, SheetOption
+from mailer.errors import UsageError
+
+if TYPE_CHECKING:
+    from mailer.ledger import Ledger
+
+suppress = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Keep the list of addresses that must not be mailed.",
+    epilog="Example: mailer suppress add pat@example.org --reason 'asked by phone'",
+)
+
+AddressesArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="ADDRESS...", help="Addresses, or @domain for a whole domain.", show_default=False),
+]
+
+
+def opened(*, create: bool = True) -> Ledger:
+    from mailer import settings as settings_module  # noqa: PLC0415
+    from mailer.ledger import Ledger  # noqa: PLC0415
+
+    return Ledger(settings_module.load().ledger_path, create=create)
+
+
+def normalised(entries: list[str]) -> list[str]:
+    """Entries as the ledger keeps them. Raises UsageError for what is neither an address nor a domain."""
+    from mailer.suppression import normalise  # noqa: PLC0415
+
+    keys = []
+    for number, entry in enumerate(entries, start=1):
+        key = normalise(entry)
+        local, _, domain = key.rpartition("@")
+        if any(char.isspace() or ord(char) < 32 for char in key) or "." not in domain or local.count("@"):
+            raise UsageError(
+                f"Entry {number} is neither an address nor a domain. Nothing was changed.",
+                hint="write for example pat@example.org, or @example.org for everybody there",
+            )
+        keys.append(key)
+    return keys
+
+
+@suppress.command("add")
+def add(
+    addresses: AddressesArgument,
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is shown in reports.")] = "asked not to be mailed",
+    as_json: JsonOption = False,
+) -> None:
+    """Never mail these addresses again.
+
+    \b
+    Example:
+      mailer suppress add pat@example.org --reason "asked by phone"
+    """  # noqa: D301
+    keys = normalised(addresses)
+    with opened() as ledger:
+        added = ledger.suppress(((key, reason) for key in keys), source="by hand")
+    if as_json:
+        console.emit({"added": added, "known": len(keys) - added})
+    else:
+        console.say(f"{added} added, {len(keys) - added} were suppressed already.")
+
+
+@suppress.command("remove")
+def remove(addresses: AddressesArgument, *, as_json: JsonOption = False) -> None:
+    """Allow these addresses to be mailed again.
+
+    \b
+    Example:
+      mailer suppress remove pat@example.org
+    """  # noqa: D301
+    keys = normalised(addresses)
+    with opened() as ledger:
+        removed = ledger.unsuppress(keys)
+    if as_json:
+        console.emit({"removed": removed, "unknown": len(keys) - removed})
+    else:
+        console.say(f"{removed} removed, {len(keys) - removed} were not suppressed.")
+
+
+@suppress.command("list")
+def list_(*, as_json: JsonOption = False) -> None:
+    """Show who is suppressed, why and since when.
+
+    \b
+    Example:
+      mailer suppress list
+    """  # noqa: D301
+    with opened() as ledger:
+        rows = ledger.suppression_rows()
+    if as_json:
+        names = ("address", "reason", "source", "since")
+        console.emit({"suppressions": [dict(zip(names, (*row[:3], row[3].isoformat()), strict=True)) for row in rows]})
+    elif rows:
+        console.table(["address", "reason", "source", "since"], [(*row[:3], f"{row[3]:%Y-%m-%d}") for row in rows])
+    else:
+        console.say("Nobody is suppressed.")
+
+
+@suppress.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A list with the addresses.", show_default=False)],
+    *,
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "imported",
+    email_column: EmailColumnOption = None,
+    sheet: SheetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Suppress every address of a list, in any format that `mailer check` reads.
+
+    \b
+    Example:
+      mailer suppress import unsubscribed.csv --reason "unsubscribed in the old tool"
+    """  # noqa: D301
+    from mailer import contacts  # noqa: PLC0415 - imports pandas
+
+    people = contacts.read(file, email_column=email_column, sheet=sheet)
+    with opened() as ledger:
+        added = ledger.suppress(((contact.key, reason) for contact in people), source=f"imported from {file.name}")
+    if as_json:
+        console.emit({"added": added, "known": len(people) - added, "unreadable": len(people.bad_rows)})
+        return
+    console.say(f"{added} added, {len(people) - added} were suppressed already.")
+    if people.bad_rows:
+        console.note(f"{len(people.bad_rows)} rows hold no usable address:", style="red")
+        console.show_problems(people.problems)

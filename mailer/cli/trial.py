@@ -1,0 +1,86 @@
+"""`mailer test`: real renderings, to one's own address only."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from mailer.cli import console
+from mailer.cli.options import (
+    CampaignOption,
+    EmailColumnOption,
+    JsonOption,
+    ListArgument,
+    SheetOption,
+    TemplateArgument,
+    limits_of,
+    relay_of,
+    source_of,
+)
+from mailer.cli.progress import counted
+from mailer.cli.send import loop_factory
+from mailer.errors import UsageError
+
+
+def trial(
+    template: TemplateArgument,
+    contact_list: ListArgument,
+    *,
+    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="Your own address.", show_default=False)],
+    row: Annotated[
+        list[int] | None, typer.Option("--row", metavar="N", help="The row to show, as a spreadsheet counts.")
+    ] = None,
+    campaign: CampaignOption = None,
+    email_column: EmailColumnOption = None,
+    sheet: SheetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a few messages to your own address only.
+
+    The subject begins with [TEST]. Nobody on the list gets anything, and the campaign does not begin.
+
+    \b
+    Example:
+      mailer test solidarity-appeal contacts/branches.csv --to me@example.org --row 2 --row 7
+    """  # noqa: D301
+    from mailer import settings as settings_module  # noqa: PLC0415
+    from mailer.campaign.plan import make_plan  # noqa: PLC0415
+    from mailer.campaign.trial import pick, send_test  # noqa: PLC0415
+    from mailer.ledger import Ledger  # noqa: PLC0415
+    from mailer.model import Verdict  # noqa: PLC0415
+    from mailer.outcome import explain  # noqa: PLC0415
+
+    settings = settings_module.load()
+    relay = relay_of(settings)
+    address = own_address(to)
+    source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
+    with Ledger(settings.ledger_path) as ledger:
+        with counted("Checking every message") as progress:
+            plan = make_plan(source, settings.identity(), ledger.secret, on_progress=progress)
+        people = pick(plan, row or [])
+        sending = send_test(plan, people, address, ledger=ledger, relay=relay, limits=limits_of(settings))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            outcomes = runner.run(sending)
+    sent = sum(outcome.verdict is Verdict.SENT for outcome in outcomes)
+    if as_json:
+        console.emit({"campaign": plan.name, "to": to, "sent": sent, "refused": len(outcomes) - sent})
+    else:
+        for contact, outcome in zip(people, outcomes, strict=True):
+            accepted = outcome.verdict is Verdict.SENT
+            console.say(
+                f"Row {contact.row}: {'sent to you' if accepted else explain(outcome)} ({outcome.text.splitlines()[0]})"
+            )
+        console.say("The list was not mailed.")
+    raise typer.Exit(0 if sent == len(outcomes) else 1)
+
+
+def own_address(text: str) -> str:
+    """One address, nothing else. Raises UsageError."""
+    from mailer.settings import values  # noqa: PLC0415
+
+    try:
+        return values.address(text)
+    except ValueError as error:
+        raise UsageError(f"--to is to be your own address: {error}.", hint="for example --to me@example.org") from error
