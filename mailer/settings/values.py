@@ -208,7 +208,7 @@ def web_address(text: str) -> str:
         secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
     except ValueError:
         secure = False
-    if not secure or not parts.hostname or not re.fullmatch(r"[!#-;=?-~]+", text):
+    if not secure or not parts.hostname or not re.fullmatch(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+", text):
         raise ValueError("it must be a link that begins with https:// and has no spaces")
     return text
 
