@@ -56,7 +56,7 @@ def _link(parts: tuple[str, ...]) -> str:
             target = part.strip()
         else:
             target += quote(part, safe="" if re.search(r"[?#]", target) or target.startswith("mailto:") else "/:@")
-    return check_target(_quoted(target))
+    return _quoted(check_target(target))
 
 
 def _quoted(target: str) -> str:

@@ -136,8 +136,9 @@ def _uses(tree: nodes.Template, source: Source) -> tuple[tuple[Use, ...], frozen
     tests = [branch.test for branch in tree.find_all(nodes.If)] + [
         choice.test for choice in tree.find_all(nodes.CondExpr)
     ]
+    weighed = {name.name for choice in tree.find_all(nodes.Or) for name in _names(choice.left)}
     tested = {id(name) for test in tests for name in _names(test)}
-    weighed = {name.name for test in tests for name in _names(test)}
+    weighed |= {name.name for test in tests for name in _names(test)}
     uses = tuple(
         Use(
             name=name.name,

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from jinja2 import Environment, TemplateSyntaxError
+from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from mailer.errors import LetterError
-from mailer.merge.complaints import Origin, refuse
+from mailer.merge.complaints import Origin, did_you_mean, refuse
 
 PREFIX = "qzjtag"
 MARKER = re.compile(PREFIX + r"(\d+)z")
@@ -142,11 +142,20 @@ class Tags:
 
     def parse(self, source: str, file: str, *, line: int = 1) -> None:
         try:
-            self._env.parse(source)
+            self._check_names(self._env.parse(source), file, line)
         except TemplateSyntaxError as error:
             raise syntax_refusal(error, Origin(file=file, line=line + error.lineno - 1)) from error
         except RecursionError as error:
             raise refuse("letter-syntax", "tags are nested too deeply.", at=Origin(file=file, line=line)) from error
+
+    def _check_names(self, tree: nodes.Template, file: str, line: int) -> None:
+        """Jinja would complain about an unknown filter inside {% if %} only when a row gets there."""
+        for node in [*tree.find_all(nodes.Filter), *tree.find_all(nodes.Test)]:
+            known, kind = (self._env.filters, "filter") if isinstance(node, nodes.Filter) else (self._env.tests, "test")
+            if node.name not in known:
+                at = Origin(file=file, line=line + node.lineno - 1)
+                shown = [name for name in known if name.isidentifier() and not name.endswith("_")]
+                raise refuse("letter-syntax", f"there is no {kind} {node.name}.", at=at, hint=did_you_mean(node.name, shown))
 
     def restore(self, text: str) -> Source:
         """Markers back into tags, each on a line of its own *inside* its braces, so that every line has one origin."""
@@ -181,6 +190,4 @@ def syntax_refusal(error: TemplateSyntaxError, at: Origin | None) -> LetterError
         hint = "Tags are: if, for, set, include, macro, with, and their ends."
     elif "unexpected end of template" in message.lower() or "expected token 'end of print statement'" in message:
         hint = "Every {{ needs its }}, every {% if %} its {% endif %}. A field is one word, e.g. {{ first_name }}."
-    elif "No filter named" in message or "No test named" in message:
-        hint = "See the letters chapter of the manual for the filters there are."
     return refuse("letter-syntax", message + ".", at=at, hint=hint)

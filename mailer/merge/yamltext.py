@@ -25,9 +25,8 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|
 
 def read_mapping(text: str, file: str, *, line: int = 1) -> tuple[dict[str, Value], dict[str, int]]:
     """The mapping a YAML text holds, and the line of each of its keys. Raises LetterError."""
-    loader = _Loader(text)
     try:
-        node = loader.get_single_node()
+        node = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise refuse(
@@ -38,8 +37,6 @@ def read_mapping(text: str, file: str, *, line: int = 1) -> tuple[dict[str, Valu
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise refuse("yaml-syntax", "this is not YAML.", at=Origin(file=file, line=line)) from error
-    finally:
-        loader.dispose()
     if node is None:
         return {}, {}
     value = _Reading(file, line).value(node, 0)
