@@ -41,8 +41,10 @@ def write_csv(path, header, rows, separator=","):
 
 def write_xlsx(path, header, rows):
     book = openpyxl.Workbook()
-    for row in [header, *rows]:
-        book.active.append(row)
+    for r, row in enumerate([header, *rows], start=1):
+        for c, text in enumerate(row, start=1):
+            cell = book.active.cell(r, c, text)
+            cell.data_type = "s"  # otherwise the writer takes "=1" for a formula
     book.save(path)
 
 

@@ -41,6 +41,21 @@ def test_titles_and_blank_lines_above_the_header_count_as_rows(tmp_path):
     assert told(found) == [(7, "malformed-address")]
 
 
+def test_an_address_to_ask_above_the_header_is_no_person(tmp_path):
+    found = read(tmp_path, "Questions: office@example.org\n\nName,E-Mail\nAnn,ann@example.org\n")
+    assert [(contact.row, contact.name) for contact in found] == [(4, "Ann")]
+
+
+def test_a_list_of_bare_addresses_loses_nobody(tmp_path):
+    with pytest.raises(ListError, match="first row holds an address"):
+        read(tmp_path, "ann@example.org\nbo\ncy@example.org\n")
+
+
+def test_two_addresses_in_a_list_of_one_column_are_two_addresses(tmp_path):
+    found = read(tmp_path, "email\nann@example.org\nbo@example.org, cy@example.org\n")
+    assert told(found) == [(3, "two-addresses")]
+
+
 def test_a_cell_of_several_lines_is_one_row(tmp_path):
     found = read(tmp_path, 'email,notes\nann@example.org,"one\r\ntwo\n\nfour"\nbo,x\n')
     assert found[0].fields["notes"] == "one\ntwo\n\nfour"

@@ -59,13 +59,15 @@ def _dug_out(text: str) -> Checked | Fault:
     named = NAMED.fullmatch(bare)
     once = written.pop() if bare.count("@") > 1 and written else None  # Outlook repeats an address as the name
     inner = _bare(named[1]) if named else once
-    found = _validated(bare) or (_validated(inner) if inner else None)
+    found = (_validated(bare) if bare != text else None) or (_validated(inner) if inner else None)
     if found:
         return Checked(address=found.address, key=found.key, cleaned=True)
     return Fault(code="malformed-address", reason=_what_is_wrong(bare))
 
 
 def _validated(text: str) -> Checked | None:
+    if "@" not in text:
+        return None
     try:
         valid = validate_email(text, check_deliverability=False, test_environment=True)
     except (EmailNotValidError, ValueError, IndexError):

@@ -24,6 +24,9 @@ SEPARATORS = ",;\t|"
 SAMPLE = 60
 """Records by which the separator is judged."""
 
+HEAD = 1 << 20
+"""Characters in which those and the header are looked for, however long the file is."""
+
 SEP_LINE = re.compile(r'"?sep=(.)"?[ ,;\t]*(\r\n|\r|\n|$)', re.IGNORECASE)
 CELL_ADDRESS = re.compile(r"[^\s@,;|]+@[^\s@,;|]+\.[^\s@,;|]+")
 END = "\x1eend of the list\x1e"
@@ -46,7 +49,7 @@ def read_delimited(path: Path, data: bytes, wanted: Wanted) -> Table:
     text = text.removeprefix("\ufeff")
     start, separator = _sep_line(text)
     try:
-        separator = separator or sniff_separator(text[start:], path.suffix.lower())
+        separator = separator or sniff_separator(text[start : start + HEAD], path.suffix.lower())
         layout = _layout(path, text, start, separator, wanted)
         frame = _read_regular(text, layout)
         return _checked(frame, layout, warnings) if frame is not None else _read_careful(path, text, layout, warnings)
@@ -99,7 +102,7 @@ def _some_records(text: str, separator: str, limit: int) -> Iterator[tuple[list[
 
 
 def _layout(path: Path, text: str, start: int, separator: str, wanted: Wanted) -> _Layout:
-    some = list(_some_records(text[start:], separator, DEPTH + 30))
+    some = list(_some_records(text[start : start + HEAD], separator, DEPTH + 30))
     position = find_header([record for record, _ in some], wanted)
     if position is None:
         raise ListError(f"{path} is empty.", hint="Put a row of column names and one row for each person into it.")

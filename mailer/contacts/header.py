@@ -22,31 +22,44 @@ def holds_address(text: str) -> bool:
 def find_header(records: Sequence[Sequence[str]], wanted: Wanted) -> int | None:
     """Position of the header among the first records; None if all are blank.
 
-    It stands above the first address. A row that holds a name asked for wins, then one with a usual name, then the
-    first that is not a lone title.
+    It stands above the first person. A row that holds a name asked for wins, then one with a usual name, then the
+    first that is not a lone title. Raises ListError if people start at once.
     """
-    above: list[int] = []
-    for position, record in enumerate(records[: DEPTH + 1]):
-        if any(map(holds_address, record)):
-            break
-        if any(map(str.strip, record)):
-            above.append(position)
+    above, below_contact_line = _above_the_people(records)
+    candidates = [*above, *below_contact_line]
+    for asked in wanted.names:
+        for position in candidates:
+            if find(columns_of(records[position]), asked) is not None:
+                return position
+    usual = [position for position in candidates if any(map(wanted.is_header, records[position]))]
+    if usual:
+        return max(usual, key=lambda position: (_filled(records[position]), -position))
     if not above:
         _refuse_addresses(records)
         return None
-    for asked in wanted.names:
-        for position in above:
-            if find(columns_of(records[position]), asked) is not None:
-                return position
-    return _best(records, above, wanted)
+    return next((position for position in above if _filled(records[position]) > 1), above[0])
 
 
-def _best(records: Sequence[Sequence[str]], above: Sequence[int], wanted: Wanted) -> int:
-    filled = {position: sum(1 for cell in records[position] if cell.strip()) for position in above}
-    usual = [position for position in above if any(map(wanted.is_header, records[position]))]
-    if usual:
-        return max(usual, key=lambda position: (filled[position], -position))
-    return next((position for position in above if filled[position] > 1), above[0])
+def _above_the_people(records: Sequence[Sequence[str]]) -> tuple[list[int], list[int]]:
+    """Filled rows before the first that holds an address among other cells.
+
+    Those in the second list come after a line such as "Questions to office@...": only a usual name makes one a header.
+    """
+    above: list[int] = []
+    later: list[int] = []
+    collected = above
+    for position, record in enumerate(records[: DEPTH + 1]):
+        if any(map(holds_address, record)):
+            if _filled(record) > 1:
+                break
+            collected = later
+        elif _filled(record):
+            collected.append(position)
+    return above, later
+
+
+def _filled(record: Sequence[str]) -> int:
+    return sum(1 for cell in record if cell.strip())
 
 
 def _refuse_addresses(records: Sequence[Sequence[str]]) -> None:

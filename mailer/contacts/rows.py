@@ -60,20 +60,33 @@ def matching(cells: pd.Series[str], pattern: str) -> npt.NDArray[np.bool_]:
 
 def ragged(table: Table, file: str) -> list[Problem]:
     """Rows with too few or too many cells: which cell belongs where cannot be told."""
+    width = len(table.header)
     return [
-        Problem(
-            code="ragged-row",
-            message=f"The row has {_cells(len(cells))}, but there are {len(table.header)} columns.",
-            file=file,
-            row=row,
-            hint="A separator is missing or too many; a cell that holds one must stand in quotation marks.",
-        )
+        _several(row, file) if width == 1 else _torn(row, len(cells), width, file)
         for row, cells in table.ragged.items()
     ]
 
 
-def _cells(count: int) -> str:
-    return "1 cell" if count == 1 else f"{count} cells"
+def _torn(row: int, found: int, width: int, file: str) -> Problem:
+    cells = "1 cell" if found == 1 else f"{found} cells"
+    return Problem(
+        code="ragged-row",
+        message=f"The row has {cells}, but there are {width} columns.",
+        file=file,
+        row=row,
+        hint="A separator is missing or too many; a cell that holds one must stand in quotation marks.",
+    )
+
+
+def _several(row: int, file: str) -> Problem:
+    """In a list of one column the separator can only stand between two addresses."""
+    return Problem(
+        code="two-addresses",
+        message="The row holds more than one cell, but the list has one column.",
+        file=file,
+        row=row,
+        hint="Give each person a row of their own, with one address in it.",
+    )
 
 
 def control_characters(grid: Grid) -> list[Problem]:
