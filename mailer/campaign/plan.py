@@ -43,6 +43,11 @@ class Source:
     email_column: str | None = None
     sheet: str | None = None
 
+    @property
+    def name(self) -> str:
+        """The campaign's name: as given, or TEMPLATE--LIST from the two stems."""
+        return self.campaign or default_name(self.template, self.list_path)
+
 
 @dataclass(kw_only=True, slots=True)
 class Plan:
@@ -67,9 +72,10 @@ class Plan:
         """The contacts whose message can be sent."""
         return (contact for contact in self.contacts if contact.key not in self.unrendered)
 
-    def render(self, contact: Contact) -> tuple[Letter, Message]:
-        """One contact's message as it would leave, but for its Date."""
-        return render(self.template, contact, self.identity, self.message_id(contact.key), SEALED_DATE)
+    @property
+    def unsendable(self) -> bool:
+        """Whether the letter itself is wrong, or no row is left."""
+        return not self.manifest.messages or next(self.ready(), None) is None
 
     def compose(self, contact: Contact, letter: Letter) -> Message:
         """The message of a letter that was merged already."""
@@ -119,13 +125,12 @@ def make_plan(
 
     Raises ListError or LetterError where there is nothing to render at all.
     """
-    name = source.campaign or default_name(source.template, source.list_path)
     files = Recorded(source.folder)
     template = merge.load(source.template, files)
     people = read_list(source, template)
     flaws = template.check([column.name for column in people.columns])
     plan = Plan(
-        name=name,
+        name=source.name,
         template=template,
         contacts=people,
         identity=identity,

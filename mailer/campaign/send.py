@@ -17,7 +17,6 @@ from mailer.campaign.plan import (
     Progress,
     Source,
     contact_digest,
-    default_name,
     list_digest,
     make_plan,
     render,
@@ -25,6 +24,7 @@ from mailer.campaign.plan import (
     silent,
 )
 from mailer.campaign.run import Observer, Run, RunOptions
+from mailer.contacts import ContactList
 from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError
 from mailer.ledger import Ledger, Start
 from mailer.ledger.lock import owner
@@ -101,19 +101,21 @@ def prepare(
     update: bool = False,
     skip_problems: bool = False,
     on_progress: Progress = silent,
+    on_list: Callable[[ContactList], None] = lambda _: None,
 ) -> Prepared:
     """Find out what a send would do, and refuse what must not be sent. Nothing is recorded yet.
 
     Raises ListError or LetterError for problems, SealError for a stale seal, and CampaignError if the list or the letter
     is no longer what the campaign was frozen with.
     """
-    name = source.campaign or default_name(source.template, source.list_path)
+    name = source.name
     existing = ledger.campaign(name)
     begun = existing if existing and ledger.tried(existing) else None
     if begun and _unchanged(source, identity, begun.manifest):
         _check_seal(seal, begun.manifest, ledger, None)
         return Prepared(name=name, manifest=begun.manifest, campaign=begun)
     plan = make_plan(source, identity, ledger.secret, on_progress=on_progress)
+    on_list(plan.contacts)
     _check_problems(plan, skip_problems=skip_problems)
     _check_seal(seal, plan.manifest, ledger, plan)
     if begun is None:

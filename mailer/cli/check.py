@@ -71,7 +71,7 @@ def as_data(people: ContactList) -> dict[str, object]:
         "duplicates": people.duplicates,
         "blank": people.blank,
         "warnings": [console.as_data(problem) for problem in people.warnings],
-        "email_column": people.email_column,
+        "email_column": people.email_column.original,
         "sheet": people.sheet,
         "columns": [column.name for column in people.columns],
     }
@@ -81,7 +81,7 @@ def show(people: ContactList, problems: Path | None) -> None:
     """The report for people."""
     name = console.short(str(people.path))
     sheet = f", sheet {people.sheet!r}" if people.sheet else ""
-    console.say(f"{name}{sheet}; addresses in column {people.email_column!r}")
+    console.say(f"{name}{sheet}; addresses in column {people.email_column.original!r}")
     bad = len(people.bad_rows)
     console.table(
         ["rows", "ready", "duplicates", "with problems", "blank"],

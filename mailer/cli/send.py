@@ -299,7 +299,7 @@ def again() -> str:
         if word == "--limit":
             next(arguments, None)
         elif word != "--json" and not word.startswith("--limit="):
-            words.append(quoted(word))
+            words.append(word if word.startswith("--") and "=" not in word else quoted(word))
     return " ".join(words)
 
 

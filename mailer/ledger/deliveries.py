@@ -121,6 +121,14 @@ class Deliveries(Store):
                 self._db.execute("UPDATE campaigns SET finished_at = NULL WHERE id = ?", (campaign.id,))
         return moved
 
+    def handed_over(self, campaign: CampaignRecord, since: float) -> int:
+        """How many of a campaign's messages were tried since a time, to tell its pace."""
+        query = (
+            "SELECT count(*) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id"
+            " WHERE d.campaign_id = ? AND a.finished_at > ?"
+        )
+        return int(self._one(query, campaign.id, since)[0])
+
     def transactions(self, account: str, since: float) -> list[tuple[float, str]]:
         """When messages were last handed to this account, and for which domain: what quotas count.
 

@@ -29,7 +29,8 @@ class SenderLock:
 
     def __enter__(self) -> Self:
         try:
-            self._lock.acquire(timeout=0)
+            # `status` holds it for an instant to see whether it is held
+            self._lock.acquire(timeout=1)
         except Timeout:
             owner = self._ledger.owner(self._campaign)
             raise CampaignError(
@@ -41,6 +42,15 @@ class SenderLock:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+    def is_held(self) -> bool:
+        """Whether a process is sending the campaign just now."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        self._lock.release()
+        return False
 
 
 def owner() -> str:
