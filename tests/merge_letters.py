@@ -31,29 +31,41 @@ class Shelf:
 
     def names(self, folder: str) -> list[str]:
         prefix = f"{folder}/" if folder else ""
-        return sorted(path[len(prefix) :] for path in self.files if path.startswith(prefix) and "/" not in path[len(prefix) :])
+        return sorted(
+            path[len(prefix) :] for path in self.files if path.startswith(prefix) and "/" not in path[len(prefix) :]
+        )
 
 
-def letter(body: str = "", *, front: str = "subject: Hello", files: Mapping[str, str | bytes] | None = None) -> Template:
+def letter(
+    body: str = "", *, front: str = "subject: Hello", files: Mapping[str, str | bytes] | None = None
+) -> Template:
     return load("it", Shelf({"templates/it.md": f"---\n{front}\n---\n{body}", **(files or {})}))
 
 
 def contact(row: int = 2, language: str | None = None, **fields: FieldValue) -> Contact:
-    return Contact(address="rosa@example.org", key="rosa@example.org", row=row, name="Rosa", language=language, fields=fields)
+    return Contact(
+        address="rosa@example.org", key="rosa@example.org", row=row, name="Rosa", language=language, fields=fields
+    )
 
 
-def merged(body: str, *, front: str = "subject: Hello", files: Mapping[str, str | bytes] | None = None, **fields: FieldValue) -> Letter:
+def merged(
+    body: str, *, front: str = "subject: Hello", files: Mapping[str, str | bytes] | None = None, **fields: FieldValue
+) -> Letter:
     return letter(body, front=front, files=files).merge(contact(**fields), CAMPAIGN)
 
 
-def refused(body: str = "", *, front: str = "subject: Hello", files: Mapping[str, str | bytes] | None = None) -> Problem:
+def refused(
+    body: str = "", *, front: str = "subject: Hello", files: Mapping[str, str | bytes] | None = None
+) -> Problem:
     """The first problem of a letter that cannot be loaded."""
     with pytest.raises(LetterError) as caught:
         letter(body, front=front, files=files)
     return caught.value.problems[0]
 
 
-def row_problem(body: str, *, front: str = "subject: Hello", files: Mapping[str, str | bytes] | None = None, **fields: FieldValue) -> Problem:
+def row_problem(
+    body: str, *, front: str = "subject: Hello", files: Mapping[str, str | bytes] | None = None, **fields: FieldValue
+) -> Problem:
     """The first problem of a letter that loads and cannot be filled in for a row."""
     template = letter(body, front=front, files=files)
     with pytest.raises(LetterError) as caught:

@@ -31,8 +31,13 @@ NASTY = [
     "{{",
     "${x} %s %(x)s {0.__class__}",
 ]
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), min_size=1, max_size=60) | st.sampled_from(NASTY)
-LETTER = letter("Dear {{ name }}!\n\n- {{ name }}\n\n> {{ name }}\n\n| a |\n|---|\n| {{ name }} |\n", front="subject: For {{ name }}")
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), min_size=1, max_size=60) | st.sampled_from(
+    NASTY
+)
+LETTER = letter(
+    "Dear {{ name }}!\n\n- {{ name }}\n\n> {{ name }}\n\n| a |\n|---|\n| {{ name }} |\n",
+    front="subject: For {{ name }}",
+)
 LINKS = letter("[a](https://a.example/?b={{ x }}&c=1) [m](mailto:a@b.example?subject={{ x }})\n")
 MAIL = letter("[x]({{ mailto('a@b.example', s, t) }})\n")
 TITLED = letter('[x](https://a.example/ "to {{ name }}") `{{ name }}`\n')
@@ -94,7 +99,9 @@ def test_a_link_target_from_data_must_be_a_whole_web_or_mail_link(target):
     assert item.message.startswith("line 6:")
 
 
-@pytest.mark.parametrize("target", ["https://a.example/ä?b=c&d=e#f", "http://a.example", "mailto:a@b.example?subject=x"])
+@pytest.mark.parametrize(
+    "target", ["https://a.example/ä?b=c&d=e#f", "http://a.example", "mailto:a@b.example?subject=x"]
+)
 def test_web_and_mail_links_from_data_survive(target):
     assert len(Page(merged("[x]({{ link }})\n", link=target).html).targets) == 1
 
@@ -123,7 +130,9 @@ def test_a_mail_link_carries_subject_and_text_exactly(subject, body):
     assert "\n" not in target
 
 
-@pytest.mark.parametrize("address", ["", "nobody", "a@b.example?bcc=c@d.example", "a b@c.example", "a@b.example\nBcc: x"])
+@pytest.mark.parametrize(
+    "address", ["", "nobody", "a@b.example?bcc=c@d.example", "a b@c.example", "a@b.example\nBcc: x"]
+)
 def test_a_mail_link_needs_an_address(address):
     assert row_problem("[x]({{ mailto(to, 's') }})\n", to=address).code == "bad-link"
 

@@ -123,9 +123,15 @@ def test_an_unknown_field_in_an_included_letter_names_that_letter():
 
 
 def test_unknown_fields_are_found_before_any_row():
-    template = letter("Hi\n\n{{ frist_name }}\n\n{{ case.nmae }}\n", front="subject: a\ncase: {name: x}\nrequired: [citty]")
+    template = letter(
+        "Hi\n\n{{ frist_name }}\n\n{{ case.nmae }}\n", front="subject: a\ncase: {name: x}\nrequired: [citty]"
+    )
     found = {item.code + item.message: item for item in template.check(["first_name", "city"])}
-    assert [item.hint for item in found.values()] == ["Did you mean first_name?", "Did you mean city?", "Did you mean name?"]
+    assert [item.hint for item in found.values()] == [
+        "Did you mean first_name?",
+        "Did you mean city?",
+        "Did you mean name?",
+    ]
     assert [item.message.partition(":")[0] for item in found.values()] == ["line 8", "line 4", "line 10"]
     assert template.fields == {"frist_name"}
 
@@ -136,7 +142,9 @@ def test_optional_fields_and_names_the_letter_sets_are_no_unknown_fields():
 
 
 def test_a_field_that_may_be_blank_is_a_warning():
-    template = letter("{{ a }} {{ b }} {{ c or 'x' }} {% if d %}{{ d }}{% endif %}\n", front="subject: a\nrequired: [b]")
+    template = letter(
+        "{{ a }} {{ b }} {{ c or 'x' }} {% if d %}{{ d }}{% endif %}\n", front="subject: a\nrequired: [b]"
+    )
     items = [item for item in template.check(["a", "b", "d", "c"]) if item.severity is Severity.WARNING]
     assert [item.message for item in items] == ["line 5: the field a may be blank in some rows."]
 
@@ -161,7 +169,9 @@ def test_mistakes_that_only_a_row_shows_are_told_with_row_and_line(body, code):
 
 
 def test_no_problem_shows_an_address():
-    item = row_problem("{{ x | date }} {{ embassy['a@b.example'] + 1 }}\n", x="a@b.example", embassy={"a@b.example": "c@d.example"})
+    item = row_problem(
+        "{{ x | date }} {{ embassy['a@b.example'] + 1 }}\n", x="a@b.example", embassy={"a@b.example": "c@d.example"}
+    )
     assert "@" not in item.message
 
 
@@ -177,7 +187,9 @@ def test_a_letter_that_does_not_exist_is_told_with_those_that_do():
     assert caught.value.hint == "Did you mean appeal? Letters there are: appeal, motion."
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"caf\xe9", b"a\x00b", "---\nsubject: ä\n---\n".encode("latin-1")])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\x00", b"caf\xe9", b"a\x00b", "---\nsubject: ä\n---\n".encode("latin-1")]
+)
 def test_a_file_that_is_no_text_is_told(content):
     with pytest.raises(LetterError) as caught:
         load("it", Shelf({"templates/it.md": content}))
@@ -227,7 +239,10 @@ def test_mailboxes_are_read_strictly(text, name, address):
     assert (mailbox.name, mailbox.address) == (name, address)
 
 
-@pytest.mark.parametrize("text", ["", "a", "a@", "@b", "a@b.example, c@d.example", "A <a@b.example> x", "<a@b.example>, <c@d>", "a b@c.example"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "a@", "@b", "a@b.example, c@d.example", "A <a@b.example> x", "<a@b.example>, <c@d>", "a b@c.example"],
+)
 def test_what_is_not_one_mailbox_is_refused(text):
     with pytest.raises(ValueError, match="one address"):
         parse_mailbox(text)

@@ -101,7 +101,9 @@ def test_a_captured_text_is_plain_text_everywhere():
     message = merged(body, name="<Rosa>")
     assert "Dear you & <Rosa>,\n\nbye" in message.text
     assert "Dear you & <Rosa>,\n\nbye" in Page(message.html).text
-    assert Page(message.html).targets == ["mailto:a@b.example?subject=S&body=Dear%20you%20%26%20%3CRosa%3E%2C%0D%0A%0D%0Abye"]
+    assert Page(message.html).targets == [
+        "mailto:a@b.example?subject=S&body=Dear%20you%20%26%20%3CRosa%3E%2C%0D%0A%0D%0Abye"
+    ]
 
 
 def test_a_mail_link_that_is_too_long_loses_its_text_and_says_so():

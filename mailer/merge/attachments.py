@@ -126,7 +126,10 @@ def _filename(name: str) -> str:
     """A name every computer can save under; what stood in a cell may hold a slash or a line break."""
     cleaned = "".join(" " if ord(char) < 32 or ord(char) == 127 or char in '/\\<>:"|?*' else char for char in name)
     cleaned = " ".join(cleaned.split()).strip(". ")
-    return cleaned[:150] or "attachment"
+    stem, dot, extension = cleaned.rpartition(".")
+    if not stem or len(extension) > 10:
+        stem, dot, extension = cleaned, "", ""
+    return f"{stem.rstrip()[:120]}{dot}{extension}" or "attachment"
 
 
 def _document(rule: AttachmentRule, document: str, compiler: Compiler) -> Enclosure:

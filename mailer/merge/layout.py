@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from html import escape
 from typing import Any, cast
 
@@ -49,12 +50,16 @@ def is_rtl(language: str) -> bool:
     return language in RTL or language.partition("-")[0] in RTL
 
 
+@lru_cache(maxsize=8)
+def _sentences(text: str) -> dict[str, dict[str, str]]:
+    return cast("dict[str, dict[str, str]]", read_mapping(text, FOOTER)[0])
+
+
 class Sentences:
     """The footer's sentences in one language, English where there is no translation."""
 
     def __init__(self, files: Recorder, language: str) -> None:
-        values, _ = read_mapping(text_of(files, FOOTER), FOOTER)
-        table = cast("dict[str, dict[str, str]]", values)
+        table = _sentences(text_of(files, FOOTER))
         self._texts = table.get(language) or table.get(language.partition("-")[0]) or table["en"]
 
     def __getitem__(self, key: str) -> str:

@@ -53,7 +53,7 @@ class Part:
             tree = env.parse(source.text)
             self.uses, self.optional = _uses(tree, source)
             self.assigned = frozenset(name.name for name in tree.find_all(nodes.Name) if name.ctx != "load")
-            code = env.compile(env.parse(source.text), filename=self._filename)
+            code = env.compile(tree, filename=self._filename)
         except TemplateSyntaxError as error:
             raise syntax_refusal(error, source.origin(error.lineno) or fallback) from error
         except (RecursionError, SyntaxError, MemoryError) as error:

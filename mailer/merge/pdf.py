@@ -10,6 +10,7 @@ from typing import Any
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
+from fpdf.errors import FPDFException
 
 from mailer.merge.documents import HEADINGS, DocumentError, Paragraph
 
@@ -27,6 +28,8 @@ def write_pdf(
     if rtl or any(first <= ord(char) <= last for text in texts for char in text for first, last in SHAPED):
         raise DocumentError("a PDF cannot hold this script", "Name the document .docx instead.")
     page = FPDF(format="A4")
+    # The built-in fonts know Windows' additions to Latin-1: dashes, quotes, the euro.
+    page.core_fonts_encoding = "cp1252"
     page.set_creation_date(datetime(2000, 1, 1, tzinfo=UTC))
     page.set_producer("")
     page.set_title(title)
@@ -34,10 +37,13 @@ def write_pdf(
     page.set_margins(22, 22)
     page.set_auto_page_break(auto=True, margin=22)
     family = _family(page, texts, fonts)
-    page.add_page()
-    for part in content:
-        _write(page, part, family)
-    return bytes(page.output())
+    try:
+        page.add_page()
+        for part in content:
+            _write(page, part, family)
+        return bytes(page.output())
+    except FPDFException as error:
+        raise DocumentError("a PDF cannot hold this text", HINT) from error
 
 
 def _family(page: FPDF, texts: Sequence[str], fonts: Mapping[str, bytes]) -> str:
@@ -87,15 +93,10 @@ def _write(page: FPDF, part: Paragraph, family: str) -> None:
         page.set_x(page.l_margin - (5 if part.mark else 0))
     if part.mark:
         page.set_font(family, "", size)
-        page.write(height, _writable(part.mark, family) + " ")
+        page.write(height, part.mark + " ")
     for run in part.runs:
         style = ("B" if run.bold or level else "") + ("I" if run.italic or part.kind == "quote" else "")
         page.set_font(family, style, size)
-        page.write(height, _writable(run.text, family))
+        page.write(height, run.text)
     page.set_left_margin(left)
     page.ln(height + (1.5 if part.kind == "li" else 3.5))
-
-
-def _writable(text: str, family: str) -> str:
-    """The built-in fonts are encoded in Latin-1 with Windows additions."""
-    return text if family == "letter" else text.encode("cp1252", "replace").decode("latin-1")

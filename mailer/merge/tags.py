@@ -155,7 +155,9 @@ class Tags:
             if node.name not in known:
                 at = Origin(file=file, line=line + node.lineno - 1)
                 shown = [name for name in known if name.isidentifier() and not name.endswith("_")]
-                raise refuse("letter-syntax", f"there is no {kind} {node.name}.", at=at, hint=did_you_mean(node.name, shown))
+                raise refuse(
+                    "letter-syntax", f"there is no {kind} {node.name}.", at=at, hint=did_you_mean(node.name, shown)
+                )
 
     def restore(self, text: str) -> Source:
         """Markers back into tags, each on a line of its own *inside* its braces, so that every line has one origin."""
