@@ -79,7 +79,7 @@ def test_the_appeal_carries_the_motion_in_its_body_and_as_a_word_file(appeal, la
         assert sum(demand in text for text in paragraphs) == 1
 
 
-@pytest.mark.parametrize("language", ["en", "de", "ur"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_embassy_letter_is_ready_to_send_and_to_copy(embassy_letter, language):
     row = rows("supporters.csv")[0]
     message, warnings = embassy_letter.merge_with_warnings(as_contact(row, language=language), CAMPAIGN)
