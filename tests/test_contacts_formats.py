@@ -319,6 +319,55 @@ def test_a_workbook_without_content_is_empty(tmp_path):
         contacts.read(tmp_path / "list.xlsx")
 
 
+@pytest.mark.parametrize(
+    ("cell", "refused"), [("XFD1048576", True), ("XFD9", False), ("A1048576", False), ("XFD9000", True)]
+)
+def test_a_stray_cell_far_away_ends_no_process(tmp_path, cell, refused):
+    book = openpyxl.Workbook()
+    for row in (["name", "email"], ["Ann", "ann@example.org"]):
+        book.active.append(row)
+    book.active[cell] = " "
+    book.save(tmp_path / "list.xlsx")
+    if refused:
+        with pytest.raises(ListError, match="far away"):
+            contacts.read(tmp_path / "list.xlsx")
+    else:
+        assert [contact.name for contact in contacts.read(tmp_path / "list.xlsx")] == ["Ann"]
+
+
+def test_a_column_without_header_is_kept_if_it_holds_something(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["name", None, "email", None], ["Ann", None, "ann@example.org", "x"]):
+        book.active.append(row)
+    book.save(tmp_path / "list.xlsx")
+    found = contacts.read(tmp_path / "list.xlsx")
+    assert [column.name for column in found.columns] == ["name", "email", "column_3"]
+    assert found[0].fields == {"name": "Ann", "email": "ann@example.org", "column_3": "x"}
+
+
+def test_repeated_rows_of_an_open_document_count(tmp_path):
+    document = OpenDocumentSpreadsheet()
+    table = Table(name="List")
+    for cells, times in (
+        (["email"], 1),
+        (["ann@example.org"], 1),
+        ([""], 3),
+        (["bo@example.org"], 1),
+        ([""], 1_000_000),
+    ):
+        line = TableRow(numberrowsrepeated=times)
+        for cell in cells:
+            box = TableCell(valuetype="string") if cell else TableCell()
+            if cell:
+                box.addElement(P(text=cell))
+            line.addElement(box)
+        table.addElement(line)
+    document.spreadsheet.addElement(table)
+    document.save(str(tmp_path / "list.ods"))
+    found = contacts.read(tmp_path / "list.ods")
+    assert ([contact.row for contact in found], found.blank) == ([2, 6], 3)
+
+
 TEXTS = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="\ufffd\ufeff\ufffe\uffff"),
     max_size=12,
@@ -396,15 +445,18 @@ def test_junk_is_refused_or_read_and_never_more_than_that(name, content):
             assert len(list(found)) == len(found.digests())
 
 
+DAMAGE = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8)
+
+
 @settings(max_examples=40, deadline=None)
-@given(data=st.data(), name=st.sampled_from(["list.xlsx", "list.xls", "list.ods", "list.parquet", "list.json"]))
-def test_a_damaged_file_is_refused_or_read_and_never_more_than_that(data, name):
+@given(damage=DAMAGE, name=st.sampled_from(["list.xlsx", "list.xls", "list.ods", "list.parquet", "list.json"]))
+def test_a_damaged_file_is_refused_or_read_and_never_more_than_that(damage, name):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         WRITERS[name](path, HEADER, ROWS)
         content = bytearray(path.read_bytes())
-        for _ in range(data.draw(st.integers(1, 8))):
-            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+        for where, octet in damage:
+            content[int(where * len(content))] = octet
         path.write_bytes(content)
         try:
             found = contacts.read(path)

@@ -20,7 +20,7 @@ JINJA_WORDS = _words(
     "joiner kwargs lipsum loop macro missing namespace none not or pluralize range raw recursive scoped self set "
     "super trans true varargs with without"
 )
-LETTER_WORDS = frozenset({"case", "sender", "mailto", "contact", "identity"})
+LETTER_WORDS = _words("case contact fields identity mailto row sender")
 MAPPING_WORDS = _words("clear copy fromkeys get items keys pop popitem setdefault update values")
 """In a letter `embassy.items` would be the mapping's own method, not the cell."""
 

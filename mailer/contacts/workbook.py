@@ -13,6 +13,7 @@ from typing import Any
 
 import python_calamine as calamine
 
+from mailer.contacts.extent import refuse_stray_cells
 from mailer.contacts.header import DEPTH, find_header
 from mailer.contacts.naming import columns_of, find
 from mailer.contacts.table import Packer, Table, Wanted
@@ -88,6 +89,7 @@ TEXT_OF: tuple[tuple[Any, Callable[[Any], str]], ...] = (
 def read_workbook(path: Path, data: bytes, wanted: Wanted) -> Table:
     """Raises ListError for a broken workbook, or when the sheet meant cannot be told."""
     try:
+        refuse_stray_cells(path, data)
         with calamine.load_workbook(io.BytesIO(data)) as book:
             return _read_book(path, book, wanted)
     except ListError:
@@ -192,9 +194,22 @@ def _table(path: Path, sheet: str, rows: Rows, wanted: Wanted) -> Table:
     position = find_header(head, wanted)
     if position is None:
         raise ListError(f'Sheet "{sheet}" of {path} is empty.', hint="Choose another one with --sheet.")
-    header = head[position]
-    packer = Packer(len(header))
+    width = _used_width(rows[position:])
+    header = head[position][:width]
+    packer = Packer(width)
     for number in range(position + 1, len(rows)):
-        packer.add(number + 1, [value if isinstance(value, str) else cell_text(value) for value in rows[number]])
+        row = rows[number][:width]
+        packer.add(number + 1, [value if isinstance(value, str) else cell_text(value) for value in row])
         rows[number] = []  # frees the typed cells while the packed ones grow
     return Table(header=tuple(header), frame=packer.frame(), blank=packer.blank, ragged=packer.ragged, sheet=sheet)
+
+
+def _used_width(rows: Rows) -> int:
+    """Columns up to the last that holds anything; a sheet's own measure counts formatted blanks."""
+    used = 0
+    for row in rows:
+        for at in range(len(row) - 1, used - 1, -1):
+            if row[at] != "" and _filled(row[at]):
+                used = at + 1
+                break
+    return used
