@@ -335,6 +335,23 @@ def test_a_stray_cell_far_away_ends_no_process(tmp_path, cell, refused):
         assert [contact.name for contact in contacts.read(tmp_path / "list.xlsx")] == ["Ann"]
 
 
+def test_an_old_workbook_with_a_far_cell_ends_no_process(tmp_path):
+    """One octet of a cell's column number is enough to ask the reader for a hundred gigabytes."""
+    book = xlwt.Workbook()
+    sheet = book.add_sheet("List")
+    for at, text in enumerate(["email", "ann@example.org"]):
+        sheet.write(at, 0, text)
+    sheet.write(65_535, 1, 7.25)
+    book.save(str(tmp_path / "list.xls"))
+    content = (tmp_path / "list.xls").read_bytes()
+    number_record = b"\x03\x02\x0e\x00" if b"\x03\x02\x0e\x00\xff\xff\x01\x00" in content else b"\x7e\x02\x0a\x00"
+    cell = number_record + b"\xff\xff\x01\x00"
+    assert content.count(cell) == 1
+    (tmp_path / "list.xls").write_bytes(content.replace(cell, cell[:6] + b"\xff\xff"))
+    with pytest.raises(ListError, match=r"damaged|far away"):
+        contacts.read(tmp_path / "list.xls")
+
+
 def test_a_column_without_header_is_kept_if_it_holds_something(tmp_path):
     book = openpyxl.Workbook()
     for row in (["name", None, "email", None], ["Ann", None, "ann@example.org", "x"]):

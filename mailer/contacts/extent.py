@@ -23,21 +23,24 @@ FAR_CELL = re.compile(rb'\br="([A-Z]{2,3})[0-9]')
 CELL = re.compile(rb'\br="[A-Z]{1,3}([0-9]{1,9})"')
 
 
-def refuse_stray_cells(path: Path, data: bytes) -> None:
-    """Only xlsx and its kin; columns up to Z can do no harm."""
+def refuse_stray_cells(path: Path, data: bytes) -> bool:
+    """Whether this is an xlsx and was judged. Columns up to Z can do no harm."""
     if not data.startswith(b"PK"):
-        return
+        return False
+    judged = False
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for name in archive.namelist():
             if not re.fullmatch(r"xl/worksheets/[^/]+\.xml", name):
                 continue
             with archive.open(name) as sheet:
                 width, height = _extent(sheet)
+            judged = True
             if width * height > MOST_CELLS:
                 raise ListError(
                     f"{path} has something in a cell far away from the list, in column {width} or row {height}.",
                     hint="Delete the rows below and the columns right of the list, or copy the list to a new sheet.",
                 )
+    return judged
 
 
 def _extent(sheet: IO[bytes]) -> tuple[int, int]:

@@ -16,6 +16,7 @@ import python_calamine as calamine
 from mailer.contacts.extent import refuse_stray_cells
 from mailer.contacts.header import DEPTH, find_header
 from mailer.contacts.naming import columns_of, find
+from mailer.contacts.probe import probe
 from mailer.contacts.table import Packer, Table, Wanted
 from mailer.errors import ListError
 
@@ -89,7 +90,8 @@ TEXT_OF: tuple[tuple[Any, Callable[[Any], str]], ...] = (
 def read_workbook(path: Path, data: bytes, wanted: Wanted) -> Table:
     """Raises ListError for a broken workbook, or when the sheet meant cannot be told."""
     try:
-        refuse_stray_cells(path, data)
+        if not refuse_stray_cells(path, data):
+            probe(path, data)
         with calamine.load_workbook(io.BytesIO(data)) as book:
             return _read_book(path, book, wanted)
     except ListError:
