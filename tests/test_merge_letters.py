@@ -106,6 +106,13 @@ def test_a_captured_text_is_plain_text_everywhere():
     ]
 
 
+def test_mail_links_and_captured_texts_work_inside_loops():
+    body = "{% for x in case.all %}\n{% set t %}\nFree {{ x }}!\n{% endset %}\n- [w]({{ mailto(x ~ '@b.example', 's', t) }})\n{% endfor %}\n"
+    message = merged(body, front="subject: a\ncase: {all: [one, two]}")
+    assert Page(message.html).targets == [f"mailto:{x}@b.example?subject=s&body=Free%20{x}%21" for x in ("one", "two")]
+    assert body_text(message) == "- w <one@b.example>\n- w <two@b.example>"
+
+
 def test_a_mail_link_that_is_too_long_loses_its_text_and_says_so():
     template = letter('[write]({{ mailto("a@b.example", "S", text) }})\n')
     message, warnings = template.merge_with_warnings(contact(text="long " * 500), CAMPAIGN)

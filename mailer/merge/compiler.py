@@ -144,7 +144,10 @@ class Compiler:
             writer = PlainWriter(tags=self.tags, base=origin, captured=self.captured)
             text = writer.blocks(node.children[1:-1]).strip("\n")
             self.blocks.append(Part(self.text_env, self.tags.restore(text), origin))
-            inner = f"set {name} = block_({len(self.blocks) - 1})"
+            # Jinja shows a function no loop variables, so the names that the text uses are handed over.
+            used = sorted({use.name for use in self.blocks[-1].uses if not use.name.endswith("_")})
+            given = ", ".join(f"'{word}': {word}" for word in used)
+            inner = f"set {name} = block_({len(self.blocks) - 1}, {{{given}}})"
             self._captured[id(node)] = self.tags.add(Kind.STATEMENT, inner, origin)
         return self._captured[id(node)]
 
@@ -152,8 +155,8 @@ class Compiler:
         blocks = self.blocks
 
         @pass_context
-        def block(context: Context, number: int) -> str:
-            return blocks[number].render(dict(context.get_all())).strip("\n")
+        def block(context: Context, number: int, names: dict[str, Any]) -> str:
+            return blocks[number].render({**context.get_all(), **names}).strip("\n")
 
         return block
 

@@ -99,7 +99,7 @@ class Sentences:
         leave = escape(self["unsubscribe"], quote=False).replace("{link}", choice)
         return (
             f"<p>{expression('footer_.sent_by')}</p>\n"
-            + when("footer_.postal", f"<p>{expression('footer_.postal_lines')}</p>\n")
+            + when("footer_.postal", f'<p dir="auto">{expression("footer_.postal_lines")}</p>\n')
             + f"<p>{reason}</p>\n"
             + when("footer_.url or footer_.mail", f"<p>{leave}</p>")
             + when("not footer_.url and not footer_.mail", f"<p>{escape(self['reply'], quote=False)}</p>")

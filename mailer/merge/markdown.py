@@ -167,7 +167,7 @@ def _list_kind(node: Node) -> str | None:
     if node.kind in LISTS:
         assert node.token
         return node.kind + node.token.markup
-    if node.kind == "statement":
+    if node.kind in {"statement", "captured"}:
         return "any"
     if node.kind != "group":
         return None

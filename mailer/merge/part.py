@@ -139,6 +139,7 @@ def _uses(tree: nodes.Template, source: Source) -> tuple[tuple[Use, ...], frozen
     weighed = {name.name for choice in tree.find_all(nodes.Or) for name in _names(choice.left)}
     tested = {id(name) for test in tests for name in _names(test)}
     weighed |= {name.name for test in tests for name in _names(test)}
+    handed = {id(name) for call in tree.find_all(nodes.Call) if _is_block(call) for name in call.find_all(nodes.Name)}
     uses = tuple(
         Use(
             name=name.name,
@@ -147,9 +148,14 @@ def _uses(tree: nodes.Template, source: Source) -> tuple[tuple[Use, ...], frozen
             printed=id(name) not in tested and name.name not in weighed,
         )
         for name in tree.find_all(nodes.Name)
-        if name.name in undeclared and name.ctx == "load"
+        if name.name in undeclared and name.ctx == "load" and id(name) not in handed
     )
     return uses, frozenset(optional)
+
+
+def _is_block(call: nodes.Call) -> bool:
+    """What a captured text reads is told at its own line."""
+    return isinstance(call.node, nodes.Name) and call.node.name == "block_"
 
 
 def _names(node: nodes.Node) -> list[nodes.Name]:

@@ -15,6 +15,8 @@ from jinja2.runtime import Context, StrictUndefined, Undefined, markup_join, str
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
+from mailer.merge.tree import CHARACTERS_PER_STEP, JOINED, LOOP, TICK, bound, with_constants
+
 MAX_STEPS = 100_000
 MAX_LENGTH = 5_000_000
 MAX_RANGE = 10_000
@@ -22,7 +24,6 @@ MAX_NUMBER = 10_000
 BUDGET = "the budget of this part"
 """Key of a context that no template can name."""
 
-CHARACTERS_PER_STEP = 200
 SAFE_METHODS = frozenset(
     [
         "capitalize",
@@ -300,7 +301,7 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
         self.globals.clear()
         self.filters = {name: _guarded(name, FILTERS[name]) for name in FILTER_NAMES}
         self.filters.update(filters)
-        self.filters.update({"a bounded loop": bounded, "a tick": tick, "a joined text": concatenated})
+        self.filters.update({LOOP: bounded, TICK: tick, JOINED: concatenated})
         self._own = {function: hasattr(function, "jinja_pass_arg") for function in functions}
         self._constants = constants or {}
         self.tests = {name: test for name, test in self.tests.items() if name in TEST_NAMES}
@@ -330,8 +331,13 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
 
     def call(self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: PYI063
         spend(__context, 1)
-        if type(__obj) is FunctionType and __obj in self._own:
-            return __obj(__context, *args, **kwargs) if self._own[__obj] else __obj(*args, **kwargs)
+        kind = type(__obj)
+        own = kind in self._own
+        if own or (kind is FunctionType and __obj in self._own):
+            # Inside loops Jinja adds these for functions that look names up, which ours do not.
+            kwargs.pop("_loop_vars", None)
+            kwargs.pop("_block_vars", None)
+            return __obj(*args, **kwargs) if own or not self._own[__obj] else __obj(__context, *args, **kwargs)
         return super().call(__context, __obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -365,78 +371,6 @@ def _check_product(left: Any, right: Any) -> None:
 def _check_power(left: Any, right: Any) -> None:
     if isinstance(left, int) and isinstance(right, int) and left.bit_length() * abs(right) > 4096:
         raise TooMuch("a number here grows too large")
-
-
-def with_constants(template: nodes.Template, constants: Mapping[str, Any]) -> nodes.Template:
-    """Write in what is the same for every row, so that it becomes part of the letter's constant text."""
-    assigned = {name.name for name in template.find_all(nodes.Name) if name.ctx != "load"}
-    known = {name: value for name, value in constants.items() if name not in assigned}
-    return _folded(template, known) if known else template
-
-
-def _folded(node: Any, known: Mapping[str, Any]) -> Any:
-    if isinstance(node, nodes.Getattr):
-        found, value = _constant(node, known)
-        if found and isinstance(value, str | int):
-            return nodes.Const(value, lineno=node.lineno)
-    if isinstance(node, nodes.Node):
-        for field, value in node.iter_fields():
-            if isinstance(value, list):
-                setattr(node, field, [_folded(item, known) for item in value])
-            elif isinstance(value, nodes.Node):
-                setattr(node, field, _folded(value, known))
-    return node
-
-
-def _constant(node: nodes.Node, known: Mapping[str, Any]) -> tuple[bool, Any]:
-    if isinstance(node, nodes.Name):
-        return node.name in known, known.get(node.name)
-    if isinstance(node, nodes.Getattr):
-        found, holder = _constant(node.node, known)
-        if found and isinstance(holder, Mapping) and node.attr in holder:
-            return True, holder[node.attr]
-    return False, None
-
-
-def bound(template: nodes.Template) -> nodes.Template:
-    """Put a price on every loop and macro, by how much text it writes; `~` cannot be intercepted otherwise."""
-    for loop in list(template.find_all(nodes.For)):
-        loop.iter = _filter(loop.iter, "a bounded loop", _weight(loop.body))
-    macros: list[Any] = [*template.find_all(nodes.Macro), *template.find_all(nodes.CallBlock)]
-    for macro in macros:
-        price = _filter(nodes.Const("", lineno=macro.lineno), "a tick", _weight(macro.body))
-        macro.body.insert(0, nodes.Output([price], lineno=macro.lineno))
-    _replace_concatenations(template)
-    return template
-
-
-def _weight(body: list[nodes.Node]) -> int:
-    holder = nodes.Template(body, lineno=1)
-    literal = sum(len(data.data) for data in holder.find_all(nodes.TemplateData))
-    written = sum(len(output.nodes) for output in holder.find_all(nodes.Output))
-    return 1 + literal // CHARACTERS_PER_STEP + written
-
-
-def _filter(node: Any, name: str, weight: int | None = None) -> nodes.Filter:
-    args = [] if weight is None else [nodes.Const(weight, lineno=node.lineno)]
-    return nodes.Filter(node, name, args, [], None, None, lineno=node.lineno)
-
-
-def _replace_concatenations(node: nodes.Node) -> None:
-    for field, value in node.iter_fields():
-        if isinstance(value, list):
-            setattr(node, field, [_without_concatenation(item) for item in value])
-        else:
-            setattr(node, field, _without_concatenation(value))
-
-
-def _without_concatenation(value: Any) -> Any:
-    if not isinstance(value, nodes.Node):
-        return value
-    _replace_concatenations(value)
-    if isinstance(value, nodes.Concat):
-        return _filter(nodes.List(value.nodes, lineno=value.lineno), "a joined text")
-    return value
 
 
 @pass_context

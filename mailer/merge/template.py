@@ -3,73 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from jinja2.utils import Namespace
 
-from mailer.merge.attachments import Enclosure, enclosures
+from mailer.merge.attachments import enclosures
 from mailer.merge.casefile import read_case
+from mailer.merge.check import findings, row_uses
 from mailer.merge.compiler import Compiler, empty_alt
-from mailer.merge.complaints import Origin, did_you_mean, problem, refusal, refuse, warning
+from mailer.merge.complaints import Origin, problem, refusal, refuse, warning
 from mailer.merge.dates import written_date
 from mailer.merge.files import Recorder
 from mailer.merge.front import FrontMatter, read
 from mailer.merge.layout import Sentences
 from mailer.merge.links import MAX_MAILTO, WARNINGS, link, mailto
-from mailer.merge.part import Part, PartError, Use
+from mailer.merge.part import Part, PartError
 from mailer.merge.place import Place, chain, in_language, locate, normal, split_file
 from mailer.merge.plain import Counter, bare_target, target_in_text
 from mailer.merge.sandbox import LetterEnvironment, limited_range
+from mailer.merge.version import RESERVED, Version
 from mailer.model import Attachment, Contact, Files, Identity, Letter, Mailbox, Problem
-
-RESERVED = frozenset(
-    [
-        "case",
-        "contact",
-        "row",
-        "sender",
-        "language",
-        "fields",
-        "mailto",
-        "range",
-        "namespace",
-        "dict",
-        "counter_",
-        "block_",
-        "footer_",
-        "loop",
-        "self",
-        "super",
-        "caller",
-        "varargs",
-        "kwargs",
-    ]
-)
-"""Names that a column cannot take over; its value is still there as `fields["case"]`."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Version:
-    """One language of a letter, compiled."""
-
-    language: str
-    front: FrontMatter
-    subject: Part
-    text: Part
-    html: Part
-    to_name: Part | None
-    blocks: tuple[Part, ...]
-    images: tuple[Attachment, ...]
-    enclosures: tuple[Enclosure, ...]
-    sentences: Sentences
-    fixed: Mapping[str, Any]
-    """What every row's context holds besides its own fields."""
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        own = [self.subject, self.text, self.html, *self.blocks, *([self.to_name] if self.to_name else [])]
-        return (*own, *(part for enclosure in self.enclosures for part in enclosure.parts))
 
 
 class Template:
@@ -96,13 +50,13 @@ class Template:
     @property
     def fields(self) -> frozenset[str]:
         """The names the letter takes from a row, columns and look-ups alike."""
-        return frozenset(use.name for version in self._versions.values() for use in _row_uses(version))
+        return frozenset(use.name for version in self._versions.values() for use in row_uses(version))
 
     def check(self, columns: Collection[str]) -> list[Problem]:
         """Everything that can be known to go wrong before any row is looked at; warnings among it."""
         found: dict[tuple[str, str | None, str], Problem] = {}
         for version in self._versions.values():
-            for item in [*_unknown_uses(version, columns), *_missing(version), *_unrequired(version, columns)]:
+            for item in findings(version, columns):
                 found.setdefault((item.code, item.file, item.message), item)
         for name in sorted(set(columns) & (RESERVED - {"language"})):
             item = warning(
@@ -210,84 +164,6 @@ def _long_link(contact: Contact, version: Version) -> Problem:
     return replace(item, row=contact.row, file=version.text.origin.file)
 
 
-def _row_uses(version: Version) -> list[Use]:
-    assigned = frozenset().union(*(part.assigned for part in version.parts))
-    uses = [use for part in version.parts for use in part.uses if use.name not in RESERVED]
-    return [use for use in uses if use.name not in assigned or use.name in _unassigned(version, use)]
-
-
-def _unassigned(version: Version, use: Use) -> frozenset[str]:
-    """A captured block may read what the letter sets; any other part must not."""
-    return (
-        frozenset({use.name})
-        if any(use in part.uses for part in version.parts if part not in version.blocks)
-        else frozenset()
-    )
-
-
-def _optional(version: Version) -> frozenset[str]:
-    return frozenset().union(*(part.optional for part in version.parts))
-
-
-def _unknown_uses(version: Version, columns: Collection[str]) -> list[Problem]:
-    known = {*columns, *version.front.lookups}
-    optional = _optional(version)
-    shown = {name for name in {*known, "case", "contact", "sender", "language"} if name.isidentifier()}
-    result = [
-        problem(
-            "unknown-field", f"the field {use.name} is not known.", at=use.origin, hint=did_you_mean(use.name, shown)
-        )
-        for use in _row_uses(version)
-        if use.name not in known and use.name not in optional
-    ]
-    result += [
-        problem(
-            "unknown-field",
-            f"the required field {name} is not a column of the list.",
-            at=version.front.origin("required"),
-            hint=did_you_mean(name, shown),
-        )
-        for name in version.front.required
-        if name not in columns
-    ]
-    for part in version.parts:
-        result += [item for use in part.uses if use.name == "case" for item in _unknown_case(use, version, part)]
-    return result
-
-
-def _unknown_case(use: Use, version: Version, part: Part) -> list[Problem]:
-    table: Any = version.fixed["case"]
-    if not use.path or "case" in part.optional:
-        return []
-    for step in use.path:
-        if not isinstance(table, Mapping):
-            return []
-        if step not in table:
-            hint = did_you_mean(step, [str(key) for key in table])
-            return [problem("unknown-field", f"there is no {step} in case.", at=use.origin, hint=hint)]
-        table = table[step]
-    return []
-
-
-def _missing(version: Version) -> list[Problem]:
-    return [enclosure.missing for enclosure in version.enclosures if enclosure.missing]
-
-
-def _unrequired(version: Version, columns: Collection[str]) -> list[Problem]:
-    safe = {*version.front.required, *version.front.lookups, *_optional(version)}
-    weighed = {use.name for use in _row_uses(version) if not use.printed}
-    return [
-        warning(
-            "field-not-required",
-            f"the field {use.name} may be blank in some rows.",
-            at=use.origin,
-            hint=f"Write required: [{use.name}] in the front matter, or {{{{ {use.name} or 'something else' }}}}.",
-        )
-        for use in _row_uses(version)
-        if use.printed and use.name in columns and use.name not in safe and use.name not in weighed
-    ]
-
-
 def load(reference: str, files: Files) -> Template:
     """Read and compile a letter. Raises LetterError with problems that name file and line."""
     place, source = locate(reference, files)
@@ -335,7 +211,9 @@ def _environment(case: Mapping[str, Any], *, autoescape: bool) -> LetterEnvironm
         "target_": target_in_text,
         "shown_": bare_target,
     }
-    return LetterEnvironment(autoescape=autoescape, filters=filters, functions=(mailto,), constants={"case": case})
+    return LetterEnvironment(
+        autoescape=autoescape, filters=filters, functions=(mailto, Counter), constants={"case": case}
+    )
 
 
 def _compiled(compiler: Compiler, body: str, at: Origin) -> Version:

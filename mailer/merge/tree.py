@@ -1,0 +1,84 @@
+"""Changes to a letter's syntax tree before it is compiled: constants written in, a price on every loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import nodes
+
+CHARACTERS_PER_STEP = 200
+LOOP, TICK, JOINED = "a bounded loop", "a tick", "a joined text"
+"""Filters that no author can name."""
+
+
+def with_constants(template: nodes.Template, constants: Mapping[str, Any]) -> nodes.Template:
+    """Write in what is the same for every row, so that it becomes part of the letter's constant text."""
+    assigned = {name.name for name in template.find_all(nodes.Name) if name.ctx != "load"}
+    known = {name: value for name, value in constants.items() if name not in assigned}
+    return _folded(template, known) if known else template
+
+
+def _folded(node: Any, known: Mapping[str, Any]) -> Any:
+    if isinstance(node, nodes.Getattr):
+        found, value = _constant(node, known)
+        if found and isinstance(value, str | int):
+            return nodes.Const(value, lineno=node.lineno)
+    if isinstance(node, nodes.Node):
+        for field, value in node.iter_fields():
+            if isinstance(value, list):
+                setattr(node, field, [_folded(item, known) for item in value])
+            elif isinstance(value, nodes.Node):
+                setattr(node, field, _folded(value, known))
+    return node
+
+
+def _constant(node: nodes.Node, known: Mapping[str, Any]) -> tuple[bool, Any]:
+    if isinstance(node, nodes.Name):
+        return node.name in known, known.get(node.name)
+    if isinstance(node, nodes.Getattr):
+        found, holder = _constant(node.node, known)
+        if found and isinstance(holder, Mapping) and node.attr in holder:
+            return True, holder[node.attr]
+    return False, None
+
+
+def bound(template: nodes.Template) -> nodes.Template:
+    """Put a price on every loop and macro, by how much text it writes; `~` cannot be intercepted otherwise."""
+    for loop in list(template.find_all(nodes.For)):
+        loop.iter = _filter(loop.iter, LOOP, _weight(loop.body))
+    macros: list[Any] = [*template.find_all(nodes.Macro), *template.find_all(nodes.CallBlock)]
+    for macro in macros:
+        price = _filter(nodes.Const("", lineno=macro.lineno), TICK, _weight(macro.body))
+        macro.body.insert(0, nodes.Output([price], lineno=macro.lineno))
+    _replace_concatenations(template)
+    return template
+
+
+def _weight(body: list[nodes.Node]) -> int:
+    holder = nodes.Template(body, lineno=1)
+    literal = sum(len(data.data) for data in holder.find_all(nodes.TemplateData))
+    written = sum(len(output.nodes) for output in holder.find_all(nodes.Output))
+    return 1 + literal // CHARACTERS_PER_STEP + written
+
+
+def _filter(node: Any, name: str, weight: int | None = None) -> nodes.Filter:
+    args = [] if weight is None else [nodes.Const(weight, lineno=node.lineno)]
+    return nodes.Filter(node, name, args, [], None, None, lineno=node.lineno)
+
+
+def _replace_concatenations(node: nodes.Node) -> None:
+    for field, value in node.iter_fields():
+        if isinstance(value, list):
+            setattr(node, field, [_without_concatenation(item) for item in value])
+        else:
+            setattr(node, field, _without_concatenation(value))
+
+
+def _without_concatenation(value: Any) -> Any:
+    if not isinstance(value, nodes.Node):
+        return value
+    _replace_concatenations(value)
+    if isinstance(value, nodes.Concat):
+        return _filter(nodes.List(value.nodes, lineno=value.lineno), JOINED)
+    return value
