@@ -169,6 +169,15 @@ def test_a_lookup_called_like_a_column_is_refused(tmp_path):
         join(tmp_path, "email,country,Embassy\nann@example.org,Ireland,x\n")
 
 
+def test_a_table_keyed_by_address_repeats_none(tmp_path):
+    table = "email,post,checked_on\nann@example.org,A,2001-01-01\nbob@example.org,B,2001-01-01\n"
+    found = join(tmp_path, "email\nann@example.org\nbo@example.org\n", table, on="email")
+    assert [(problem.row, problem.code) for problem in found.problems] == [(3, "no-lookup-match")]
+    assert [warning.code for warning in found.warnings] == ["stale-lookup"]
+    for said in (*found.problems, *found.warnings):
+        assert "@" not in said.message + said.hint
+
+
 def test_a_torn_table_row_is_refused(tmp_path):
     with pytest.raises(ListError, match="row 5"):
         join(tmp_path, table=TABLE + "Peru,Embassy\n")

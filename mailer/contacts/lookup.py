@@ -25,6 +25,9 @@ from mailer.contacts.table import Wanted, arrow
 from mailer.errors import ListError
 from mailer.model import Lookup, Problem, Severity
 
+LONGEST_SHOWN = 80
+"""Characters of a cell that are repeated in a sentence."""
+
 DATE = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ].*)?|(\d{1,2})\.(\d{1,2})\.(\d{4})")
 
 
@@ -55,7 +58,7 @@ def join_tables(grid: Grid, lookups: Mapping[str, Lookup], *, folders: Sequence[
     """Raises ListError for a table or column that is not there, or a table that names a key twice."""
     joined = Joined(joins={}, problems=[], warnings=[])
     for name, lookup in lookups.items():
-        if any(column.name == name for column in grid.columns):
+        if find(grid.columns, name) is not None:
             raise ListError(
                 f'{grid.file} has a column that is called "{name}" like the look-up table.',
                 hint="Rename one of the two.",
@@ -199,8 +202,8 @@ def _complaint(value: str, at: int, name: str, column: Column, table: LookupTabl
         return code, f"The {name} has {why} ({table.file}, row {table.numbers[at]}).", "Correct it in the table."
     if not value:
         return "no-lookup-match", f'"{column.original}" is blank, so no {name} can be found.', "Fill in the cell."
-    shown = f"'{value}'" if "@" not in value and len(value) < 80 else "this value"
-    near = difflib.get_close_matches(key_of(value), table.by_key, n=1)
+    shown = f"'{value}'" if "@" not in value and len(value) < LONGEST_SHOWN else "this value"
+    near = difflib.get_close_matches(key_of(value), [key for key in table.by_key if "@" not in key], n=1)
     guess = f' Did you mean "{table.keys[table.by_key[near[0]]]}"?' if near else ""
     hint = f"Correct the cell or add a row to {table.file}.{guess}"
     return "no-lookup-match", f"no {name} for {column.name} {shown} in {table.file}", hint
@@ -216,10 +219,11 @@ def _stale(table: LookupTable, used: set[int], max_age_days: int, today: date) -
         when = (
             f"on {checked.isoformat()}, {(today - checked).days} days ago" if checked else "on no date that can be read"
         )
+        whose = f' for "{table.keys[at]}"' if "@" not in table.keys[at] else ""
         warnings.append(
             Problem(
                 code="stale-lookup",
-                message=f'The row for "{table.keys[at]}" was last checked {when}.',
+                message=f"The row{whose} was last checked {when}.",
                 file=table.file,
                 row=table.numbers[at],
                 column="checked_on",
