@@ -49,14 +49,14 @@ def source_of(
 
 def relay_of(settings: Settings) -> Relay:
     """The relay that the settings describe. Raises SettingsError for what is missing."""
-    from mailer.smtp import Relay, Security  # noqa: PLC0415 - imports aiosmtplib
+    from mailer.smtp import Relay  # noqa: PLC0415 - imports aiosmtplib
 
     settings.require_sending()
     assert settings.smtp_host is not None
     return Relay(
         host=settings.smtp_host,
         port=settings.smtp_port,
-        security=Security(settings.smtp_security),
+        security=settings.smtp_security,
         username=settings.smtp_username,
         password=settings.password,
         auth=settings.smtp_auth.value,

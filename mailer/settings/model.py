@@ -12,10 +12,10 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mailer.errors import SettingsError
-from mailer.model import Identity, Mailbox, Problem, Quota
+from mailer.model import Identity, Mailbox, Problem, Quota, Security
 from mailer.settings import passwords, values
 from mailer.settings.sources import Entry, Layer, Origin
-from mailer.settings.values import Auth, Security
+from mailer.settings.values import Auth
 
 DEFAULT_RATE = "20/minute, 500/hour, 2000/day"
 """Below what ordinary providers allow a small account, so that nobody is locked out by a first campaign."""

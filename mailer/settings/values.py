@@ -22,14 +22,6 @@ from mailer.model import Mailbox, Quota
 Kind = TypeVar("Kind", bound=StrEnum)
 
 
-class Security(StrEnum):
-    """How the connection to a server is protected: TLS after STARTTLS, TLS from the first byte, or not at all."""
-
-    STARTTLS = "starttls"
-    TLS = "tls"
-    NONE = "none"
-
-
 class Auth(StrEnum):
     """How to log in: with a password (PLAIN or LOGIN) or an OAuth 2 access token (XOAUTH2)."""
 

@@ -1,6 +1,7 @@
 """Relay connections and transactions: a Message in, an Outcome out."""
 
+from mailer.model import Security
 from mailer.smtp.connection import Connection
-from mailer.smtp.relay import Relay, Security, connect
+from mailer.smtp.relay import Relay, connect
 
 __all__ = ["Connection", "Relay", "Security", "connect"]

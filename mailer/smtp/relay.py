@@ -6,26 +6,17 @@ import asyncio
 import ipaddress
 import ssl
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import cast
 
 import aiosmtplib
 
-from mailer.model import Outcome, Phase, Reply
+from mailer.model import Outcome, Phase, Reply, Security
 from mailer.outcome import classify, lost
 from mailer.smtp.connection import Connection, Extensions
 from mailer.smtp.dialogue import Dialogue
 
 # The name in EHLO must say nothing about this machine (RFC 5321, 4.1.3 allows an address literal).
 EHLO_NAME = "[127.0.0.1]"
-
-
-class Security(StrEnum):
-    """How the connection is protected: by an upgrade, from the start, or (loopback only) not at all."""
-
-    STARTTLS = "starttls"
-    TLS = "tls"
-    NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

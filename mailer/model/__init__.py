@@ -1,0 +1,75 @@
+"""The nouns of the project, as frozen values that pass from step to step.
+
+Standard library only; no I/O. A step takes some of these and returns others, so that the whole pipeline can be read
+from the signatures: rows -> Contact -> Letter -> Message -> Delivery -> Outcome.
+"""
+
+from mailer.model.campaigns import (
+    FINAL,
+    OPEN,
+    CampaignRecord,
+    Delivery,
+    DeliveryRecord,
+    Manifest,
+    Status,
+    Tally,
+)
+from mailer.model.contacts import (
+    Contact,
+    FieldValue,
+    Lookup,
+    Problem,
+    Severity,
+    SkippedRow,
+)
+from mailer.model.messages import (
+    Attachment,
+    Envelope,
+    Files,
+    Identity,
+    Letter,
+    Mailbox,
+    Message,
+)
+from mailer.model.relays import (
+    Action,
+    Outcome,
+    Phase,
+    Quota,
+    Reply,
+    Scope,
+    Security,
+    Verdict,
+)
+
+__all__ = [
+    "FINAL",
+    "OPEN",
+    "Action",
+    "Attachment",
+    "CampaignRecord",
+    "Contact",
+    "Delivery",
+    "DeliveryRecord",
+    "Envelope",
+    "FieldValue",
+    "Files",
+    "Identity",
+    "Letter",
+    "Lookup",
+    "Mailbox",
+    "Manifest",
+    "Message",
+    "Outcome",
+    "Phase",
+    "Problem",
+    "Quota",
+    "Reply",
+    "Scope",
+    "Security",
+    "Severity",
+    "SkippedRow",
+    "Status",
+    "Tally",
+    "Verdict",
+]
