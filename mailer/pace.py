@@ -22,6 +22,10 @@ GRAIN = 0.001
 """Seconds by which a stored time of day may be rounded."""
 
 
+EACH = "*"
+"""The key of quotas that every domain without a key of its own gets, as in MAILER_DOMAIN_RATE="5/minute"."""
+
+
 class _Window:
     """The places of one quota: those of transactions under way, and when the latest finished ones were answered."""
 
@@ -102,7 +106,8 @@ class _Group:
 class Pace:
     """The quotas of one account and of destination domains, kept at once.
 
-    A key of `domains` stands for the domain and everything below it that has no key of its own, in any case.
+    A key of `domains` stands for the domain and everything below it that has no key of its own, in any case. The key
+    EACH gives every other domain the same quotas, each for itself.
     `clock` must never go back (seconds); `wall` is Unix time. One event loop only; no thread safety.
     """
 
@@ -121,9 +126,15 @@ class Pace:
         self._keyed = {
             key.lower().strip("."): _Group(shared, tuple(_Window(quota) for quota in quotas))
             for key, quotas in (domains or {}).items()
+            if key != EACH
         }
+        self._shared = shared
+        self._each = tuple((domains or {}).get(EACH, ()))
+        self._alone: dict[str, _Group] = {}
         self._by_domain: dict[str, _Group] = {}
         self._groups = (self._others, *self._keyed.values())
+        # groups in which somebody waits; with EACH there are as many groups as domains
+        self._queues: dict[_Group, None] = {}
         self._tickets = 0
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -131,7 +142,8 @@ class Pace:
     @property
     def longest_window(self) -> int:
         """Seconds of history that matter to `preload`; 0 without quotas."""
-        return max((window.quota.seconds for group in self._groups for window in group.windows), default=0)
+        seconds = [window.quota.seconds for group in self._groups for window in group.windows]
+        return max((*seconds, *(quota.seconds for quota in self._each)), default=0)
 
     def preload(self, history: Iterable[tuple[float, str]]) -> None:
         """Take over what was sent before, as (Unix time of the reply, domain) in any order.
@@ -180,6 +192,7 @@ class Pace:
         waiter: asyncio.Future[Slot | None] = asyncio.get_running_loop().create_future()
         self._tickets += 1
         group.waiters.append((self._tickets, waiter))
+        self._queues[group] = None
         self.wake()
         try:
             return await waiter
@@ -191,7 +204,7 @@ class Pace:
     def stop(self) -> None:
         """Send everybody who waits away, and whoever comes later; slots given out stay valid."""
         self._stopped = True
-        for group in self._groups:
+        for group in self._queues:
             while first := group.first():
                 first[1].set_result(None)
         self.wake()
@@ -220,8 +233,11 @@ class Pace:
         """The group whose first waiter may start now and came earliest; else when the first may, and on which loop."""
         ready: tuple[int, _Group] | None = None
         earliest, loop = math.inf, None
-        for group in self._groups:
-            if first := group.first():
+        for group in list(self._queues):
+            first = group.first()
+            if first is None:
+                del self._queues[group]
+            else:
                 ticket, waiter = first
                 loop = waiter.get_loop()
                 free_at = group.free_at()
@@ -232,7 +248,7 @@ class Pace:
         return (ready[1] if ready else None), earliest, loop
 
     def _waiting(self) -> bool:
-        return any(group.waiters for group in self._groups)
+        return bool(self._queues)
 
     def _take(self, group: _Group) -> Slot:
         for window in group.windows:
@@ -245,5 +261,14 @@ class Pace:
             name = domain.lower().strip(".")
             while name and name not in self._keyed:
                 name = name.partition(".")[2]
-            group = self._by_domain[domain] = self._keyed.get(name, self._others)
+            group = self._by_domain[domain] = self._keyed.get(name) or self._of_its_own(domain)
         return group
+
+    def _of_its_own(self, domain: str) -> _Group:
+        """What a domain without a key gets: nothing, or the quotas of EACH for itself alone."""
+        if not self._each:
+            return self._others
+        name = domain.lower().strip(".")
+        if name not in self._alone:
+            self._alone[name] = _Group(self._shared, tuple(_Window(quota) for quota in self._each))
+        return self._alone[name]

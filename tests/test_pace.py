@@ -383,3 +383,15 @@ def test_without_quotas_nothing_waits(loop):
     assert all(loop.run_until_complete(run()))
     assert pace.longest_window == 0
     assert pace.waiting_for("a.example") is None
+
+
+def test_a_quota_for_each_domain_counts_every_domain_for_itself(loop):
+    pace = paced(loop, "", {"*": "2/minute", "big.example": "5/minute"})
+    jobs = ["a.example", "b.example", "sub.a.example", "big.example"] * 6
+    counted, _ = loop.run_until_complete(send_all(pace, jobs, connections=len(jobs), latency=0.01, seed=1))
+    assert pace.longest_window == 60
+    for domain, times in counted.items():
+        assert_kept(Quota.parse("5/minute" if domain == "big.example" else "2/minute"), times)
+    # each for itself: none of them had to wait for another one's window
+    first = {domain: sum(at < START + 59 for at in times) for domain, times in counted.items()}
+    assert first == {"a.example": 2, "b.example": 2, "sub.a.example": 2, "big.example": 5}
