@@ -23,7 +23,7 @@ FRONT = [
     ("subject: &x a\npreheader: *x", 2, "references", ""),
     ("subject: a\nsender: nobody", 3, "one address", "sender:"),
     ("subject: a\nsender: A <a@b.example>, B <c@d.example>", 3, "one address", "sender:"),
-    ('subject: a\nreply_to: "a@b.example\\nBcc: c@d.example"', 3, "line break", "reply_to:"),
+    ('subject: a\nreply_to: "a@b.example\\rBcc: c@d.example"', 3, "line break", "reply_to:"),
     ("subject: a\nlist_id: has spaces here", 3, "dots", "list_id:"),
     ("subject: a\nlanguage: english!", 3, "language code", "en"),
     ("subject: a\nfallbacks: de", 3, "map one language", "fallbacks:"),

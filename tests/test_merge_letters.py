@@ -219,3 +219,22 @@ def test_a_date_is_written_out_in_the_letters_language():
 def test_merging_twice_gives_the_same():
     template = letter("# {{ name }}\n\n1. {{ name }}\n")
     assert template.merge(contact(name="a"), CAMPAIGN) == template.merge(contact(name="a"), CAMPAIGN)
+
+
+def test_a_hand_made_page_of_one_language_is_not_sent_with_the_text_of_another():
+    files = {"templates/it.html": "<p>English</p>", "templates/it.de.md": "Deutsch\n"}
+    template = letter("English\n", files=files)
+    german = template.merge(contact(language="de"), CAMPAIGN)
+    assert "Deutsch" in german.html
+    assert "English" not in german.html
+    assert "<p>English</p>" in template.merge(contact(), CAMPAIGN).html
+
+
+def test_a_layout_without_a_place_for_the_letter_is_refused():
+    assert "{{ content }}" in (refused("x", files={"templates/layout.html": "<p>hi</p>"}).hint or "")
+    template = letter("x", files={"templates/layout.html": "<p>{{ content }}</p>"})
+    assert [item.code for item in template.warnings] == ["letter-layout"]
+
+
+def test_a_folded_subject_is_one_line():
+    assert merged("x", front="subject: >\n  Hello\n  {{ name }}", name="Rosa").subject == "Hello Rosa"

@@ -163,20 +163,18 @@ class Compiler:
     # --- the two bodies
 
     def text(self, nodes: Sequence[Node], at: Origin) -> Part:
-        handmade = self.place.handmade(self.files, "txt", self._written)
+        handmade, source = self._handmade("txt")
         sentences = Sentences(self.files, self.language)
         footer = sentences.text(self.tags, self._reason(sentences), at)
-        if handmade:
-            source = self._handmade(handmade)
-            return Part(
-                self.text_env, self.tags.restore(filled(source, self.tags, {"footer": footer})), Origin(file=handmade)
-            )
         writer = PlainWriter(tags=self.tags, base=at, captured=self.captured)
         body = writer.blocks(nodes).rstrip("\n")
+        if handmade:
+            page = filled(source, self.tags, {"footer": footer, "content": body})
+            return Part(self.text_env, self.tags.restore(page), Origin(file=handmade))
         return Part(self.text_env, self.tags.restore(f"{body}\n\n{footer}"), at)
 
     def html(self, nodes: Sequence[Node], at: Origin) -> Part:
-        handmade = self.place.handmade(self.files, "html", self._written)
+        handmade, source = self._handmade("html")
         sentences = Sentences(self.files, self.language)
         reason = escape(self._reason(sentences), quote=False)
         slots = {
@@ -187,11 +185,12 @@ class Compiler:
             "footer": sentences.html(self.tags, reason, at),
         }
         if handmade:
-            page, origin = guarded_html(self._handmade(handmade), self.tags), Origin(file=handmade)
+            page, origin = guarded_html(source, self.tags), Origin(file=handmade)
             self._check_images(page, handmade)
         else:
             page, origin = layout_source(self.files, self.tags)
-        if not handmade or "content" in [tag.inner for tag in self.tags.marked(page) if isinstance(tag, Tag)]:
+            self._check_layout(page, origin)
+        if "content" in self._slots(page):
             slots["content"] = self.fragment(nodes, at)
         html = with_inline_css(filled(page, self.tags, slots), origin.file)
         html = self._named_images(html)
@@ -212,11 +211,28 @@ class Compiler:
         codes = [code for code in self.place.languages(self.files) if code.lower().replace("_", "-") == self.language]
         return codes[0] if codes else None
 
-    def _handmade(self, path: str) -> str:
+    def _slots(self, text: str) -> set[str]:
+        return {piece.inner for piece in self.tags.marked(text) if isinstance(piece, Tag)}
+
+    def _handmade(self, kind: str) -> tuple[str | None, str]:
+        """The path and text of `letter.html` or `letter.txt`, if there is one for this language."""
+        path = self.place.handmade(self.files, kind, self._written)
+        if path is None:
+            return None, ""
         text = self._protected(text_of(self.files, path), Origin(file=path))
         if "include" in self._keywords(text):
             raise refuse("letter-include", "include works in Markdown letters only.", at=Origin(file=path))
-        return text
+        if self._written and f".{self._written}." not in path and "content" not in self._slots(text):
+            # Another language's page would go out beside this language's text.
+            return None, ""
+        return path, text
+
+    def _check_layout(self, page: str, at: Origin) -> None:
+        if "content" not in self._slots(page):
+            raise refuse("letter-layout", "the layout has no place for the letter.", at=at, hint="Write {{ content }}.")
+        if "footer" not in self._slots(page):
+            hint = "Write {{ footer }}: it says who sends the letter and how to get no more of them."
+            self.warnings.append(warning("letter-layout", "the layout has no footer.", at=at, hint=hint))
 
     def _reason(self, sentences: Sentences) -> str:
         if self.front.reason:

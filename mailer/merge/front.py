@@ -170,8 +170,11 @@ class _Reader:
 
     def _text(self, key: str) -> str | None:
         value = self._values.get(key)
-        if value is None or isinstance(value, str):
-            return value
+        if isinstance(value, str):
+            # A folded YAML text ends with a line break; all of these texts are single lines.
+            return " ".join(value.split("\n")).strip()
+        if value is None:
+            return None
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         hint = f'Put text that begins with {{{{ into quotes, e.g. {key}: "{{{{ name }}}}, ..."'
