@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent
 
 LEVELS = [
     {"__main__"},
-    {"cli", "web"},
+    {"cli"},
+    {"web"},
     {"campaign", "cluster", "settings"},
     {"contacts", "merge", "mime", "pace", "smtp", "ledger", "inbox", "preflight", "report", "preview", "mailbox"},
     {"outcome", "retry", "suppression"},
@@ -161,7 +162,8 @@ def sizes(tree: ast.AST, source: str) -> Iterator[tuple[int, str]]:
         yield 1, f"{lines} lines; {FILE_LINES} is the limit for a file"
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            # without the signature: a command's options are a table, not work
+            lines = (node.end_lineno or node.lineno) - node.body[0].lineno + 1
             if lines > FUNCTION_LINES:
                 yield node.lineno, f"{node.name} has {lines} lines; {FUNCTION_LINES} is the limit for a function"
 
@@ -236,7 +238,7 @@ PLANTED = [
     ("smtp/client.py", "def process_data() -> None: ...", "the name process_data is banned"),
     ("smtp/client.py", "def f(helper: int) -> None: ...", "the name helper is banned"),
     ("smtp/client.py", "self.retry_manager = 1", "the name retry_manager is banned"),
-    ("smtp/client.py", "def f() -> None:\n" + "    x = 1\n" * 60, "f has 61 lines; 60 is the limit for a function"),
+    ("smtp/client.py", "def f() -> None:\n" + "    x = 1\n" * 61, "f has 61 lines; 60 is the limit for a function"),
     ("smtp/client.py", "x = 1\n" * 400, "401 lines; 400 is the limit for a file"),
 ]
 
