@@ -218,7 +218,7 @@ PLANTED = [
     ("contacts/read.py", "def f() -> None:\n    from mailer.campaign import run", "contacts imports campaign upwards"),
     ("contacts/read.py", "if TYPE_CHECKING:\n    from mailer.cli import app", "contacts imports cli upwards"),
     ("contacts/read.py", "importlib.import_module('mailer.web')", "contacts imports web upwards"),
-    ("cli/send.py", "from mailer.web import page", "cli imports web sideways"),
+    ("web/page.py", "from mailer.cli import send", "web imports cli upwards"),
     ("model.py", "from mailer.outcome import classify", "model imports outcome upwards"),
     ("model.py", "from mailer.errors import MailerError", "model imports errors sideways"),
     ("model.py", "import yaml", "model may import only the standard library, not yaml"),
