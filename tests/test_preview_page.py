@@ -186,7 +186,7 @@ def test_a_hostile_letter_runs_nothing_fetches_nothing_and_leads_nowhere(chromiu
     letter(page).get_by_text("hostile").wait_for()
     for clicked in ("self", "top", "plain", "odd", "send"):
         letter(page).locator(f"#{clicked}").click()
-    letter(page).get_by_text("drawn").click(timeout=3000)
+    letter(page).get_by_text("drawn").click(force=True)
     page.click("#back")
     page.locator("#overview").wait_for()
     assert page.title() == "Preview of appeal--branches, nothing sent"

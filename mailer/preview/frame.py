@@ -21,6 +21,7 @@ PREFIX = (
     f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     '<meta http-equiv="x-dns-prefetch-control" content="off">'
     '<meta name="referrer" content="no-referrer">'
+    "<style>svg a, math * { pointer-events: none !important }</style>"  # links that ignore the base's target
     '<base target="_blank">'
 )
 TAG = r"""(?:[^>"']++|"[^"]*+"|'[^']*+')*+>"""
