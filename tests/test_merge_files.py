@@ -195,6 +195,15 @@ def test_a_motion_becomes_a_word_document():
     assert word.core_properties.title == "Motion of Branch <12>"
 
 
+def test_a_word_document_tells_nothing_about_who_made_it():
+    with zipfile.ZipFile(io.BytesIO(document("motion.docx"))) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+        assert {item.date_time for item in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert len(entries) == len(set(entries))
+    assert not [name for name in entries if "thumbnail" in name]
+    assert not [name for name, data in entries.items() if b"python" in data.lower()]
+
+
 def test_a_word_document_from_right_to_left_says_so():
     files = {"templates/motion.md": "سلام {{ branch }}\n"}
     front = "subject: a\nlanguage: ur\nattachments: [{document: motion, name: m.docx}]"
