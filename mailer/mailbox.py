@@ -270,9 +270,10 @@ class CaptureServer:
 
         try:
             self._server = await loop.create_server(connect, self.host, self.port)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "there is no such port"
             raise Refused(
-                f"The mailbox cannot listen on port {self.port}: {error.strerror}.",
+                f"The mailbox cannot listen on port {self.port}: {reason}.",
                 hint="Another program may be using it; choose another port, or 0 for any free one.",
             ) from error
         self.port = self._server.sockets[0].getsockname()[1]
@@ -317,7 +318,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="mailbox", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="mailbox", daemon=True)
         self._thread.start()
 
     def run(self, work: Any) -> Any:
@@ -326,5 +327,8 @@ class _LoopThread:
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+    def _live(self) -> None:
+        self._loop.run_forever()
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()

@@ -60,12 +60,13 @@ def _listen(host: str, port: int) -> socket.socket:
             f"The page can only be served on this computer, not on {host}.",
             hint="Use 127.0.0.1, or leave the host out.",
         )
+    if not 0 <= port <= 65535:
+        raise Refused(f"There is no port {port}.", hint="Ports go from 1 to 65535; 0 takes any free one.")
     family = socket.AF_INET6 if host == "::1" else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+    except OSError as error:
         raise Refused(
-            f"The page cannot be served on port {port}: {reason}.",
+            f"The page cannot be served on port {port}: {error.strerror}.",
             hint="Another program may be using it; choose another port, or 0 for any free one.",
         ) from error
