@@ -41,7 +41,7 @@ FRONT = [
     ("subject: a\nattachments: [{document: nothing}]", 3, "no letter called", "it"),
     ("subject: a\nattachments: [{document: it, name: x.xls}]", 3, "cannot become", ".docx"),
     ("subject: a\nimages: logo.png", 3, "picture a name", "images:"),
-    ("subject: '{{ a'", 2, "end of print", "}}"),
+    ("subject: '{{ a'", 2, "not one word", "{{ first_name }}"),
     ("subject: a\npreheader: '{% if a %}'", 3, "", ""),
 ]
 

@@ -238,3 +238,15 @@ def test_a_layout_without_a_place_for_the_letter_is_refused():
 
 def test_a_folded_subject_is_one_line():
     assert merged("x", front="subject: >\n  Hello\n  {{ name }}", name="Rosa").subject == "Hello Rosa"
+
+
+def test_a_line_after_a_closed_table_is_a_paragraph():
+    body = "{% if a %}\n| a |\n|---|\n{% for i in [1, 2] %}\n| {{ i }} |\n{% endfor %}\n{% endif %}\nafter {{ a }}\n"
+    message = merged(body, a="x")
+    assert body_html(message).endswith("</table>\n<p>after x</p>")
+    assert body_text(merged(body, a="")).strip() == "after"
+
+
+def test_trimming_signs_do_not_join_lines():
+    body = "{%- for i in [1, 2] -%}\n- {{- i -}}\n{%- endfor -%}\n"
+    assert body_html(merged(body)) == "<ul><li>1</li>\n<li>2</li>\n</ul>"

@@ -78,7 +78,7 @@ class Compiler:
     # --- Markdown
 
     def markdown(self, body: str, file: str, line: int) -> list[Node]:
-        text = self._with_includes(self._protected(body, Origin(file=file, line=line)), (file,))
+        text = self._with_includes(self._protected(_untrimmed(body), Origin(file=file, line=line)), (file,))
         text = self._captures_apart(text)
         found = RAW_HTML.search(re.sub(r"(?s)```.*?```|`[^`\n]*`", "", MARKER.sub("", text)))
         if found:
@@ -119,7 +119,7 @@ class Compiler:
         self._included += len(found.body)
         if self._included > MAX_INCLUDED or len(stack) > 20:
             raise refuse("letter-include", f"{tag.shown} makes the letter far too long.", at=tag.origin)
-        body = self._protected(found.body, Origin(file=path, line=found.body_line))
+        body = self._protected(_untrimmed(found.body), Origin(file=path, line=found.body_line))
         return self._with_includes(body, (*stack, path))
 
     def _captures_apart(self, text: str) -> str:
@@ -299,6 +299,11 @@ class Compiler:
         if re.search(r"(?i)<(?:script|iframe|object|embed|form)\b", page):
             message = "mail programs remove scripts, forms and frames."
             self.warnings.append(warning("letter-html", message, at=Origin(file=file)))
+
+
+def _untrimmed(text: str) -> str:
+    """`{%-` would join lines that mean something to Markdown, and blank lines vanish without it."""
+    return re.sub(r"[-+](?=[%}#]\})", " ", re.sub(r"(?<=\{[%{#])[-+]", " ", text))
 
 
 def empty_alt(nodes: Sequence[Node]) -> bool:

@@ -236,8 +236,16 @@ def _table(table: Node, tags: Tags) -> list[Node]:
     rows = [statement for row in (body.children if body else []) for statement in _row(row, tags)]
     unpaired = _first_unpaired(rows)
     kept, after = rows[:unpaired], rows[unpaired:]
-    for node in after:
-        if node.kind != "statement":
+    for index, node in enumerate(after):
+        cells = [
+            cell
+            for cell in node.children
+            if cell.inline or (cell.children and cell.children[0].token and cell.children[0].token.content)
+        ]
+        if node.kind == "tr" and len(cells) == 1 and cells[0] is node.children[0]:
+            # Markdown takes the line after a table for a row; after {% endif %} it is a paragraph.
+            after[index] = Node(kind="paragraph", children=_arranged(cells[0].children, tags))
+        elif node.kind != "statement":
             tag = after[0].tag
             assert tag
             raise _unbalanced(tag)

@@ -188,8 +188,13 @@ def syntax_refusal(error: TemplateSyntaxError, at: Origin | None) -> LetterError
     """Jinja's complaint in the author's words where we know them."""
     message = (error.message or "this tag cannot be understood").rstrip(".")
     hint = None
-    if "Encountered unknown tag" in message:
+    if "end of print statement" in message:
+        message = "a field here is not one word, or its }} is missing"
+        hint = "Write for example {{ first_name }}, without spaces inside the name."
+    elif "unexpected end of template" in message.lower():
+        opened = re.search(r"innermost block that needs to be closed is '(\w+)'", message)
+        message = f"{{% {opened[1]} %}} is opened and never closed" if opened else "a tag is never closed"
+        hint = f"Close it with {{% end{opened[1]} %}}." if opened else None
+    elif "Encountered unknown tag" in message:
         hint = "Tags are: if, for, set, include, macro, with, and their ends."
-    elif "unexpected end of template" in message.lower() or "expected token 'end of print statement'" in message:
-        hint = "Every {{ needs its }}, every {% if %} its {% endif %}. A field is one word, e.g. {{ first_name }}."
     return refuse("letter-syntax", message + ".", at=at, hint=hint)
