@@ -52,6 +52,7 @@ def relay_of(settings: Settings) -> Relay:
     from mailer.smtp import Relay  # noqa: PLC0415 - imports aiosmtplib
 
     settings.require_sending()
+    refuse_unbuilt(settings)
     assert settings.smtp_host is not None
     return Relay(
         host=settings.smtp_host,
@@ -62,6 +63,22 @@ def relay_of(settings: Settings) -> Relay:
         auth=settings.smtp_auth.value,
         timeout=settings.smtp_timeout,
     )
+
+
+def refuse_unbuilt(settings: Settings) -> None:
+    """Refuse to send without what was asked for: a proxy that is ignored shows the place that it is to hide."""
+    from mailer.errors import SettingsError  # noqa: PLC0415
+
+    if settings.proxy:
+        raise SettingsError(
+            "MAILER_PROXY is set, but this version of mailer cannot send through a proxy. Nothing was sent.",
+            hint="take proxy out of the settings only if the mail server may see where you are",
+        )
+    if settings.dkim_selector or settings.dkim_key_file:
+        raise SettingsError(
+            "DKIM settings are set, but this version of mailer cannot sign. Nothing was sent.",
+            hint="take the dkim_ lines out of the settings; most providers sign for you",
+        )
 
 
 def limits_of(settings: Settings) -> Limits:
