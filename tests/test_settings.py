@@ -450,3 +450,12 @@ def test_whatever_is_written_settings_load_or_are_refused(
 
 def test_the_keyring_waits_long_enough_to_unlock_it() -> None:
     assert passwords.PATIENCE >= 30
+
+
+@pytest.mark.parametrize("line", ["proxy = 'socks5://127.0.0.1:9050'", "dkim_selector = 'mail2026'"])
+def test_a_setting_that_this_version_cannot_honour_refuses_to_send(tmp_path: Path, line: str) -> None:
+    from mailer.cli.options import relay_of
+
+    (tmp_path / "mailer.toml").write_text(f"sender = 'ana@example.org'\nsmtp_host = '127.0.0.1'\n{line}\n", "utf-8")
+    with pytest.raises(SettingsError, match="this version of mailer cannot"):
+        relay_of(load(tmp_path, {}))
