@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from merge_letters import CAMPAIGN, Page, body_html, body_text, contact, letter, merged, refused
 
+from mailer.errors import LetterError
 from mailer.model import Identity, Mailbox
 
 
@@ -250,3 +255,46 @@ def test_a_line_after_a_closed_table_is_a_paragraph():
 def test_trimming_signs_do_not_join_lines():
     body = "{%- for i in [1, 2] -%}\n- {{- i -}}\n{%- endfor -%}\n"
     assert body_html(merged(body)) == "<ul><li>1</li>\n<li>2</li>\n</ul>"
+
+
+LINES = [
+    "{% for i in [1, 2] %}",
+    "{% endfor %}",
+    "{% if a %}",
+    "{% endif %}",
+    "{% else %}",
+    "{% set v %}",
+    "{% endset %}",
+    "- x",
+    "  - y",
+]
+LINES += [
+    "1. z",
+    "| a | b |",
+    "|---|---|",
+    "> q",
+    "text {{ a }}",
+    "",
+    "# h",
+    "```",
+    "    {{ a }}",
+    "***",
+    "[l](https://a.example/{{ a }})",
+]
+
+
+@given(lines=st.lists(st.sampled_from(LINES), max_size=9))
+@settings(max_examples=150, deadline=None)
+def test_whatever_tags_enclose_the_html_stays_well_formed(lines):
+    try:
+        message = merged("\n".join(lines), a="1")
+    except LetterError:
+        return
+    assert "qzjtag" not in message.html + message.text
+    opened: list[str] = []
+    for closing, name in re.findall(r"<(/?)(\w+)", body_html(message)):
+        if closing:
+            assert opened.pop() == name
+        elif name not in {"br", "hr", "img"}:
+            opened.append(name)
+    assert opened == []
