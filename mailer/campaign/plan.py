@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -180,6 +180,7 @@ def message_id(secret: bytes, campaign: str, key: str, identity: Identity) -> st
 def _render_all(plan: Plan, on_progress: Progress) -> str:
     """Render every message, note the rows that fail, and return a digest that does not depend on their order."""
     total, combined = len(plan.contacts), 0
+    blanks = _Blanks(plan.warnings)
     for done, contact in enumerate(plan.contacts, start=1):
         try:
             letter, warnings = plan.template.merge_with_warnings(contact, plan.identity)
@@ -190,10 +191,40 @@ def _render_all(plan: Plan, on_progress: Progress) -> str:
             _note(plan, contact, error)
             continue
         plan.warnings.extend(warnings)
+        blanks.look_at(contact)
         digest = hashlib.sha256(contact.key.encode() + b"\0" + message.content).digest()
         combined = (combined + int.from_bytes(digest)) % 2**256
         on_progress(done, total)
+    plan.warnings = blanks.told(plan.warnings)
     return f"{combined:064x}"
+
+
+class _Blanks:
+    """Turns «may be blank in some rows» into how many rows and which, or into nothing."""
+
+    CODE = "field-not-required"
+
+    def __init__(self, warnings: Iterable[Problem]) -> None:
+        self._rows: dict[str, list[int]] = {
+            item.column: [] for item in warnings if item.code == self.CODE and item.column
+        }
+
+    def look_at(self, contact: Contact) -> None:
+        for name, rows in self._rows.items():
+            if not contact.fields.get(name):
+                rows.append(contact.row)
+
+    def told(self, warnings: Iterable[Problem]) -> list[Problem]:
+        return [self._counted(item) for item in warnings if item.code != self.CODE or self._rows.get(item.column or "")]
+
+    def _counted(self, item: Problem) -> Problem:
+        rows = self._rows.get(item.column or "") if item.code == self.CODE else None
+        if not rows:
+            return item
+        where = f"row {rows[0]}" if len(rows) == 1 else f"{len(rows)} rows, the first of them row {rows[0]}"
+        return replace(
+            item, code="blank-field", message=item.message.replace("may be blank in some rows", f"is blank in {where}")
+        )
 
 
 def _note(plan: Plan, contact: Contact, error: LetterError) -> None:
@@ -201,7 +232,13 @@ def _note(plan: Plan, contact: Contact, error: LetterError) -> None:
     plan.unrendered[contact.key] = SkippedRow(
         row=contact.row, address=contact.address, reason="; ".join(problem.message for problem in found)
     )
-    plan.problems.extend(found)
+    plan.problems.extend(_in_list(plan, problem) for problem in found)
+
+
+def _in_list(plan: Plan, problem: Problem) -> Problem:
+    """What came up while a row was merged, told with the file whose row it is; the letter's file and line follow."""
+    message = f"{problem.file}, {problem.message}" if problem.file else problem.message
+    return replace(problem, file=str(plan.contacts.path), message=message)
 
 
 def _too_large(contact: Contact, size: int) -> LetterError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mailer.merge.complaints import did_you_mean, problem, warning
@@ -85,11 +86,14 @@ def _unrequired(version: Version, columns: Collection[str]) -> list[Problem]:
     safe = {*version.front.required, *version.front.lookups, *_optional(version)}
     weighed = {use.name for use in row_uses(version) if not use.printed}
     return [
-        warning(
-            "field-not-required",
-            f"the field {use.name} may be blank in some rows.",
-            at=use.origin,
-            hint=f"Write required: [{use.name}] in the front matter, or {{{{ {use.name} or 'something else' }}}}.",
+        replace(
+            warning(
+                "field-not-required",
+                f"the field {use.name} may be blank in some rows.",
+                at=use.origin,
+                hint=f"Write required: [{use.name}] in the front matter, or {{{{ {use.name} or 'something else' }}}}.",
+            ),
+            column=use.name,
         )
         for use in row_uses(version)
         if use.printed and use.name in columns and use.name not in safe and use.name not in weighed
