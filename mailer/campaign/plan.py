@@ -77,9 +77,9 @@ class Plan:
         """Whether the letter itself is wrong, or no row is left."""
         return not self.manifest.messages or next(self.ready(), None) is None
 
-    def compose(self, contact: Contact, letter: Letter) -> Message:
+    def compose(self, contact: Contact, letter: Letter, date: datetime = SEALED_DATE) -> Message:
         """The message of a letter that was merged already."""
-        return mime.compose(letter, contact=contact, message_id=self.message_id(contact.key), date=SEALED_DATE)
+        return mime.compose(letter, contact=contact, message_id=self.message_id(contact.key), date=date)
 
     def message_id(self, key: str) -> str:
         return message_id(self.secret, self.name, key, self.identity)

@@ -13,13 +13,14 @@ from mailer.ledger import Ledger
 
 def write_preview(plan: Plan, ledger: Ledger, out: Path, *, on_progress: Progress = silent) -> tuple[Path, int]:
     """Write the gallery and remember what its seal vouches for. Returns the page to open and the number of messages."""
+    made_at = datetime.now(UTC)
     ready = list(suppression.screen(plan.ready(), ledger.suppressions()))
     willing = [contact for contact, reason in ready if reason is None]
 
     def rendered() -> Iterator[preview.Rendered]:
         for done, contact in enumerate(willing, start=1):
             letter, warnings = plan.template.merge_with_warnings(contact, plan.identity)
-            message = plan.compose(contact, letter)
+            message = plan.compose(contact, letter, made_at)
             yield preview.Rendered(contact=contact, letter=letter, message=message, warnings=warnings)
             on_progress(done, len(willing))
 
@@ -34,7 +35,7 @@ def write_preview(plan: Plan, ledger: Ledger, out: Path, *, on_progress: Progres
         blank=plan.contacts.blank,
         suppressed=len(ready) - len(willing),
         skipped=len(plan.contacts.bad_rows) + len(plan.unrendered),
-        made_at=datetime.now(UTC),
+        made_at=made_at,
     )
     index = preview.write(out, rendered(), summary)
     ledger.keep_preview(plan.manifest, plan.digests())

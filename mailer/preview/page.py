@@ -16,7 +16,9 @@ POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; img-src data:; "
     "base-uri 'none'; form-action 'none'"
 )
-PEOPLE = ("From", "To", "Cc", "Reply-To", "Date")
+PEOPLE = ("From", "To", "Cc", "Reply-To")
+ARRIVED = (*PEOPLE, "Date")
+"""A preview shows no date: it is set when the message leaves."""
 
 
 def message_page(
@@ -27,6 +29,7 @@ def message_page(
     download: str,
     attachments: Sequence[str | None],
     warnings: Sequence[Problem] = (),
+    shown: Sequence[str] = PEOPLE,
 ) -> Html:
     """The whole page. `assets`, `download` (the .eml) and `attachments` (None: no link) are relative addresses."""
     panels = _panels(reading, attachments)
@@ -37,7 +40,7 @@ def message_page(
         assets=assets,
         subject=reading.header("Subject") or "(no subject)",
         people=join(
-            tag("dt", name) + tag("dd", value, dir="auto") for name, value in reading.headers if name.title() in PEOPLE
+            tag("dt", name) + tag("dd", tag("bdi", value)) for name, value in reading.headers if name.title() in shown
         ),
         warnings=warning_list(warnings),
         tabs=join(

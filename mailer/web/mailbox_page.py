@@ -19,8 +19,8 @@ from starlette.routing import Route
 
 from mailer.mailbox import Captured, delete_captured, read_one
 from mailer.markup import asset, fill
+from mailer.preview.page import ARRIVED, message_page
 from mailer.preview.page import POLICY as MESSAGE_POLICY
-from mailer.preview.page import message_page
 from mailer.preview.reading import Reading, read
 from mailer.web.guard import Guard
 from mailer.web.serving import serve
@@ -113,6 +113,7 @@ class _MailboxPage:
             assets="/assets",
             download=f"/messages/{key}/message.eml",
             attachments=[f"/messages/{key}/attachments/{number}" for number in range(len(reading.attachments))],
+            shown=ARRIVED,
         )
         return HTMLResponse(page, headers={"Content-Security-Policy": FRAMED})
 
