@@ -205,7 +205,8 @@ def read_secret_files(layer: Layer, folder: Path) -> None:
             text = (folder / Path(pointer.text).expanduser()).read_text(encoding="utf-8-sig")
         except (OSError, ValueError, RuntimeError) as error:
             why = getattr(error, "strerror", None) or "it is not a text file"
-            layer.problems.append(pointer.origin.problem("secret-file", f"the file cannot be read: {why}"))
+            sentence = f"the file cannot be read: {why}. Write for example {pointer.origin.example('password.txt')}"
+            layer.problems.append(pointer.origin.problem("secret-file", sentence))
             continue
         text = text.removesuffix("\n").removesuffix("\r")
         if text:
