@@ -93,7 +93,12 @@ class Plan:
         for contact, reason in suppression.screen(self.ready(), suppressed):
             status = Status.QUEUED if reason is None else Status.SUPPRESSED
             yield Row(contact=contact, message_id=self.message_id(contact.key), status=status, reason=reason or "")
-        for skipped in (*self.contacts.bad_rows, *self.unrendered.values()):
+        # by their key, so that the same person is not counted twice once the letter or the row was mended
+        for contact in self.contacts:
+            if skipped := self.unrendered.get(contact.key):
+                identifier = self.message_id(contact.key)
+                yield Row(contact=contact, message_id=identifier, status=Status.SKIPPED, reason=skipped.reason)
+        for skipped in self.contacts.bad_rows:
             contact = Contact(address=skipped.address or "", key="", row=skipped.row, fields=skipped.fields)
             yield Row(
                 contact=contact, message_id="", status=Status.SKIPPED, reason=skipped.reason, usable_address=False
@@ -190,7 +195,7 @@ def _render_all(plan: Plan, on_progress: Progress) -> str:
         except LetterError as error:
             _note(plan, contact, error)
             continue
-        plan.warnings.extend(warnings)
+        plan.warnings.extend(_in_list(plan, warning) for warning in warnings)
         blanks.look_at(contact)
         digest = hashlib.sha256(contact.key.encode() + b"\0" + message.content).digest()
         combined = (combined + int.from_bytes(digest)) % 2**256
