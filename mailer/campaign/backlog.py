@@ -50,7 +50,8 @@ class Backlog:
 
     def put_back(self, delivery: Delivery) -> None:
         """Return a delivery that was taken and not tried; it keeps its place."""
-        self._loaded.appendleft(delivery)
+        # behind it are those of its domain that were set aside; among the others it is the first
+        self._aside.get(delivery.contact.domain, self._loaded).appendleft(delivery)
 
     def _waited_for(self, now: float) -> Delivery | None:
         for domain in self._aside:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
 from mailer import crashpoint
+from mailer.campaign.retries import Retries
 from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import Intent, Record
 from mailer.model import Action, Delivery, Outcome, Phase, Scope, Status, Verdict
@@ -30,19 +32,26 @@ class Line:
         self._run = run
         self._connection: Connection | None = None
         self._unwritten: list[Record] = []
+        self._retries = Retries()
 
     async def work(self) -> None:
         """Send until the backlog is empty or the run is stopped. Raises LedgerError."""
         try:
-            while not self._run.stopped and (delivery := self._run.backlog.take(self._run.pace.clock())):
+            while self._goes_on and (delivery := self._run.backlog.take(self._run.pace.clock())):
                 await self._send(delivery)
             await self._flush()
         except BaseException as error:
             # The other lines finish their transactions; what cannot be recorded stays in doubt, and is said so later.
             self._run.stop(error if isinstance(error, MailerError) else Paused("Stopped by an error in mailer itself."))
+            with contextlib.suppress(MailerError):
+                await self._flush()
             raise
         finally:
             await self._hang_up()
+
+    @property
+    def _goes_on(self) -> bool:
+        return not (self._run.stopped or self._retries.given_up)
 
     async def _send(self, delivery: Delivery) -> None:
         message = self._render(delivery)
@@ -51,15 +60,12 @@ class Line:
             return
         slot = await self._slot(delivery)
         connection = await self._connected() if slot else None
-        if slot is None or connection is None:
+        if slot is None or connection is None or self._run.stopped:
             if slot:
                 slot.cancel()
             self._run.backlog.put_back(delivery)
             return
-        try:
-            await self._transmit(connection, delivery, message)
-        finally:
-            slot.done()
+        await self._transmit(connection, delivery, message, slot)
         await self._after_transaction(connection)
 
     def _render(self, delivery: Delivery) -> Message | Outcome:
@@ -86,10 +92,10 @@ class Line:
             return self._connection
         await self._flush()
         await self._hang_up()
-        self._connection = await self._run.connect()
+        self._connection = await self._run.connect(self._retries)
         return self._connection
 
-    async def _transmit(self, connection: Connection, delivery: Delivery, message: Message) -> None:
+    async def _transmit(self, connection: Connection, delivery: Delivery, message: Message, slot: Slot) -> None:
         started_at, intended = time.time(), False
 
         async def intent() -> bool:
@@ -98,9 +104,14 @@ class Line:
             intended = await self._run.writer.write(records=records, intent=self._intent(delivery))
             return intended
 
-        outcome = await connection.transmit(message, intent)
+        try:
+            outcome = await connection.transmit(message, intent)
+        finally:
+            slot.done()
         if outcome is None:
             return  # somebody else has it, so it is not ours to record
+        if outcome.scope is not Scope.CONNECTION:
+            self._retries = Retries()
         status = self._record(delivery, outcome, started_at=started_at, intended=intended)
         if status is Status.QUEUED:
             # durable first: another line may take it at once
@@ -109,7 +120,7 @@ class Line:
         if outcome.action is Action.RECONNECT:
             await self._flush()
             if connection.transactions <= 1:  # after good ones, a closed connection is nothing unusual
-                await self._run.broken(outcome)
+                await self._run.broken(outcome, self._retries)
 
     def _intent(self, delivery: Delivery) -> Intent:
         return Intent(
@@ -138,6 +149,8 @@ class Line:
                 suppress=decision.suppress,
             )
         )
+        # only now: whoever watches may fail, and what the server said must not be lost with it
+        self._run.observer.recorded(delivery, decision.status, outcome)
         return decision.status
 
     async def _after_transaction(self, connection: Connection) -> None:

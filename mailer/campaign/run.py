@@ -14,6 +14,7 @@ from typing import Protocol
 from mailer.campaign.backlog import Backlog
 from mailer.campaign.decide import Decision, decide
 from mailer.campaign.line import Line
+from mailer.campaign.retries import Retries
 from mailer.errors import MailerError, Paused, RelayStopped
 from mailer.ledger import Ledger, Writer
 from mailer.model import (
@@ -27,7 +28,7 @@ from mailer.model import (
     Status,
     Verdict,
 )
-from mailer.outcome import explain
+from mailer.outcome import ADDRESS, explain
 from mailer.pace import Pace
 from mailer.retry import BounceBrake, PolicyStreak
 from mailer.smtp import Connection, Relay, connect
@@ -92,7 +93,7 @@ class Run:
         self._campaign = campaign
         self._stopped = asyncio.Event()
         self._reason: MailerError | None = None
-        self._failures = 0
+        self.answered_at = 0.0
         self._uncertain = 0
         self._requeues: Counter[int] = Counter()
         self._brake = BounceBrake()
@@ -143,26 +144,34 @@ class Run:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), seconds)
 
-    async def connect(self) -> Connection | None:
-        """A connection ready for transactions, after as many tries as are worth it; None if the run is stopped."""
-        while not self.stopped:
+    async def connect(self, retries: Retries) -> Connection | None:
+        """A connection ready for transactions; None if the run is stopped, or the line has no tries left."""
+        while not (self.stopped or retries.given_up):
             result = await connect(self.relay)
             if isinstance(result, Connection):
                 return result
             if result.action in {Action.STOP, Action.PAUSE}:
                 self.stop(_stopped_by(result))
             else:
-                await self.broken(result)
+                await self.broken(result, retries)
         return None
 
-    async def broken(self, outcome: Outcome) -> None:
-        """Wait a little longer after each connection that came to nothing; stop after too many."""
+    async def broken(self, outcome: Outcome, retries: Retries) -> None:
+        """Wait a little longer after each connection of a line that came to nothing.
+
+        After too many the line gives up. If no other line got an answer meanwhile, the server is gone and the run stops;
+        else it only wants fewer connections.
+        """
         delays = self.options.reconnect_delays
-        if self._failures >= len(delays):
-            self.stop(_unreachable(outcome))
+        if not retries.made:
+            retries.since = time.monotonic()
+        if retries.made >= len(delays):
+            retries.given_up = True
+            if self.answered_at <= retries.since:
+                self.stop(_unreachable(outcome))
             return
-        delay = delays[self._failures]
-        self._failures += 1
+        delay = delays[retries.made]
+        retries.made += 1
         self.observer.reconnecting(outcome.text, delay)
         await self.sleep(delay)
 
@@ -172,13 +181,12 @@ class Run:
             self._requeues[delivery.id] += 1
         decision = decide(delivery, outcome, time.time(), give_way=self._requeues[delivery.id] > REQUEUES)
         self._watch(outcome)
-        self.observer.recorded(delivery, decision.status, outcome)
         return decision
 
     def _watch(self, outcome: Outcome) -> None:
         """Stop where going on would do harm."""
         if outcome.scope is not Scope.CONNECTION:
-            self._failures = 0
+            self.answered_at = time.monotonic()
         self._uncertain = self._uncertain + 1 if outcome.verdict is Verdict.UNCERTAIN else 0
         if outcome.action in {Action.STOP, Action.PAUSE}:
             self.stop(_stopped_by(outcome))
@@ -207,11 +215,15 @@ class Run:
 
 
 def _stopped_by(outcome: Outcome) -> RelayStopped:
-    return RelayStopped(explain(outcome), hint=f"the server's own words: {outcome.text}")
+    return RelayStopped(explain(outcome), hint=f"the server's own words: {_without_addresses(outcome.text)}")
 
 
 def _unreachable(outcome: Outcome) -> Paused:
     return Paused(
-        f"The mail server cannot be reached: {outcome.text}.",
+        f"The mail server cannot be reached: {_without_addresses(outcome.text).rstrip('.')}.",
         hint="check the network and the SMTP settings, then run the same command again; nobody loses their place",
     )
+
+
+def _without_addresses(text: str) -> str:
+    return ADDRESS.sub("(address)", text)

@@ -36,6 +36,7 @@ from mailer.model import (
     Manifest,
     Message,
     Quota,
+    Status,
     Tally,
 )
 from mailer.pace import Pace
@@ -137,8 +138,13 @@ def prepare(
 
 
 def freeze(prepared: Prepared, ledger: Ledger) -> CampaignRecord:
-    """Record the campaign and its deliveries in one transaction; for one that has begun, only what --update changed."""
+    """Record the campaign and its deliveries in one transaction; for one that has begun, only what --update changed.
+
+    Call under the campaign's SenderLock: whatever a dead sender left behind becomes uncertain here.
+    """
     plan = prepared.plan
+    if prepared.campaign:
+        ledger.mark_interrupted(prepared.campaign)
     if plan is None:
         assert prepared.campaign is not None
         return prepared.campaign
@@ -163,7 +169,9 @@ def to_send(prepared: Prepared, ledger: Ledger) -> int:
     if prepared.campaign is None:
         return sum(reason is None for _, reason in ready)
     done = {
-        contact.key for contact, status in ledger.contacts(prepared.campaign) if status not in {"queued", "deferred"}
+        contact.key
+        for contact, status in ledger.contacts(prepared.campaign)
+        if status not in {Status.QUEUED, Status.DEFERRED, Status.SKIPPED}
     }
     return sum(reason is None and contact.key not in done for contact, reason in ready)
 
@@ -173,7 +181,6 @@ def make_run(
 ) -> Run:
     """A run that continues where the ledger stands. Call under the campaign's SenderLock."""
     ledger.set_owner(campaign, owner())
-    ledger.mark_interrupted(campaign)
     pace = Pace(limits.account, limits.domains)
     if pace.longest_window:
         pace.preload(ledger.transactions(relay.account, time.time() - pace.longest_window))

@@ -115,6 +115,12 @@ class Campaigns(Store):
         return self.find(campaign.name)
 
     def _forget(self, campaign: CampaignRecord) -> None:
+        # the relay may have counted attempts that it refused for our sake: they stay on the account's record
+        self._db.execute(
+            "UPDATE attempts SET delivery_id = NULL WHERE delivery_id IN"
+            " (SELECT id FROM deliveries WHERE campaign_id = ?)",
+            (campaign.id,),
+        )
         for table, column in (("deliveries", "campaign_id"), ("revisions", "campaign_id"), ("campaigns", "id")):
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (campaign.id,))
 

@@ -87,14 +87,23 @@ class Deliveries(Store):
             )
 
     def mark_interrupted(self, campaign: CampaignRecord) -> int:
-        """Turn what a dead sender left in the middle of a transaction into uncertain. Call only under the lock."""
-        return self._run(
-            "UPDATE deliveries SET status = 'uncertain', updated_at = ?, reason ="
-            " 'the program ended between the message and the server''s answer'"
-            " WHERE campaign_id = ? AND status = 'sending'",
-            time.time(),
-            campaign.id,
-        )
+        """Turn what a dead sender left in the middle of a transaction into uncertain. Call only under the lock.
+
+        Their attempts end now at the latest, or they would take up the account's quota for ever.
+        """
+        now = time.time()
+        with self._transaction():
+            self._db.execute(
+                "UPDATE attempts SET finished_at = ? WHERE finished_at IS NULL AND delivery_id IN"
+                " (SELECT id FROM deliveries WHERE campaign_id = ? AND status = 'sending')",
+                (now, campaign.id),
+            )
+            return self._db.execute(
+                "UPDATE deliveries SET status = 'uncertain', updated_at = ?, reason ="
+                " 'the program ended between the message and the server''s answer'"
+                " WHERE campaign_id = ? AND status = 'sending'",
+                (now, campaign.id),
+            ).rowcount
 
     def resolve(self, campaign: CampaignRecord, status: Status, keys: Collection[str] | None) -> int:
         """Write a person's decision on uncertain deliveries (all of them if `keys` is None); returns how many."""
@@ -108,14 +117,16 @@ class Deliveries(Store):
     def _move(
         self, campaign: CampaignRecord, before: Status, after: Status, reason: str, keys: Collection[str] | None
     ) -> int:
-        moved = 0
+        moved, now = 0, time.time()
         with self._transaction():
             for key in [None] if keys is None else keys:
                 moved += self._db.execute(
                     "UPDATE deliveries SET status = ?, reason = ?, token = NULL, updated_at = ?, next_attempt_at = NULL,"
-                    " attempts = CASE WHEN ? = 'queued' THEN 0 ELSE attempts END"
+                    " attempts = CASE WHEN ? = 'queued' THEN 0 ELSE attempts END,"
+                    # the four days of retries begin again
+                    " first_attempt_at = CASE WHEN ? = 'queued' THEN ? ELSE first_attempt_at END"
                     " WHERE campaign_id = ? AND status = ? AND (? IS NULL OR key = ?)",
-                    (after, reason, time.time(), after, campaign.id, before, key, key),
+                    (after, reason, now, after, after, now, campaign.id, before, key, key),
                 ).rowcount
             if moved and after is Status.QUEUED:
                 self._db.execute("UPDATE campaigns SET finished_at = NULL WHERE id = ?", (campaign.id,))

@@ -35,7 +35,10 @@ class Memory(Store):
         return [(key, reason, source, moment(at)) for key, reason, source, at in self._all(query)]
 
     def suppress(self, entries: Iterable[tuple[str, str]], *, source: str) -> int:
-        """Add (key, reason) pairs; returns how many were new."""
+        """Add (key, reason) pairs; returns how many were new.
+
+        Who waits in a campaign that has begun is taken out at once, even while it is being sent.
+        """
         added = 0
         with self._transaction():
             for key, reason in entries:
@@ -43,6 +46,7 @@ class Memory(Store):
                     "INSERT INTO suppressions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     (key, reason, source, time.time()),
                 ).rowcount
+            self._db.execute(_LEAVE, (time.time(),))
         return added
 
     def unsuppress(self, keys: Iterable[str]) -> int:
@@ -72,3 +76,15 @@ class Memory(Store):
             made_at=moment(made_at),
             digests=json.loads(zlib.decompress(packed)),
         )
+
+
+# '@' to 'A' are the keys of whole domains: few, so that comparing each of them with each delivery costs little
+_LEAVE = """
+UPDATE deliveries SET status = 'suppressed', updated_at = ?, reason = (
+    SELECT reason FROM suppressions s WHERE s.key = deliveries.key
+        OR (s.key >= '@' AND s.key < 'A' AND substr(deliveries.key, -length(s.key)) = s.key))
+WHERE status IN ('queued', 'deferred') AND (
+    key IN (SELECT key FROM suppressions)
+    OR EXISTS (SELECT 1 FROM suppressions s
+        WHERE s.key >= '@' AND s.key < 'A' AND substr(deliveries.key, -length(s.key)) = s.key))
+"""

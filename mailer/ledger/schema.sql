@@ -71,7 +71,8 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_by_status ON deliveries (campaign_id, status);
 
 -- One try in one SMTP transaction. Written before the final dot; completed, never changed, by the reply.
--- An attempt that a server refused before the dot is written whole. delivery_id is NULL for a test message.
+-- An attempt that a server refused before the dot is written whole. delivery_id is NULL for a test message,
+-- and where a campaign of which nobody had been tried was frozen anew.
 CREATE TABLE attempts (
     id          INTEGER PRIMARY KEY,
     delivery_id INTEGER REFERENCES deliveries,

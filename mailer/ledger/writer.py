@@ -17,7 +17,7 @@ from typing import Self
 
 from mailer.errors import LedgerError
 from mailer.ledger.connection import connect, plain_errors
-from mailer.model import Outcome, Status, Verdict
+from mailer.model import Outcome, Status
 
 GROUP_LIMIT = 1000
 
@@ -86,6 +86,10 @@ class Writer:
             connection = connect(self._path)
         except LedgerError as error:
             self._broken = error
+            connection = None
+        except Exception as error:  # noqa: BLE001 - without this thread every waiter would hang
+            self._broken = LedgerError(f"The ledger {self._path} cannot be opened ({type(error).__name__}).")
+            self._broken.__cause__ = error
             connection = None
         while True:
             group, last = self._collect()
@@ -180,8 +184,8 @@ def write_intent(connection: sqlite3.Connection, intent: Intent) -> bool:
 def write_record(connection: sqlite3.Connection, record: Record) -> None:
     """Write an outcome, and move its delivery if it is still this sender's to move."""
     if record.delivery is not None:
-        # A requeued delivery did not get its try: it keeps its place and its schedule.
-        tried = int(record.outcome.verdict is not Verdict.REQUEUED)
+        # A delivery that goes back into the queue did not get its try: it keeps its place and its schedule.
+        tried = int(record.status is not Status.QUEUED)
         held = "token = ? AND status IN ('sending', 'uncertain')" if record.intended else _FREE
         connection.execute(
             "UPDATE deliveries SET status = ?, reason = ?, next_attempt_at = ?, updated_at = ?,"
