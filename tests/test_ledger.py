@@ -308,7 +308,7 @@ def test_a_folder_that_does_not_exist_is_refused_in_plain_words(tmp_path: Path) 
 
 
 def test_looking_does_not_make_a_ledger(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="There is no ledger"):
+    with pytest.raises(CampaignError, match="There is no ledger"):
         Ledger(tmp_path / "mailer.db", create=False)
     assert not (tmp_path / "mailer.db").exists()
 

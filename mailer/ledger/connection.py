@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from mailer.errors import LedgerError
+from mailer.errors import CampaignError, LedgerError
 
 SCHEMA_VERSION = 1
 
@@ -18,9 +18,9 @@ BUSY_TIMEOUT_MS = 60_000
 
 
 def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
-    """Open the ledger, making or migrating it as needed. Raises LedgerError."""
+    """Open the ledger, making or migrating it as needed. Raises LedgerError, or CampaignError where there is none to open."""
     if not create and not path.exists():
-        raise LedgerError(
+        raise CampaignError(
             f"There is no ledger at {path}.", hint="run the command in the folder in which the campaign was sent"
         )
     with plain_errors(path):
