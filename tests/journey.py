@@ -33,7 +33,7 @@ from smtp_server import ScriptedServer
 from mailer.__main__ import main
 
 COUNT = 200
-PATIENCE = 60.0
+PATIENCE = 40.0
 """Seconds before a command that should have ended is given up; only a failing test waits so long."""
 
 LETTER = """---

@@ -153,6 +153,30 @@ def test_a_second_ctrl_c_ends_at_once_and_leaves_one_person_in_doubt_at_most(jou
     assert journey.settled() == {"sent": 200}
 
 
+@signals
+def test_ctrl_c_is_heard_at_the_question_and_while_the_server_or_a_limit_makes_it_wait(journey: Journey) -> None:
+    rule = journey.server.on("greeting", nth=1, silence=True)
+    silent = journey.start("send", *journey.campaign, "--yes")
+    assert rule.fired.wait(PATIENCE)
+    silent.interrupt()
+    ran = journey.calm(silent.ended())
+    assert (ran.code, told(ran, "sent"), told(ran, "not tried yet")) == (3, 0, 200)
+
+    limited = journey.start("send", *journey.campaign, "--yes", "--rate", "7/day")
+    limited.wait_for("Keeping to 7/day")
+    limited.interrupt()
+    ran = journey.calm(limited.ended())
+    assert (ran.code, told(ran, "sent"), told(ran, "not tried yet")) == (3, 7, 193)
+
+    asked = journey.sit("send", *journey.campaign)
+    asked.wait_for("Type 193 to send")
+    asked.interrupt()
+    ran = journey.calm(asked.ended())
+    assert ran.code == 3
+    assert "the same command continues" in ran.out
+    assert journey.settled() == {"sent": 7, "queued": 193}
+
+
 # 3. The resume hint retried the dead address and stopped again.
 
 

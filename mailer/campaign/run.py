@@ -7,7 +7,7 @@ import contextlib
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -147,14 +147,27 @@ class Run:
     async def connect(self, retries: Retries) -> Connection | None:
         """A connection ready for transactions; None if the run is stopped, or the line has no tries left."""
         while not (self.stopped or retries.given_up):
-            result = await connect(self.relay)
-            if isinstance(result, Connection):
+            result = await self._unless_stopped(connect(self.relay))
+            if result is None or isinstance(result, Connection):
                 return result
             if result.action in {Action.STOP, Action.PAUSE}:
                 self.stop(_stopped_by(result))
             else:
                 await self.broken(result, retries)
         return None
+
+    async def _unless_stopped(
+        self, connecting: Coroutine[None, None, Connection | Outcome]
+    ) -> Connection | Outcome | None:
+        """Its result, or None as soon as the run is stopped: nobody waits a minute for a silent server after Ctrl-C."""
+        attempt, stopped = asyncio.ensure_future(connecting), asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({attempt, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            return attempt.result() if attempt.done() else None
+        finally:
+            attempt.cancel()
+            stopped.cancel()
+            await asyncio.gather(attempt, stopped, return_exceptions=True)
 
     async def broken(self, outcome: Outcome, retries: Retries) -> None:
         """Wait a little longer after each connection of a line that came to nothing.

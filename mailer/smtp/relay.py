@@ -76,6 +76,9 @@ async def connect(relay: Relay) -> Connection | Outcome:
     except (aiosmtplib.SMTPException, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
         client.close()
         return lost(_phase_of(error, phase), _in_words(error, relay))
+    except asyncio.CancelledError:
+        client.close()
+        raise
     dialogue = Dialogue(cast("asyncio.Transport", client.transport))
     return Connection(dialogue, _extensions(client), timeout=relay.timeout, final_timeout=relay.final_timeout)
 
