@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,6 +132,8 @@ def make_plan(
     """
     files = Recorded(source.folder)
     template = merge.load(source.template, files)
+    # what is read for a row later on is an attachment, whatever its name
+    sources = {path for path in files.digests if Path(path).suffix.lower() in SOURCES}
     people = read_list(source, template)
     flaws = template.check([column.name for column in people.columns])
     plan = Plan(
@@ -139,7 +141,7 @@ def make_plan(
         template=template,
         contacts=people,
         identity=identity,
-        manifest=_manifest(source, template, people, files, identity, messages=""),
+        manifest=_manifest(source, template, people, files, identity, sources=sources, messages=""),
         files=files,
         secret=secret,
         problems=[flaw for flaw in flaws if flaw.severity is Severity.PROBLEM] + list(people.problems),
@@ -147,7 +149,7 @@ def make_plan(
     )
     if all(flaw.severity is Severity.WARNING for flaw in flaws):
         messages = _render_all(plan, on_progress)
-        plan.manifest = _manifest(source, template, people, files, identity, messages=messages)
+        plan.manifest = _manifest(source, template, people, files, identity, sources=sources, messages=messages)
     return plan
 
 
@@ -259,9 +261,10 @@ def _manifest(
     files: Recorded,
     identity: Identity,
     *,
+    sources: Collection[str],
     messages: str,
 ) -> Manifest:
-    attachments = {path: digest for path, digest in files.digests.items() if Path(path).suffix.lower() not in SOURCES}
+    attachments = {path: digest for path, digest in files.digests.items() if path not in sources}
     return Manifest(
         template=source.template,
         list_name=source.list_path.as_posix(),
