@@ -16,6 +16,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -34,7 +35,7 @@ from mailer.__main__ import main
 
 COUNT = 200
 PATIENCE = 40.0
-"""Seconds before a command that should have ended is given up; only a failing test waits so long."""
+"""Seconds before a command that should have ended is given up; less than the minute that a connection may take."""
 
 LETTER = """---
 subject: Freedom for our comrades, {{ name }}
@@ -83,6 +84,12 @@ class Ran:
         found = json.loads(self.out)
         assert isinstance(found, dict)
         return found
+
+    def step(self, label: str) -> list[str]:
+        """The words of the command that the screen gives after this label, to be pasted."""
+        found = re.search(rf"{re.escape(label)}\s+mailer (.+)$", self.out, re.MULTILINE)
+        assert found, self.said
+        return shlex.split(found[1])
 
     def codes(self) -> set[str]:
         return {problem["code"] for problem in self.data["problems"]}
@@ -240,15 +247,16 @@ class Journey:
     def call(self, *arguments: str, settings: Mapping[str, str | None] = NOTHING_SET) -> Ran:
         """The same command in this process: a second faster, where a process of its own shows nothing more."""
         out, err, before = io.StringIO(), io.StringIO(), dict(os.environ)
-        temporary = tempfile.tempdir
+        temporary, typed = tempfile.tempdir, sys.argv
         with contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 os.environ.clear()
                 os.environ.update(self.environment(settings))
                 tempfile.tempdir = str(self.temporary)
+                sys.argv = ["mailer", *arguments]
                 code = main(arguments)
             finally:
-                tempfile.tempdir = temporary
+                tempfile.tempdir, sys.argv = temporary, typed
                 os.environ.clear()
                 os.environ.update(before)
         return self.calm(Ran(code=code, out=out.getvalue(), err=err.getvalue()))
