@@ -79,6 +79,8 @@ def as_data(people: ContactList) -> dict[str, object]:
 
 def show(people: ContactList, problems: Path | None) -> None:
     """The report for people."""
+    from mailer.cli.new import quoted  # noqa: PLC0415
+
     name = console.short(str(people.path))
     sheet = f", sheet {people.sheet!r}" if people.sheet else ""
     console.say(f"{name}{sheet}; addresses in column {people.email_column.original!r}")
@@ -87,7 +89,8 @@ def show(people: ContactList, problems: Path | None) -> None:
         ["rows", "ready", "duplicates", "with problems", "blank"],
         [[people.rows, len(people), people.duplicates, bad, people.blank]],
     )
-    console.say("Fields for the letter: " + ", ".join(f"{{{{ {column.name} }}}}" for column in people.columns))
+    fields = [column.name for column in people.columns]
+    console.say(f"Fields for the letter, written like {{{{ {fields[0]} }}}}: {', '.join(fields)}", sentence=True)
     for warning in people.warnings[: console.SHOWN]:
         console.warn(warning)
     if len(people.warnings) > console.SHOWN:
@@ -98,5 +101,8 @@ def show(people: ContactList, problems: Path | None) -> None:
         console.note(
             f"The rows are in {problems}." if problems else "Hint: --problems FILE writes these rows out for correction"
         )
+    elif people.rows:
+        console.say("Everybody in this list can be mailed.")
+        console.say(f"To see the letters: mailer preview TEMPLATE {quoted(people.path)}")
     else:
-        console.say("Every row can be mailed." if people.rows else "There is nobody in this list.")
+        console.say("There is nobody in this list.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 """Problems on the screen; a broken list may have one in every row."""
+
+COMMAND = re.compile(r"(?:^|[:$])\s*mailer [a-z]")
 
 
 def prepare() -> None:
@@ -48,14 +52,28 @@ def harmless(text: str) -> str:
     return "".join(c if c == "\n" or unicodedata.category(c) not in {"Cc", "Cs"} else "?" for c in text)
 
 
-def say(text: str = "", *, style: str | None = None) -> None:
-    """A line of results. Never wrapped, so that paths and commands can be copied."""
-    out().print(harmless(text), style=style, soft_wrap=True)
+def say(text: str = "", *, style: str | None = None, sentence: bool = False) -> None:
+    """A line of results. Whole, so that paths and commands can be copied; a sentence is broken between words."""
+    out().print(fitting(out(), harmless(text)) if sentence else harmless(text), style=style, soft_wrap=True)
 
 
 def note(text: str = "", *, style: str | None = None) -> None:
-    """A line of progress."""
-    err().print(harmless(text), style=style, soft_wrap=True)
+    """A sentence of progress, or a command to be pasted."""
+    err().print(fitting(err(), harmless(text)), style=style, soft_wrap=True)
+
+
+def fitting(console: Console, text: str) -> str:
+    """Broken between words where a terminal is too narrow; commands stay whole, and so does a word of any length."""
+    if not console.is_terminal:
+        return text
+    return "\n".join(line if COMMAND.search(line) else broken(line, console.width) for line in text.split("\n"))
+
+
+def broken(line: str, width: int) -> str:
+    """A line broken between words, with what follows set in."""
+    indent = line[: len(line) - len(line.lstrip())] + "  "
+    parts = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(parts)
 
 
 def warn(problem: Problem | str) -> None:
@@ -127,8 +145,16 @@ def show_error(error: MailerError, *, as_json: bool = False) -> None:
     """An error as a sentence, its problems and the way out; with --json also as the object a program waits for."""
     if as_json:
         emit({"error": error.message, "hint": error.hint, "problems": [as_data(problem) for problem in error.problems]})
-    note(error.message, style="red")
+    message = error.message
+    if message.partition(" ")[0].isalpha():  # a file's name stays as it is written
+        message = message[:1].upper() + message[1:]
+    note(message, style="red")
     in_list = isinstance(error, ListError | LetterError)
-    show_problems(error.problems, rest="; all of them: --problems FILE" if in_list else "")
-    if error.hint and error.hint not in {problem.hint for problem in error.problems}:
-        note(f"Hint: {error.hint}")
+    hints = [error.hint]
+    if [located(problem) for problem in error.problems] == [error.message]:
+        hints.append(error.problems[0].hint)  # the sentence is said, and need not be said twice
+    else:
+        show_problems(error.problems, rest="; all of them: --problems FILE" if in_list else "")
+        hints = [hint for hint in hints if hint not in {problem.hint for problem in error.problems}]
+    for hint in dict.fromkeys(filter(None, hints)):
+        note(f"Hint: {hint}")

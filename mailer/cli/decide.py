@@ -9,7 +9,7 @@ import typer
 
 from mailer.cli import console
 from mailer.cli.options import CampaignArgument, JsonOption
-from mailer.cli.standing import local_time, standing
+from mailer.cli.standing import command, local_time, send_command, standing
 from mailer.errors import UsageError
 from mailer.model import Status
 
@@ -79,7 +79,7 @@ def chosen(ledger: Ledger, campaign: CampaignRecord, addresses: list[str]) -> se
     if unknown:
         raise UsageError(
             f"{unknown} of these addresses {'is' if unknown == 1 else 'are'} not among the uncertain ones. Nothing was changed.",
-            hint=f"see who is: mailer resolve {campaign.name}",
+            hint=f"see who is: {command('resolve', campaign)}",
         )
     return set(keys)
 
@@ -90,19 +90,19 @@ def show(campaign: CampaignRecord, left: list, moved: int, decision: Choice | No
         became = "as sent" if decision is Choice.SENT else "to be sent again"
         console.say(f"{moved} noted {became}.")
         if decision is Choice.QUEUED and moved:
-            console.say(
-                f"Run the same send command again: mailer send {campaign.manifest.template} {campaign.manifest.list_name}"
-            )
+            console.say(f"To send them: {send_command(campaign)}")
     if not left:
         console.say("Nothing is uncertain." if decision is None else "Nothing is uncertain any more.")
         return
     console.say(f"{len(left)} uncertain in {campaign.name}:")
     for record in left:
         when = local_time(record.updated_at) if record.updated_at else ""
-        console.say(f"  {record.address}  (row {record.row}, {when}, {record.reason})")
+        console.say(f"  {record.address}")
+        console.say(f"      row {record.row}, {when}: {record.reason}", sentence=True)
         console.say(f"      Message-ID {record.message_id}")
-    console.say(f"If they arrived:      mailer resolve {campaign.name} --as sent")
-    console.say(f"If they did not:      mailer resolve {campaign.name} --as queued")
+    resolve_it = command("resolve", campaign)
+    console.say(f"If they arrived:      {resolve_it} --as sent")
+    console.say(f"If they did not:      {resolve_it} --as queued")
     console.say("For some of them only, put their addresses behind it.")
 
 
@@ -128,4 +128,4 @@ def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
         console.say("Nothing has failed in this campaign.")
         return
     console.say(f"{moved} queued again. Nothing was sent yet.")
-    console.say(f"To send them: mailer send {found.manifest.template} {found.manifest.list_name}")
+    console.say(f"To send them: {send_command(found)}")

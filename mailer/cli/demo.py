@@ -147,7 +147,8 @@ def play(sample: Sample, said: Any) -> dict[str, Any]:
     with Ledger(settings.ledger_path) as ledger:
         plan = make_plan(source, settings.identity(), ledger.secret)
         _, count = write_preview(plan, ledger, out)
-        said(f"PREVIEW, nothing sent: {count} messages, seal {plan.seal}")
+        said(f"PREVIEW, nothing sent: {count} messages")
+        said(f"Seal: {plan.seal}")
         command = f"send {sample.template} {sample.contact_list} --rate {RATE} --seal {plan.seal}"
         if sample.interrupted:
             step(command)
@@ -191,7 +192,11 @@ def closing(folder: Path, people: int, most: int) -> None:
     from mailer.cli.new import quoted  # noqa: PLC0415
 
     once = "exactly once" if most == 1 else f"up to {most} times"
-    console.say(f"\n{people} people were mailed, each {once}, although the first send was interrupted.", style="bold")
+    console.say(
+        f"\n{people} people were mailed, each {once}, although the first send was interrupted.",
+        style="bold",
+        sentence=True,
+    )
     console.say("\nLook at what was sent, in a browser:")
     for sample in SAMPLES:
         console.say(f"  preview   {folder / f'preview-{sample.template}' / 'index.html'}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from mailer.cli.options import (
 )
 from mailer.cli.progress import counted
 from mailer.errors import ListError
+
+if TYPE_CHECKING:
+    from mailer.campaign.plan import Plan, Source
 
 
 def preview(
@@ -77,7 +80,9 @@ def preview(
         )
     else:
         console.say("PREVIEW, nothing sent", style="bold")
-        console.say(f"Campaign {plan.name}: {messages} messages from {plan.manifest.settings['SENDER']}")
+        what = "1 message" if messages == 1 else f"{messages:,} messages"
+        console.say(f"Campaign {plan.name}: {what} from {plan.manifest.settings['SENDER']}", sentence=True)
+        console.say(accounted(plan, messages), sentence=True)
         for warning in plan.warnings[: console.SHOWN]:
             console.warn(warning)
         if len(plan.warnings) > console.SHOWN:
@@ -87,17 +92,38 @@ def preview(
         if plan.problems:
             console.note("\nThese rows get no message:", style="red")
             console.show_problems(plan.problems, rest="; all of them: --problems FILE")
+        if plan.problems and not skip_problems:
+            console.note("Hint: mend the rows, or add --skip-problems to go on without them")
         else:
-            console.say(f"To send:       {send_command(source.template, contact_list, plan.seal, campaign)}")
+            console.say(f"To send:       {send_command(source, plan.seal, skip_problems=skip_problems)}")
     if open_it:
         webbrowser.open(index.resolve().as_uri())
     if plan.problems and not skip_problems:
         raise typer.Exit(ListError.exit_code)
 
 
-def send_command(template: str, contact_list: Path, seal: str, campaign: str | None) -> str:
+def accounted(plan: Plan, messages: int) -> str:
+    """What became of every row of the list, in numbers that add up."""
+    people = plan.contacts
+    bad = len(people.bad_rows) + len(plan.unrendered)
+    suppressed = people.rows - people.duplicates - bad - messages
+    parts = [f"{messages:,} with a message"]
+    parts += [f"{people.duplicates:,} for an address that the list has already"] if people.duplicates else []
+    parts += [f"{bad:,} with problems"] if bad else []
+    parts += [f"{suppressed:,} not to be mailed"] if suppressed else []
+    return f"Rows in the list: {people.rows:,} ({', '.join(parts)})"
+
+
+def send_command(source: Source, seal: str, *, skip_problems: bool) -> str:
     """The command that sends what was previewed, to be pasted."""
     from mailer.cli.new import quoted  # noqa: PLC0415
 
-    name = f" --campaign {quoted(campaign)}" if campaign else ""
-    return f"mailer send {quoted(template)} {quoted(contact_list)}{name} --seal {seal}"
+    words = ["mailer", "send", quoted(source.template), quoted(source.list_path)]
+    for option, value in (
+        ("--campaign", source.campaign),
+        ("--email-column", source.email_column),
+        ("--sheet", source.sheet),
+    ):
+        words += [option, quoted(value)] if value else []
+    words += ["--skip-problems"] if skip_problems else []
+    return " ".join([*words, "--seal", seal])

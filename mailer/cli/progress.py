@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from mailer.cli import console
 from mailer.model import Delivery, Outcome, Quota, Status
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 PACE_SECONDS = 60.0
 WORTH_SAYING = 2.0
@@ -43,22 +47,22 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class ProgressLine:
-    """Watches a run: a line that is rewritten in a terminal, a few plain lines elsewhere."""
+    """Watches a run of `total` messages under these quotas: in a terminal one line, rewritten; elsewhere a few lines."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, rates: Sequence[Quota] = ()) -> None:
         self._total = total
+        self._rates = rates
+        self._began = time.monotonic()
         self._counts = dict.fromkeys((Status.SENT, Status.FAILED, Status.DEFERRED, Status.UNCERTAIN), 0)
         self._times: deque[float] = deque()
-        self._waiting = ""
+        self._waiting: tuple[str, ...] = ()
         self._said: set[str] = set()
         self._terminal = console.err()
         self._live = None
         if self._terminal.is_terminal:
             from rich.live import Live  # noqa: PLC0415
 
-            self._live = Live(
-                self._line(), console=self._terminal, refresh_per_second=4, get_renderable=self._line, transient=True
-            )
+            self._live = Live(console=self._terminal, refresh_per_second=4, get_renderable=self._line, transient=True)
 
     def __enter__(self) -> Self:
         if self._live:
@@ -74,7 +78,7 @@ class ProgressLine:
     # -- what a run tells
 
     def recorded(self, _delivery: Delivery, status: Status, _outcome: Outcome) -> None:
-        self._waiting = ""
+        self._waiting = ()
         if status in self._counts:
             self._counts[status] += 1
             self._times.append(time.monotonic())
@@ -83,7 +87,13 @@ class ProgressLine:
         if until - time.time() < WORTH_SAYING:
             return
         at = datetime.fromtimestamp(until).astimezone().strftime("%H:%M:%S")
-        self._waiting = f"waiting for the limit of {what} until {at}" if what else f"waiting until {at}"
+        self._waiting = (f"waiting until {at}",)
+        if what:
+            self._waiting = (
+                f"waiting for the limit of {what} until {at}",
+                f"{what}: waiting until {at}",
+                *self._waiting,
+            )
         reason = f"Keeping to {what}: mailer waits where it must." if what else "Waiting for those to be tried again."
         if not self._live and reason not in self._said:
             self._said.add(reason)
@@ -91,13 +101,20 @@ class ProgressLine:
 
     def reconnecting(self, why: str, delay: float) -> None:
         if delay >= WORTH_SAYING:
-            self._waiting = f"{why}; again in {delay:.0f} s"
+            again = f"again in {delay:.0f} s"
+            self._waiting = (f"{' '.join(console.harmless(why).split())}; {again}", f"no connection; {again}")
 
     # -- the line
 
-    def _line(self) -> str:
+    def _line(self) -> Text:
+        from rich.text import Text  # noqa: PLC0415
+
+        return Text(self.told(self._terminal.width - 1), no_wrap=True, overflow="ellipsis")
+
+    def told(self, width: int) -> str:
+        """The line in at most `width` characters, as long as the counts alone fit."""
         done = sum(self._counts.values())
-        parts = [f"{done}/{self._total}"]
+        counts = [f"{done}/{self._total}"]
         for status, word in (
             (Status.SENT, "sent"),
             (Status.FAILED, "refused"),
@@ -105,12 +122,19 @@ class ProgressLine:
             (Status.UNCERTAIN, "uncertain"),
         ):
             if self._counts[status] or status is Status.SENT:
-                parts.append(f"{word} {self._counts[status]}")
-        if self._waiting:
-            return "  ".join([*parts, self._waiting])
-        if pace := self._pace():
-            parts += [f"{pace * 60:.0f}/min", f"{duration((self._total - done) / pace)} left"]
-        return "  ".join(parts)
+                counts.append(f"{word} {self._counts[status]}")
+        rest = list(self._waiting)
+        if not rest and (pace := self._pace()):
+            left = f"{duration(self._seconds_left(done, pace))} left"
+            rest = [f"{pace * 60:.0f}/min  {left}", left]
+        lines = ["  ".join([*counts, words]) for words in rest] + ["  ".join(counts)]
+        return next((line for line in lines if len(line) <= width), lines[-1])
+
+    def _seconds_left(self, done: int, pace: float) -> float:
+        """By the pace so far, but never less than the quotas take: the first messages may all go at once."""
+        elapsed = time.monotonic() - self._began
+        least = max(((math.ceil(self._total / rate.count) - 1) * rate.seconds for rate in self._rates), default=0)
+        return max((self._total - done) / pace, least - elapsed)
 
     def _pace(self) -> float:
         now = time.monotonic()

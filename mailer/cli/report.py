@@ -45,16 +45,19 @@ def report(
         console.emit({**data, "reasons": reasons, "domains": domains, "files": saved})
         return
     console.say(f"Campaign {found.name}: {data['state']}, started {local_time(found.started_at)}")
-    show_tally(summary.tally)
+    show_tally(summary.tally, found.manifest)
     if summary.reasons:
         console.say("\nRefusals, in the servers' own words:")
         for words, statuses in list(summary.reasons.items())[:10]:
-            console.say(f"{statuses.total():>8,}  {words}")
+            console.say(f"{statuses.total():>8,}  {words}", sentence=True)
     if summary.attention:
         console.say("\nBy name:")
         for record in summary.attention[:20]:
             what = "uncertain" if record.status is Status.UNCERTAIN else "failed"
-            console.say(f"  row {record.row}  {record.address}: {what}. {record.reason}")
+            console.say(
+                f"  row {record.row}  {record.address}: {what}. {record.reason[:1].upper()}{record.reason[1:]}",
+                sentence=True,
+            )
         if summary.attention_total > 20:
             console.say(f"  and {summary.attention_total - 20:,} more; all of them: --csv FILE")
     for path in saved:

@@ -110,7 +110,7 @@ def send(
             )
         sending = Sending(settings, ledger, prepared, limit=limit, hold_after=hold_after, wait=wait)
         result = sending.go(confirmed=yes)
-    show_result(result, command=again(), as_json=as_json, held=sending.held)
+    show_result(result, command=again(), anew=again(NOT_ANEW), as_json=as_json, held=sending.held)
     raise typer.Exit(result.exit_code)
 
 
@@ -174,6 +174,8 @@ class Sending:
         if prepared.plan:
             for warning in prepared.plan.warnings[: console.SHOWN]:
                 console.warn(warning)
+            if len(prepared.plan.warnings) > console.SHOWN:
+                console.note(f"  and {len(prepared.plan.warnings) - console.SHOWN} more warnings")
         if count and settings.rate_is_default and settings.rate:
             rates = ", ".join(map(str, settings.rate))
             console.note(f"No rate is set, so mailer keeps to a careful one: {rates}. To change it: --rate 100/hour")
@@ -206,7 +208,10 @@ class Sending:
                 return await run.run()
 
         try:
-            with ProgressLine(count) as line, asyncio.Runner(loop_factory=loop_factory()) as runner:
+            with (
+                ProgressLine(count, self._settings.rate) as line,
+                asyncio.Runner(loop_factory=loop_factory()) as runner,
+            ):
                 return runner.run(main(line))
         finally:
             self._ledger.set_owner(campaign, None)
@@ -289,16 +294,21 @@ def messages(count: int) -> str:
     return "1 message" if count == 1 else f"{count} messages"
 
 
-def again() -> str:
-    """The command as it was typed, to be pasted; without what was meant for one run only."""
+# What was meant for one run only, and what also for this campaign only.
+ONE_RUN = ("--limit",)
+NOT_ANEW = (*ONE_RUN, "--campaign", "--seal")
+
+
+def again(without: tuple[str, ...] = ONE_RUN) -> str:
+    """The command as it was typed, to be pasted, without some options and their values."""
     from mailer.cli.new import quoted  # noqa: PLC0415
 
     words = ["mailer"]
     arguments = iter(sys.argv[1:])
     for word in arguments:
-        if word == "--limit":
+        if word in without:
             next(arguments, None)
-        elif word != "--json" and not word.startswith("--limit="):
+        elif word != "--json" and not word.startswith(tuple(f"{option}=" for option in without)):
             words.append(word if word.startswith("--") and "=" not in word else quoted(word))
     return " ".join(words)
 

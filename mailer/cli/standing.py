@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailer.cli import console
@@ -12,7 +13,7 @@ from mailer.model import Status
 if TYPE_CHECKING:
     from mailer.campaign.send import Result
     from mailer.ledger import Ledger
-    from mailer.model import CampaignRecord, Tally
+    from mailer.model import CampaignRecord, Manifest, Tally
 
 WORDS = {
     Status.SENT: "sent: the mail server accepted them",
@@ -32,13 +33,33 @@ def counts(tally: Tally) -> dict[str, int]:
     return {"total": tally.total, **{status.value: getattr(tally, status) for status in Status}}
 
 
-def show_tally(tally: Tally) -> None:
+def send_command(campaign: CampaignRecord) -> str:
+    """The command that continues a campaign, to be pasted. Without its name it could begin another one."""
+    from mailer.cli.new import quoted  # noqa: PLC0415
+
+    manifest = campaign.manifest
+    words = ["mailer", "send", quoted(manifest.template), quoted(manifest.list_name)]
+    if campaign.name != f"{manifest.template}--{Path(manifest.list_name).stem}":
+        words += ["--campaign", quoted(campaign.name)]
+    return " ".join(words)
+
+
+def command(verb: str, campaign: CampaignRecord) -> str:
+    """A command about a campaign, to be pasted."""
+    from mailer.cli.new import quoted  # noqa: PLC0415
+
+    return f"mailer {verb} {quoted(campaign.name)}"
+
+
+def show_tally(tally: Tally, manifest: Manifest) -> None:
     """The counts for people; nothing that is zero but for sent."""
     for status, words in WORDS.items():
         number = getattr(tally, status)
         if number or status is Status.SENT:
             console.say(f"{number:>8,}  {words}")
     console.say(f"{tally.total:>8,}  in all")
+    if manifest.duplicates:
+        console.say(f"{manifest.duplicates:>8,}  besides, for an address that the list has already")
 
 
 def local_time(moment: datetime | float) -> str:
@@ -48,8 +69,8 @@ def local_time(moment: datetime | float) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def show_result(result: Result, *, command: str, as_json: bool, held: int | None = None) -> None:
-    """What a run came to, and what to do next."""
+def show_result(result: Result, *, command: str, anew: str, as_json: bool, held: int | None = None) -> None:
+    """What a run came to, and what to do next: `command` continues, `anew` and a name start another campaign."""
     campaign, tally, reason = result.campaign, result.tally, result.reason
     if as_json:
         console.emit(
@@ -70,30 +91,35 @@ def show_result(result: Result, *, command: str, as_json: bool, held: int | None
         console.say(f"Campaign {campaign.name}: finished on {local_time(campaign.finished_at)}.")
     else:
         console.say(f"Campaign {campaign.name}: {result.state}, {tally.work_left:,} left.")
-    show_tally(tally)
+    show_tally(tally, campaign.manifest)
     if held:
-        console.say(f"Held after the first {held}, as you asked. Look how they fared, then run the same command again.")
-    for step in next_steps(result, command):
+        console.say(
+            f"Held after the first {held}, as you asked. Look how they fared, then run the same command again.",
+            sentence=True,
+        )
+    steps = next_steps(result, command, anew)
+    for step in steps:
         console.say(step)
-    if reason and reason.hint:
+    if reason and reason.hint and not any(step.endswith(reason.hint) for step in steps):
         console.note(f"Hint: {reason.hint}")
 
 
-def next_steps(result: Result, command: str) -> list[str]:
+def next_steps(result: Result, again: str, anew: str) -> list[str]:
     """Commands to paste, each with what it is for."""
-    name, tally = result.campaign.name, result.tally
+    campaign, tally = result.campaign, result.tally
     steps = []
     if tally.deferred:
         when = f" from {local_time(result.next_due)}" if result.next_due else ""
         steps.append(f"To be tried again{when}: {tally.deferred:,}")
     if tally.work_left:
-        steps.append(f"To continue:    {command}")
+        steps.append(f"To continue:    {again}")
     if tally.uncertain:
-        steps.append(f"To decide:      mailer resolve {name}")
+        steps.append(f"To decide:      {command('resolve', campaign)}")
     if tally.failed:
-        steps.append(f"Who failed:     mailer report {name}")
+        steps.append(f"Who failed:     {command('report', campaign)}")
     if not tally.work_left:
-        steps.append(f"To send to this list again, start another campaign: {command} --campaign NEW-NAME")
+        steps.append("To send to this list again, start another campaign:")
+        steps.append(f"  {anew} --campaign NEW-NAME")
     return steps
 
 
@@ -162,16 +188,19 @@ def show_standing(ledger: Ledger, campaign: CampaignRecord, now: float, *, as_js
     console.say(f"Campaign {campaign.name}: {data['state']}")
     if running and campaign.owner:
         console.say(f"Sent by {campaign.owner}")
-    show_tally(ledger.tally(campaign))
-    console.say(
-        f"Letter {campaign.manifest.template}, list {campaign.manifest.list_name}, seal {campaign.manifest.seal}"
-    )
+    show_tally(ledger.tally(campaign), campaign.manifest)
+    console.say(f"Letter {campaign.manifest.template}, list {campaign.manifest.list_name}")
+    console.say(f"Seal {campaign.manifest.seal}")
     if pace:
         console.say(f"Pace {pace * 60:.0f} a minute, about {duration(left / pace)} left")
     if next_due := ledger.next_due(campaign):
-        console.say(f"The next to be tried again: {local_time(next_due)}")
+        console.say(f"To be tried again from {local_time(next_due)}: {data['deferred']:,}")
+    if data["state"] == "paused":
+        console.say(f"To continue:    {send_command(campaign)}")
     if data["uncertain"]:
-        console.say(f"To decide about the uncertain ones: mailer resolve {campaign.name}")
+        console.say(f"To decide:      {command('resolve', campaign)}")
+    if data["failed"]:
+        console.say(f"Who failed:     {command('report', campaign)}")
 
 
 def iso(seconds: float | None) -> str | None:

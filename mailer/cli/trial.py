@@ -69,9 +69,8 @@ def trial(
     else:
         for contact, outcome in zip(people, outcomes, strict=True):
             accepted = outcome.verdict is Verdict.SENT
-            console.say(
-                f"Row {contact.row}: {'sent to you' if accepted else explain(outcome)} ({outcome.text.splitlines()[0]})"
-            )
+            became = "sent to you" if accepted else explain(outcome)
+            console.say(f"Row {contact.row}: {became} ({outcome.text.splitlines()[0]})", sentence=True)
         console.say("The list was not mailed.")
     raise typer.Exit(0 if sent == len(outcomes) else 1)
 

@@ -302,5 +302,5 @@ def missing_letter(name: str, known: list[str]) -> LetterError:
     there = "Letters there are: " + ", ".join(known) + "." if known else "There is no letter in templates/ yet."
     match = did_you_mean(name, known)
     hint = f"{match} {there}" if match and match.startswith("Did") else there
-    found = problem("letter-missing", f"there is no letter called {name}.", hint=hint)
+    found = problem("letter-missing", f"There is no letter called {name}.", hint=hint)
     return refusal(found)
