@@ -27,6 +27,7 @@ from campaigns import (
 )
 from smtp_server import ScriptedServer
 
+from mailer.campaign import line
 from mailer.campaign.backlog import Backlog
 from mailer.campaign.send import conclude, freeze, prepare, to_send
 from mailer.errors import LedgerError, Paused, RelayStopped
@@ -498,6 +499,25 @@ async def test_a_connection_is_left_politely_before_a_long_wait(campaign_folder:
     assert len(watcher.waits) == 1
 
 
+async def test_a_line_that_waits_behind_others_does_not_keep_its_connection_idle(
+    campaign_folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "IDLE_SECONDS", 1.2)
+    campaign = start(campaign_folder, ledger, everybody(4))
+    with ScriptedServer() as server:
+        leaves = server.on("quit", nth=1)
+        held = server.on("accepted", nth=2, hold=True)
+        # the first has a second to wait by the quota, but behind the other, whose transaction takes its time
+        run = run_of(ledger, campaign, relay_to(server), account=[Quota(seconds=1, count=1)], connections=2)
+        running = asyncio.ensure_future(run.run())
+        assert await asyncio.to_thread(held.fired.wait, 10)
+        assert await asyncio.to_thread(leaves.fired.wait, 10)
+        assert len(server.accepted) == 2
+        run.stop(Paused("enough"))
+        held.release()
+        await asyncio.wait_for(running, 10)
+
+
 # -- the ledger, and a stop
 
 
@@ -577,16 +597,16 @@ async def test_a_stop_waits_for_the_answers_to_the_dots_that_have_left(campaign_
     assert received(server) == once_each(people)
 
 
-async def test_a_stop_while_connecting_sends_nothing_more(campaign_folder: Path, ledger: Ledger) -> None:
+async def test_a_stop_while_connecting_takes_effect_at_once(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = start(campaign_folder, ledger, everybody(3))
     with ScriptedServer() as server:
         held = server.on("greeting", hold=True)
-        run = run_of(ledger, campaign, relay_to(server))
+        run = run_of(ledger, campaign, relay_to(server, timeout=60.0))
         running = asyncio.ensure_future(run.run())
         assert await asyncio.to_thread(held.fired.wait, 10)
         run.stop(Paused("enough"))
-        held.release()
         await asyncio.wait_for(running, 10)
+        held.release()
     assert not server.accepted
     assert ledger.tally(campaign) == Tally(queued=3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from mailer.ledger import Intent, Record
 from mailer.model import Action, Delivery, Outcome, Phase, Scope, Status, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from mailer.campaign.run import Run
     from mailer.model import Message
     from mailer.pace import Slot
@@ -85,7 +88,21 @@ class Line:
                 self._run.observer.waiting(*held)
             if wait and wait > IDLE_SECONDS:
                 await self._hang_up()
-        return await pace.reserve(domain)
+        if not pace.longest_window:
+            return await pace.reserve(domain)
+        return await self._patiently(pace.reserve(domain))
+
+    async def _patiently(self, reserving: Coroutine[None, None, Slot | None]) -> Slot | None:
+        """Others may be before us, so that a wait is longer than it looked."""
+        task = asyncio.ensure_future(reserving)
+        try:
+            await asyncio.wait({task}, timeout=IDLE_SECONDS)
+            if not task.done():
+                await self._flush()
+                await self._hang_up()
+            return await task
+        finally:
+            task.cancel()
 
     async def _connected(self) -> Connection | None:
         if self._connection and self._connection.usable:
