@@ -38,6 +38,14 @@ KILLS = (
     "after-dot:LAST",
 )
 
+# No file may grow beyond this: for SQLite the same as a disk that is full.
+FULL_DISK = """
+import resource, sys
+from mailer.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
+sys.exit(main(sys.argv[1:]))
+"""
+
 
 class Killed:
     """A campaign that is killed again and again."""
@@ -48,7 +56,9 @@ class Killed:
         write_letter(folder)
         write_list(folder, PEOPLE)
 
-    def start(self, *arguments: str, crash_at: str | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, crash_at: str | None = None, file_size: int | None = None
+    ) -> subprocess.Popen[str]:
         environment = {
             **os.environ,
             "MAILER_SMTP_HOST": self.server.host,
@@ -64,8 +74,11 @@ class Killed:
         }
         if crash_at:
             environment["MAILER_CRASH_AT"] = crash_at
+        command = [sys.executable, "-m", "mailer", *arguments]
+        if file_size:
+            command[1:3] = ["-c", FULL_DISK.format(file_size)]
         return subprocess.Popen(
-            [sys.executable, "-m", "mailer", *arguments],
+            command,
             cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -160,6 +173,20 @@ def test_killed_at_every_named_point_and_continued_nobody_is_missed_or_mailed_tw
             assert campaign.tally() == Tally(queued=COUNT)
     assert campaign.tally().queued == 0
     assert campaign.tally().sending >= 1
+    campaign.finish()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size to be set there")
+@pytest.mark.parametrize("campaign", [3], indirect=True, ids=["three connections"])
+def test_a_disk_that_is_full_stops_every_line_and_the_same_command_goes_on_later(campaign: Killed) -> None:
+    process = campaign.start("send", "appeal", "people.csv", "--yes", file_size=300_000)
+    code, said = campaign.ended(process)
+    assert code == 3, said
+    assert "ledger" in said
+    assert "same command again" in said
+    assert 0 < len(campaign.server.accepted) < COUNT
+    campaign.kills += 1
+    campaign.check()
     campaign.finish()
 
 
