@@ -18,7 +18,9 @@ Exception text never holds an address or a password.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -83,3 +85,16 @@ class RelayStopped(MailerError):
     """The relay refused login, quota or policy: going on would do harm."""
 
     exit_code = 4
+
+
+def quoted(path: Path | str) -> str:
+    """A path or a name in a hint, so that it can be pasted into sh, PowerShell and cmd alike."""
+    text = str(path)
+    if text.startswith("-"):
+        text = f"./{text}"
+    if re.fullmatch(r"[\w./\\:~+-]+", text, re.ASCII) and not ("\\" in text and "/" in text):
+        return text
+    # Inside double quotes sh and PowerShell would still replace these.
+    if re.search(r'[$`"!]', text):
+        return "'" + text.replace("'", "'\\''") + "'"
+    return f'"{text}"'

@@ -12,7 +12,7 @@ import pytest
 
 from mailer import contacts, merge
 from mailer.__main__ import main
-from mailer.cli.new import quoted
+from mailer.errors import quoted
 from mailer.model import Severity
 from mailer.settings import DEFAULT_RATE, Settings, load
 

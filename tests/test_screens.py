@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shlex
 from datetime import UTC, datetime
@@ -170,3 +171,20 @@ def test_from_one_command_to_the_next_by_pasting(
         assert "May Day" not in anew
         assert anew[-2:] == ["--campaign", "NEW-NAME"]
         assert len(server.accepted) == 9  # eight people, and the one that a person said did not arrive
+
+
+def test_a_hint_names_a_campaign_with_a_space_so_that_it_can_be_pasted(
+    campaign_folder: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = "\n".join(["name,email", *(f"Pat {n},p{n}@example.org" for n in range(8))])
+    (campaign_folder / "Ortsgruppen Süd.csv").write_text(people + "\n", encoding="utf-8")
+    (campaign_folder / "appeal.md").write_text("---\nsubject: To {{ name }}\n---\nDear {{ name }}\n", encoding="utf-8")
+    with ScriptedServer() as server:
+        server.on("accepted", drop=True)
+        monkeypatch.setenv("MAILER_SMTP_HOST", "127.0.0.1")
+        monkeypatch.setenv("MAILER_SMTP_PORT", str(server.port))
+        monkeypatch.setenv("MAILER_SENDER", "office@example.org")
+        assert main(["send", "appeal.md", "Ortsgruppen Süd.csv", "--yes", "--json"]) == 3
+    result = json.loads(capsys.readouterr().out)
+    assert result["uncertain"] == 3
+    assert shlex.split(result["hint"]) == ["mailer", "resolve", "appeal--Ortsgruppen Süd"]

@@ -15,7 +15,7 @@ from mailer.campaign.backlog import Backlog
 from mailer.campaign.decide import Decision, decide
 from mailer.campaign.line import Line
 from mailer.campaign.retries import Retries
-from mailer.errors import MailerError, Paused, RelayStopped
+from mailer.errors import MailerError, Paused, RelayStopped, quoted
 from mailer.ledger import Ledger, Writer
 from mailer.model import (
     Action,
@@ -209,14 +209,14 @@ class Run:
             self.stop(
                 RelayStopped(
                     "Too many addresses of this list are refused; going on would harm your account's reputation.",
-                    hint=f"mailer report {self._campaign.name}",
+                    hint=f"mailer report {quoted(self._campaign.name)}",
                 )
             )
         elif self._uncertain >= UNCERTAIN_IN_A_ROW:
             self.stop(
                 Paused(
                     f"The connection broke {self._uncertain} times in a row just after a message was handed over.",
-                    hint=f"mailer resolve {self._campaign.name}",
+                    hint=f"mailer resolve {quoted(self._campaign.name)}",
                 )
             )
 

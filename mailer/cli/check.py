@@ -16,7 +16,7 @@ from mailer.cli.options import (
     SheetOption,
     SkipProblemsOption,
 )
-from mailer.errors import ListError
+from mailer.errors import ListError, quoted
 
 if TYPE_CHECKING:
     from mailer.contacts import ContactList
@@ -79,8 +79,6 @@ def as_data(people: ContactList) -> dict[str, object]:
 
 def show(people: ContactList, problems: Path | None) -> None:
     """The report for people."""
-    from mailer.cli.new import quoted  # noqa: PLC0415
-
     name = console.short(str(people.path))
     sheet = f", sheet {people.sheet!r}" if people.sheet else ""
     console.say(f"{name}{sheet}; addresses in column {people.email_column.original!r}")

@@ -15,7 +15,7 @@ import typer
 
 from mailer.cli import console
 from mailer.cli.options import JsonOption
-from mailer.errors import MailerError, UsageError
+from mailer.errors import MailerError, UsageError, quoted
 
 MARK = ".made-by-mailer-demo"
 INTERRUPT_AFTER = 6
@@ -189,8 +189,6 @@ def count_mail(folder: Path) -> Counter[str]:
 
 def closing(folder: Path, people: int, most: int) -> None:
     """The promise, kept; and where to look."""
-    from mailer.cli.new import quoted  # noqa: PLC0415
-
     once = "exactly once" if most == 1 else f"up to {most} times"
     console.say(
         f"\n{people} people were mailed, each {once}, although the first send was interrupted.",

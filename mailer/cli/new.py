@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mailer.cli import console
-from mailer.errors import UsageError
+from mailer.errors import UsageError, quoted
 
 RENAMED = {"gitignore.txt": ".gitignore"}
 """Under its true name git and the build would obey it inside this package."""
@@ -72,16 +71,3 @@ def copy(source: Traversable, target: Path) -> list[str]:
                 file.write(item.read_bytes())
             made.append(path.name)
     return made
-
-
-def quoted(path: Path | str) -> str:
-    """A path that can be pasted into sh, PowerShell and cmd alike."""
-    text = str(path)
-    if text.startswith("-"):
-        text = f"./{text}"
-    if re.fullmatch(r"[\w./\\:~+-]+", text, re.ASCII) and not ("\\" in text and "/" in text):
-        return text
-    # Inside double quotes sh and PowerShell would still replace these.
-    if re.search(r'[$`"!]', text):
-        return "'" + text.replace("'", "'\\''") + "'"
-    return f'"{text}"'

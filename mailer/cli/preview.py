@@ -22,7 +22,7 @@ from mailer.cli.options import (
     source_of,
 )
 from mailer.cli.progress import counted
-from mailer.errors import ListError
+from mailer.errors import ListError, quoted
 
 if TYPE_CHECKING:
     from mailer.campaign.plan import Plan, Source
@@ -116,8 +116,6 @@ def accounted(plan: Plan, messages: int) -> str:
 
 def send_command(source: Source, seal: str, *, skip_problems: bool) -> str:
     """The command that sends what was previewed, to be pasted."""
-    from mailer.cli.new import quoted  # noqa: PLC0415
-
     words = ["mailer", "send", quoted(source.template), quoted(source.list_path)]
     for option, value in (
         ("--campaign", source.campaign),

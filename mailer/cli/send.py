@@ -32,7 +32,7 @@ from mailer.cli.options import (
 )
 from mailer.cli.progress import ProgressLine, counted
 from mailer.cli.standing import show_result
-from mailer.errors import Paused, UsageError
+from mailer.errors import Paused, UsageError, quoted
 
 if TYPE_CHECKING:
     from mailer.campaign.run import Run
@@ -148,7 +148,9 @@ class Sending:
         if count and not confirmed:
             confirm(count)
         campaign = steps.freeze(self._prepared, self._ledger)
-        reason = self._run(campaign, count, limit) if count else None
+        # with --wait there may be work although nobody is due yet
+        later = self._wait and limit != 0 and self._ledger.next_due(campaign) is not None
+        reason = self._run(campaign, count, limit) if count or later else None
         if self._hold_after and self._ledger.attempted(campaign) >= self._hold_after and not campaign.held_after:
             self._ledger.hold(campaign, self._hold_after)
             self.held = self._hold_after
@@ -301,8 +303,6 @@ NOT_ANEW = (*ONE_RUN, "--campaign", "--seal")
 
 def again(without: tuple[str, ...] = ONE_RUN) -> str:
     """The command as it was typed, to be pasted, without some options and their values."""
-    from mailer.cli.new import quoted  # noqa: PLC0415
-
     words = ["mailer"]
     arguments = iter(sys.argv[1:])
     for word in arguments:

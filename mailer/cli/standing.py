@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailer.cli import console
 from mailer.cli.progress import duration
+from mailer.errors import quoted
 from mailer.model import Status
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ def counts(tally: Tally) -> dict[str, int]:
 
 def send_command(campaign: CampaignRecord) -> str:
     """The command that continues a campaign, to be pasted. Without its name it could begin another one."""
-    from mailer.cli.new import quoted  # noqa: PLC0415
-
     manifest = campaign.manifest
     words = ["mailer", "send", quoted(manifest.template), quoted(manifest.list_name)]
     if campaign.name != f"{manifest.template}--{Path(manifest.list_name).stem}":
@@ -46,8 +45,6 @@ def send_command(campaign: CampaignRecord) -> str:
 
 def command(verb: str, campaign: CampaignRecord) -> str:
     """A command about a campaign, to be pasted."""
-    from mailer.cli.new import quoted  # noqa: PLC0415
-
     return f"mailer {verb} {quoted(campaign.name)}"
 
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from mailer.errors import CampaignError
+from mailer.errors import CampaignError, quoted
 from mailer.ledger.ledger import Ledger
 
 
@@ -36,7 +36,7 @@ class SenderLock:
             raise CampaignError(
                 f"Campaign {self._campaign!r} is being sent just now{f' by {owner}' if owner else ''}. "
                 "Nothing was sent from here.",
-                hint=f"mailer status {self._campaign}",
+                hint=f"mailer status {quoted(self._campaign)}",
             ) from None
         return self
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from mailer.errors import quoted
 from mailer.markup import Html, asset, escape, fill, join, tag
 from mailer.model import CampaignRecord, DeliveryRecord, Status, Tally
 from mailer.report.summary import Report, Spread, summarise
@@ -59,7 +60,7 @@ def _state(campaign: CampaignRecord, tally: Tally) -> str:
     if tally.work_left:
         return f"Not finished: {tally.work_left:,} of {tally.total:,} are still to be sent."
     if tally.uncertain:
-        return f"Nothing left to send, but {tally.uncertain:,} need a decision: mailer resolve {campaign.name}"
+        return f"Nothing left to send, but {tally.uncertain:,} need a decision: mailer resolve {quoted(campaign.name)}"
     ended = f" on {campaign.finished_at:%Y-%m-%d}" if campaign.finished_at else ""
     return f"Finished{ended}: {tally.sent:,} of {tally.total:,} sent."
 
