@@ -114,6 +114,8 @@ def next_steps(result: Result, again: str, anew: str) -> list[str]:
         steps.append(f"To decide:      {command('resolve', campaign)}")
     if tally.failed:
         steps.append(f"Who failed:     {command('report', campaign)}")
+    elif not tally.work_left:
+        steps.append(f"The report:     {command('report', campaign)}")
     if not tally.work_left:
         steps.append("To send to this list again, start another campaign:")
         steps.append(f"  {anew} --campaign NEW-NAME")
