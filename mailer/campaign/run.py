@@ -163,11 +163,13 @@ class Run:
         attempt, stopped = asyncio.ensure_future(connecting), asyncio.ensure_future(self._stopped.wait())
         try:
             await asyncio.wait({attempt, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            return attempt.result() if attempt.done() else None
+            while not attempt.done():
+                # more than once: wait_for() of Python 3.11 swallows one that comes just as the connection is made
+                attempt.cancel()
+                await asyncio.wait({attempt}, timeout=0.1)
         finally:
-            attempt.cancel()
             stopped.cancel()
-            await asyncio.gather(attempt, stopped, return_exceptions=True)
+        return None if attempt.cancelled() else attempt.result()
 
     async def broken(self, outcome: Outcome, retries: Retries) -> None:
         """Wait a little longer after each connection of a line that came to nothing.
