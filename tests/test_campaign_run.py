@@ -25,6 +25,7 @@ from campaigns import (
     start,
     statuses,
 )
+from program import Program
 from smtp_server import ScriptedServer
 
 from mailer.campaign import line
@@ -97,6 +98,27 @@ async def test_with_wait_a_run_stays_until_the_deferred_are_final(campaign_folde
     assert len(slept) == 1
     assert slept[0] > 300
     assert ledger.tally(campaign) == Tally(sent=3)
+
+
+async def test_with_wait_the_command_stays_though_at_first_nobody_is_due(campaign_folder: Path, ledger: Ledger) -> None:
+    campaign = start(campaign_folder, ledger, everybody(2))
+    with ScriptedServer() as server:
+        server.on("rcpt", address=address(2), nth=1, reply="450 4.2.0 Greylisted")
+        await send(ledger, campaign, server)
+        settings = {
+            "MAILER_SMTP_HOST": server.host,
+            "MAILER_SMTP_PORT": str(server.port),
+            "MAILER_SMTP_SECURITY": "none",
+            "MAILER_SENDER": "Union Office <office@example.org>",
+            "MAILER_POSTAL_ADDRESS": IDENTITY.postal_address or "",
+            "MAILER_UNSUBSCRIBE_MAILTO": IDENTITY.unsubscribe_mailto or "",
+        }
+        program = Program(folder=campaign_folder, settings=settings)
+        command = ("send", "appeal", "people.csv", "--campaign", "appeal", "--yes")
+        assert program.json(*command, code=3)["deferred"] == 1
+        ledger._db.execute("UPDATE deliveries SET next_attempt_at = ? WHERE status = 'deferred'", (time.time() + 3,))
+        assert program.json(*command, "--wait")["sent"] == 2
+    assert received(server) == once_each(everybody(2))
 
 
 async def test_after_four_days_of_deferrals_a_delivery_has_failed(campaign_folder: Path, ledger: Ledger) -> None:
