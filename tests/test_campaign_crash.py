@@ -31,7 +31,6 @@ KILLS = (
     "before-intent:5",
     "after-intent:4",
     "after-dot:1",
-    "after-dot:5",
     "after-reply:5",
     "after-outcome:1",
     "after-reply:1",
