@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
+from mailer.address import address_key
 from mailer.model import Contact
 
 
 def normalise(entry: str) -> str:
     """An entry of the suppression list as it is kept: `ada@example.org` for an address, `@example.org` for a domain.
 
-    By the same rules as `Contact.key`: lower case, NFC. A domain may be given with or without the `@`.
+    By the same rules as `Contact.key`. A domain may be given with or without the `@`.
     """
-    text = unicodedata.normalize("NFC", entry.strip()).lower()
-    return text if "@" in text else "@" + text
+    return address_key(entry if "@" in entry else "@" + entry)
 
 
 def screen(contacts: Iterable[Contact], suppressed: Mapping[str, str]) -> Iterator[tuple[Contact, str | None]]:

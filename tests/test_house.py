@@ -19,7 +19,7 @@ LEVELS = [
     {"campaign", "cluster", "settings"},
     {"contacts", "merge", "mime", "pace", "smtp", "ledger", "inbox", "preflight", "report", "preview", "mailbox"},
     {"outcome", "retry", "suppression"},
-    {"crashpoint", "markup"},
+    {"address", "crashpoint", "markup"},
     {"model", "errors"},
 ]
 """Top to bottom. A module imports only from levels below its own; `errors` may name `model` for its annotations."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailer.contacts.address import Checked, check
 from mailer.model import Contact
 from mailer.suppression import normalise, screen
 
@@ -38,10 +39,34 @@ def test_the_address_gives_the_reason_before_its_domain_even_if_that_is_empty():
         ("example.org", "@example.org"),
         ("@Example.org", "@example.org"),
         ("jo\u0308rg@example.org", "j\u00f6rg@example.org"),
+        ("Ada@B\u00dcCHER.example", "ada@xn--bcher-kva.example"),
+        ("@bu\u0308cher.example.", "@xn--bcher-kva.example"),
+        ("b\u00fccher\u3002example", "@xn--bcher-kva.example"),
+        ("ada@XN--BCHER-KVA.example", "ada@xn--bcher-kva.example"),
+        ("ada@\u200b", "ada@\u200b"),
+        ("\u00fc" * 300 + ".example", "@" + "\u00fc" * 300 + ".example"),
     ],
 )
 def test_an_entry_is_kept_in_one_form(entry, kept):
     assert normalise(entry) == kept
+
+
+@pytest.mark.parametrize("entry", ["ada@b\u00fccher.example", "b\u00fccher.example", "Ada@XN--BCHER-KVA.example"])
+def test_an_international_domain_on_the_list_is_found_however_it_is_written(entry):
+    checked = check("ada@B\u00fccher.example")
+    assert isinstance(checked, Checked)
+    assert reasons([checked.key], {normalise(entry): "unsubscribed"}) == ["unsubscribed"]
+
+
+LETTERS = st.text("aA\u00e4\u00c4\u00df\u03c3\u03c2\u03a3\u0130\u00efz-9", min_size=1, max_size=8)
+
+
+@given(LETTERS, LETTERS)
+def test_an_entry_and_a_row_with_the_same_address_have_the_same_key(local, label):
+    written = f"{local}@{label}.example"
+    checked = check(written)
+    if isinstance(checked, Checked):
+        assert normalise(written) == normalise(checked.address) == checked.key
 
 
 @given(st.text())

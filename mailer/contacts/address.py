@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
 
+from mailer.address import address_key
+
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 QUOTES = "\"'`´“”„‟‘’‚‛«»‹›"
@@ -80,7 +82,7 @@ def _validated(text: str) -> Checked | None:
     too_long = len(local.encode()) > LONGEST_LOCAL or len(address.encode()) > LONGEST
     if too_long or not local or "." not in domain:
         return None
-    return Checked(address=address, key=unicodedata.normalize("NFC", address.lower()))
+    return Checked(address=address, key=address_key(address))
 
 
 def _bare(text: str) -> str:

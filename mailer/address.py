@@ -1,0 +1,38 @@
+"""The one form by which two spellings of an address are the same address (RFC 5890, RFC 6531)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import idna
+
+MARGIN = re.compile(r"^\s+|[\s.]+$")
+LONGEST_DOMAIN = 255
+"""Octets of a domain (RFC 1035, 2.3.4); beyond it nothing is worth encoding."""
+
+
+def address_key(text: str) -> str:
+    """Lower case and NFC before the @, lower-case A-labels after it. Never raises, whatever the text holds.
+
+    Strictly the part before the @ could tell capitals apart (RFC 5321, 2.4); no provider does, and nobody on a
+    suppression list may be mailed for having been written in capitals.
+    """
+    local, at, domain = text.strip().rpartition("@")
+    return f"{_folded(local.strip())}{at}{domain_key(domain)}"
+
+
+def domain_key(domain: str) -> str:
+    """A domain in lower-case A-labels; what IDNA cannot encode stays as it is, in lower case."""
+    text = MARGIN.sub("", domain)
+    if text.isascii() or len(text) > LONGEST_DOMAIN:
+        return _folded(text)
+    try:
+        # as written: `lower` would make a final sigma of a capital one, UTS 46 does not
+        return idna.encode(text, uts46=True).decode("ascii").lower().rstrip(".")
+    except (idna.IDNAError, UnicodeError, ValueError, IndexError):
+        return _folded(text)
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
