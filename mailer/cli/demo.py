@@ -20,6 +20,7 @@ from mailer.errors import MailerError, UsageError, quoted
 MARK = ".made-by-mailer-demo"
 INTERRUPT_AFTER = 6
 RATE = "50/second"
+PROGRAM = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +77,7 @@ def demo(
 
 def prepare(folder: Path) -> None:
     """An empty folder with the samples. Raises UsageError rather than delete what the demo did not make."""
+    samples = samples_folder()
     if folder.exists():
         if not (folder / MARK).exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(
@@ -85,15 +87,19 @@ def prepare(folder: Path) -> None:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / MARK).write_text("mailer demo may delete this folder.\n", encoding="utf-8", newline="\n")
-    samples = samples_folder()
     for name in ("templates", "contacts"):
         shutil.copytree(samples / name, folder / name)
 
 
-def samples_folder() -> Path:
-    """The samples: packed beside the program, or in the source tree that it runs from."""
-    here = Path(__file__).resolve().parent.parent
-    return next(path for path in (here / "samples", here.parent) if (path / "templates").is_dir())
+def samples_folder(program: Path = PROGRAM) -> Path:
+    """The samples: packed inside the program, or in the source tree that it runs from. Raises UsageError without them."""
+    for folder in (program / "samples", program.parent):
+        if all((folder / "contacts" / Path(sample.contact_list).name).is_file() for sample in SAMPLES):
+            return folder
+    raise UsageError(
+        "The sample campaign is missing from this installation of mailer. Nothing was changed.",
+        hint="install mailer again; a campaign of your own works without it: mailer new my-campaign",
+    )
 
 
 @contextlib.contextmanager
