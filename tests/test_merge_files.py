@@ -66,11 +66,48 @@ def test_each_row_may_have_its_own_file():
 @pytest.mark.parametrize(
     "name",
     ["../../etc/passwd", "/etc/passwd", "..", ".", "", "a//b", "C:/x", "C:\\x", "\\\\host\\x", "..\\x", "con", "NUL.txt", "com1.pdf",
-     "a\x00b", "a\nb", "x.", "x ", "a:b", "*", "é" * 200],
+     "a\x00b", "a\nb", "x.", "x ", "a:b", "*", "é" * 200,
+     ".env", ".git/config", "a/.x", "mailer.toml", "Mailer.TOML", "a/mailer.db", "mailer.db-wal", "mailer.db-shm", "mailer.db-1a.lock"],
 )  # fmt: skip
 def test_merged_data_never_names_a_file_elsewhere(name):
-    item = row_problem("x", front="subject: a\nattachments: ['{{ name }}']", files={"etc/passwd": b"x"}, name=name)
+    item = row_problem(
+        "x", front="subject: a\nattachments: ['files/{{ name }}']", files={"etc/passwd": b"x"}, name=name
+    )
     assert (item.code, item.row) == ("file-unsafe", 7)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{{ name }}", "{{ name }}.pdf", "a{% if name %}b{% endif %}/c", "./{{ name }}", "x-{{ name }}"]
+)
+def test_a_cell_alone_never_names_an_attachment(pattern):
+    item = refused(front=f"subject: a\nattachments: ['{pattern}']", files={".env": "MAILER_SMTP_PASSWORD=x"})
+    assert item.code == "front-matter"
+    assert "any file of the campaign folder" in item.message
+    assert "leaflets/{{ leaflet }}" in (item.hint or "")
+
+
+@pytest.mark.parametrize(
+    "front",
+    ["attachments: [.env]", "attachments: [{document: .env}]", "attachments: ['.git/{{ name }}']", "case: mailer.toml",
+     "lookups: {x: {table: .env, on: a}}", "images: {x: .png}", "attachments: [{file: mailer.toml, name: '{{ name }}'}]"],
+)  # fmt: skip
+def test_a_letter_never_names_a_file_with_passwords(front):
+    item = refused(front=f"subject: a\n{front}", files={".env": "x", "mailer.toml": "x"})
+    assert "hidden file" in item.message
+
+
+def test_a_folder_never_gives_passwords_or_a_ledger(tmp_path: Path):
+    root = tmp_path / ".hidden" / "campaign"
+    root.mkdir(parents=True)
+    (root / "good.txt").write_text("good", encoding="utf-8")
+    (root / ".env").write_text("secret", encoding="utf-8")
+    (root / "notes").write_bytes(b"SQLite format 3\x00...")
+    if sys.platform != "win32":
+        (root / "link.txt").symlink_to(root / ".env")
+    assert Folder(root).read("good.txt") == b"good"
+    for name in (".env", "link.txt", "notes")[:: 1 if sys.platform != "win32" else 2]:
+        with pytest.raises(LetterError, match="no letter may hold"):
+            Folder(root).read(name)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="making links needs rights there")
@@ -78,11 +115,19 @@ def test_a_link_out_of_the_campaign_folder_is_not_followed(tmp_path: Path):
     (tmp_path / "secret.txt").write_text("secret", encoding="utf-8")
     root = tmp_path / "campaign"
     (root / "templates").mkdir(parents=True)
-    (root / "templates" / "it.md").write_text("---\nsubject: a\nattachments: ['{{ name }}']\n---\n", encoding="utf-8")
-    (root / "link.txt").symlink_to(tmp_path / "secret.txt")
-    (root / "up").symlink_to(tmp_path)
+    (root / "templates" / "it.md").write_text(
+        "---\nsubject: a\nattachments: ['files/{{ name }}']\n---\n", encoding="utf-8"
+    )
+    (root / "files").mkdir()
+    (root / "list.csv").write_text("addresses", encoding="utf-8")
+    (root / "files" / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (root / "files" / "up").symlink_to(tmp_path)
+    (root / "files" / "leaflet.pdf").symlink_to(root / "list.csv")
+    (root / "files" / "within.txt").symlink_to(root / "files" / "good.txt")
+    (root / "files" / "good.txt").write_text("good", encoding="utf-8")
     template = load("it", Folder(root))
-    for name in ("link.txt", "up/secret.txt"):
+    assert template.merge(contact(name="within.txt"), CAMPAIGN).attachments[0].content == b"good"
+    for name in ("link.txt", "up/secret.txt", "leaflet.pdf"):
         with pytest.raises(LetterError) as caught:
             template.merge(contact(name=name), CAMPAIGN)
         assert caught.value.problems[0].code == "file-missing"

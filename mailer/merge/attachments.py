@@ -11,7 +11,7 @@ from mailer.errors import LetterError
 from mailer.merge.compiler import Compiler
 from mailer.merge.complaints import Origin, did_you_mean, problem, refuse
 from mailer.merge.documents import FORMATS, DocumentError, build, word_template
-from mailer.merge.files import Recorder, find, parent, unsafe_reason
+from mailer.merge.files import Recorder, find, join, parent, unsafe_reason
 from mailer.merge.front import AttachmentRule
 from mailer.merge.layout import is_rtl
 from mailer.merge.media import media_type
@@ -90,17 +90,17 @@ def _nearest_file(path: str, compiler: Compiler) -> str | None:
 def _file_per_row(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclosure:
     path_part = compiler.line(path, rule.origin)
     name_part = compiler.line(rule.name, rule.origin) if rule.name else None
-    kept, files, folders = _Kept(), compiler.files, compiler.place.folders
+    kept, files, folders, inside = _Kept(), compiler.files, compiler.place.folders, rule.literal_folder
 
     def make(values: Values) -> Attachment:
         filled = path_part.render(values)
         reason = unsafe_reason(filled)
         if reason:
-            raise PartError("file-unsafe", f"the attachment's path {reason}.", rule.origin)
+            raise PartError("file-unsafe", f"the attachment's path {reason}.", rule.origin, "Correct the cell.")
         name = name_part.render(values) if name_part else filled.rpartition("/")[2]
 
         def read() -> Attachment:
-            found = _found_inside(files, filled, folders)
+            found = _found_inside(files, filled, folders, inside)
             if found is None:
                 raise PartError("file-missing", f"the attachment {_without_at(filled)} is not there.", rule.origin)
             return Attachment(filename=_filename(name), content_type=media_type(name), content=files.peek(found))
@@ -115,9 +115,13 @@ def _without_at(path: str) -> str:
     return "for this row" if "@" in path else path
 
 
-def _found_inside(files: Recorder, path: str, folders: Sequence[str]) -> str | None:
+def _found_inside(files: Recorder, path: str, folders: Sequence[str], inside: str | None) -> str | None:
+    """As `find`, but only within the literal folder: a link in it may lead to the list or to last year's letters."""
     try:
-        return find(files, path, folders)
+        if inside is None:
+            return find(files, path, folders)
+        found = ((join(folder, path), join(folder, inside)) for folder in folders if path.startswith(f"{inside}/"))
+        return next((key for key, base in found if files.exists(key) and files.holds(base, key)), None)
     except (LetterError, OSError, ValueError):
         return None
 

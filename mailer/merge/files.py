@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,11 @@ changes no letter that was already previewed."""
 
 RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?$")
 UNPORTABLE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
+PRIVATE = re.compile(r"\.(?!\.?$).*|mailer\.toml|.*(\.db|\.lock|\.[^.]+-(wal|shm|journal))", re.IGNORECASE | re.DOTALL)
+"""Passwords stand in .env and mailer.toml, everybody's addresses in the ledger: no letter has a use for them."""
+SQLITE = b"SQLite format 3\x00"
+"""A ledger may have any name."""
+NOT_FOR_LETTERS = "names a hidden file, the settings or a ledger, which no letter may hold"
 
 
 class Folder(Files):
@@ -35,7 +40,7 @@ class Folder(Files):
             return packaged(path)
         target = self._locate(path)
         try:
-            return target.read_bytes()
+            return _public(target.read_bytes(), path)
         except (IsADirectoryError, NotADirectoryError) as error:
             raise FileNotFoundError(path) from error
         except PermissionError as error:
@@ -73,7 +78,20 @@ class Folder(Files):
                 f"{path} lies outside the campaign folder.",
                 hint="Copy the file into the campaign folder and name it from there.",
             )
+        if any(is_private(str(inside)) for inside in self._relative(resolved, target)):
+            raise LetterError(f"{path} {NOT_FOR_LETTERS}.")
         return target
+
+    def _relative(self, *paths: Path) -> Iterator[Path]:
+        """The paths without the folders that hold them, which may well be hidden ones."""
+        for path in paths:
+            for base in (self.root, *self._inside):
+                if path.is_relative_to(base):
+                    yield path.relative_to(base)
+
+    def holds(self, folder: str, path: str) -> bool:
+        """Whether a path is still in a folder when all links are followed."""
+        return (self.root / path).resolve().is_relative_to((self.root / folder).resolve())
 
 
 class Recorder(Files):
@@ -103,9 +121,24 @@ class Recorder(Files):
     def names(self, folder: str) -> list[str]:
         return self._files.names(folder)
 
+    def holds(self, folder: str, path: str) -> bool:
+        """Whether a path is still in a folder when all links are followed; what is not on a disk has none."""
+        return not isinstance(self._files, Folder) or self._files.holds(folder, path)
+
     def peek(self, path: str) -> bytes:
         """Read without keeping: for files of one row among many."""
         return self._content.get(path) or self._files.read(path)
+
+
+def _public(content: bytes, path: str) -> bytes:
+    if content.startswith(SQLITE):
+        raise LetterError(f"{path} is a database, which no letter may hold.")
+    return content
+
+
+def is_private(path: str) -> bool:
+    """Whether a path names something that must not be mailed, by any of its parts."""
+    return any(PRIVATE.fullmatch(part) for part in re.split(r"[/\\]", path))
 
 
 def packaged(path: str) -> bytes:
@@ -150,7 +183,7 @@ def unsafe_reason(path: str) -> str | None:
         return "holds characters or a name that cannot be a file name on every computer"
     if any(len(part.encode("utf-8", "replace")) > 255 for part in parts):
         return "is too long for a file name"
-    return None
+    return NOT_FOR_LETTERS if is_private(path) else None
 
 
 def written_reason(path: str) -> str | None:
@@ -161,7 +194,7 @@ def written_reason(path: str) -> str | None:
         return "must be written with / between folders, also on Windows"
     if path.startswith("/") or (len(path) > 1 and path[1] == ":") or ".." in PurePosixPath(path).parts:
         return "must lie inside the letter's folder or the campaign folder"
-    return None
+    return NOT_FOR_LETTERS if is_private(path) else None
 
 
 def find(files: Files, path: str, folders: Iterable[str]) -> str | None:

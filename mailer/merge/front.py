@@ -30,6 +30,7 @@ KEYS = {
     "images": "images: {logo: pictures/logo.png}",
 }
 LANGUAGE = re.compile(r"^[a-z]{2,3}(-[a-z0-9]{2,8})*$")
+TAG = re.compile(r"\{[{%#]")
 FENCE = re.compile(r"\A---[ \t]*\n(.*?)(?:^|\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 ATOM = r"[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f]+"
 ADDRESS = re.compile(rf"{ATOM}@[^\W_]([\w-]*[^\W_])?(\.[^\W_]([\w-]*[^\W_])?)*")
@@ -43,6 +44,12 @@ class AttachmentRule:
     document: str | None = None
     name: str | None = None
     origin: Origin
+
+    @property
+    def literal_folder(self) -> str | None:
+        """The folder that stands before the first tag of a file's path, beyond which no cell can reach."""
+        literal, tag, _ = TAG.sub("\0", self.file or "", count=1).partition("\0")
+        return literal.rpartition("/")[0] if tag else None
 
     @property
     def per_row(self) -> bool:
@@ -254,9 +261,12 @@ class _Reader:
         value = self._values.get("case")
         if value is None or isinstance(value, dict):
             return value
-        if isinstance(value, str) and not written_reason(value):
+        if not isinstance(value, str):
+            self.complain("case", "case must be the path of a YAML file, or lines of the form name: value.")
+        elif reason := written_reason(value):
+            self.complain("case", f"the case file {value!r} {reason}.")
+        else:
             return value
-        self.complain("case", "case must be the path of a YAML file, or lines of the form name: value.")
         return None
 
     def _attachments(self) -> tuple[AttachmentRule, ...]:
@@ -280,11 +290,18 @@ class _Reader:
             self.complain("attachments", "an attachment needs either file: or document:.")
             return None
         path = values.get("file") or values.get("document") or ""
-        reason = None if "{" in path else written_reason(path)
+        rule = AttachmentRule(origin=origin, **values)
+        folder = rule.literal_folder
+        if folder is not None and not folder.strip("./"):
+            hint = "Put the files into a folder of their own, named before the first field: leaflets/{{ leaflet }}"
+            message = f"the attachment {path!r} would let a cell name any file of the campaign folder."
+            self.complain("attachments", message, hint=hint)
+            return None
+        reason = written_reason(path if folder is None else folder)
         if reason:
             self.complain("attachments", f"the attachment {path!r} {reason}.")
             return None
-        return AttachmentRule(origin=origin, **values)
+        return rule
 
     def _images(self) -> dict[str, str]:
         value = self._values.get("images") or {}
