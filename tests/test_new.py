@@ -12,7 +12,7 @@ import pytest
 
 from mailer import contacts, merge
 from mailer.__main__ import main
-from mailer.errors import quoted
+from mailer.errors import SettingsError, quoted
 from mailer.model import Severity
 from mailer.settings import DEFAULT_RATE, Settings, load
 
@@ -72,10 +72,26 @@ def made(campaign_folder: Path, capsys: pytest.CaptureFixture) -> Path:
 
 def test_its_settings_load_with_the_safe_rates(made: Path) -> None:
     found = load(made, {})
-    assert found.warnings == ()
     assert not found.rate_is_default
     assert found.rate == load(made, {}, {"rate": DEFAULT_RATE}).rate
-    assert found.identity().unsubscribe_mailto
+
+
+def test_nothing_is_sent_with_its_examples_left_in_the_settings(made: Path) -> None:
+    found = load(made, {})
+    assert found.identity().unsubscribe_mailto is None
+    assert [(w.code, w.severity) for w in found.warnings] == [("placeholder", Severity.WARNING)] * 2
+    with pytest.raises(SettingsError) as caught:
+        found.require_sending()
+    lines = (made / "mailer.toml").read_text(encoding="utf-8").splitlines()
+    assert [lines[p.row - 1].partition(" ")[0] for p in caught.value.problems] == ["sender", "smtp_host"]
+    local = load(made, {"MAILER_SMTP_HOST": "127.0.0.1"})
+    assert local.warnings == ()
+    local.require_sending()
+    own = {"MAILER_SMTP_HOST": "smtp.branch.example", "MAILER_SENDER": "office@branch.example"}
+    load(made, own).require_sending()
+    with pytest.raises(SettingsError) as caught:
+        load(made, own | {"MAILER_UNSUBSCRIBE_MAILTO": "ana@example.org?subject=unsubscribe"}).require_sending()
+    assert "MAILER_UNSUBSCRIBE_MAILTO" in caught.value.problems[0].message
 
 
 def test_every_setting_is_explained_and_its_example_is_valid(made: Path) -> None:

@@ -410,7 +410,7 @@ def test_what_sending_needs_is_asked_for_only_by_sending(tmp_path: Path) -> None
     ] * 2
     with pytest.raises(SettingsError):
         found.identity()
-    ready = env(sender="a@example.org", smtp_host="smtp.example.org")
+    ready = env(sender="a@example.org", smtp_host="smtp.branch.example")
     load(tmp_path, ready).require_sending()
     with pytest.raises(SettingsError, match="no password"):
         load(tmp_path, ready | env(smtp_username="ana")).require_sending()

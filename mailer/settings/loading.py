@@ -54,7 +54,7 @@ def load(
     if settings is None or problems:
         raise refusal(problems)
     settings._folder, settings._entries = folder, merged  # noqa: SLF001  set once, here
-    settings._warnings = tuple(found)  # noqa: SLF001
+    settings._warnings = (*found, *settings.placeholders(Severity.WARNING))  # noqa: SLF001
     return cast("Settings", settings)
 
 

@@ -12,13 +12,20 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mailer.errors import SettingsError
-from mailer.model import Identity, Mailbox, Problem, Quota, Security
+from mailer.model import Identity, Mailbox, Problem, Quota, Security, Severity
 from mailer.settings import passwords, values
 from mailer.settings.sources import Entry, Layer, Origin
 from mailer.settings.values import Auth
 
 DEFAULT_RATE = "20/minute, 500/hour, 2000/day"
 """Below what ordinary providers allow a small account, so that nobody is locked out by a first campaign."""
+
+PLACEHOLDERS = {
+    "sender": "this is still the example; write your own name and address",
+    "smtp_host": "this is still the example; write the server that your provider names for outgoing mail (SMTP)",
+    "unsubscribe_mailto": "this is still the example; write an address that you read, or take the line out",
+}
+"""What `mailer new` writes, and what to do about it: nobody reads mail at example.org (RFC 2606)."""
 
 UNENCRYPTED = "smtp_allow_unencrypted_i_understand_the_risk"
 
@@ -161,12 +168,34 @@ class Settings(BaseSettings):
     def require_sending(self) -> None:
         """Raise SettingsError with everything that is missing for sending; may ask the keyring."""
         self._require("sender", "smtp_host")
+        if left := self.placeholders():
+            raise SettingsError(
+                "The settings still have examples of the starter in them. Nothing was sent.",
+                hint="Correct these lines, then run the same command again.",
+                problems=left,
+            )
         if self.smtp_username is not None and self.password is None:
             raise SettingsError(
                 "There is a user name for the mail server (MAILER_SMTP_USERNAME), but no password.",
                 hint="Set MAILER_SMTP_PASSWORD in .env, or MAILER_SMTP_PASSWORD_FILE to a file that holds it, "
                 "or store it in the system keyring: python -m keyring set mailer USERNAME@HOST",
             )
+
+    def placeholders(self, severity: Severity = Severity.PROBLEM) -> list[Problem]:
+        """The starter's own examples, left as they are; on this computer they do no harm."""
+        if values.is_loopback(self.smtp_host):
+            return []
+        leave = (self.unsubscribe_mailto or "").partition("?")[0]
+        left = {
+            "sender": self.sender is not None and self.sender.address == "ana@example.org",
+            "smtp_host": self.smtp_host == "smtp.example.org",
+            "unsubscribe_mailto": leave == "ana@example.org",
+        }
+        return [
+            self._entries[name].origin.problem("placeholder", PLACEHOLDERS[name], severity=severity)
+            for name, found in left.items()
+            if found
+        ]
 
     def _require(self, *names: str) -> None:
         missing = [name for name in names if getattr(self, name) is None]
