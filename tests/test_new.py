@@ -125,7 +125,12 @@ def test_its_list_and_letter_merge_without_a_problem(made: Path) -> None:
 
 def test_git_would_not_take_people_or_passwords(made: Path) -> None:
     ignored = (made / ".gitignore").read_text(encoding="utf-8").splitlines()
-    assert {"/contacts/", ".env", "mailer.db*"} <= set(ignored)
+    assert {"/contacts/", ".env", "mailer.db*", "/preview/", "/mailbox/", "/report.html", "/report.csv"} <= set(ignored)
+
+
+def test_its_readme_promises_what_the_commands_do(made: Path) -> None:
+    text = (made / "README.txt").read_text(encoding="utf-8")
+    assert "Send one of them to yourself" in text  # `mailer test` sends the first row without --row
 
 
 @pytest.mark.parametrize(
