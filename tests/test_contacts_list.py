@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mailer import contacts
 from mailer.contacts.languages import language_tag
 from mailer.errors import ListError, UsageError
-from mailer.model import Contact, Lookup, Severity
+from mailer.model import Contact, Lookup, Severity, SkippedRow
 
 SAMPLES = Path(__file__).parent.parent / "contacts"
 TEXT = (
@@ -135,6 +135,19 @@ def test_problem_rows_are_written_as_they_were_with_row_and_reason(tmp_path):
         ["Di", "di@", "b", "c", "d", "5"],
     ]
     assert written[1][-1] == "The e-mail address has nothing after the @ sign."
+
+
+def test_rows_that_fail_later_are_written_too_in_their_place_with_their_own_cells(tmp_path):
+    found = read(tmp_path, "name,email,note\nAnn,ann@example.org,x\nBo,bo@,y\nCy,Cy@Example.ORG,=1+1\n")
+    later = [SkippedRow(row=row, address=None, reason=f"Too large {row}.") for row in (4, 2)]
+    assert found.write_problems(tmp_path / "problems.csv", later) == 3
+    written = list(csv.reader((tmp_path / "problems.csv").read_text(encoding="utf-8-sig").splitlines()))
+    assert [[*row[:4]] for row in written[1:]] == [
+        ["Ann", "ann@example.org", "x", "2"],
+        ["Bo", "bo@", "y", "3"],
+        ["Cy", "Cy@Example.ORG", "=1+1", "4"],
+    ]
+    assert [row[-1] for row in written[1::2]] == ["Too large 2.", "Too large 4."]
 
 
 def test_mended_problem_rows_are_a_list_again(tmp_path):

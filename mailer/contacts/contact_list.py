@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -132,11 +132,17 @@ class ContactList(Sequence[Contact]):
         """SHA-256 over the set of contacts: another order or format of the same contacts changes nothing."""
         return hashlib.sha256("".join(sorted(self.digests().values())).encode()).hexdigest()
 
-    def write_problems(self, path: Path) -> int:
-        """Write the rows that have problems, unchanged, with `row` and `problem` added; returns how many."""
+    def write_problems(self, path: Path, more: Iterable[SkippedRow] = ()) -> int:
+        """Write the rows that have problems, unchanged, with `row` and `problem` added; returns how many.
+
+        `more` are rows of this list that turned out later to get no message. Raises UsageError if it cannot be written.
+        """
         reasons = self._reasons()
         rows = [(row, cells, " ".join(reasons[row])) for row, cells in self._refuse.cells.items()]
-        write_rows(path, [column.original for column in self.columns], rows)
+        later = {skipped.row: skipped.reason for skipped in more}
+        cells_of = self._body.frame.loc[list(later)].itertuples(index=False, name=None)
+        rows += [(row, cells, reason) for (row, reason), cells in zip(later.items(), cells_of, strict=True)]
+        write_rows(path, [column.original for column in self.columns], sorted(rows, key=lambda entry: entry[0]))
         return len(rows)
 
     def _reasons(self) -> dict[int, list[str]]:
