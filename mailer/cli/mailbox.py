@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mailer.cli import console
+from mailer.cli.options import JsonOption
 
 
 def mailbox(
@@ -18,6 +20,7 @@ def mailbox(
     port: Annotated[int, typer.Option("--port", help="The port for mail; 0 for any free one.")] = 1025,
     web_port: Annotated[int, typer.Option("--web-port", help="The port of the page; 0 for any free one.")] = 8025,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Run a mail server that only collects, to try things out.
 
@@ -31,19 +34,29 @@ def mailbox(
     from mailer.web.mailbox_page import create_app  # noqa: PLC0415
     from mailer.web.serving import serve  # noqa: PLC0415
 
-    def ready(address: str) -> None:
-        console.say(f"Read the mail at       {address}")
-        console.say("Ctrl-C ends the mailbox; the mail stays in " + str(folder))
-        if open_it:
-            webbrowser.open(address)
-
     async def run() -> None:
         async with CaptureServer(folder, port=port) as server:
-            console.say(f"Collecting mail on     127.0.0.1 port {server.port}")
-            console.say(f"To send to it, set     MAILER_SMTP_HOST=127.0.0.1 and MAILER_SMTP_PORT={server.port}")
+
+            def ready(page: str) -> None:
+                if as_json:
+                    console.emit({"smtp_port": server.port, "page": page, "folder": str(folder)})
+                else:
+                    announce(server.port, page, folder)
+                sys.stdout.flush()  # whoever started it in a pipe waits for this
+                if open_it:
+                    webbrowser.open(page)
+
             await serve(create_app(folder), port=web_port, ready=ready)
 
     try:
         asyncio.run(run())
     except KeyboardInterrupt:
         console.note("The mailbox is closed.")
+
+
+def announce(port: int, page: str, folder: Path) -> None:
+    """Where to send to, and where to read it."""
+    console.say(f"Collecting mail on     127.0.0.1 port {port}")
+    console.say(f"To send to it, set     MAILER_SMTP_HOST=127.0.0.1 and MAILER_SMTP_PORT={port}")
+    console.say(f"Read the mail at       {page}")
+    console.say(f"Ctrl-C ends the mailbox; the mail stays in {folder}")
