@@ -167,16 +167,29 @@ NOTE_FLOOD = "This person is getting too much mail at the moment. We try again l
 NOTE_LATER = "The mail server could not take this message for this address just now. We try again later."
 NOTE_REFUSED = "The mail server refused this message for this address for good."
 NOTE_SERVER = "The mail server has a problem of its own or refuses us as a whole. Its own words say more."
-NOTE_TLS = "The mail server cannot encrypt the connection. Check host, port and security in the settings."
+NOTE_TLS = (
+    "The mail server offers no encryption on this port, or somebody in between takes the offer out. Neither the password "
+    "nor a message was sent. Check host, port and security in the settings (port 465 with tls works with many "
+    "providers); if they are right, try from another network."
+)
+NO_ENCRYPTION = "the server does not offer STARTTLS"
+"""Why a connection ends before the login, where the server's list of extensions lacks it (RFC 3207)."""
+
+NOTE_LOST = "The connection to the mail server broke before the message was handed over. Nobody loses their place."
+LOST = {
+    Phase.AUTH: "The mail server hung up during the login. " + NOTE_LOGIN,
+    Phase.TLS: "No safe connection to the mail server. Check host, port and security in the settings.",
+    Phase.CONNECT: "The mail server cannot be reached. Check the network, and host and port in the settings.",
+}
 
 RULES = (
     # After the dot only 2xx, 4xx and 5xx are an answer (RFC 5321, 4.2.1); anything else proves nothing.
     _rule(DOT, r"2\d\d", (Scope.RECIPIENT, Verdict.SENT, Action.CONTINUE), NOTE_SENT),
     _rule(DOT, r"(?![45]\d\d$).*", UNKNOWN_FATE, NOTE_UNSURE),
     _rule(ANY, r"421", RELINK, NOTE_BUSY),
-    # Connection and login.
+    # Connection and login. 454 may be passing, but whoever strips encryption says it too: never knock on and on.
+    _rule(frozenset({Phase.TLS}), r"454|5\d\d", NO_ENTRY, NOTE_TLS),
     _rule(SETUP, r"4\d\d", RELINK, NOTE_SERVER),
-    _rule(frozenset({Phase.TLS}), r"5\d\d", NO_ENTRY, NOTE_TLS),
     _rule(SETUP, r"5\d\d", BLOCKED, NOTE_DOOR, text=SPAM_TEXT),
     _rule(SETUP, r"5\d\d", NO_ENTRY, NOTE_SERVER),
     _rule(frozenset({Phase.AUTH}), r"4\d\d", LOGIN_REFUSED, NOTE_LOGIN, text=r"too many|transition|password"),
@@ -269,14 +282,14 @@ def lost(phase: Phase, why: str) -> Outcome:
     """What it means that the connection ended in a phase without a reply (EOF, reset, time-out).
 
     Only after the final dot may the message have been accepted (RFC 1047). At the login a server may hang up instead of
-    refusing, so do not knock again at once; a certificate that is wrong stays wrong.
+    refusing, so do not knock again at once; a certificate that is wrong stays wrong, and so does `NO_ENCRYPTION`.
     """
     verdict, scope, action = Verdict.REQUEUED, Scope.CONNECTION, Action.RECONNECT
     if phase is Phase.FINAL_DOT:
         verdict = Verdict.UNCERTAIN
     elif phase is Phase.AUTH:
         scope, action = Scope.AUTH, Action.PAUSE
-    elif phase is Phase.TLS and "certificate" in why.lower():
+    elif phase is Phase.TLS and ("certificate" in why.lower() or why == NO_ENCRYPTION):
         action = Action.STOP
     return Outcome(verdict=verdict, scope=scope, phase=phase, text=why, action=action)
 
@@ -289,8 +302,6 @@ def explain(outcome: Outcome) -> str:
         return NOTE_UNSURE
     if outcome.phase is Phase.AUTH:
         return "The mail server hung up during the login. " + NOTE_LOGIN
-    if outcome.phase is Phase.TLS:
-        return "No safe connection to the mail server. Check host, port and security in the settings."
-    if outcome.phase is Phase.CONNECT:
-        return "The mail server cannot be reached. Check the network, and host and port in the settings."
-    return "The connection to the mail server broke before the message was handed over. Nobody loses their place."
+    if outcome.text == NO_ENCRYPTION:
+        return NOTE_TLS
+    return LOST.get(outcome.phase, NOTE_LOST)

@@ -7,6 +7,7 @@ import pytest
 from smtp_server import Certificate, ScriptedServer
 
 from mailer.model import Action, Envelope, Message, Outcome, Phase, Scope, Verdict
+from mailer.outcome import explain
 from mailer.smtp import Connection, Relay, Security, connect
 
 
@@ -239,7 +240,20 @@ async def test_without_starttls_on_offer_nothing_is_said_in_clear_text() -> None
         where = relay(server, security=Security.STARTTLS, username="ana", password="secret-word")
         outcome = await connect(where)
         assert isinstance(outcome, Outcome)
-        assert outcome.phase is Phase.TLS
+        assert (outcome.phase, outcome.verdict, outcome.action) == (Phase.TLS, Verdict.REQUEUED, Action.STOP)
+        assert "no encryption on this port" in explain(outcome)
+        assert not any("secret-word" in line or "AUTH" in line for line in server.transcripts[0])
+
+
+@pytest.mark.parametrize("reply", ["454 4.7.0 TLS not available", "502 5.5.1 Not implemented"])
+async def test_a_server_that_refuses_encryption_is_left_at_once(tmp_path: Path, reply: str) -> None:
+    context = Certificate.make(tmp_path).server_context()
+    with ScriptedServer(context=context, security="starttls") as server:
+        server.on("starttls", reply=reply)
+        outcome = await connect(relay(server, security=Security.STARTTLS, username="ana", password="secret-word"))
+        assert isinstance(outcome, Outcome)
+        assert (outcome.phase, outcome.verdict, outcome.action) == (Phase.TLS, Verdict.REQUEUED, Action.STOP)
+        assert "no encryption on this port" in explain(outcome)
         assert not any("secret-word" in line or "AUTH" in line for line in server.transcripts[0])
 
 

@@ -11,7 +11,7 @@ from typing import cast
 import aiosmtplib
 
 from mailer.model import Outcome, Phase, Reply, Security
-from mailer.outcome import classify, lost
+from mailer.outcome import NO_ENCRYPTION, classify, lost
 from mailer.smtp.connection import Connection, Extensions
 from mailer.smtp.dialogue import Dialogue
 
@@ -35,8 +35,9 @@ class Relay:
 
     @property
     def account(self) -> str:
-        """What a quota of the account is counted under."""
-        return f"{self.username or ''}@{self.host}:{self.port}"
+        """What a quota of the account is counted under: the same account behind another port has no second quota."""
+        account = f"{self.username or ''}@{self.host}".casefold()
+        return f"{account}:{self.port}" if self.is_local else account
 
     @property
     def is_local(self) -> bool:
@@ -66,6 +67,9 @@ async def connect(relay: Relay) -> Connection | Outcome:
         await client.ehlo()
         if relay.security is Security.STARTTLS:
             phase = Phase.TLS
+            if not client.supports_extension("starttls"):
+                client.close()
+                return lost(phase, NO_ENCRYPTION)
             await client.starttls(tls_context=relay.tls_context)
             await client.ehlo()
         phase = Phase.AUTH
