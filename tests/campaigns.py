@@ -11,9 +11,9 @@ from pathlib import Path
 
 from smtp_server import ScriptedServer
 
-from mailer.campaign.plan import Source
 from mailer.campaign.run import Run, RunOptions
 from mailer.campaign.send import Limits, Result, conclude, freeze, make_run, prepare
+from mailer.campaign.source import Source
 from mailer.errors import MailerError
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Delivery, Identity, Mailbox, Outcome, Quota, Status

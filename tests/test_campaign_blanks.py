@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from mailer.campaign.plan import Plan, Source, make_plan
+from mailer.campaign.plan import Plan, make_plan
+from mailer.campaign.source import Source
 from mailer.model import Identity, Mailbox
 
 LETTER = "---\nsubject: Hello\n---\nDear {{ name }} in {{ city }}, {{ country or 'somewhere' }}\n"

@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from smtp_server import Accepted, ScriptedServer
 
-from mailer.campaign.plan import Plan, Source, default_name, make_plan
+from mailer.campaign.plan import Plan, make_plan
 from mailer.campaign.preview import write_preview
 from mailer.campaign.send import Prepared, freeze, prepare, to_send
+from mailer.campaign.source import Source, default_name
 from mailer.errors import CampaignError, LetterError, ListError, SealError
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Identity, Mailbox, Status, Tally
@@ -430,7 +431,8 @@ async def test_an_update_changes_the_unsent_rest_and_nothing_else(campaign_folde
         write_list(campaign_folder, [*PEOPLE[1:5], address(9)])
         ledger.suppress([(PEOPLE[4], "asked")], source="by hand")
         ready = prepared(campaign_folder, ledger, update=True)
-        assert ready.updates
+        assert ready.campaign
+        assert ready.plan
         assert to_send(ready, ledger) == 3
         campaign = freeze(ready, ledger)
         assert campaign.revision == 2
@@ -476,11 +478,11 @@ async def test_an_update_without_changes_is_none(campaign_folder: Path, ledger: 
     with ScriptedServer() as server:
         campaign = await sent_first(campaign_folder, ledger, server)
     again = prepared(campaign_folder, ledger, update=True)
-    assert not again.updates
+    assert again.plan is None
     assert freeze(again, ledger).revision == campaign.revision
     header, *rows = (campaign_folder / "people.csv").read_text(encoding="utf-8").splitlines()
     (campaign_folder / "people.csv").write_text("\n".join([header, *reversed(rows)]), encoding="utf-8")
-    assert not prepared(campaign_folder, ledger, update=True).updates
+    assert prepared(campaign_folder, ledger, update=True).plan is None
 
 
 async def test_an_update_that_fails_half_way_changes_nothing(campaign_folder: Path, ledger: Ledger) -> None:

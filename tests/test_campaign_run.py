@@ -134,7 +134,7 @@ async def test_after_four_days_of_deferrals_a_delivery_has_failed(campaign_folde
         assert "Given up" in record.reason
 
         # a person who asks for another round gives it another four days, not one last try
-        assert ledger.requeue_failed(campaign) == 1
+        assert ledger.requeue_failed(campaign).moved == 1
         again = await send(ledger, campaign, server)
     assert again.tally == Tally(sent=1, deferred=1)
 

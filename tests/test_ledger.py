@@ -13,6 +13,7 @@ import pytest
 
 from mailer.errors import CampaignError, LedgerError
 from mailer.ledger import Intent, Ledger, Record, Row, SenderLock, Start, Writer
+from mailer.ledger.deliveries import Moved
 from mailer.model import (
     Action,
     CampaignRecord,
@@ -175,7 +176,7 @@ async def test_late_proof_after_a_person_decided_changes_nothing(ledger: Ledger,
     async with Writer(ledger.path) as writer:
         await writer.write(intent=intent(1))
         ledger.mark_interrupted(campaign)
-        assert ledger.resolve(campaign, Status.QUEUED, None) == 1
+        assert ledger.resolve(campaign, Status.QUEUED, None) == Moved(moved=1)
         await writer.write(records=[record(1)])
     assert ledger.tally(campaign) == Tally(queued=5)
 
@@ -246,7 +247,7 @@ async def test_quotas_count_what_was_handed_over_before_a_restart(ledger: Ledger
 def test_an_update_changes_the_unsent_rest_adds_the_new_and_skips_the_gone(
     ledger: Ledger, campaign: CampaignRecord
 ) -> None:
-    assert ledger.resolve(campaign, Status.SENT, None) == 0
+    assert ledger.resolve(campaign, Status.SENT, None) == Moved(moved=0)
     db = sqlite3.connect(ledger.path)
     db.execute("UPDATE deliveries SET status = 'sent' WHERE key = 'p1@example.org'")
     db.commit()

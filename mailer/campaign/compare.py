@@ -32,7 +32,7 @@ def differences(
         "attachments": _files(before.attachments, after.attachments),
         "settings": "; ".join(_settings(before.settings, after.settings)),
         "list": _contacts(before, after, old_digests, new_digests),
-        "messages": "this version of mailer composes them differently",
+        "messages": "the letter says which row somebody is in, or mailer itself has changed",
     }
     return [f"{LABELS[part]}: {details[part]}." for part in changed]
 

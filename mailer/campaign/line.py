@@ -130,6 +130,9 @@ class Line:
         if outcome.scope is not Scope.CONNECTION:
             self._retries = Retries()
         status = self._record(delivery, outcome, started_at=started_at, intended=intended)
+        if not intended:
+            # the server has counted it, and no intent says so: a crash must not give the quota back
+            await self._flush()
         if status is Status.QUEUED:
             # durable first: another line may take it at once
             await self._flush()

@@ -45,13 +45,15 @@ REQUEUES = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """How to send, none of which shapes a message. Times in seconds."""
+    """How to send, none of which shapes a message. Times in seconds; no bounce brake if `bounce_failures` is None."""
 
     batch_size: int = 50
     batch_pause: float = 0.0
     connections: int = 1
     limit: int | None = None
     wait: bool = False
+    bounce_failures: int | None = 5
+    bounce_percent: float = 10.0
     reconnect_delays: tuple[float, ...] = RECONNECT_DELAYS
 
 
@@ -96,7 +98,7 @@ class Run:
         self.answered_at = 0.0
         self._uncertain = 0
         self._requeues: Counter[int] = Counter()
-        self._brake = BounceBrake()
+        self._brake = BounceBrake(failures=options.bounce_failures or 0, percent=options.bounce_percent)
         self._streak = PolicyStreak()
 
     @property
@@ -223,7 +225,7 @@ class Run:
             )
 
     def _bounced(self, outcome: Outcome) -> bool:
-        if outcome.verdict not in {Verdict.SENT, Verdict.FAILED}:
+        if self.options.bounce_failures is None or outcome.verdict not in {Verdict.SENT, Verdict.FAILED}:
             return False
         dead = outcome.verdict is Verdict.FAILED and outcome.scope is Scope.RECIPIENT
         return self._brake.record(time.time(), failed=dead)

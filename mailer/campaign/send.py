@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
-from mailer import crashpoint, merge, suppression
+from mailer import __version__, crashpoint, merge, mime
 from mailer.campaign.compare import changed_parts, differences
 from mailer.campaign.frozen import Frozen, Recorded
-from mailer.campaign.plan import (
-    Plan,
-    Progress,
-    Source,
-    contact_digest,
-    list_digest,
-    make_plan,
-    render,
-    settings_of,
-    silent,
-)
+from mailer.campaign.plan import Plan, Progress, make_plan, silent
 from mailer.campaign.run import Observer, Run, RunOptions
+from mailer.campaign.sealing import contact_digest, fingerprint, identity_of, list_digest, settings_of
+from mailer.campaign.source import Source
 from mailer.contacts import ContactList
-from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError
-from mailer.ledger import Ledger, Start
+from mailer.errors import CampaignError, LetterError, ListError, MailerError, Paused, SealError, quoted
+from mailer.ledger import AccountLock, Ledger, Start
 from mailer.ledger.lock import owner
 from mailer.model import (
     CampaignRecord,
     Delivery,
     Identity,
-    Mailbox,
     Manifest,
     Message,
     Quota,
@@ -52,11 +44,6 @@ class Prepared:
     campaign: CampaignRecord | None = None
     plan: Plan | None = None
     differences: tuple[str, ...] = ()
-
-    @property
-    def updates(self) -> bool:
-        """Whether a campaign that has begun gets a new revision."""
-        return self.campaign is not None and self.plan is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,28 +99,60 @@ def prepare(
     name = source.name
     existing = ledger.campaign(name)
     begun = existing if existing and ledger.tried(existing) else None
-    if begun and _unchanged(source, identity, begun.manifest):
+    if begun and not update and _unchanged(source, identity, begun.manifest):
         _check_seal(seal, begun.manifest, ledger, None)
+        _check_nobody_else(seal, ledger, ledger.open_keys(begun))
         return Prepared(name=name, manifest=begun.manifest, campaign=begun)
     plan = make_plan(source, identity, ledger.secret, on_progress=on_progress)
     on_list(plan.contacts)
     _check_problems(plan, skip_problems=skip_problems)
     _check_seal(seal, plan.manifest, ledger, plan)
+    _check_nobody_else(seal, ledger, (contact.key for contact in plan.mailed(ledger.suppressions())))
     if begun is None:
-        return Prepared(name=name, manifest=plan.manifest, plan=plan)
+        repeated = _repeated(source, plan, ledger)
+        return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=repeated)
     changes = differences(begun.manifest, plan.manifest, _digests(ledger, begun), plan.digests())
     if changes and not update:
-        raise CampaignError(
-            f"Campaign {name!r} has begun with other contents. Nothing was sent. " + " ".join(changes),
-            hint="add --update to send the rest as it is now (new addresses are added),"
-            " or --campaign NAME to start another campaign",
-        )
+        raise _other_contents(begun, changes)
     return Prepared(
         name=name,
         manifest=plan.manifest,
         campaign=begun,
         plan=plan if changes else None,
         differences=tuple(changes),
+    )
+
+
+def _repeated(source: Source, plan: Plan, ledger: Ledger) -> tuple[str, ...]:
+    """Say who got the same letter in another campaign, since a renamed list makes a new campaign's name.
+
+    Raises CampaignError unless the campaign was given a name, which is how one asks for another campaign.
+    """
+    letter = plan.manifest.parts["letter"]
+    others = [c for c in ledger.campaigns() if c.name != plan.name and c.manifest.parts["letter"] == letter]
+    if not others:
+        return ()
+    keys = {contact.key for contact in plan.mailed(ledger.suppressions())}
+    found = [(len(keys & ledger.reached(campaign)), campaign.name) for campaign in others]
+    count, name = max(found)
+    if not count:
+        return ()
+    sentence = f"{count} of these {len(keys)} people already got this letter, in campaign {name!r}"
+    if source.campaign is None:
+        raise CampaignError(
+            f"{sentence}. Was the list renamed? Nothing was sent.",
+            hint=f"to continue that campaign: --campaign {quoted(name)};"
+            " to mail them again on purpose, give this campaign a name of its own: --campaign NEW-NAME",
+        )
+    return (f"{sentence}, and get it again.",)
+
+
+def _other_contents(campaign: CampaignRecord, changes: Sequence[str]) -> CampaignError:
+    when = f"was finished on {campaign.finished_at:%Y-%m-%d}" if campaign.finished_at else "has begun"
+    return CampaignError(
+        f"Campaign {campaign.name!r} {when}, with other contents. Nothing was sent. " + " ".join(changes),
+        hint="add --update to send the rest as it is now (new addresses are added),"
+        " or --campaign NAME to start another campaign, which mails everybody again",
     )
 
 
@@ -164,16 +183,22 @@ def to_send(prepared: Prepared, ledger: Ledger) -> int:
     if prepared.plan is None:
         assert prepared.campaign is not None
         return len(ledger.due(prepared.campaign, time.time()))
-    suppressed = ledger.suppressions()
-    ready = suppression.screen(prepared.plan.ready(), suppressed)
+    mailed = prepared.plan.mailed(ledger.suppressions())
     if prepared.campaign is None:
-        return sum(reason is None for _, reason in ready)
+        return sum(1 for _ in mailed)
+    # those who are to be tried again later keep their time
+    open_keys = set(ledger.open_keys(prepared.campaign, due=time.time()))
     done = {
         contact.key
         for contact, status in ledger.contacts(prepared.campaign)
-        if status not in {Status.QUEUED, Status.DEFERRED, Status.SKIPPED}
+        if status is not Status.SKIPPED and contact.key not in open_keys
     }
-    return sum(reason is None and contact.key not in done for contact, reason in ready)
+    return sum(contact.key not in done for contact in mailed)
+
+
+def alone(ledger: Ledger, relay: Relay, limits: Limits) -> AbstractContextManager[object]:
+    """Keep other senders off the account while its quotas are counted here. Raises CampaignError if one has it."""
+    return AccountLock(ledger, relay.account) if limits.account or limits.domains else nullcontext()
 
 
 def make_run(
@@ -214,33 +239,25 @@ def renderer(ledger: Ledger, campaign: CampaignRecord) -> Callable[[Delivery], M
 
     def message(delivery: Delivery) -> Message:
         template, identity = revision(delivery.revision)
-        _, composed = render(template, delivery.contact, identity, delivery.message_id, datetime.now(UTC))
+        letter = template.merge(delivery.contact, identity)
+        composed = mime.compose(
+            letter, contact=delivery.contact, message_id=delivery.message_id, date=datetime.now(UTC)
+        )
+        if fingerprint(composed) != delivery.digest:
+            raise Paused(
+                "This version of mailer would send another message than the one that was checked. It was not sent.",
+                hint="look at a new preview, then run the send command with --update",
+            )
         return composed
 
     return message
 
 
-def identity_of(settings: Mapping[str, str]) -> Identity:
-    """The identity that a manifest's settings were written from."""
-
-    def mailbox(text: str) -> Mailbox:
-        name, _, address = text.rpartition("<")
-        return Mailbox(name=name.strip(), address=address.rstrip(">"))
-
-    return Identity(
-        sender=mailbox(settings["SENDER"]),
-        reply_to=mailbox(settings["REPLY_TO"]) if "REPLY_TO" in settings else None,
-        bounce_address=settings.get("BOUNCE_ADDRESS"),
-        list_id=settings.get("LIST_ID"),
-        postal_address=settings.get("POSTAL_ADDRESS"),
-        unsubscribe_url=settings.get("UNSUBSCRIBE_URL"),
-        unsubscribe_mailto=settings.get("UNSUBSCRIBE_MAILTO"),
-    )
-
-
 def _unchanged(source: Source, identity: Identity, manifest: Manifest) -> bool:
     """The quick look: the same bytes on disk, so that a list of a million rows need not be read to continue."""
     if settings_of(identity) != manifest.settings or source.template != manifest.template:
+        return False
+    if manifest.program != __version__:
         return False
     files = Recorded(source.folder)
     try:
@@ -272,6 +289,19 @@ def _check_problems(plan: Plan, *, skip_problems: bool) -> None:
         raise ListError(f"The list has {what} be mailed. Nothing was sent.", problems=plan.problems, hint=hint)
     if not any(True for _ in plan.ready()):
         raise ListError("Not one row of the list can be mailed.", problems=plan.problems)
+
+
+def _check_nobody_else(seal: str | None, ledger: Ledger, keys: Iterable[str]) -> None:
+    """With a seal, mail only those who were in its preview: an address may have left the suppression list since."""
+    previewed = ledger.preview(seal) if seal else None
+    if previewed is None:
+        return
+    others = sum(key not in previewed.digests for key in keys)
+    if others:
+        raise SealError(
+            f"{others} of those who would be mailed were not in the preview: they were suppressed then. Nothing was sent.",
+            hint="look at a new preview, and send with the seal that it prints",
+        )
 
 
 def _check_seal(seal: str | None, manifest: Manifest, ledger: Ledger, plan: Plan | None) -> None:

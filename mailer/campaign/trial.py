@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from mailer import mime
 from mailer.campaign.plan import Plan
-from mailer.campaign.send import Limits
+from mailer.campaign.send import Limits, alone
 from mailer.errors import ListError, Paused, RelayStopped
 from mailer.ledger import Ledger, Record, Writer
 from mailer.model import Action, Contact, Mailbox, Message, Outcome, Status
@@ -42,8 +42,15 @@ async def send_test(
 ) -> list[Outcome]:
     """Send one message per contact to `to`. They count towards the quotas, but no delivery of the campaign changes.
 
-    Raises RelayStopped or Paused if there is no connection to be had.
+    Raises RelayStopped or Paused if there is no connection to be had, CampaignError while the account sends a campaign.
     """
+    with alone(ledger, relay, limits):
+        return await _send_all(plan, people, to, ledger=ledger, relay=relay, limits=limits)
+
+
+async def _send_all(
+    plan: Plan, people: Sequence[Contact], to: str, *, ledger: Ledger, relay: Relay, limits: Limits
+) -> list[Outcome]:
     pace = Pace(limits.account, limits.domains)
     if pace.longest_window:
         pace.preload(ledger.transactions(relay.account, time.time() - pace.longest_window))
@@ -100,6 +107,6 @@ def _message(plan: Plan, contact: Contact, to: str) -> Message:
     letter = replace(letter, subject=f"[TEST] {letter.subject}", to=Mailbox(address=to, name=letter.to.name))
     now = datetime.now(UTC)
     # a new one each time: mail programs hide a second message with an identifier that they know
-    identifier = plan.message_id(f"test {contact.key} {now.timestamp()}")
-    recipient = replace(contact, address=to, key=to.lower())
+    recipient = replace(contact, address=to, key=f"test {contact.key} {now.timestamp()}")
+    identifier = plan.message_id(recipient, letter.identity)
     return mime.compose(letter, contact=recipient, message_id=identifier, date=now)

@@ -11,6 +11,7 @@ from mailer.cli import console
 from mailer.cli.options import CampaignArgument, JsonOption
 from mailer.cli.standing import command, local_time, send_command, standing
 from mailer.errors import UsageError
+from mailer.ledger.deliveries import Moved
 from mailer.model import Status
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def resolve(
 
     with Ledger(settings_module.load().ledger_path, create=False) as ledger:
         found = ledger.find(campaign)
-        moved = 0
+        moved = Moved(moved=0)
         if decision is not None:
             keys = chosen(ledger, found, addresses) if addresses else None
             moved = ledger.resolve(found, Status(decision.value), keys)
@@ -63,7 +64,14 @@ def resolve(
             uncertain = [
                 {"address": r.address, "row": r.row, "message_id": r.message_id, "reason": r.reason} for r in left
             ]
-            console.emit({**standing(ledger, found), "resolved": moved, "deliveries": uncertain})
+            console.emit(
+                {
+                    **standing(ledger, found),
+                    "resolved": moved.moved,
+                    "kept_out": moved.suppressed,
+                    "deliveries": uncertain,
+                }
+            )
         else:
             show(found, left, moved, decision)
     raise typer.Exit(1 if left else 0)
@@ -84,12 +92,13 @@ def chosen(ledger: Ledger, campaign: CampaignRecord, addresses: list[str]) -> se
     return set(keys)
 
 
-def show(campaign: CampaignRecord, left: list, moved: int, decision: Choice | None) -> None:  # type: ignore[type-arg]
+def show(campaign: CampaignRecord, left: list, moved: Moved, decision: Choice | None) -> None:  # type: ignore[type-arg]
     """What was decided and what is still open."""
     if decision is not None:
         became = "as sent" if decision is Choice.SENT else "to be sent again"
-        console.say(f"{moved} noted {became}.")
-        if decision is Choice.QUEUED and moved:
+        console.say(f"{moved.moved} noted {became}.")
+        say_suppressed(moved)
+        if decision is Choice.QUEUED and moved.moved:
             console.say(f"To send them: {send_command(campaign)}")
     if not left:
         console.say("Nothing is uncertain." if decision is None else "Nothing is uncertain any more.")
@@ -104,6 +113,16 @@ def show(campaign: CampaignRecord, left: list, moved: int, decision: Choice | No
     console.say(f"If they arrived:      {resolve_it} --as sent")
     console.say(f"If they did not:      {resolve_it} --as queued")
     console.say("For some of them only, put their addresses behind it.")
+
+
+def say_suppressed(moved: Moved) -> None:
+    """Who stays out, and how that could be changed."""
+    if moved.suppressed:
+        console.say(
+            f"{moved.suppressed} not, since they are suppressed: they asked not to be mailed, or the address is dead.",
+            sentence=True,
+        )
+        console.say("To see why:     mailer suppress list")
 
 
 def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
@@ -122,10 +141,12 @@ def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
         found = ledger.find(campaign)
         moved = ledger.requeue_failed(found)
         if as_json:
-            console.emit({**standing(ledger, found), "requeued": moved})
+            console.emit({**standing(ledger, found), "requeued": moved.moved, "kept_out": moved.suppressed})
             return
-    if not moved:
+    if not moved.moved + moved.suppressed:
         console.say("Nothing has failed in this campaign.")
         return
-    console.say(f"{moved} queued again. Nothing was sent yet.")
-    console.say(f"To send them: {send_command(found)}")
+    console.say(f"{moved.moved} queued again. Nothing was sent yet.")
+    say_suppressed(moved)
+    if moved.moved:
+        console.say(f"To send them: {send_command(found)}")

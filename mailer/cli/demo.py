@@ -132,8 +132,9 @@ def play(sample: Sample, said: Any) -> dict[str, Any]:
     """One sample through all steps, each under the command that does it."""
     from mailer import contacts, report  # noqa: PLC0415
     from mailer import settings as settings_module  # noqa: PLC0415
-    from mailer.campaign.plan import Source, make_plan  # noqa: PLC0415
+    from mailer.campaign.plan import make_plan  # noqa: PLC0415
     from mailer.campaign.preview import write_preview  # noqa: PLC0415
+    from mailer.campaign.source import Source  # noqa: PLC0415
     from mailer.ledger import Ledger  # noqa: PLC0415
 
     settings = settings_module.load()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mailer.campaign.plan import Source
     from mailer.campaign.send import Limits
+    from mailer.campaign.source import Source
     from mailer.settings import Settings
     from mailer.smtp import Relay
 
@@ -42,7 +42,7 @@ def source_of(
     template: str, contact_list: Path, *, campaign: str | None = None, email_column: str | None, sheet: str | None
 ) -> Source:
     """What the command line names, as the campaign steps take it."""
-    from mailer.campaign.plan import Source  # noqa: PLC0415 - imports pandas
+    from mailer.campaign.source import Source  # noqa: PLC0415 - imports pandas
 
     return Source(template=template, list_path=contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
 

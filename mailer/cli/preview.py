@@ -25,7 +25,8 @@ from mailer.cli.progress import counted
 from mailer.errors import ListError, quoted
 
 if TYPE_CHECKING:
-    from mailer.campaign.plan import Plan, Source
+    from mailer.campaign.plan import Plan
+    from mailer.campaign.source import Source
 
 
 def preview(
@@ -81,7 +82,7 @@ def preview(
     else:
         console.say("PREVIEW, nothing sent", style="bold")
         what = "1 message" if messages == 1 else f"{messages:,} messages"
-        console.say(f"Campaign {plan.name}: {what} from {plan.manifest.settings['SENDER']}", sentence=True)
+        console.say(f"Campaign {plan.name}: {what} from {', '.join(plan.manifest.senders)}", sentence=True)
         console.say(accounted(plan, messages), sentence=True)
         for warning in plan.warnings[: console.SHOWN]:
             console.warn(warning)

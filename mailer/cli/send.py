@@ -144,9 +144,15 @@ class Sending:
         due = steps.to_send(self._prepared, self._ledger)
         limit = self._allowed()
         count = due if limit is None else min(due, limit)
-        self._announce(count)
-        if count and not confirmed:
-            confirm(count)
+        with steps.alone(self._ledger, relay_of(self._settings), limits_of(self._settings)):
+            self._announce(count)
+            if count and not confirmed:
+                confirm(count)
+            return self._go(count, limit)
+
+    def _go(self, count: int, limit: int | None) -> Result:
+        from mailer.campaign import send as steps  # noqa: PLC0415
+
         campaign = steps.freeze(self._prepared, self._ledger)
         # with --wait there may be work although nobody is due yet
         later = self._wait and limit != 0 and self._ledger.next_due(campaign) is not None
@@ -169,7 +175,7 @@ class Sending:
         verb = "Continuing" if prepared.campaign else "Starting"
         if count:
             console.note(
-                f"{verb} campaign {prepared.name}: {messages(count)} from {prepared.manifest.settings['SENDER']}"
+                f"{verb} campaign {prepared.name}: {messages(count)} from {', '.join(prepared.manifest.senders)}"
             )
         for change in prepared.differences:
             console.note(f"  {change}")

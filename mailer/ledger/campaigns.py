@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from mailer.errors import CampaignError
-from mailer.ledger.store import Store, moment
+from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import CampaignRecord, Contact, Manifest, Status
 
 
@@ -20,6 +20,7 @@ class Row:
     message_id: str
     status: Status = Status.QUEUED
     reason: str = ""
+    digest: int = 0
     usable_address: bool = True
 
 
@@ -47,7 +48,7 @@ class Campaigns(Store):
     def manifest(self, campaign: CampaignRecord, revision: int) -> Manifest:
         """What an earlier revision was frozen with."""
         query = "SELECT manifest FROM revisions WHERE campaign_id = ? AND number = ?"
-        return Manifest(**json.loads(self._one(query, campaign.id, revision)[0]))
+        return manifest_from(self._one(query, campaign.id, revision)[0])
 
     def find(self, name: str) -> CampaignRecord:
         """The campaign of this name. Raises CampaignError, naming those that exist."""
@@ -67,7 +68,7 @@ class Campaigns(Store):
                 id=row[0],
                 name=row[1],
                 revision=row[2],
-                manifest=Manifest(**json.loads(row[3])),
+                manifest=manifest_from(row[3]),
                 started_at=moment(row[4]),
                 finished_at=moment(row[5]) if row[5] is not None else None,
                 owner=row[6],
@@ -134,10 +135,13 @@ class Campaigns(Store):
     def _enqueue(self, campaign_id: int, revision: int, rows: Iterable[Row], now: float) -> None:
         self._db.executemany(
             "INSERT INTO deliveries (campaign_id, revision, row, address, key, name, language, fields, message_id,"
-            " status, reason, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " status, reason, updated_at, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (campaign_id, key) DO UPDATE SET revision = excluded.revision, row = excluded.row,"
             " address = excluded.address, name = excluded.name, language = excluded.language,"
-            " fields = excluded.fields, status = excluded.status, reason = excluded.reason,"
+            " fields = excluded.fields, message_id = excluded.message_id, digest = excluded.digest,"
+            # who was put off is not tried sooner for a new letter
+            " status = CASE WHEN deliveries.status = 'deferred' AND excluded.status = 'queued' THEN 'deferred'"
+            " ELSE excluded.status END, reason = excluded.reason,"
             " updated_at = excluded.updated_at WHERE deliveries.status IN ('queued', 'deferred', 'skipped')",
             (
                 (
@@ -153,6 +157,7 @@ class Campaigns(Store):
                     row.status,
                     row.reason,
                     now,
+                    row.digest,
                 )
                 for row in rows
             ),

@@ -5,9 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
+from mailer.ledger.memory import LEAVE
 from mailer.ledger.store import Store, moment
 from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Status, Tally
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moved:
+    """How many deliveries a person's decision moved, and how many it could not, since they are suppressed."""
+
+    moved: int
+    suppressed: int = 0
 
 
 class Deliveries(Store):
@@ -28,6 +38,19 @@ class Deliveries(Store):
         )
         return [row[0] for row in rows]
 
+    def open_keys(self, campaign: CampaignRecord, due: float | None = None) -> list[str]:
+        """The addresses that are still to be mailed; with `due`, those that may be tried at that time."""
+        query = (
+            "SELECT key FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL AND (status = 'queued' OR"
+            " (status = 'deferred' AND (? IS NULL OR next_attempt_at <= ?)))"
+        )
+        return [row[0] for row in self._all(query, campaign.id, due, due)]
+
+    def reached(self, campaign: CampaignRecord) -> set[str]:
+        """The addresses that have, or may have, got the campaign's message."""
+        query = "SELECT key FROM deliveries WHERE campaign_id = ? AND status IN ('sent', 'uncertain', 'sending')"
+        return {row[0] for row in self._all(query, campaign.id)}
+
     def attempted(self, campaign: CampaignRecord) -> int:
         """How many of the campaign's deliveries were ever tried."""
         query = "SELECT count(*) FROM deliveries WHERE campaign_id = ? AND first_attempt_at IS NOT NULL"
@@ -45,7 +68,7 @@ class Deliveries(Store):
         marks = ",".join("?" * len(ids))
         rows = self._all(
             "SELECT id, row, address, key, name, language, fields, message_id, status, attempts, revision,"
-            f" next_attempt_at, first_attempt_at FROM deliveries WHERE id IN ({marks})",
+            f" next_attempt_at, first_attempt_at, digest FROM deliveries WHERE id IN ({marks})",
             *ids,
         )
         found = {row[0]: _delivery(row) for row in rows}
@@ -55,7 +78,7 @@ class Deliveries(Store):
         """Every contact with a usable address, as frozen, and its status."""
         query = (
             "SELECT id, row, address, key, name, language, fields, message_id, status, attempts, revision,"
-            " next_attempt_at, first_attempt_at FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL ORDER BY id"
+            " next_attempt_at, first_attempt_at, digest FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL ORDER BY id"
         )
         for row in self._each(query, campaign.id):
             delivery = _delivery(row)
@@ -105,18 +128,18 @@ class Deliveries(Store):
                 (now, campaign.id),
             ).rowcount
 
-    def resolve(self, campaign: CampaignRecord, status: Status, keys: Collection[str] | None) -> int:
-        """Write a person's decision on uncertain deliveries (all of them if `keys` is None); returns how many."""
+    def resolve(self, campaign: CampaignRecord, status: Status, keys: Collection[str] | None) -> Moved:
+        """Write a person's decision on uncertain deliveries, all of them if `keys` is None."""
         reason = "decided by hand: it arrived" if status is Status.SENT else "decided by hand: send it again"
         return self._move(campaign, Status.UNCERTAIN, status, reason, keys)
 
-    def requeue_failed(self, campaign: CampaignRecord) -> int:
-        """Queue failed deliveries again, with a fresh schedule of retries; returns how many."""
+    def requeue_failed(self, campaign: CampaignRecord) -> Moved:
+        """Queue failed deliveries again, with a fresh schedule of retries."""
         return self._move(campaign, Status.FAILED, Status.QUEUED, "queued again by hand", None)
 
     def _move(
         self, campaign: CampaignRecord, before: Status, after: Status, reason: str, keys: Collection[str] | None
-    ) -> int:
+    ) -> Moved:
         moved, now = 0, time.time()
         with self._transaction():
             for key in [None] if keys is None else keys:
@@ -129,8 +152,11 @@ class Deliveries(Store):
                     (after, reason, now, after, after, now, campaign.id, before, key, key),
                 ).rowcount
             if moved and after is Status.QUEUED:
+                # nobody gets back into a queue who asked not to be mailed, or whose address is known to be dead
+                suppressed = self._db.execute(LEAVE, (now,)).rowcount
                 self._db.execute("UPDATE campaigns SET finished_at = NULL WHERE id = ?", (campaign.id,))
-        return moved
+                return Moved(moved=moved - suppressed, suppressed=suppressed)
+        return Moved(moved=moved)
 
     def handed_over(self, campaign: CampaignRecord, since: float) -> int:
         """How many of a campaign's messages were tried since a time, to tell its pace."""
@@ -156,7 +182,7 @@ class Deliveries(Store):
 
 
 def _delivery(row: tuple) -> Delivery:  # type: ignore[type-arg]
-    number, line, address, key, name, language, fields, message_id, status, attempts, revision, due, first = row
+    number, line, address, key, name, language, fields, message_id, status, attempts, revision, due, first, digest = row
     merge_fields: dict[str, FieldValue] = json.loads(fields)
     return Delivery(
         id=number,
@@ -169,4 +195,5 @@ def _delivery(row: tuple) -> Delivery:  # type: ignore[type-arg]
         message_id=message_id,
         next_attempt_at=due,
         first_attempt_at=first,
+        digest=digest,
     )

@@ -53,6 +53,33 @@ class SenderLock:
         return False
 
 
+class AccountLock:
+    """Held while a mail account sends from this ledger, since two senders at once would each use its whole quota.
+
+    Raises CampaignError if another process holds it.
+    """
+
+    def __init__(self, ledger: Ledger, account: str) -> None:
+        self._ledger = ledger
+        self._lock = FileLock(lock_path(ledger.path, f"account {account}"))
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            sending = (c for c in self._ledger.campaigns() if c.owner and SenderLock(self._ledger, c.name).is_held())
+            who = next((f", for campaign {c.name!r} ({c.owner})" for c in sending), "")
+            raise CampaignError(
+                f"This mail account is sending just now{who}. Two at once would go beyond its limit. "
+                "Nothing was sent from here.",
+                hint="wait until it is done, or pause it there with Ctrl-C",
+            ) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 def owner() -> str:
     """Say who sends, for a second starter to read. Stays on this machine: it never enters a message."""
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from mailer.ledger.store import Store, moment
+from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import Manifest
 
 
@@ -46,7 +46,7 @@ class Memory(Store):
                     "INSERT INTO suppressions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     (key, reason, source, time.time()),
                 ).rowcount
-            self._db.execute(_LEAVE, (time.time(),))
+            self._db.execute(LEAVE, (time.time(),))
         return added
 
     def unsuppress(self, keys: Iterable[str]) -> int:
@@ -58,7 +58,7 @@ class Memory(Store):
         """Remember what a seal vouches for."""
         packed = zlib.compress(json.dumps(dict(digests)).encode())
         self._run(
-            "INSERT INTO previews VALUES (?, ?, ?, ?) ON CONFLICT (seal) DO UPDATE SET made_at = excluded.made_at",
+            "INSERT INTO previews VALUES (?, ?, ?, ?) ON CONFLICT (seal) DO UPDATE SET made_at = excluded.made_at, digests = excluded.digests",
             manifest.seal,
             time.time(),
             json.dumps(asdict(manifest), ensure_ascii=False, sort_keys=True),
@@ -72,14 +72,14 @@ class Memory(Store):
             return None
         manifest, made_at, packed = rows[0]
         return Preview(
-            manifest=Manifest(**json.loads(manifest)),
+            manifest=manifest_from(manifest),
             made_at=moment(made_at),
             digests=json.loads(zlib.decompress(packed)),
         )
 
 
 # '@' to 'A' are the keys of whole domains: few, so that comparing each of them with each delivery costs little
-_LEAVE = """
+LEAVE = """
 UPDATE deliveries SET status = 'suppressed', updated_at = ?, reason = (
     SELECT reason FROM suppressions s WHERE s.key = deliveries.key
         OR (s.key >= '@' AND s.key < 'A' AND substr(deliveries.key, -length(s.key)) = s.key))

@@ -56,6 +56,8 @@ CREATE TABLE deliveries (
     language         TEXT,
     fields           TEXT NOT NULL,
     message_id       TEXT NOT NULL,
+    -- over the message that was checked before the start; what is sent must have the same
+    digest           INTEGER NOT NULL,
     status           TEXT NOT NULL CHECK (status IN
         ('queued', 'sending', 'sent', 'deferred', 'failed', 'uncertain', 'suppressed', 'skipped')),
     -- the sender that wrote the intent; kept while uncertain, so that its late proof still counts

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mailer.ledger.connection import connect, plain_errors
+from mailer.model import Manifest
 
 
 class Store:
@@ -51,3 +53,9 @@ class Store:
 
 def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def manifest_from(text: str) -> Manifest:
+    """A manifest as it was written into the ledger."""
+    data = json.loads(text)
+    return Manifest(**{**data, "senders": tuple(data["senders"])})

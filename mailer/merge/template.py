@@ -65,6 +65,10 @@ class Template:
             found[item.code, None, item.message] = item
         return [*self.warnings, *found.values()]
 
+    def identity_for(self, language: str | None, identity: Identity) -> Identity:
+        """Who a contact of this language gets the letter from: the front matter may say otherwise than the settings."""
+        return self._identity(self._version(language), identity)[0]
+
     def merge(self, contact: Contact, identity: Identity) -> Letter:
         """Fill the letter in for one contact. Raises LetterError with every problem of its row."""
         return self.merge_with_warnings(contact, identity)[0]

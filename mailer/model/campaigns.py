@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -43,6 +43,7 @@ class Delivery:
     message_id: str
     next_attempt_at: float | None = None
     first_attempt_at: float | None = None
+    digest: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +93,8 @@ class Manifest:
 
     `letter` and `attachments` map paths to SHA-256 hex digests; `contacts` is the list's fingerprint, whatever the
     order of its rows; `list_file` the digest of the file's bytes (a shortcut: the same bytes need not be read again);
-    `settings` the identity; `messages` a digest over every rendered message.
+    `settings` the identity; `messages` a digest over every rendered message; `senders` everybody they are from;
+    `program` the version of mailer.
     """
 
     template: str
@@ -106,6 +108,8 @@ class Manifest:
     count: int = 0
     duplicates: int = 0
     blank: int = 0
+    senders: Sequence[str] = ()
+    program: str = ""
 
     @property
     def parts(self) -> dict[str, str]:

@@ -1,0 +1,128 @@
+"""Digests: of a message, a contact, a list, the settings; and the manifest with the seal over them all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mailer import __version__, contacts, merge
+from mailer.campaign.frozen import Recorded
+from mailer.campaign.source import Source
+from mailer.model import Contact, Identity, Mailbox, Manifest, Message
+
+# What a letter is written in; all other files are attachments. Only for saying which part of a seal changed.
+SOURCES = frozenset({".md", ".html", ".txt", ".yaml", ".yml", ".css"})
+
+# The seal covers every message but for its Date, which is set when it leaves.
+SEALED_DATE = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def fingerprint(message: Message) -> int:
+    """Sixty-four bits over everything that a reader gets, and the envelope.
+
+    Left out are the Date, and the token of the Message-ID (also in the boundaries), which differs from ledger to ledger:
+    two people who preview the same folder get the same seal.
+    """
+    token = message.message_id[1:].partition("@")[0].encode()
+    before, _, rest = message.content.partition(b"\r\nDate: ")
+    undated = before + rest[rest.index(b"\r\n") :]
+    envelope = f"{message.envelope.mail_from}\0{message.envelope.rcpt_to}\0".encode()
+    digest = hashlib.sha256(envelope + undated.replace(token, b"")).digest()
+    return int.from_bytes(digest[:8], signed=True)
+
+
+def contact_digest(contact: Contact) -> str:
+    """Sixteen hexadecimal digits over everything a letter may say about a contact, but not its row."""
+    details = [contact.address, contact.name, contact.language or "", contact.fields]
+    text = json.dumps(details, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def lookup_folders(source: Source, template: merge.Template) -> tuple[Path, ...]:
+    """Where look-up tables are searched: beside the letter, then in the campaign folder."""
+    beside = Path(template.front.origin("subject").file).parent
+    return (source.folder / beside, source.folder)
+
+
+def manifest_of(
+    source: Source,
+    template: merge.Template,
+    people: contacts.ContactList,
+    files: Recorded,
+    identity: Identity,
+    *,
+    sources: Collection[str],
+    messages: str = "",
+    senders: Collection[str] = (),
+) -> Manifest:
+    """What a campaign would be frozen with. `sources` are the files that the letter itself is written in."""
+    attachments = {path: digest for path, digest in files.digests.items() if path not in sources}
+    return Manifest(
+        template=source.template,
+        list_name=source.list_path.as_posix(),
+        letter={path: digest for path, digest in files.digests.items() if path not in attachments},
+        attachments=attachments,
+        contacts=people.fingerprint(),
+        list_file=list_digest(source, template),
+        settings=settings_of(identity),
+        messages=messages,
+        count=len(people),
+        duplicates=people.duplicates,
+        blank=people.blank,
+        senders=tuple(sorted(senders)),
+        program=__version__,
+    )
+
+
+def list_digest(source: Source, template: merge.Template) -> str:
+    """A digest of the bytes of the list and its look-up tables, and of how they are to be read."""
+    tables = [
+        next(folder / lookup.table for folder in lookup_folders(source, template) if (folder / lookup.table).exists())
+        for lookup in template.front.lookups.values()
+    ]
+    parts = [contacts.file_digest(path) for path in (source.list_path, *tables)]
+    parts += [
+        repr((source.email_column, source.sheet, template.front.required, sorted(template.front.lookups.items())))
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def settings_of(identity: Identity) -> dict[str, str]:
+    """The settings that shape every message, by their names."""
+    reply_to = identity.reply_to
+    named = {
+        "SENDER": written(identity.sender),
+        "REPLY_TO": written(reply_to) if reply_to else None,
+        "BOUNCE_ADDRESS": identity.bounce_address,
+        "LIST_ID": identity.list_id,
+        "POSTAL_ADDRESS": identity.postal_address,
+        "UNSUBSCRIBE_URL": identity.unsubscribe_url,
+        "UNSUBSCRIBE_MAILTO": identity.unsubscribe_mailto,
+    }
+    return {name: value for name, value in named.items() if value}
+
+
+def written(mailbox: Mailbox) -> str:
+    """`Name <address>`, for people to read and for `identity_of` to read back."""
+    return f"{mailbox.name} <{mailbox.address}>".strip()
+
+
+def identity_of(settings: Mapping[str, str]) -> Identity:
+    """The identity that a manifest's settings were written from."""
+
+    def mailbox(text: str) -> Mailbox:
+        name, _, address = text.rpartition("<")
+        return Mailbox(name=name.strip(), address=address.rstrip(">"))
+
+    return Identity(
+        sender=mailbox(settings["SENDER"]),
+        reply_to=mailbox(settings["REPLY_TO"]) if "REPLY_TO" in settings else None,
+        bounce_address=settings.get("BOUNCE_ADDRESS"),
+        list_id=settings.get("LIST_ID"),
+        postal_address=settings.get("POSTAL_ADDRESS"),
+        unsubscribe_url=settings.get("UNSUBSCRIBE_URL"),
+        unsubscribe_mailto=settings.get("UNSUBSCRIBE_MAILTO"),
+    )

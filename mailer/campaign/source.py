@@ -1,0 +1,30 @@
+"""What a campaign is made of, as its owner names it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """What a campaign is made of, as the user names it. `folder` is the campaign folder."""
+
+    template: str
+    list_path: Path
+    folder: Path = Path()
+    campaign: str | None = None
+    email_column: str | None = None
+    sheet: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The campaign's name: as given, or TEMPLATE--LIST from the two stems."""
+        return self.campaign or default_name(self.template, self.list_path)
+
+
+def default_name(template: str, list_path: Path) -> str:
+    """TEMPLATE--LIST from the two stems."""
+    path = Path(template)
+    stem = path.parent.name if path.name == "letter.md" else path.name.removesuffix(".md")
+    return f"{stem}--{list_path.stem}"
