@@ -15,6 +15,7 @@ from mailer.cli.options import (
     ProblemsOption,
     SheetOption,
     SkipProblemsOption,
+    save_problems,
 )
 from mailer.errors import ListError, quoted
 
@@ -42,24 +43,13 @@ def check(
     from mailer import contacts  # noqa: PLC0415 - imports pandas
 
     people = contacts.read(contact_list, email_column=email_column, sheet=sheet)
-    if problems:
-        write_problems(people, problems)
+    save_problems(problems, people)
     if as_json:
         console.emit(as_data(people))
     else:
         show(people, problems)
     if people.problems and not skip_problems:
         raise typer.Exit(ListError.exit_code)
-
-
-def write_problems(people: ContactList, path: Path) -> None:
-    """Write the bad rows. Raises ListError if the file cannot be written."""
-    try:
-        people.write_problems(path)
-    except OSError as error:
-        raise ListError(
-            f"{path} cannot be written: {error.strerror}.", hint="choose another file for --problems"
-        ) from error
 
 
 def as_data(people: ContactList) -> dict[str, object]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailer.cli import console
-from mailer.cli.check import write_problems
 from mailer.cli.options import (
     CampaignOption,
     EmailColumnOption,
@@ -19,6 +18,7 @@ from mailer.cli.options import (
     SheetOption,
     SkipProblemsOption,
     TemplateArgument,
+    save_problems,
     source_of,
 )
 from mailer.cli.progress import counted
@@ -61,8 +61,7 @@ def preview(
     with Ledger(settings.ledger_path) as ledger:
         with counted("Checking every message") as progress:
             plan = make_plan(source, settings.identity(), ledger.secret, on_progress=progress)
-        if problems:
-            write_problems(plan.contacts, problems)
+        save_problems(problems, plan.contacts, plan.unrendered.values())
         if plan.unsendable:
             raise ListError("Not one message can be made.", problems=plan.problems)
         with counted("Writing the preview") as progress:

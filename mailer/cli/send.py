@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailer.cli import console
-from mailer.cli.check import write_problems
 from mailer.cli.options import (
     CampaignOption,
     EmailColumnOption,
@@ -28,6 +27,7 @@ from mailer.cli.options import (
     limits_of,
     overrides,
     relay_of,
+    save_problems,
     source_of,
 )
 from mailer.cli.progress import ProgressLine, counted
@@ -106,7 +106,7 @@ def send(
                 update=update,
                 skip_problems=skip_problems,
                 on_progress=progress,
-                on_list=lambda people: write_problems(people, problems) if problems else None,
+                on_list=lambda people: save_problems(problems, people),
             )
         sending = Sending(settings, ledger, prepared, limit=limit, hold_after=hold_after, wait=wait)
         result = sending.go(confirmed=yes)

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailer.cli import console
-from mailer.cli.options import EmailColumnOption, JsonOption, SheetOption
-from mailer.errors import UsageError
+from mailer.cli.options import (
+    EmailColumnOption,
+    JsonOption,
+    ProblemsOption,
+    SheetOption,
+    SkipProblemsOption,
+    save_problems,
+)
+from mailer.errors import ListError, UsageError
 
 if TYPE_CHECKING:
+    from mailer.contacts import ContactList
     from mailer.ledger import Ledger
+    from mailer.model import Problem
 
 suppress = typer.Typer(
     add_completion=False,
@@ -117,9 +126,14 @@ def import_(
     reason: Annotated[str, typer.Option("--reason", help="Why.")] = "imported",
     email_column: EmailColumnOption = None,
     sheet: SheetOption = None,
+    problems: ProblemsOption = None,
+    skip_problems: SkipProblemsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Suppress every address of a list, in any format that `mailer check` reads.
+
+    A row with a usable address is taken whatever else is wrong with it. Ends with exit code 2 if rows hold no usable
+    address, unless --skip-problems; the addresses of the other rows are suppressed all the same.
 
     \b
     Example:
@@ -128,12 +142,38 @@ def import_(
     from mailer import contacts  # noqa: PLC0415 - imports pandas
 
     people = contacts.read(file, email_column=email_column, sheet=sheet)
+    save_problems(problems, people)
+    keys = addresses_of(people)
+    unusable = {row.row for row in people.bad_rows if not row.address}
     with opened() as ledger:
-        added = ledger.suppress(((contact.key, reason) for contact in people), source=f"imported from {file.name}")
+        added = ledger.suppress(((key, reason) for key in keys), source=f"imported from {file.name}")
+    told = [problem for problem in people.problems if problem.row in unusable]
     if as_json:
-        console.emit({"added": added, "known": len(people) - added, "unreadable": len(people.bad_rows)})
+        found = [console.as_data(problem) for problem in told]
+        console.emit({"added": added, "known": len(keys) - added, "unreadable": len(unusable), "problems": found})
+    else:
+        console.say(f"{added} added, {len(keys) - added} were suppressed already.")
+        show_unusable(len(unusable), told, problems)
+    if unusable and not skip_problems:
+        raise typer.Exit(ListError.exit_code)
+
+
+def addresses_of(people: ContactList) -> list[str]:
+    """Every usable address, also of rows that could not be mailed for another reason, each once."""
+    from mailer.suppression import normalise  # noqa: PLC0415
+
+    faulty = (normalise(row.address) for row in people.bad_rows if row.address)
+    return list(dict.fromkeys([*(contact.key for contact in people), *faulty]))
+
+
+def show_unusable(count: int, told: list[Problem], file: Path | None) -> None:
+    """The rows that nobody could be suppressed for."""
+    if not count:
         return
-    console.say(f"{added} added, {len(people) - added} were suppressed already.")
-    if people.bad_rows:
-        console.note(f"{len(people.bad_rows)} rows hold no usable address:", style="red")
-        console.show_problems(people.problems)
+    rows = "1 row holds" if count == 1 else f"{count} rows hold"
+    console.note(
+        f"{rows} no usable address, so nobody was suppressed for {'it' if count == 1 else 'them'}:", style="red"
+    )
+    console.show_problems(told, rest="; all of them: --problems FILE")
+    if file:
+        console.note(f"All rows with problems are in {file}.")

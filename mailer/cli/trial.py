@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,15 +13,21 @@ from mailer.cli.options import (
     EmailColumnOption,
     JsonOption,
     ListArgument,
+    ProblemsOption,
     SheetOption,
+    SkipProblemsOption,
     TemplateArgument,
     limits_of,
     relay_of,
+    save_problems,
     source_of,
 )
 from mailer.cli.progress import counted
 from mailer.cli.send import loop_factory
-from mailer.errors import UsageError
+from mailer.errors import ListError, UsageError
+
+if TYPE_CHECKING:
+    from mailer.campaign.plan import Plan
 
 
 def trial(
@@ -35,6 +41,8 @@ def trial(
     campaign: CampaignOption = None,
     email_column: EmailColumnOption = None,
     sheet: SheetOption = None,
+    problems: ProblemsOption = None,
+    skip_problems: SkipProblemsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Send a few messages to your own address only.
@@ -59,6 +67,8 @@ def trial(
     with Ledger(settings.ledger_path) as ledger:
         with counted("Checking every message") as progress:
             plan = make_plan(source, settings.identity(), ledger.secret, on_progress=progress)
+        save_problems(problems, plan.contacts, plan.unrendered.values())
+        refuse_problems(plan, skip_problems=skip_problems)
         people = pick(plan, row or [])
         sending = send_test(plan, people, address, ledger=ledger, relay=relay, limits=limits_of(settings))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -73,6 +83,18 @@ def trial(
             console.say(f"Row {contact.row}: {became} ({outcome.text.splitlines()[0]})", sentence=True)
         console.say("The list was not mailed.")
     raise typer.Exit(0 if sent == len(outcomes) else 1)
+
+
+def refuse_problems(plan: Plan, *, skip_problems: bool) -> None:
+    """Raise ListError unless the problems may be passed over, as `mailer send` would."""
+    if plan.unsendable:
+        raise ListError("Not one message can be made, so no test was sent.", problems=plan.problems)
+    if plan.problems and not skip_problems:
+        raise ListError(
+            "The list has rows that cannot be mailed. No test was sent.",
+            problems=plan.problems,
+            hint="mend the rows, or add --skip-problems to go on without them; --problems FILE writes them out",
+        )
 
 
 def own_address(text: str) -> str:
