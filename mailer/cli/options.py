@@ -13,3 +13,95 @@ if TYPE_CHECKING:
     from mailer.campaign.source import Source
     from mailer.contacts import ContactList
     from mailer.model import SkippedRow
+    from mailer.settings import Settings
+    from mailer.smtp import Relay
+
+TemplateArgument = Annotated[
+    str, typer.Argument(metavar="TEMPLATE", help="A letter: its name in templates/, or its path.", show_default=False)
+]
+ListArgument = Annotated[
+    Path,
+    typer.Argument(metavar="LIST", help="A contact list: csv, tsv, xlsx, xls, ods, json, parquet.", show_default=False),
+]
+CampaignArgument = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaign's name.", show_default=False)]
+EmailColumnOption = Annotated[
+    str | None, typer.Option("--email-column", metavar="NAME", help="The column that holds the addresses.")
+]
+SheetOption = Annotated[str | None, typer.Option("--sheet", metavar="NAME", help="The sheet of a workbook to read.")]
+ProblemsOption = Annotated[
+    Path | None, typer.Option("--problems", metavar="FILE", help="Write the rows with problems to this file.")
+]
+SkipProblemsOption = Annotated[bool, typer.Option("--skip-problems", help="Go on without the rows that have problems.")]
+CampaignOption = Annotated[
+    str | None, typer.Option("--campaign", metavar="NAME", help="The campaign's name; by default TEMPLATE--LIST.")
+]
+RateOption = Annotated[
+    list[str] | None, typer.Option("--rate", metavar="QUOTA", help='At most so many messages, e.g. "20/minute".')
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
+
+
+def source_of(
+    template: str, contact_list: Path, *, campaign: str | None = None, email_column: str | None, sheet: str | None
+) -> Source:
+    """What the command line names, as the campaign steps take it."""
+    from mailer.campaign.source import Source  # noqa: PLC0415 - imports pandas
+
+    return Source(template=template, list_path=contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
+
+
+def save_problems(path: Path | None, people: ContactList, more: Iterable[SkippedRow] = ()) -> None:
+    """What --problems asks for: the list's bad rows, and `more` of it that get no message. Raises UsageError."""
+    if path:
+        people.write_problems(path, more)
+
+
+def relay_of(settings: Settings) -> Relay:
+    """The relay that the settings describe. Raises SettingsError for what is missing."""
+    from mailer.smtp import Relay  # noqa: PLC0415 - imports aiosmtplib
+
+    settings.require_sending()
+    refuse_unbuilt(settings)
+    assert settings.smtp_host is not None
+    return Relay(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        username=settings.smtp_username,
+        password=settings.password,
+        auth=settings.smtp_auth.value,
+        timeout=settings.smtp_timeout,
+    )
+
+
+def refuse_unbuilt(settings: Settings) -> None:
+    """Refuse to send without what was asked for: a proxy that is ignored shows the place that it is to hide."""
+    from mailer.errors import SettingsError  # noqa: PLC0415
+
+    if settings.proxy:
+        raise SettingsError(
+            "MAILER_PROXY is set, but this version of mailer cannot send through a proxy. Nothing was sent.",
+            hint="take proxy out of the settings only if the mail server may see where you are",
+        )
+    if settings.dkim_selector or settings.dkim_key_file:
+        raise SettingsError(
+            "DKIM settings are set, but this version of mailer cannot sign. Nothing was sent.",
+            hint="take the dkim_ lines out of the settings; most providers sign for you",
+        )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The quotas that the settings set."""
+    from mailer.campaign.send import Limits  # noqa: PLC0415
+
+    return Limits(account=settings.rate, domains=settings.domain_rate)
+
+
+def overrides(**given: object) -> dict[str, str | None]:
+    """Settings from the command line as texts; what was not given stays as it is set elsewhere."""
+    return {name: None if value is None else str(value) for name, value in given.items()}
+
+
+def joined(rates: list[str] | None) -> str | None:
+    """Several --rate as the one setting that they are."""
+    return ", ".join(rates) if rates else None
