@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mailer.errors import CampaignError, LedgerError
-from mailer.ledger import Intent, Ledger, Record, Row, SenderLock, Start, Writer
+from mailer.ledger import AccountLock, Intent, Ledger, Record, Row, SenderLock, Start, Writer
 from mailer.ledger.deliveries import Moved
 from mailer.model import (
     Action,
@@ -333,3 +333,16 @@ def test_a_preview_is_remembered_by_its_seal(ledger: Ledger) -> None:
     assert kept.manifest == manifest()
     assert kept.digests == {"p1@example.org": "d1"}
     assert ledger.preview("0-0-0-0-0") is None
+
+
+def test_a_ledger_that_was_lost_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "mailer.db"
+    with Ledger(path) as ledger, AccountLock(ledger, "ana@smtp.example.org"):
+        pass
+    path.unlink()
+    with pytest.raises(CampaignError, match="is missing, although mail was sent from this folder") as refused:
+        Ledger(path)
+    [trace] = tmp_path.glob("*.lock")
+    assert trace.name in (refused.value.hint or "")
+    trace.unlink()
+    Ledger(path).close()

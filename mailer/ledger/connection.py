@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from mailer.errors import CampaignError, LedgerError
 
 SCHEMA_VERSION = 1
 
+# In the name of a lock file that stays when mail was sent: without a ledger beside it, the ledger was lost.
+SENT_FROM_HERE = "-account"
+
 # Another process may hold the write lock while it starts a large campaign.
 BUSY_TIMEOUT_MS = 60_000
 
@@ -23,6 +27,7 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
         raise CampaignError(
             f"There is no ledger at {path}.", hint="run the command in the folder in which the campaign was sent"
         )
+    _refuse_to_forget(path)
     with plain_errors(path):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1e3)
         try:
@@ -37,6 +42,20 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def _refuse_to_forget(path: Path) -> None:
+    """A new ledger where an old one was used knows nobody who was mailed. Raises CampaignError."""
+    if path.exists():
+        return
+    traces = sorted(path.parent.glob(f"{glob.escape(path.name)}{SENT_FROM_HERE}-*.lock"))
+    if traces:
+        raise CampaignError(
+            f"{path.name}, the record of who was mailed, is missing, although mail was sent from this folder."
+            " Nothing was sent.",
+            hint="bring it back (from the wastebasket or a backup); if you are sure that nobody was mailed, delete"
+            f" {', '.join(trace.name for trace in traces)} and run the command again",
+        )
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from mailer.errors import CampaignError, quoted
+from mailer.ledger.connection import SENT_FROM_HERE
 from mailer.ledger.ledger import Ledger
 
 
@@ -61,7 +62,7 @@ class AccountLock:
 
     def __init__(self, ledger: Ledger, account: str) -> None:
         self._ledger = ledger
-        self._lock = FileLock(lock_path(ledger.path, f"account {account}"))
+        self._lock = FileLock(lock_path(ledger.path, account, kind=SENT_FROM_HERE))
 
     def __enter__(self) -> Self:
         try:
@@ -86,7 +87,7 @@ def owner() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}, started {since}"
 
 
-def lock_path(ledger: Path, campaign: str) -> Path:
-    """A file beside the ledger; the campaign's name is hashed since it may hold what a file name may not."""
-    digest = hashlib.sha256(campaign.encode()).hexdigest()[:16]
-    return ledger.with_name(f"{ledger.name}-{digest}.lock")
+def lock_path(ledger: Path, name: str, kind: str = "") -> Path:
+    """A file beside the ledger; the name is hashed since it may hold what a file name may not."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return ledger.with_name(f"{ledger.name}{kind}-{digest}.lock")
