@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import logging
 import os
@@ -21,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, AuthResult
 
 from mailer.errors import Refused
 from mailer.model import Envelope
@@ -182,6 +183,19 @@ def delete_captured(folder: Path) -> int:
     return deleted
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only programs on this computer can reach the host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def welcome(*_login: object) -> AuthResult:
+    """Any user name and password will do, and neither is kept: settings can be tried out as they are."""
+    return AuthResult(success=True)
+
+
 class _Receiver:
     """aiosmtpd's hooks: what to offer, and what to do with a message."""
 
@@ -274,6 +288,7 @@ class CaptureServer:
             return _Connection(
                 receiver, self._live, data_size_limit=self._max_size, enable_SMTPUTF8=True,
                 hostname=self._hostname, ident="ESMTP keeps, never delivers", loop=loop,
+                authenticator=welcome, auth_require_tls=not is_loopback(self.host),
             )  # fmt: skip
 
         try:

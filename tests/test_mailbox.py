@@ -57,6 +57,26 @@ def test_size_8bitmime_smtputf8_and_pipelining_are_offered_under_a_neutral_name(
     assert {"8bitmime", "smtputf8", "pipelining"} <= set(client.esmtp_features)
 
 
+@pytest.mark.parametrize("method", ["plain", "login"])
+def test_any_user_name_and_password_will_do_on_this_computer(tmp_path, method):
+    with CaptureServer(tmp_path) as server, smtplib.SMTP("127.0.0.1", server.port, timeout=10) as client:
+        client.ehlo()
+        assert {"PLAIN", "LOGIN"} <= set(client.esmtp_features["auth"].split())
+        client.user, client.password = "ana@example.org", "secret-word"
+        code, _text = client.auth(method, getattr(client, f"auth_{method}"))
+        assert code == 235
+        client.sendmail("office@example.org", ["ana@example.net"], MESSAGE)
+    assert len(list(read_captured(tmp_path))) == 1
+    assert not any(b"secret-word" in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+
+
+def test_a_password_is_not_asked_for_over_a_network(tmp_path):
+    with CaptureServer(tmp_path, host="0.0.0.0") as server:
+        with smtplib.SMTP("127.0.0.1", server.port, timeout=10) as client:
+            client.ehlo()
+        assert "auth" not in client.esmtp_features
+
+
 def test_a_message_above_the_size_is_refused_and_not_kept(tmp_path):
     with CaptureServer(tmp_path, max_size=2000) as server:
         with pytest.raises(smtplib.SMTPResponseException) as refused:
