@@ -167,6 +167,7 @@ NOTE_FLOOD = "This person is getting too much mail at the moment. We try again l
 NOTE_LATER = "The mail server could not take this message for this address just now. We try again later."
 NOTE_REFUSED = "The mail server refused this message for this address for good."
 NOTE_SERVER = "The mail server has a problem of its own or refuses us as a whole. Its own words say more."
+NOTE_ENCRYPT = "The server wants an encrypted connection before it takes a password: set smtp_security."
 NOTE_TLS = (
     "The mail server offers no encryption on this port, or somebody in between takes the offer out. Neither the password "
     "nor a message was sent. Check host, port and security in the settings (port 465 with tls works with many "
@@ -192,6 +193,8 @@ RULES = (
     _rule(SETUP, r"4\d\d", RELINK, NOTE_SERVER),
     _rule(SETUP, r"5\d\d", BLOCKED, NOTE_DOOR, text=SPAM_TEXT),
     _rule(SETUP, r"5\d\d", NO_ENTRY, NOTE_SERVER),
+    _rule(LOGIN, r"538", LOGIN_REFUSED, NOTE_ENCRYPT),
+    _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, NOTE_ENCRYPT, text=r"encryption (is )?required|must issue a STARTTLS"),
     _rule(frozenset({Phase.AUTH}), r"4\d\d", LOGIN_REFUSED, NOTE_LOGIN, text=r"too many|transition|password"),
     _rule(frozenset({Phase.AUTH}), r"4\d\d", LOGIN_LATER, NOTE_LOGIN_WAIT),
     _rule(frozenset({Phase.AUTH}), r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN),

@@ -71,6 +71,7 @@ REPLIES = [
     (AUTH, 534, "5.7.14 Please log in through your web browser and then try again", LOGIN),
     (AUTH, 535, "5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant", LOGIN),
     (AUTH, 550, "5.7.30 Basic authentication is not supported for Client Submission.", LOGIN),
+    (AUTH, 538, "5.7.11 Encryption required for requested authentication mechanism", LOGIN),
     (AUTH, 535, "5.7.3 Authentication unsuccessful", LOGIN),
     (AUTH, 504, "5.7.4 Unrecognized authentication type", LOGIN),
     (AUTH, 454, "4.7.0 Too many login attempts, please try again later.", LOGIN),
@@ -236,6 +237,8 @@ def test_a_real_reply_means_what_the_design_says(phase, code, text, expected):
         (CONNECT, 451, "4.3.2 later", "problem of its own"),
         (TLS, 502, "5.5.1 no", "encrypt"),
         (AUTH, 535, "5.7.8 no", "password"),
+        (AUTH, 538, "5.7.11 no", "set smtp_security"),
+        (MAIL, 530, "5.7.0 Must issue a STARTTLS command first", "set smtp_security"),
         (MAIL, 451, "4.3.0 no", "problem of its own"),
         (RCPT, 553, "5.6.7 no", "letters outside"),
         (RCPT, 450, "4.7.1 Greylisted", "come back later"),
@@ -255,6 +258,31 @@ def test_every_rule_is_reached_by_a_real_reply():
     reached = {id(outcome.match(phase, Reply(code=code, text=text))) for phase, code, text, _ in REPLIES}
     missed = [rule for rule in outcome.RULES if id(rule) not in reached]
     assert missed == []
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("5.7.1 no\n5.7.1 really", "550 5.7.1 no 5.7.1 really"),
+        ("5.1.1 \x1b[31mred\x1b[0m \x1b]0;title\x07\x9b2J\x1bc x", "550 5.1.1 red x"),
+        ("a\x00b\x7fc\r\nd\x85e", "550 a b c d e"),
+        ("\u202egnirts\u202c \u2066x\u2069", "550 gnirts x"),
+        ("Größe überschritten", "550 Größe überschritten"),
+        ("\x1b]never ended" + "x" * 5000, "550"),
+        ("", "550"),
+    ],
+)
+def test_only_what_can_be_shown_of_a_reply_is_kept(said, kept):
+    result = outcome.classify(RCPT, Reply(code=550, text=said))
+    assert result.text == kept
+    assert outcome.lost(DOT, said).text == kept.removeprefix("550").strip()
+
+
+def test_a_reply_without_end_is_cut():
+    result = outcome.classify(RCPT, Reply(code=550, text="5.1.1 " + "long " * 13_000))
+    assert len(result.text) <= outcome.LONGEST + 4
+    assert result.text.endswith("…")
+    assert result.suppress
 
 
 @pytest.mark.parametrize("phase", Phase)
@@ -293,6 +321,8 @@ replies = st.builds(
 def test_every_reply_has_an_outcome_and_we_never_say_more_than_we_know(phase, reply):
     result = outcome.classify(phase, reply)
     code = reply.code // 100
+    assert len(result.text) <= outcome.LONGEST + 5
+    assert all(char.isprintable() for char in result.text if not 0xE000 <= ord(char) <= 0x10FFFF), result.text
     assert (result.verdict is Verdict.SENT) == (phase is DOT and code == 2)
     assert (result.verdict is Verdict.UNCERTAIN) == (phase is DOT and code not in {2, 4, 5})
     assert not result.suppress or (result.verdict is Verdict.FAILED and result.scope is Scope.RECIPIENT)
