@@ -255,7 +255,7 @@ async def test_unchanged_files_are_recognised_without_reading_the_list(campaign_
     with ScriptedServer() as server:
         await sent_first(campaign_folder, ledger, server)
     seen: list[object] = []
-    again = prepared(campaign_folder, ledger, on_list=seen.append)
+    again = prepared(campaign_folder, ledger, on_plan=seen.append)
     assert again.plan is None
     assert not seen
     (campaign_folder / "motions" / "b0.txt").unlink()

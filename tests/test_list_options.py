@@ -12,7 +12,7 @@ from journey import LETTER, Journey, beginning, people
 
 HEADER = "name,email,city\n"
 ROWS = "Mia,mia@example.org,Utrecht\nPat,pat@,Leiden\n,zoe@example.org,Gouda\n"
-WITH_PDF = LETTER.replace("required: [name, city]", "attachments: ['{{ city }}.pdf']").replace(
+WITH_PDF = LETTER.replace("required: [name, city]", "attachments: ['leaflets/{{ city }}.pdf']").replace(
     "{{ name }}\n", "you\n", 1
 )
 """A letter that fails for a city without a file, which only shows when the row is merged."""
@@ -78,12 +78,12 @@ def test_a_test_of_a_list_with_bad_rows_is_refused_unless_they_are_skipped(journ
 # -- --problems FILE
 
 
-@pytest.mark.parametrize("command", ["preview", "test"])
+@pytest.mark.parametrize("command", ["preview", "test", "send"])
 def test_rows_that_only_fail_while_merging_are_written_too(journey: Journey, command: str) -> None:
     journey.write("templates/appeal.md", WITH_PDF)
-    journey.write("templates/Utrecht.pdf", b"%PDF-1.4\n%%EOF\n")
+    journey.write("leaflets/Utrecht.pdf", b"%PDF-1.4\n%%EOF\n")
     journey.write("list.csv", HEADER + "Mia,mia@example.org,Utrecht\nPat,pat@,Leiden\nZoe,zoe@example.org,Gouda\n")
-    options = {"preview": [], "test": ["--to", "me@example.net"]}[command]
+    options = {"preview": [], "test": ["--to", "me@example.net"], "send": ["--yes"]}[command]
     ran = journey.call(command, *journey.campaign, *options, "--problems", "bad.csv")
     assert ran.code == 2
     rows = written(journey.folder / "bad.csv")

@@ -17,7 +17,6 @@ from mailer.campaign.plan import Plan, Progress, make_plan, silent
 from mailer.campaign.run import Observer, Run, RunOptions
 from mailer.campaign.sealing import contact_digest, fingerprint, identity_of, list_digest, settings_of
 from mailer.campaign.source import Source
-from mailer.contacts import ContactList
 from mailer.errors import CampaignError, LetterError, ListError, MailerError, Paused, SealError, quoted
 from mailer.ledger import AccountLock, Ledger, Start
 from mailer.ledger.lock import owner
@@ -89,7 +88,7 @@ def prepare(
     update: bool = False,
     skip_problems: bool = False,
     on_progress: Progress = silent,
-    on_list: Callable[[ContactList], None] = lambda _: None,
+    on_plan: Callable[[Plan], None] = lambda _: None,
 ) -> Prepared:
     """Find out what a send would do, and refuse what must not be sent. Nothing is recorded yet.
 
@@ -104,7 +103,7 @@ def prepare(
         _check_nobody_else(seal, ledger, ledger.open_keys(begun))
         return Prepared(name=name, manifest=begun.manifest, campaign=begun)
     plan = make_plan(source, identity, ledger.secret, on_progress=on_progress)
-    on_list(plan.contacts)
+    on_plan(plan)
     _check_problems(plan, skip_problems=skip_problems)
     _check_seal(seal, plan.manifest, ledger, plan)
     _check_nobody_else(seal, ledger, (contact.key for contact in plan.mailed(ledger.suppressions())))

@@ -106,7 +106,7 @@ def send(
                 update=update,
                 skip_problems=skip_problems,
                 on_progress=progress,
-                on_list=lambda people: save_problems(problems, people),
+                on_plan=lambda plan: save_problems(problems, plan.contacts, plan.unrendered.values()),
             )
         sending = Sending(settings, ledger, prepared, limit=limit, hold_after=hold_after, wait=wait)
         result = sending.go(confirmed=yes)
