@@ -257,10 +257,27 @@ RULES = (
 ADDRESS = re.compile(r"<[^<>\s]*>|[^\s<>:;,\"'()]+@[^\s<>:;,\"'()]+")
 """Somebody may be called spam@example.org; that is no reason."""
 
+LONGEST = 1000
+"""Characters of a server's words that are kept. No server needs more; one may send 64 KB with every refusal."""
+
+ESCAPE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]P^_X][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]?"
+)
+"""What steers a terminal (ECMA-48): colours, titles, the cursor."""
+
+
+def words(text: str) -> str:
+    """A server's words on one line, at most `LONGEST` characters, safe to keep and to show."""
+    # cut first as well: a pattern must not be given 64 KB of somebody else's making
+    plain = ESCAPE.sub(" ", text[: 4 * LONGEST])
+    # nor may it turn the direction of what is shown after it, or hold what nobody sees
+    shown = " ".join("".join(char if char.isprintable() else " " for char in plain).split())
+    return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+
 
 def match(phase: Phase, reply: Reply) -> Rule:
     """The first rule of the table that fits; the last one fits everything."""
-    code, enhanced, text = str(reply.code), reply.enhanced or "", " ".join(ADDRESS.sub("", reply.text).split())
+    code, enhanced, text = str(reply.code), reply.enhanced or "", " ".join(ADDRESS.sub("", words(reply.text)).split())
     return next(rule for rule in RULES if rule.fits(phase, code, enhanced, text))
 
 
@@ -274,7 +291,7 @@ def classify(phase: Phase, reply: Reply) -> Outcome:
         verdict=rule.verdict,
         scope=rule.scope,
         phase=phase,
-        text=f"{reply.code} {reply.text}",
+        text=f"{reply.code} {words(reply.text)}".rstrip(),
         action=rule.action,
         reply=reply,
         suppress=rule.suppress,
@@ -294,7 +311,7 @@ def lost(phase: Phase, why: str) -> Outcome:
         scope, action = Scope.AUTH, Action.PAUSE
     elif phase is Phase.TLS and ("certificate" in why.lower() or why == NO_ENCRYPTION):
         action = Action.STOP
-    return Outcome(verdict=verdict, scope=scope, phase=phase, text=why, action=action)
+    return Outcome(verdict=verdict, scope=scope, phase=phase, text=words(why), action=action)
 
 
 def explain(outcome: Outcome) -> str:
@@ -303,8 +320,6 @@ def explain(outcome: Outcome) -> str:
         return match(outcome.phase, outcome.reply).note
     if outcome.verdict is Verdict.UNCERTAIN:
         return NOTE_UNSURE
-    if outcome.phase is Phase.AUTH:
-        return "The mail server hung up during the login. " + NOTE_LOGIN
     if outcome.text == NO_ENCRYPTION:
         return NOTE_TLS
     return LOST.get(outcome.phase, NOTE_LOST)

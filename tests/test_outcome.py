@@ -227,7 +227,8 @@ def told(result):
 def test_a_real_reply_means_what_the_design_says(phase, code, text, expected):
     result = outcome.classify(phase, Reply(code=code, text=text))
     assert told(result) == expected
-    assert (result.phase, result.reply, result.text) == (phase, Reply(code=code, text=text), f"{code} {text}")
+    assert (result.phase, result.reply) == (phase, Reply(code=code, text=text))
+    assert result.text == " ".join(f"{code} {text}".split())
     assert "@" not in outcome.explain(result)
 
 
@@ -322,7 +323,7 @@ def test_every_reply_has_an_outcome_and_we_never_say_more_than_we_know(phase, re
     result = outcome.classify(phase, reply)
     code = reply.code // 100
     assert len(result.text) <= outcome.LONGEST + 5
-    assert all(char.isprintable() for char in result.text if not 0xE000 <= ord(char) <= 0x10FFFF), result.text
+    assert result.text.isprintable()
     assert (result.verdict is Verdict.SENT) == (phase is DOT and code == 2)
     assert (result.verdict is Verdict.UNCERTAIN) == (phase is DOT and code not in {2, 4, 5})
     assert not result.suppress or (result.verdict is Verdict.FAILED and result.scope is Scope.RECIPIENT)
