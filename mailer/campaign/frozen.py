@@ -15,26 +15,27 @@ class Recorded(merge.Folder):
     """A campaign folder that remembers the digest of each file read. Contents are not kept: there may be gigabytes."""
 
     def __init__(self, root: Path, *, admitted: Iterable[Path] = ()) -> None:
-        self._admitted = list(admitted)
+        self._admitted = tuple(admitted)
         super().__init__(root, admitted=self._admitted)
         self.digests: dict[str, str] = {}
+        self._readers: dict[str, Recorded] = {}
 
     def admitting(self, folder: Path) -> Recorded:
-        """Let files beside a letter outside of the campaign folder be read, and remember those too."""
-        digests = self.digests
-        self.__init__(self.root, admitted=[*self._admitted, folder])  # type: ignore[misc]
-        self.digests = digests
-        return self
+        """As this one, for a letter outside of the campaign folder; what either reads, both remember."""
+        wider = Recorded(self.root, admitted=(*self._admitted, folder))
+        wider.digests, wider._readers = self.digests, self._readers
+        return wider
 
     def read(self, path: str) -> bytes:
         content = super().read(path)
         self.digests[path] = hashlib.sha256(content).hexdigest()
+        self._readers[path] = self
         return content
 
     def content(self, path: str) -> bytes:
         """The file once more. Raises LetterError if it is no longer what was rendered."""
         expected = self.digests[path]
-        content = self.read(path)
+        content = self._readers[path].read(path)
         if self.digests[path] != expected:
             raise LetterError(
                 f"{path} was changed while the messages were being checked.", hint="run the command again"
