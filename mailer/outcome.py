@@ -168,11 +168,15 @@ NOTE_LATER = "The mail server could not take this message for this address just 
 NOTE_REFUSED = "The mail server refused this message for this address for good."
 NOTE_SERVER = "The mail server has a problem of its own or refuses us as a whole. Its own words say more."
 NOTE_ENCRYPT = "The server wants an encrypted connection before it takes a password: set smtp_security."
+NOTE_NO_TLS = "This port of the mail server does not begin with TLS. Usual are port 587 with starttls, 465 with tls."
 NOTE_TLS = (
     "The mail server offers no encryption on this port, or somebody in between takes the offer out. Neither the password "
     "nor a message was sent. Check host, port and security in the settings (port 465 with tls works with many "
     "providers); if they are right, try from another network."
 )
+NO_TLS = "does not speak TLS from the start"
+"""Why there is no connection to a port that greets in plain text, where TLS was to come first (RFC 8314, 3)."""
+
 NO_ENCRYPTION = "the server does not offer STARTTLS"
 """Why a connection ends before the login, where the server's list of extensions lacks it (RFC 3207)."""
 
@@ -309,7 +313,7 @@ def lost(phase: Phase, why: str) -> Outcome:
         verdict = Verdict.UNCERTAIN
     elif phase is Phase.AUTH:
         scope, action = Scope.AUTH, Action.PAUSE
-    elif phase is Phase.TLS and ("certificate" in why.lower() or why == NO_ENCRYPTION):
+    elif phase is Phase.TLS and ("certificate" in why.lower() or why == NO_ENCRYPTION or NO_TLS in why):
         action = Action.STOP
     return Outcome(verdict=verdict, scope=scope, phase=phase, text=words(why), action=action)
 
@@ -320,6 +324,8 @@ def explain(outcome: Outcome) -> str:
         return match(outcome.phase, outcome.reply).note
     if outcome.verdict is Verdict.UNCERTAIN:
         return NOTE_UNSURE
+    if NO_TLS in outcome.text:
+        return NOTE_NO_TLS
     if outcome.text == NO_ENCRYPTION:
         return NOTE_TLS
     return LOST.get(outcome.phase, NOTE_LOST)

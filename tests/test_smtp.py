@@ -218,6 +218,44 @@ async def test_a_server_that_cannot_be_reached_is_an_outcome_of_phase_connect() 
     assert "no connection" in outcome.text
 
 
+@pytest.mark.parametrize("security", [Security.NONE, Security.STARTTLS])
+async def test_a_port_that_waits_for_tls_is_left_in_time_and_the_usual_ports_are_named(
+    tmp_path: Path, security: Security
+) -> None:
+    context = Certificate.make(tmp_path).server_context()
+    with ScriptedServer(context=context, security="tls") as server:
+        outcome = await connect(relay(server, security=security, timeout=0.3))
+    assert isinstance(outcome, Outcome)
+    assert outcome.phase is Phase.CONNECT
+    assert outcome.text.endswith("did not answer in time; is the port right? 587 goes with starttls, 465 with tls")
+
+
+async def test_a_port_that_does_not_begin_with_tls_is_left_at_once() -> None:
+    with ScriptedServer() as server:
+        outcome = await connect(relay(server, security=Security.TLS))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.phase, outcome.action) == (Phase.TLS, Action.STOP)
+    assert "587 goes with starttls" in outcome.text
+    assert "does not begin with TLS" in explain(outcome)
+
+
+async def test_all_of_a_try_to_connect_shares_one_limit() -> None:
+    with ScriptedServer() as server:
+        for phase in ("greeting", "ehlo"):
+            server.on(phase, delay=0.4)
+        outcome = await connect(relay(server, timeout=0.6))
+    assert isinstance(outcome, Outcome)
+    assert "did not answer in time" in outcome.text
+
+
+def test_a_try_to_connect_takes_half_a_minute_at_most() -> None:
+    where = {"host": "smtp.branch.example", "port": 587}
+    assert Relay(**where).patience == 30
+    assert Relay(**where, timeout=5.0).patience == 5
+    assert Relay(**where | {"port": 465}).patience == 10  # no greeting will ever come
+    assert Relay(**where | {"port": 465}, security=Security.TLS).patience == 30
+
+
 @pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
 async def test_a_valid_certificate_is_required(tmp_path: Path, security: Security) -> None:
     certificate = Certificate.make(tmp_path)

@@ -11,12 +11,24 @@ from typing import cast
 import aiosmtplib
 
 from mailer.model import Outcome, Phase, Reply, Security
-from mailer.outcome import NO_ENCRYPTION, classify, lost
+from mailer.outcome import NO_ENCRYPTION, NO_TLS, classify, lost
 from mailer.smtp.connection import Connection, Extensions
 from mailer.smtp.dialogue import Dialogue
 
 # The name in EHLO must say nothing about this machine (RFC 5321, 4.1.3 allows an address literal).
 EHLO_NAME = "[127.0.0.1]"
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds for everything before the first message, per try: whoever mistook the port must not wait for minutes."""
+
+TLS_PORT = 465
+TLS_PORT_TIMEOUT = 10.0
+"""Seconds for a greeting where none will come: this port waits for us to begin TLS (RFC 8314, 3.3)."""
+
+PLAIN_ANSWER = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
+"""What OpenSSL calls it when the other side greets in plain text."""
+
+PORTS = "587 goes with starttls, 465 with tls"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +52,12 @@ class Relay:
         return f"{account}:{self.port}" if self.is_local else account
 
     @property
+    def patience(self) -> float:
+        """How long one try to connect may take, login and all."""
+        mistaken = self.port == TLS_PORT and self.security is not Security.TLS
+        return min(self.timeout, TLS_PORT_TIMEOUT if mistaken else CONNECT_TIMEOUT)
+
+    @property
     def is_local(self) -> bool:
         """Whether nothing that is said to it leaves this machine."""
         if self.host.lower() == "localhost":
@@ -56,30 +74,32 @@ async def connect(relay: Relay) -> Connection | Outcome:
         hostname=relay.host.strip("[]"),
         port=relay.port,
         local_hostname=EHLO_NAME,
-        timeout=min(relay.timeout, 60.0),
+        timeout=relay.patience,
         use_tls=relay.security is Security.TLS,
         start_tls=False,
         tls_context=relay.tls_context,
     )
     phase = Phase.CONNECT
     try:
-        await client.connect()
-        await client.ehlo()
-        if relay.security is Security.STARTTLS:
-            phase = Phase.TLS
-            if not client.supports_extension("starttls"):
-                client.close()
-                return lost(phase, NO_ENCRYPTION)
-            await client.starttls(tls_context=relay.tls_context)
+        async with asyncio.timeout(relay.patience):
+            await client.connect()
             await client.ehlo()
-        phase = Phase.AUTH
-        await _login(client, relay)
+            if relay.security is Security.STARTTLS:
+                phase = Phase.TLS
+                if not client.supports_extension("starttls"):
+                    client.close()
+                    return lost(phase, NO_ENCRYPTION)
+                await client.starttls(tls_context=relay.tls_context)
+                await client.ehlo()
+            phase = Phase.AUTH
+            await _login(client, relay)
     except aiosmtplib.SMTPResponseException as error:
         client.close()
         return classify(phase, Reply(code=error.code, text=_text(error.message)))
     except (aiosmtplib.SMTPException, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
         client.close()
-        return lost(_phase_of(error, phase), _in_words(error, relay))
+        phase = _phase_of(error, phase)
+        return lost(phase, _in_words(error, relay, phase))
     except asyncio.CancelledError:
         client.close()
         raise
@@ -119,15 +139,18 @@ def _phase_of(error: Exception, phase: Phase) -> Phase:
     return Phase.TLS if isinstance(error.__cause__ or error, ssl.SSLError) else phase
 
 
-def _in_words(error: Exception, relay: Relay) -> str:
+def _in_words(error: Exception, relay: Relay, phase: Phase) -> str:
     cause = error.__cause__ or error
     where = f"{relay.host} port {relay.port}"
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"the certificate of {where} is not valid for it ({cause.verify_message})"
+    if isinstance(cause, ssl.SSLError) and cause.reason in PLAIN_ANSWER:
+        return f"{where} {NO_TLS}; is the port right? {PORTS}"
     if isinstance(cause, ssl.SSLError):
         return f"{where} does not speak TLS as configured; check SMTP_SECURITY and SMTP_PORT"
     if isinstance(error, aiosmtplib.SMTPTimeoutError | TimeoutError):
-        return f"{where} did not answer in time"
+        doubt = f"; is the port right? {PORTS}" if phase is Phase.CONNECT else ""
+        return f"{where} did not answer in time{doubt}"
     if isinstance(error, aiosmtplib.SMTPConnectError | OSError):
         return f"no connection to {where}"
     return str(error).rstrip(".") or type(error).__name__
