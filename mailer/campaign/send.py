@@ -162,7 +162,8 @@ def freeze(prepared: Prepared, ledger: Ledger) -> CampaignRecord:
     """
     plan = prepared.plan
     if prepared.campaign:
-        ledger.mark_interrupted(prepared.campaign)
+        what = "this computer" if ledger.went_down(prepared.campaign) else "the program"
+        ledger.mark_interrupted(prepared.campaign, what=what)
     if plan is None:
         assert prepared.campaign is not None
         return prepared.campaign

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from mailer.errors import CampaignError
+from mailer.ledger.boot import boot_id
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import CampaignRecord, Contact, Manifest, Status
 
@@ -187,8 +188,13 @@ class Campaigns(Store):
         return row[0][0] if row else None
 
     def set_owner(self, campaign: CampaignRecord, owner: str | None) -> None:
-        """Say who sends, for a second starter to read."""
-        self._run("UPDATE campaigns SET owner = ? WHERE id = ?", owner, campaign.id)
+        """Say who sends, for a second starter to read, and on which start of the computer."""
+        self._run("UPDATE campaigns SET owner = ?, boot = ? WHERE id = ?", owner, owner and boot_id(), campaign.id)
+
+    def went_down(self, campaign: CampaignRecord) -> bool:
+        """Whether this computer was started anew since the campaign's last sender, who did not end by itself."""
+        owner, boot = self._one("SELECT owner, boot FROM campaigns WHERE id = ?", campaign.id)
+        return bool(owner and boot and boot_id() and boot != boot_id())
 
     def blob(self, digest: str) -> bytes:
         """A frozen file's content. Raises KeyError."""

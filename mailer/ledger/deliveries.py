@@ -109,8 +109,10 @@ class Deliveries(Store):
                 server_words=row[11] or "",
             )
 
-    def mark_interrupted(self, campaign: CampaignRecord) -> int:
+    def mark_interrupted(self, campaign: CampaignRecord, *, what: str = "the program") -> int:
         """Turn what a dead sender left in the middle of a transaction into uncertain. Call only under the lock.
+
+        `what` ended: the program, or the computer under it.
 
         Their attempts end now at the latest, or they would take up the account's quota for ever.
         """
@@ -122,10 +124,9 @@ class Deliveries(Store):
                 (now, campaign.id),
             )
             return self._db.execute(
-                "UPDATE deliveries SET status = 'uncertain', updated_at = ?, reason ="
-                " 'the program ended between the message and the server''s answer'"
+                "UPDATE deliveries SET status = 'uncertain', updated_at = ?, reason = ?"
                 " WHERE campaign_id = ? AND status = 'sending'",
-                (now, campaign.id),
+                (now, f"{what} ended between the message and the server's answer", campaign.id),
             ).rowcount
 
     def resolve(self, campaign: CampaignRecord, status: Status, keys: Collection[str] | None) -> Moved:
