@@ -238,6 +238,11 @@ def test_text_of_others_cannot_command_the_terminal(capsys: pytest.CaptureFixtur
     assert "[bold]x[/bold] :smile:" in out
 
 
+def test_text_of_others_cannot_turn_a_line_around() -> None:
+    assert console.harmless("invoice\u202egpj.exe \u2066a\u2069") == "invoice?gpj.exe ?a?"
+    assert console.harmless("\u05d0\u200e1\u200f \u0639\u0627") == "\u05d0\u200e1\u200f \u0639\u0627"
+
+
 def test_json_is_ascii_and_one_line(capsys: pytest.CaptureFixture) -> None:
     console.emit({"name": "عائشہ", "path": Path("x")})
     out = capsys.readouterr().out

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import sys
 import textwrap
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from mailer.errors import LetterError, ListError, MailerError
 from mailer.model import Problem
@@ -47,9 +49,37 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
+SHOW_CURSOR = b"\x1b[?25h\n"
+
+
+def terminals() -> list[int]:
+    """Which of standard output and standard error a person watches, as descriptors."""
+    return [number for number in (1, 2) if os.isatty(number)]
+
+
+def show_cursor(watched: Iterable[int]) -> None:
+    """Give the terminal back the cursor that a moving line hid, from within a signal: no lock, no buffer."""
+    for number in watched:
+        with contextlib.suppress(OSError):
+            os.write(number, SHOW_CURSOR)
+            return
+
+
+def leave(watched: Iterable[int]) -> None:
+    """Write to nowhere from now on: the window was closed, and each further word would be an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in watched:
+        os.dup2(nowhere, number)
+
+
+REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Embeddings, overrides and isolates (UAX 9): they could show a line other than it is. The marks U+200E and U+200F only
+say which way a neighbour runs, and stand in honest names."""
+
+
 def harmless(text: str) -> str:
     """Without control characters: a cell or a server's words could otherwise command the terminal (ECMA-48)."""
-    return "".join(c if c == "\n" or unicodedata.category(c) not in {"Cc", "Cs"} else "?" for c in text)
+    return "".join("?" if c in REORDERING or (c != "\n" and category(c) in {"Cc", "Cs"}) else c for c in text)
 
 
 def say(text: str = "", *, style: str | None = None, sentence: bool = False) -> None:

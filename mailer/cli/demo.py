@@ -6,16 +6,19 @@ import contextlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailer.cli import console
 from mailer.cli.options import JsonOption
 from mailer.errors import MailerError, UsageError, quoted
+
+if TYPE_CHECKING:
+    from mailer.cli.progress import ProgressLine
 
 MARK = ".made-by-mailer-demo"
 INTERRUPT_AFTER = 6
@@ -159,7 +162,7 @@ def play(sample: Sample, said: Any) -> dict[str, Any]:
         command = f"send {sample.template} {sample.contact_list} --rate {RATE} --seal {plan.seal}"
         if sample.interrupted:
             step(command)
-            tally = send(settings, ledger, source, plan.seal, interrupt_after=INTERRUPT_AFTER)
+            tally = send(settings, ledger, source, plan.seal, interrupted=True)
             said(f"Ctrl-C was pressed: {tally['sent']} sent, {tally['queued']} not tried yet. Nobody is lost.")
         step(command)
         result = send(settings, ledger, source, plan.seal)
@@ -174,8 +177,26 @@ def play(sample: Sample, said: Any) -> dict[str, Any]:
     return {"campaign": sample.name, "seal": plan.seal, **result}
 
 
-def send(settings: Any, ledger: Any, source: Any, seal: str, interrupt_after: int | None = None) -> dict[str, int]:
-    """What `mailer send --yes` does."""
+class Interrupting:
+    """Passes on what a run tells, and stops it after some messages as Ctrl-C would."""
+
+    def __init__(self, line: ProgressLine, stop: Callable[[], None]) -> None:
+        self._line = line
+        self._stop = stop
+        self._left = INTERRUPT_AFTER
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._line, name)
+
+    def recorded(self, *event: Any) -> None:
+        self._line.recorded(*event)
+        self._left -= 1
+        if self._left == 0:
+            self._stop()
+
+
+def send(settings: Any, ledger: Any, source: Any, seal: str, *, interrupted: bool = False) -> dict[str, int]:
+    """What `mailer send --yes` does; `interrupted` presses Ctrl-C in the middle."""
     from mailer.campaign.send import prepare as prepare_campaign  # noqa: PLC0415
     from mailer.cli.send import Sending  # noqa: PLC0415
     from mailer.cli.standing import counts  # noqa: PLC0415
@@ -183,7 +204,10 @@ def send(settings: Any, ledger: Any, source: Any, seal: str, interrupt_after: in
 
     with SenderLock(ledger, source.name):
         prepared = prepare_campaign(source, settings.identity(), ledger, seal=seal)
-        result = Sending(settings, ledger, prepared, interrupt_after=interrupt_after).go(confirmed=True)
+        sending = Sending(settings, ledger, prepared)
+        if interrupted:
+            sending = Sending(settings, ledger, prepared, watched=Interrupting)
+        result = sending.go(confirmed=True)
     return counts(result.tally)
 
 

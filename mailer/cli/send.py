@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -32,10 +30,11 @@ from mailer.cli.options import (
 )
 from mailer.cli.progress import ProgressLine, counted
 from mailer.cli.standing import show_result
-from mailer.errors import Paused, UsageError, quoted
+from mailer.cli.stopping import interrupted, stopping
+from mailer.errors import UsageError, quoted
 
 if TYPE_CHECKING:
-    from mailer.campaign.run import Run
+    from mailer.campaign.run import Observer
     from mailer.campaign.send import Prepared, Result
     from mailer.ledger import Ledger
     from mailer.settings import Settings
@@ -115,7 +114,7 @@ def send(
 
 
 class Sending:
-    """One `mailer send`, from the question to the result. `interrupt_after` presses Ctrl-C by itself, for the demo."""
+    """One `mailer send`, from the question to the result. `watched` may put an observer before the line; it can stop the run."""
 
     def __init__(
         self,
@@ -126,7 +125,7 @@ class Sending:
         limit: int | None = None,
         hold_after: int | None = None,
         wait: bool = False,
-        interrupt_after: int | None = None,
+        watched: Callable[[ProgressLine, Callable[[], None]], Observer] = lambda line, _: line,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -134,7 +133,7 @@ class Sending:
         self._limit = limit
         self._hold_after = hold_after
         self._wait = wait
-        self._interrupt_after = interrupt_after
+        self._watched = watched
         self.held: int | None = None
 
     def go(self, *, confirmed: bool) -> Result:
@@ -201,17 +200,14 @@ class Sending:
         )
 
         async def main(line: ProgressLine) -> Any:
-            observer = Interrupting(line, self._interrupt_after) if self._interrupt_after else line
             run = make_run(
                 self._ledger,
                 campaign,
                 relay=relay_of(self._settings),
                 limits=limits_of(self._settings),
                 options=options,
-                observer=observer,
+                observer=self._watched(line, lambda: run.stop(interrupted())),
             )
-            if isinstance(observer, Interrupting):
-                observer.stop = lambda: run.stop(interrupted())
             with stopping(run):
                 return await run.run()
 
@@ -223,57 +219,6 @@ class Sending:
                 return runner.run(main(line))
         finally:
             self._ledger.set_owner(campaign, None)
-
-
-class Interrupting:
-    """Passes on what a run tells, and stops it after some messages as Ctrl-C would."""
-
-    def __init__(self, line: ProgressLine, after: int) -> None:
-        self._line = line
-        self._left = after
-        self.stop: Callable[[], None] = lambda: None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._line, name)
-
-    def recorded(self, *event: Any) -> None:
-        self._line.recorded(*event)
-        self._left -= 1
-        if self._left == 0:
-            self.stop()
-
-
-def interrupted() -> Paused:
-    return Paused("Paused at your request.")
-
-
-class stopping:  # noqa: N801 - reads as what it does: with stopping(run)
-    """Ctrl-C (or SIGTERM) stops a run gently; a second one ends the program at once, which is safe too."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._presses = 0
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        for number in {signal.SIGINT, signal.SIGTERM}:
-            # signal.signal, not add_signal_handler: Windows has only this one
-            self._before[number] = signal.signal(number, self._pressed)
-
-    def __exit__(self, *_: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-
-    def _pressed(self, _number: int, _frame: object) -> None:
-        self._presses += 1
-        if self._presses > 1:
-            os._exit(Paused.exit_code)
-        self._loop.call_soon_threadsafe(self._stop)
-
-    def _stop(self) -> None:
-        console.note("Pausing: waiting for the answers to what is on its way. Ctrl-C again ends at once, safely.")
-        self._run.stop(interrupted())
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
