@@ -319,6 +319,56 @@ def test_a_dollar_sign_in_a_password_stays(tmp_path: Path) -> None:
     assert load(tmp_path, {}).password == "a$HOME${x} #b"
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (f"MAILER_SMTP_PASSWORD={SECRET} #7", "cut-value"),
+        (f"MAILER_SMTP_PASSWORD={SECRET}  # of the office", "cut-value"),
+        (f"MAILER_SMTP_PASSWORD=“{SECRET}”", "curly-quotes"),
+        (f"MAILER_IMAP_PASSWORD=‘{SECRET}’", "curly-quotes"),
+    ],
+)
+def test_a_password_that_is_read_otherwise_than_it_looks_is_refused(tmp_path: Path, line: str, code: str) -> None:
+    dotenv(tmp_path, f"# the account\n{line}\n")
+    (found,) = problems(tmp_path)
+    assert (found.code, found.row) == (code, 2)
+    assert "quotes '...'" in found.message
+    assert SECRET not in found.message
+
+
+@pytest.mark.parametrize(
+    "value", [f"'{SECRET} #7'", f'"{SECRET} #7"  # a note', f"{SECRET}#7", f"#{SECRET}", f"“{SECRET}", f"  {SECRET}  "]
+)
+def test_a_password_that_is_read_as_it_looks_is_no_problem(tmp_path: Path, value: str) -> None:
+    dotenv(tmp_path, f"export MAILER_SMTP_PASSWORD={value}\r\nMAILER_BATCH_SIZE=3\r\n")
+    found = load(tmp_path, {})
+    assert (found.warnings, found.batch_size) == ((), 3)
+    assert found.password == value.partition("  # a note")[0].strip().strip("'\"")
+
+
+def test_a_note_after_another_setting_is_a_warning(tmp_path: Path) -> None:
+    dotenv(tmp_path, "MAILER_SMTP_PORT=587 # usual\nMAILER_REPLY_TO=“office@example.org”\n")
+    with pytest.raises(SettingsError):  # curly quotes are no address
+        load(tmp_path, {})
+    dotenv(tmp_path, "MAILER_SMTP_PORT=587 # usual\nMAILER_IMAP_FOLDER=“INBOX”\n")
+    assert [w.code for w in load(tmp_path, {}).warnings] == ["cut-value", "curly-quotes"]
+
+
+def test_a_password_that_stands_where_nobody_reads_it_is_pointed_to(tmp_path: Path) -> None:
+    (tmp_path / ".env.txt").write_text(f"MAILER_SMTP_PASSWORD={SECRET}", encoding="utf-8")
+    account = env(sender="a@branch.example", smtp_host="smtp.branch.example", smtp_username="ana")
+    (warning,) = load(tmp_path, account).warnings
+    assert "rename it to .env" in warning.message
+    with pytest.raises(SettingsError, match="no password") as caught:
+        load(tmp_path, account).require_sending()
+    assert caught.value.problems == (warning,)
+    dotenv(tmp_path, f"SMTP_PASSWORD={SECRET}\n")
+    with pytest.raises(SettingsError, match="no password") as caught:
+        load(tmp_path, account).require_sending()
+    (overlooked,) = caught.value.problems
+    assert "did you mean MAILER_SMTP_PASSWORD?" in overlooked.message
+
+
 def test_a_password_comes_from_a_file_without_its_line_end(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(f" {SECRET} \r\n".encode())
     assert load(tmp_path, env(smtp_password_file="secret")).password == f" {SECRET} "

@@ -179,6 +179,7 @@ class Settings(BaseSettings):
                 "There is a user name for the mail server (MAILER_SMTP_USERNAME), but no password.",
                 hint="Set MAILER_SMTP_PASSWORD in .env, or MAILER_SMTP_PASSWORD_FILE to a file that holds it, "
                 "or store it in the system keyring: python -m keyring set mailer USERNAME@HOST",
+                problems=self._overlooked(),
             )
 
     def placeholders(self, severity: Severity = Severity.PROBLEM) -> list[Problem]:
@@ -203,8 +204,12 @@ class Settings(BaseSettings):
             raise SettingsError(
                 "Something is not set yet." if len(missing) == 1 else "Some things are not set yet.",
                 hint="Write it into mailer.toml in this folder, or set it in the environment.",
-                problems=[self._missing(name) for name in missing],
+                problems=[*(self._missing(name) for name in missing), *self._overlooked()],
             )
+
+    def _overlooked(self) -> list[Problem]:
+        """Where what is missing may stand unread."""
+        return [warning for warning in self._warnings if warning.code in {"no-prefix", "misnamed-env"}]
 
     def _missing(self, name: str) -> Problem:
         value = str((type(self).model_fields[name].examples or [""])[0])

@@ -23,6 +23,9 @@ PREFIX = "MAILER_"
 NOT_SETTINGS = ("crash_at", "test_", "testing")
 """Names after the prefix that belong to tests, not to people."""
 
+CURLY = "“”„‟‘’‚‛«»‹›"
+"""Quotes as word processors make them of straight ones."""
+
 SECRETS = ("smtp_password", "imap_password")
 
 
@@ -131,11 +134,33 @@ def from_dotenv(path: Path, known: Collection[str]) -> Layer:
         elif binding.key and binding.value is not None:
             origin = Origin(spelling=binding.key, place=path.name, file=str(path), line=row)
             if binding.key.upper().startswith(PREFIX):
-                layer.add(binding.key.upper().removeprefix(PREFIX).lower(), binding.value, origin, known)
+                name = binding.key.upper().removeprefix(PREFIX).lower()
+                layer.add(name, binding.value, origin, known)
+                layer.problems += misquoted(name, original, binding.value, origin)
             elif binding.key.lower() in known:
-                sentence = f"it is ignored without its prefix; write {PREFIX}{binding.key.upper()}"
+                sentence = f"it is ignored without its prefix; did you mean {PREFIX}{binding.key.upper()}?"
                 layer.problems.append(origin.problem("no-prefix", sentence, severity=Severity.WARNING))
+    if (path.parent / ".env.txt").exists() and not path.exists():
+        message = "there is a .env.txt, which is not read; rename it to .env (Windows may hide the ending .txt)"
+        layer.problems.append(
+            Problem(code="misnamed-env", message=message, file=f"{path}.txt", severity=Severity.WARNING)
+        )
     return layer
+
+
+def misquoted(name: str, original: str, value: str, origin: Origin) -> list[Problem]:
+    """A value that `.env` reads otherwise than it looks; in a password this is surely wrong, and shows only at login."""
+    severity = Severity.PROBLEM if name in SECRETS else Severity.WARNING
+    written = original.partition("=")[2].strip()
+    if written[:1] not in {"'", '"'} and written != value:
+        sentence = "what follows # is not used; if it belongs to the value, put the whole value in quotes '...'"
+        if name in SECRETS:
+            sentence += ", and if it is a note, put it on a line of its own"
+        return [origin.problem("cut-value", sentence, severity=severity)]
+    if len(value) > 1 and value[0] in CURLY and value[-1] in CURLY:
+        sentence = "it stands in curly quotes, which count as part of it; put it in straight quotes '...'"
+        return [origin.problem("curly-quotes", sentence, severity=severity)]
+    return []
 
 
 def from_toml(path: Path, known: Collection[str]) -> Layer:
