@@ -30,6 +30,8 @@ CREATE TABLE campaigns (
     finished_at REAL,
     -- who sends it just now: shown to a second starter; the operating-system lock decides, not this
     owner       TEXT,
+    -- which start of which computer that was: tells a program that ended from a computer that went down
+    boot        TEXT,
     -- --hold-after: how many attempts were allowed before the campaign was to be looked at
     held_after  INTEGER
 ) STRICT;
@@ -78,6 +80,8 @@ CREATE INDEX deliveries_by_status ON deliveries (campaign_id, status);
 CREATE TABLE attempts (
     id          INTEGER PRIMARY KEY,
     delivery_id INTEGER REFERENCES deliveries,
+    -- the sender that tried: only its own answer completes the attempt
+    token       TEXT,
     account     TEXT NOT NULL,
     domain      TEXT NOT NULL,
     started_at  REAL NOT NULL,

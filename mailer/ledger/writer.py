@@ -175,66 +175,80 @@ def write_intent(connection: sqlite3.Connection, intent: Intent) -> bool:
     if not changed:
         return False
     connection.execute(
-        "INSERT INTO attempts (delivery_id, account, domain, started_at) VALUES (?, ?, ?, ?)",
-        (intent.delivery, intent.account, intent.domain, intent.at),
+        "INSERT INTO attempts (delivery_id, token, account, domain, started_at) VALUES (?, ?, ?, ?, ?)",
+        (intent.delivery, intent.token, intent.account, intent.domain, intent.at),
     )
     return True
 
 
 def write_record(connection: sqlite3.Connection, record: Record) -> None:
     """Write an outcome, and move its delivery if it is still this sender's to move."""
-    if record.delivery is not None:
-        # A delivery that goes back into the queue did not get its try: it keeps its place and its schedule.
-        tried = int(record.status is not Status.QUEUED)
-        held = "token = ? AND status IN ('sending', 'uncertain')" if record.intended else _FREE
-        connection.execute(
-            "UPDATE deliveries SET status = ?, reason = ?, next_attempt_at = ?, updated_at = ?,"
-            " attempts = attempts + ?, first_attempt_at = coalesce(first_attempt_at, ?)"
-            f" WHERE id = ? AND {held}",
-            (
-                record.status,
-                record.reason,
-                record.next_attempt_at,
-                record.finished_at,
-                tried,
-                record.started_at if tried else None,
-                record.delivery,
-                record.token,
-            ),
-        )
-    _write_attempt(connection, record)
+    connection.execute(_MOVE_OWN if record.intended else _MOVE_FREE, _values(record))
+    connection.execute(_COMPLETE if record.intended else _ADD, _values(record))
     if record.suppress:
-        connection.execute(
-            "INSERT INTO suppressions (key, reason, source, created_at)"
-            " SELECT key, ?, 'refused', ? FROM deliveries WHERE id = ? ON CONFLICT DO NOTHING",
-            (record.reason, record.finished_at, record.delivery),
-        )
+        connection.execute(_SUPPRESS, _values(record))
+        connection.execute(_LEAVE_EVERYWHERE, _values(record))
 
 
-# The token takes no part for an attempt that never got as far as an intent; it is bound all the same.
-_FREE = "status IN ('queued', 'deferred') AND ? IS NOT NULL"
-
-
-def _write_attempt(connection: sqlite3.Connection, record: Record) -> None:
+def _values(record: Record) -> dict[str, object]:
     outcome = record.outcome
-    answer = (
-        record.finished_at,
-        outcome.verdict,
-        outcome.scope,
-        outcome.phase,
-        outcome.reply.code if outcome.reply else None,
-        outcome.reply.enhanced if outcome.reply else None,
-        outcome.text,
-    )
-    if record.intended:
-        connection.execute(
-            "UPDATE attempts SET finished_at = ?, verdict = ?, scope = ?, phase = ?, code = ?, enhanced = ?, text = ?"
-            " WHERE id = (SELECT max(id) FROM attempts WHERE delivery_id = ? AND verdict IS NULL)",
-            (*answer, record.delivery),
-        )
-    else:
-        connection.execute(
-            "INSERT INTO attempts (finished_at, verdict, scope, phase, code, enhanced, text,"
-            " delivery_id, account, domain, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*answer, record.delivery, record.account, record.domain, record.started_at),
-        )
+    # A delivery that goes back into the queue did not get its try: it keeps its place and its schedule.
+    tried = record.status is not Status.QUEUED
+    return {
+        "delivery": record.delivery,
+        "token": record.token,
+        "account": record.account,
+        "domain": record.domain,
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
+        "first_attempt_at": record.started_at if tried else None,
+        "tries": int(tried),
+        "status": record.status,
+        "reason": record.reason,
+        "next_attempt_at": record.next_attempt_at,
+        "verdict": outcome.verdict,
+        "scope": outcome.scope,
+        "phase": outcome.phase,
+        "code": outcome.reply.code if outcome.reply else None,
+        "enhanced": outcome.reply.enhanced if outcome.reply else None,
+        "text": outcome.text,
+    }
+
+
+_MOVE = """
+UPDATE deliveries SET status = :status, reason = :reason, next_attempt_at = :next_attempt_at, updated_at = :finished_at,
+    attempts = attempts + :tries, first_attempt_at = coalesce(first_attempt_at, :first_attempt_at)
+WHERE id = :delivery AND """
+
+# after an intent: still by proof that comes late, while nobody else has decided
+_MOVE_OWN = _MOVE + "token = :token AND status IN ('sending', 'uncertain')"
+
+# refused before the dot: nobody held it
+_MOVE_FREE = _MOVE + "status IN ('queued', 'deferred')"
+
+# The attempt that this sender began. Another one may have tried the delivery again since.
+_COMPLETE = """
+UPDATE attempts SET finished_at = :finished_at, verdict = :verdict, scope = :scope, phase = :phase, code = :code,
+    enhanced = :enhanced, text = :text
+WHERE id = (SELECT max(id) FROM attempts WHERE delivery_id = :delivery AND token = :token AND verdict IS NULL)
+"""
+
+_ADD = """
+INSERT INTO attempts (delivery_id, token, account, domain, started_at, finished_at, verdict, scope, phase, code,
+    enhanced, text)
+VALUES (:delivery, :token, :account, :domain, :started_at, :finished_at, :verdict, :scope, :phase, :code,
+    :enhanced, :text)
+"""
+
+_SUPPRESS = """
+INSERT INTO suppressions (key, reason, source, created_at)
+SELECT key, :reason, 'refused', :finished_at FROM deliveries WHERE id = :delivery ON CONFLICT DO NOTHING
+"""
+
+# As LEAVE in memory.py, but for one address and by the index (campaign_id, key): a list may have thousands of dead ones.
+_LEAVE_EVERYWHERE = """
+UPDATE deliveries SET status = 'suppressed', updated_at = :finished_at,
+    reason = (SELECT reason FROM suppressions s WHERE s.key = deliveries.key)
+WHERE campaign_id IN (SELECT id FROM campaigns) AND key = (SELECT key FROM deliveries WHERE id = :delivery)
+    AND status IN ('queued', 'deferred')
+"""
