@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mailer.errors import CampaignError, LedgerError
+from mailer.ledger.filesystem import refuse_network
 
 SCHEMA_VERSION = 1
 
@@ -22,12 +23,16 @@ BUSY_TIMEOUT_MS = 60_000
 
 
 def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
-    """Open the ledger, making or migrating it as needed. Raises LedgerError, or CampaignError where there is none to open."""
+    """Open the ledger, making or migrating it as needed.
+
+    Raises LedgerError, or CampaignError where there is none to open or where it lies on another computer's disk.
+    """
     if not create and not path.exists():
         raise CampaignError(
             f"There is no ledger at {path}.", hint="run the command in the folder in which the campaign was sent"
         )
     _refuse_to_forget(path)
+    refuse_network(path)
     with plain_errors(path):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1e3)
         try:
