@@ -165,3 +165,9 @@ def test_a_ledger_in_a_synced_folder_is_warned_about(tmp_path: Path):
     assert problem is not None
     assert problem.severity is Severity.WARNING
     assert "Dropbox" in problem.message
+
+
+def test_a_commit_reaches_the_disk_itself_on_macos(tmp_path: Path):
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        for pragma in ("fullfsync", "checkpoint_fullfsync"):
+            assert ledger._db.execute(f"PRAGMA {pragma}").fetchone() == (1,)
