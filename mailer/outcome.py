@@ -150,8 +150,8 @@ NOTE_SUSPENDED = (
 )
 NOTE_POLICY = (
     "The receiving side does not trust this mail: the sender's domain is not set up for it (SPF, DKIM, DMARC), or the "
-    "letter or the mail server looks like spam to it. `mailer doctor` shows what to mend; sending stops when this "
-    "happens to several people in a row."
+    "letter or the mail server looks like spam to it. Ask the provider what the domain needs; sending stops when "
+    "this happens to several people in a row."
 )
 NOTE_DOOR = "The mail server does not want connections from here: this network's address is blocked. Ask the provider."
 NOTE_SIZE = "The message is larger than the mail server accepts. Make the attachments or images smaller."
