@@ -219,6 +219,7 @@ WRONG = {
     "batch_size": ["0", "1.5"],
     "batch_pause": ["a while"],
     "connections": ["51"],
+    "bounce_brake": ["5", "10%", "0, 10%", "5, 101%", "5, 10", "5 10%", "-1, 10%", "\u0665, 10%", "5, 10%, 3"],
     "proxy": ["http://127.0.0.1:1", "socks5://127.0.0.1", "socks5://h:99999", "127.0.0.1:9050"],
     "smtp_allow_unencrypted_i_understand_the_risk": ["maybe"],
     "dkim_domain": ["a b"],
@@ -350,7 +351,7 @@ def test_a_note_after_another_setting_is_a_warning(tmp_path: Path) -> None:
     dotenv(tmp_path, "MAILER_SMTP_PORT=587 # usual\nMAILER_REPLY_TO=“office@example.org”\n")
     with pytest.raises(SettingsError):  # curly quotes are no address
         load(tmp_path, {})
-    dotenv(tmp_path, "MAILER_SMTP_PORT=587 # usual\nMAILER_IMAP_FOLDER=“INBOX”\n")
+    dotenv(tmp_path, "MAILER_SMTP_PORT=587 # usual\nMAILER_POSTAL_ADDRESS=“1 Street”\n")
     assert [w.code for w in load(tmp_path, {}).warnings] == ["cut-value", "curly-quotes"]
 
 
@@ -498,11 +499,28 @@ def test_whatever_is_written_settings_load_or_are_refused(
             load(tmp_path, {}, override).identity()
 
 
+@pytest.mark.parametrize(
+    ("text", "brake"),
+    [("5, 10%", (5, 10.0)), (" 20,2.5 % ", (20, 2.5)), ("1,0%", (1, 0.0)), ("off", None), ("OFF", None)],
+)
+def test_the_bounce_brake_is_a_number_and_a_share_or_off(tmp_path: Path, text: str, brake: object) -> None:
+    assert load(tmp_path, {}).bounce_brake == (5, 10.0)
+    assert load(tmp_path, env(bounce_brake=text)).bounce_brake == brake
+
+
+def test_settings_for_a_mailbox_that_this_version_does_not_read_are_pointed_out_once(tmp_path: Path) -> None:
+    (warning,) = load(tmp_path, env(imap_host="imap.example.org", imap_username="ana", imap_folder="x")).warnings
+    assert warning.message.startswith("MAILER_IMAP_HOST (from the environment): ")
+    assert "not used by this version" in warning.message
+
+
 def test_the_keyring_waits_long_enough_to_unlock_it() -> None:
     assert passwords.PATIENCE >= 30
 
 
-@pytest.mark.parametrize("line", ["proxy = 'socks5://127.0.0.1:9050'", "dkim_selector = 'mail2026'"])
+@pytest.mark.parametrize(
+    "line", ["proxy = 'socks5://127.0.0.1:9050'", "dkim_selector = 'mail2026'", "dkim_domain = 'example.org'"]
+)
 def test_a_setting_that_this_version_cannot_honour_refuses_to_send(tmp_path: Path, line: str) -> None:
     from mailer.cli.options import relay_of
 

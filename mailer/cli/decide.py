@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailer.cli import console
-from mailer.cli.options import CampaignArgument, JsonOption
+from mailer.cli.options import CampaignArgument, JsonOption, settings_here
 from mailer.cli.standing import command, local_time, send_command, standing
 from mailer.errors import UsageError
 from mailer.ledger.deliveries import Moved
@@ -48,10 +48,9 @@ def resolve(
       mailer resolve solidarity-appeal--branches
       mailer resolve solidarity-appeal--branches --as sent
     """  # noqa: D301
-    from mailer import settings as settings_module  # noqa: PLC0415
     from mailer.ledger import Ledger  # noqa: PLC0415
 
-    with Ledger(settings_module.load().ledger_path, create=False) as ledger:
+    with Ledger(settings_here().ledger_path, create=False) as ledger:
         found = ledger.find(campaign)
         moved = Moved(moved=0)
         if decision is not None:
@@ -134,10 +133,9 @@ def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
     Example:
       mailer retry solidarity-appeal--branches
     """  # noqa: D301
-    from mailer import settings as settings_module  # noqa: PLC0415
     from mailer.ledger import Ledger  # noqa: PLC0415
 
-    with Ledger(settings_module.load().ledger_path, create=False) as ledger:
+    with Ledger(settings_here().ledger_path, create=False) as ledger:
         found = ledger.find(campaign)
         moved = ledger.requeue_failed(found)
         if as_json:

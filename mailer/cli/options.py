@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mailer.cli import console
 
 if TYPE_CHECKING:
     from mailer.campaign.send import Limits
@@ -50,6 +52,19 @@ def source_of(
     return Source(template=template, list_path=contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
 
 
+def settings_here(given: Mapping[str, str | None] | None = None) -> Settings:
+    """The settings of the working folder, with what the command line overrides. What is odd about them is said here.
+
+    Raises SettingsError.
+    """
+    from mailer import settings as settings_module  # noqa: PLC0415 - imports pydantic
+
+    settings = settings_module.load(overrides=given)
+    for warning in settings.warnings:
+        console.warn(warning)
+    return settings
+
+
 def save_problems(path: Path | None, people: ContactList, more: Iterable[SkippedRow] = ()) -> None:
     """What --problems asks for: the list's bad rows, and `more` of it that get no message. Raises UsageError."""
     if path:
@@ -83,7 +98,7 @@ def refuse_unbuilt(settings: Settings) -> None:
             "MAILER_PROXY is set, but this version of mailer cannot send through a proxy. Nothing was sent.",
             hint="take proxy out of the settings only if the mail server may see where you are",
         )
-    if settings.dkim_selector or settings.dkim_key_file:
+    if settings.dkim_selector or settings.dkim_key_file or settings.dkim_domain:
         raise SettingsError(
             "DKIM settings are set, but this version of mailer cannot sign. Nothing was sent.",
             hint="take the dkim_ lines out of the settings; most providers sign for you",

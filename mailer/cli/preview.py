@@ -19,6 +19,7 @@ from mailer.cli.options import (
     SkipProblemsOption,
     TemplateArgument,
     save_problems,
+    settings_here,
     source_of,
 )
 from mailer.cli.progress import counted
@@ -51,12 +52,11 @@ def preview(
     Example:
       mailer preview solidarity-appeal contacts/branches.csv --open
     """  # noqa: D301
-    from mailer import settings as settings_module  # noqa: PLC0415
     from mailer.campaign.plan import make_plan  # noqa: PLC0415
     from mailer.campaign.preview import write_preview  # noqa: PLC0415
     from mailer.ledger import Ledger  # noqa: PLC0415
 
-    settings = settings_module.load()
+    settings = settings_here()
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
     with Ledger(settings.ledger_path) as ledger:
         with counted("Checking every message") as progress:
@@ -73,7 +73,7 @@ def preview(
                 "messages": messages,
                 "seal": plan.seal,
                 "out": str(out),
-                "warnings": [console.as_data(warning) for warning in plan.warnings],
+                "warnings": [console.as_data(warning) for warning in (*settings.warnings, *plan.warnings)],
                 "problems": [console.as_data(problem) for problem in plan.problems],
                 "index": str(index),
             }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mailer.cli import console
-from mailer.cli.options import CampaignArgument, JsonOption
+from mailer.cli.options import CampaignArgument, JsonOption, settings_here
 from mailer.cli.standing import local_time, show_tally, standing
 from mailer.model import Status
 
@@ -27,10 +27,9 @@ def report(
       mailer report solidarity-appeal--branches --html report.html --csv report.csv
     """  # noqa: D301
     from mailer import report as reports  # noqa: PLC0415
-    from mailer import settings as settings_module  # noqa: PLC0415
     from mailer.ledger import Ledger  # noqa: PLC0415
 
-    with Ledger(settings_module.load().ledger_path, create=False) as ledger:
+    with Ledger(settings_here().ledger_path, create=False) as ledger:
         found = ledger.find(campaign)
         summary = reports.summarise(ledger.records(found))
         if html:

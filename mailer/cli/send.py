@@ -26,6 +26,7 @@ from mailer.cli.options import (
     overrides,
     relay_of,
     save_problems,
+    settings_here,
     source_of,
 )
 from mailer.cli.progress import ProgressLine, counted
@@ -86,12 +87,11 @@ def send(
     Example:
       mailer send solidarity-appeal contacts/branches.csv --rate 20/minute
     """  # noqa: D301
-    from mailer import settings as settings_module  # noqa: PLC0415
     from mailer.campaign import send as steps  # noqa: PLC0415
     from mailer.ledger import Ledger, SenderLock  # noqa: PLC0415
 
-    settings = settings_module.load(
-        overrides=overrides(rate=joined(rate), batch_size=batch_size, batch_pause=batch_pause, connections=connections)
+    settings = settings_here(
+        overrides(rate=joined(rate), batch_size=batch_size, batch_pause=batch_pause, connections=connections)
     )
     relay_of(settings)  # what is missing is said before anything is read
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
@@ -191,12 +191,15 @@ class Sending:
         from mailer.campaign.run import RunOptions  # noqa: PLC0415
         from mailer.campaign.send import make_run  # noqa: PLC0415
 
+        failures, percent = self._settings.bounce_brake or (None, 100.0)
         options = RunOptions(
             batch_size=self._settings.batch_size,
             batch_pause=self._settings.batch_pause,
             connections=self._settings.connections,
             limit=limit,
             wait=self._wait,
+            bounce_failures=failures,
+            bounce_percent=percent,
         )
 
         async def main(line: ProgressLine) -> Any:
@@ -277,11 +280,10 @@ def status(
     Example:
       mailer status solidarity-appeal--branches
     """  # noqa: D301
-    from mailer import settings as settings_module  # noqa: PLC0415
     from mailer.cli.standing import list_campaigns, show_standing  # noqa: PLC0415
     from mailer.ledger import Ledger  # noqa: PLC0415
 
-    with Ledger(settings_module.load().ledger_path, create=False) as ledger:
+    with Ledger(settings_here().ledger_path, create=False) as ledger:
         if campaign is None:
             list_campaigns(ledger, as_json=as_json)
         else:

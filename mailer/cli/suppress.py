@@ -15,6 +15,7 @@ from mailer.cli.options import (
     SheetOption,
     SkipProblemsOption,
     save_problems,
+    settings_here,
 )
 from mailer.errors import ListError, UsageError
 
@@ -38,10 +39,9 @@ AddressesArgument = Annotated[
 
 
 def opened(*, create: bool = True) -> Ledger:
-    from mailer import settings as settings_module  # noqa: PLC0415
     from mailer.ledger import Ledger  # noqa: PLC0415
 
-    return Ledger(settings_module.load().ledger_path, create=create)
+    return Ledger(settings_here().ledger_path, create=create)
 
 
 def normalised(entries: list[str]) -> list[str]:

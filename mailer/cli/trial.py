@@ -20,6 +20,7 @@ from mailer.cli.options import (
     limits_of,
     relay_of,
     save_problems,
+    settings_here,
     source_of,
 )
 from mailer.cli.progress import counted
@@ -53,14 +54,13 @@ def trial(
     Example:
       mailer test solidarity-appeal contacts/branches.csv --to me@example.org --row 2 --row 7
     """  # noqa: D301
-    from mailer import settings as settings_module  # noqa: PLC0415
     from mailer.campaign.plan import make_plan  # noqa: PLC0415
     from mailer.campaign.trial import pick, send_test  # noqa: PLC0415
     from mailer.ledger import Ledger  # noqa: PLC0415
     from mailer.model import Verdict  # noqa: PLC0415
     from mailer.outcome import explain  # noqa: PLC0415
 
-    settings = settings_module.load()
+    settings = settings_here()
     relay = relay_of(settings)
     address = own_address(to)
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)

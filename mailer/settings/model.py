@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     batch_size: Annotated[int, PlainValidator(values.whole(1, 10_000))] = example("50", default=50)
     batch_pause: Annotated[float, PlainValidator(values.duration)] = example("30s", default=0.0)
     connections: Annotated[int, PlainValidator(values.whole(1, 50))] = example("1", default=1)
+    bounce_brake: Annotated[tuple[int, float] | None, PlainValidator(values.bounce_brake)] = example(
+        "5, 10%", default=(5, 10.0)
+    )
     proxy: Annotated[str, PlainValidator(values.proxy)] | None = example("socks5://127.0.0.1:9050", private=True)
 
     imap_host: Host | None = example("imap.example.org")

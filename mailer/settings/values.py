@@ -107,6 +107,20 @@ def rates(text: str) -> tuple[Quota, ...]:
     return quotas
 
 
+BRAKE = re.compile(r"(\d{1,6})\s*,\s*(\d{1,3}(?:\.\d{1,3})?)\s*%", re.ASCII)
+
+
+def bounce_brake(text: str) -> tuple[int, float] | None:
+    """How many refused addresses, and what share of an hour's messages in percent, stop a run; None for never."""
+    text = line(text)
+    if text.lower() in {"off", "none", "no", "false"}:
+        return None
+    match = BRAKE.fullmatch(text)
+    if match is None or int(match[1]) < 1 or float(match[2]) > 100:
+        raise ValueError("it must be a number of addresses and a share from 0% to 100%, or off")
+    return int(match[1]), float(match[2])
+
+
 ANY_DOMAIN = "*"
 
 

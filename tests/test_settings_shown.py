@@ -1,0 +1,53 @@
+"""What the settings change in a run, and what is odd about them, as the commands show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from journey import Journey, beginning, people
+
+ODD = {"MAILER_ZZZ": "1"}
+WARNING = "Warning: MAILER_ZZZ (from the environment): there is no such setting"
+
+
+@pytest.fixture
+def journey(tmp_path: Path) -> Iterator[Journey]:
+    with beginning(tmp_path / "my campaign", rows=people(12)) as journey:
+        yield journey
+
+
+def test_every_command_that_reads_the_settings_says_once_what_is_odd_about_them(journey: Journey) -> None:
+    commands = [
+        ["preview", *journey.campaign],
+        ["test", *journey.campaign, "--to", "me@example.net"],
+        ["send", *journey.campaign, "--yes"],
+        ["status"],
+        ["status", journey.name, "--json"],
+        ["report", journey.name],
+        ["resolve", journey.name],
+        ["retry", journey.name],
+        ["suppress", "list"],
+        ["suppress", "add", "x@example.org"],
+    ]
+    for command in commands:
+        ran = journey.call(*command, settings=ODD)
+        assert ran.code == 0, ran
+        assert ran.err.splitlines().count(WARNING) == 1, command
+        assert WARNING not in ran.out
+
+
+def test_the_preview_lists_them_for_programs(journey: Journey) -> None:
+    (warning,) = journey.call("preview", *journey.campaign, "--json", settings=ODD).data["warnings"]
+    assert (warning["code"], warning["file"]) == ("unknown-setting", None)
+
+
+@pytest.mark.parametrize(("brake", "code", "sent"), [("2, 50%", 4, 0), ("off", 1, 9)])
+def test_the_bounce_brake_stops_a_run_as_it_is_set(journey: Journey, brake: str, code: int, sent: int) -> None:
+    for number in (1, 2, 3):
+        journey.server.on("rcpt", nth=number, reply="550 5.1.1 no such user")
+    ran = journey.call("send", *journey.campaign, "--yes", settings={"MAILER_BOUNCE_BRAKE": brake})
+    assert ran.code == code
+    assert sum(journey.accepted().values()) == sent
+    assert ("Too many addresses" in ran.err) == (code == 4)
