@@ -19,16 +19,21 @@ JITTER = 0.1
 
 
 def next_attempt(
-    attempts: int, now: float, first_attempt_at: float, *, jitter: random.Random | float = 0.0
+    attempts: int,
+    now: float,
+    first_attempt_at: float,
+    *,
+    jitter: random.Random | float = 0.0,
+    longest: float = LONGEST,
 ) -> float | None:
-    """When to try a deferred delivery again (Unix time, after `now`), or None if its four days are used up.
+    """When to try a deferred delivery again (Unix time, after `now`), or None if its time is used up, `longest` seconds.
 
     `attempts` are those made, at least one. `jitter` is a source of chance, or the place between -1 (10 % earlier) and 1.
     """
     delay = DELAYS[min(max(attempts, 1), len(DELAYS)) - 1]
     chance = jitter.uniform(-1, 1) if isinstance(jitter, random.Random) else max(-1.0, min(1.0, jitter))
     due = now + delay * (1 + JITTER * chance)
-    return due if due <= first_attempt_at + LONGEST else None
+    return due if due <= first_attempt_at + longest else None
 
 
 class BounceBrake:

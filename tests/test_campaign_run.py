@@ -29,6 +29,7 @@ from program import Program
 from smtp_server import ScriptedServer
 
 from mailer.campaign import line
+from mailer.campaign import run as run_module
 from mailer.campaign.backlog import Backlog
 from mailer.campaign.send import conclude, freeze, prepare, to_send
 from mailer.errors import LedgerError, Paused, RelayStopped
@@ -706,3 +707,35 @@ def test_a_delivery_that_is_put_back_keeps_its_place_among_those_set_aside() -> 
     backlog.put_back(second)
     assert len(backlog) == 2
     assert [backlog.take(1.0), backlog.take(10.0), backlog.take(10.0)] == [all_of_them[2], all_of_them[3], None]
+
+
+async def test_a_storm_of_deferrals_slows_the_run_down_and_is_said(campaign_folder: Path, ledger: Ledger) -> None:
+    campaign = start(campaign_folder, ledger, everybody(12))
+    with ScriptedServer() as server:
+        server.on("rcpt", first=8, reply="451 4.3.2 Try again later")
+        watcher = Watcher()
+        result = await send(ledger, campaign, server, watcher)
+    assert (result.tally.deferred, result.tally.sent) == (8, 4)
+    assert any("puts off many messages" in why for why in watcher.reconnects)
+
+
+async def test_with_wait_an_account_at_its_limit_rests_and_goes_on(
+    campaign_folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "ACCOUNT_PAUSES", (0.2, 0.2))
+    campaign = start(campaign_folder, ledger, everybody(4))
+    with ScriptedServer() as server:
+        server.on("rcpt", nth=2, reply="550 5.4.5 Daily user sending limit exceeded")
+        watcher = Watcher()
+        result = await send(ledger, campaign, server, watcher, wait=True)
+        assert received(server) == once_each(everybody(4))
+    assert result.exit_code == 0
+    assert watcher.waits
+
+
+async def test_a_campaign_can_give_up_earlier_than_after_four_days(campaign_folder: Path, ledger: Ledger) -> None:
+    campaign = start(campaign_folder, ledger, everybody(1))
+    with ScriptedServer() as server:
+        server.on("rcpt", reply="450 4.2.0 Greylisted")
+        result = await send(ledger, campaign, server, give_up_after=60.0)
+    assert result.tally == Tally(failed=1)

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mailer.errors import CampaignError, LedgerError
 from mailer.ledger import AccountLock, Intent, Ledger, Record, Row, SenderLock, Start, Writer
+from mailer.ledger.boot import boot_id
 from mailer.ledger.deliveries import Moved
 from mailer.model import (
     Action,
@@ -181,6 +183,37 @@ async def test_late_proof_after_a_person_decided_changes_nothing(ledger: Ledger,
     assert ledger.tally(campaign) == Tally(queued=5)
 
 
+async def test_a_late_answer_completes_only_the_attempt_of_its_own_sender(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    async with Writer(ledger.path) as writer:
+        await writer.write(intent=intent(1, "old"))
+        ledger.mark_interrupted(campaign)
+        ledger.resolve(campaign, Status.QUEUED, None)
+        await writer.write(intent=intent(1, "new"))
+        await writer.write(records=[record(1, SENT, "old")])
+    with sqlite3.connect(ledger.path) as database:
+        attempts = database.execute("SELECT token, verdict FROM attempts ORDER BY id").fetchall()
+    assert attempts == [("old", "sent"), ("new", None)]
+    assert ledger.tally(campaign) == Tally(sending=1, queued=4)
+
+
+async def test_a_dead_address_leaves_all_other_campaigns_in_the_same_commit(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    other = ledger.start(start([contact(n) for n in range(1, 4)], name="motion--people"))
+    dead = Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.RCPT, text="550 5.1.1 no", suppress=True)
+    refused = replace(
+        record(1, intended=False), outcome=dead, status=Status.FAILED, reason="does not exist", suppress=True
+    )
+    async with Writer(ledger.path) as writer:
+        await writer.write(records=[refused])
+    assert ledger.suppressions() == {"p1@example.org": "does not exist"}
+    assert ledger.tally(campaign) == Tally(failed=1, queued=4)
+    assert ledger.tally(other) == Tally(suppressed=1, queued=2)
+    assert [item.reason for item in ledger.records(other, Status.SUPPRESSED)] == ["does not exist"]
+
+
 async def test_an_outcome_and_the_next_intent_are_one_commit(ledger: Ledger, campaign: CampaignRecord) -> None:
     watcher = sqlite3.connect(ledger.path)
     watcher.execute("PRAGMA data_version")
@@ -346,3 +379,26 @@ def test_a_ledger_that_was_lost_is_noticed(tmp_path: Path) -> None:
     assert trace.name in (refused.value.hint or "")
     trace.unlink()
     Ledger(path).close()
+
+
+async def test_a_computer_that_went_down_is_told_apart_from_a_program_that_ended(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    ledger.set_owner(campaign, "process 1")
+    assert not ledger.went_down(campaign)
+    ledger._db.execute("UPDATE campaigns SET boot = 'an earlier start'")
+    assert ledger.went_down(campaign)
+    ledger.set_owner(campaign, None)
+    assert not ledger.went_down(campaign)
+    async with Writer(ledger.path) as writer:
+        await writer.write(intent=intent(1))
+    ledger.mark_interrupted(campaign, what="this computer")
+    [record] = ledger.records(campaign, Status.UNCERTAIN)
+    assert record.reason == "this computer ended between the message and the server's answer"
+
+
+def test_a_start_of_the_computer_has_a_name_that_stays() -> None:
+    first = boot_id()
+    boot_id.cache_clear()
+    assert first
+    assert boot_id() == first

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mailer.model import Delivery, Outcome, Status, Verdict
 from mailer.outcome import explain
-from mailer.retry import next_attempt
+from mailer.retry import LONGEST, next_attempt
 
 _CHANCE = random.Random()  # noqa: S311 - spreads retries in time; nobody gains by guessing it
 
@@ -22,7 +22,9 @@ class Decision:
     suppress: bool = False
 
 
-def decide(delivery: Delivery, outcome: Outcome, now: float, *, give_way: bool = False) -> Decision:
+def decide(
+    delivery: Delivery, outcome: Outcome, now: float, *, give_way: bool = False, longest: float = LONGEST
+) -> Decision:
     """Apply an outcome. `give_way`: the connection broke too often on this one, so others go first."""
     match outcome.verdict:
         case Verdict.SENT:
@@ -33,12 +35,12 @@ def decide(delivery: Delivery, outcome: Outcome, now: float, *, give_way: bool =
             return Decision(status=Status.UNCERTAIN, reason=outcome.text)
         case Verdict.REQUEUED if not give_way:
             return Decision(status=Status.QUEUED, reason=explain(outcome))
-    return _later(delivery, outcome, now)
+    return _later(delivery, outcome, now, longest)
 
 
-def _later(delivery: Delivery, outcome: Outcome, now: float) -> Decision:
+def _later(delivery: Delivery, outcome: Outcome, now: float, longest: float) -> Decision:
     first = delivery.first_attempt_at if delivery.first_attempt_at is not None else now
-    again = next_attempt(delivery.attempts + 1, now, first, jitter=_CHANCE)
+    again = next_attempt(delivery.attempts + 1, now, first, jitter=_CHANCE, longest=longest)
     if again is None:
-        return Decision(status=Status.FAILED, reason=f"Given up after several days. {explain(outcome)}")
+        return Decision(status=Status.FAILED, reason=f"Given up: it was put off for too long. {explain(outcome)}")
     return Decision(status=Status.DEFERRED, reason=explain(outcome), next_attempt_at=again)

@@ -61,6 +61,7 @@ class Line:
         if isinstance(message, Outcome):
             self._record(delivery, message, started_at=time.time(), intended=False)
             return
+        await self._hold_back()
         slot = await self._slot(delivery)
         connection = await self._connected() if slot else None
         if slot is None or connection is None or self._run.stopped:
@@ -77,6 +78,14 @@ class Line:
         except LetterError as error:
             # Every message was rendered before the start; this is a frozen letter that this version reads otherwise.
             return Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.CONNECT, text=error.message)
+
+    async def _hold_back(self) -> None:
+        wait = self._run.held_back()
+        if wait > 0:
+            await self._flush()
+            if wait > IDLE_SECONDS:
+                await self._hang_up()
+            await self._run.sleep(wait)
 
     async def _slot(self, delivery: Delivery) -> Slot | None:
         pace, domain = self._run.pace, delivery.contact.domain

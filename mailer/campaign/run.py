@@ -30,14 +30,18 @@ from mailer.model import (
 )
 from mailer.outcome import ADDRESS, explain
 from mailer.pace import Pace
-from mailer.retry import BounceBrake, PolicyStreak
+from mailer.retry import LONGEST, BounceBrake, PolicyStreak
 from mailer.smtp import Connection, Relay, connect
+from mailer.throttle import Throttle
 
 # Seconds before the next try to connect, while no transaction succeeds in between.
 RECONNECT_DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 # A server that keeps taking messages without saying so must not be given the whole list.
 UNCERTAIN_IN_A_ROW = 3
+
+# With --wait: how long the account rests after its provider said that its limit is reached.
+ACCOUNT_PAUSES = (900.0, 1800.0, 3600.0)
 
 # How often a recipient keeps its place when the connection breaks on it, before it waits like any temporary failure.
 REQUEUES = 2
@@ -54,6 +58,7 @@ class RunOptions:
     wait: bool = False
     bounce_failures: int | None = 5
     bounce_percent: float = 10.0
+    give_up_after: float = LONGEST
     reconnect_delays: tuple[float, ...] = RECONNECT_DELAYS
 
 
@@ -100,6 +105,9 @@ class Run:
         self._requeues: Counter[int] = Counter()
         self._brake = BounceBrake(failures=options.bounce_failures or 0, percent=options.bounce_percent)
         self._streak = PolicyStreak()
+        self._throttle = Throttle()
+        self._pauses = 0
+        self._resume_at = 0.0
 
     @property
     def stopped(self) -> bool:
@@ -145,6 +153,14 @@ class Run:
         if seconds > 0:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), seconds)
+
+    def held_back(self) -> float:
+        """Seconds that the next transaction is to wait, for a relay that rests or that defers in storms."""
+        now = time.time()
+        if now < self._resume_at:
+            self.observer.waiting(None, self._resume_at)
+            return self._resume_at - now
+        return self._throttle.wait(time.monotonic())
 
     async def connect(self, retries: Retries) -> Connection | None:
         """A connection ready for transactions; None if the run is stopped, or the line has no tries left."""
@@ -196,7 +212,13 @@ class Run:
         """Decide what becomes of a delivery, and whether the run goes on."""
         if outcome.verdict is Verdict.REQUEUED and outcome.scope is Scope.CONNECTION:
             self._requeues[delivery.id] += 1
-        decision = decide(delivery, outcome, time.time(), give_way=self._requeues[delivery.id] > REQUEUES)
+        decision = decide(
+            delivery,
+            outcome,
+            time.time(),
+            give_way=self._requeues[delivery.id] > REQUEUES,
+            longest=self.options.give_up_after,
+        )
         self._watch(outcome)
         return decision
 
@@ -205,7 +227,10 @@ class Run:
         if outcome.scope is not Scope.CONNECTION:
             self.answered_at = time.monotonic()
         self._uncertain = self._uncertain + 1 if outcome.verdict is Verdict.UNCERTAIN else 0
-        if outcome.action in {Action.STOP, Action.PAUSE}:
+        self._adapt(outcome)
+        if outcome.action is Action.PAUSE and self.options.wait:
+            self._rest()
+        elif outcome.action in {Action.STOP, Action.PAUSE}:
             self.stop(_stopped_by(outcome))
         elif self._streak.record(outcome):
             self.stop(RelayStopped(f"Several messages in a row were refused for what they are. {explain(outcome)}"))
@@ -223,6 +248,21 @@ class Run:
                     hint=f"mailer resolve {quoted(self._campaign.name)}",
                 )
             )
+
+    def _adapt(self, outcome: Outcome) -> None:
+        if outcome.verdict is Verdict.SENT:
+            self._pauses = 0
+            self._throttle.observe(put_off=False)
+        elif outcome.reply and 400 <= outcome.reply.code < 500 and self._throttle.observe(put_off=True):
+            rate = self._throttle.rate or 0.0
+            self.observer.reconnecting(
+                f"the mail server puts off many messages, so at most {rate * 60:.0f} a minute", 0
+            )
+
+    def _rest(self) -> None:
+        pause = ACCOUNT_PAUSES[min(self._pauses, len(ACCOUNT_PAUSES) - 1)]
+        self._resume_at = max(self._resume_at, time.time() + pause)
+        self._pauses += 1
 
     def _bounced(self, outcome: Outcome) -> bool:
         if self.options.bounce_failures is None or outcome.verdict not in {Verdict.SENT, Verdict.FAILED}:
