@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
+from datetime import datetime
 from pathlib import Path
 
 import docx
@@ -245,8 +246,10 @@ def test_a_word_document_tells_nothing_about_who_made_it():
         entries = {name: archive.read(name) for name in archive.namelist()}
         assert {item.date_time for item in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     assert len(entries) == len(set(entries))
-    assert not [name for name in entries if "thumbnail" in name]
-    assert not [name for name, data in entries.items() if b"python" in data.lower()]
+    assert not [name for name in entries if "thumbnail" in name or "app.xml" in name]
+    telling = (b"python", b"macintosh", b"<application>", b"docprops/app.xml", b"thumbnail")
+    assert not [(name, word) for name, data in entries.items() for word in telling if word in data.lower()]
+    assert b"docProps/core.xml" in entries["_rels/.rels"]
 
 
 def test_a_word_document_from_right_to_left_says_so():
@@ -260,7 +263,8 @@ def test_a_motion_becomes_a_pdf():
     reader = pypdf.PdfReader(io.BytesIO(document("motion.pdf", branch="Größmann & Co – “12”")))
     text = " ".join(page.extract_text() for page in reader.pages)
     assert "Größmann & Co – “12” demands:" in " ".join(text.split())
-    assert not (reader.metadata or {}).get("/Producer")
+    assert not set(reader.metadata or {}) & {"/Producer", "/Creator", "/Author"}
+    assert b"fpdf" not in document("motion.pdf").lower()
 
 
 @pytest.mark.parametrize("branch", ["کوئٹہ", "Профсоюз", "日本"])
@@ -294,8 +298,22 @@ def word_file(text: str) -> bytes:
     target = io.BytesIO()
     word = docx.Document()
     word.add_paragraph(text)
+    word.core_properties.author = word.core_properties.last_modified_by = "Rosa Example"
+    word.core_properties.last_printed = datetime(2026, 11, 23, 3, 14)  # noqa: DTZ001
     word.save(target)
     return target.getvalue()
+
+
+def test_a_word_template_does_not_tell_who_wrote_it():
+    files = {"templates/motion.docx": word_file("Motion of {{ branch }}")}
+    front = "subject: a\nattachments: [{document: motion.docx}]"
+    content = merged("x", front=front, files=files, branch="B").attachments[0].content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = {name: archive.read(name).lower() for name in archive.namelist()}
+    assert "docprops/app.xml" not in {name.lower() for name in entries}
+    telling = (b"rosa", b"macintosh", b"docprops/app.xml", b"thumbnail", b"2026", b"python")
+    assert not [(name, word) for name, data in entries.items() for word in telling if word in data]
+    assert docx.Document(io.BytesIO(content)).paragraphs[0].text == "Motion of B"
 
 
 def test_a_word_template_is_filled_in_for_each_row():

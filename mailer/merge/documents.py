@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from html import escape
 from html.parser import HTMLParser
 from typing import Any
@@ -185,6 +187,7 @@ def word_template(content: bytes, values: dict[str, Any], env: LetterEnvironment
     try:
         document = DocxTemplate(io.BytesIO(content))
         document.render(values, jinja_env=env, autoescape=True)
+        make_nameless(document.docx.core_properties)
         document.save(target)
     except UnknownName as error:
         raise DocumentError(f"the field {error.name} is not known") from error
@@ -195,13 +198,41 @@ def word_template(content: bytes, values: dict[str, Any], env: LetterEnvironment
     return repacked(target.getvalue())
 
 
+TELLING = re.compile(r"docProps/(app\.xml|custom\.xml|thumbnail\.\w+)")
+"""Parts that say with which program, in which company and from which template a document was made."""
+
+LISTED = re.compile(
+    rb"""<Relationship\b[^>]*\bTarget=["']/?docProps/(?:app\.xml|custom\.xml|thumbnail\.\w+)["'][^>]*/>"""
+    rb"""|<Override\b[^>]*\bPartName=["']/docProps/(?:app\.xml|custom\.xml)["'][^>]*/>"""
+)
+
+
+def make_nameless(properties: Any) -> None:
+    """Take everybody's name and the hours of work out of a document's properties; title and language stay."""
+    for name in ("author", "last_modified_by", "comments", "keywords", "subject", "category", "content_status"):
+        setattr(properties, name, "")
+    properties.revision = 1
+    properties.created = properties.modified = datetime(2000, 1, 1)  # noqa: DTZ001  # python-docx wants naive UTC
+    for moment in properties._element.xpath("cp:lastPrinted"):  # noqa: SLF001  # python-docx can set it, not remove it
+        moment.getparent().remove(moment)
+
+
+def without_traces(name: str, content: bytes) -> bytes | None:
+    """A part of a Word file (ECMA-376, part 2) without what tells of its making; None if nothing is left of it."""
+    if TELLING.fullmatch(name):
+        return None
+    return LISTED.sub(b"", content) if name in {"_rels/.rels", "[Content_Types].xml"} else content
+
+
 def repacked(content: bytes) -> bytes:
-    """The same zip archive without times and hosts, which would change the campaign's seal with every run."""
+    """The same Word file without what tells of its making, and without times, which would change the seal every time."""
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(target, "w") as result:
         for entry in source.infolist():
             info = zipfile.ZipInfo(entry.filename, date_time=EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.create_system = 0
-            result.writestr(info, source.read(entry))
+            part = without_traces(entry.filename, source.read(entry))
+            if part is not None:
+                result.writestr(info, part)
     return target.getvalue()

@@ -6,17 +6,16 @@ import io
 import re
 import zipfile
 from collections.abc import Sequence
-from datetime import datetime
 from functools import lru_cache
 from html import escape
 from itertools import groupby
 
-from mailer.merge.documents import EPOCH, HEADINGS, Paragraph, Run
+from mailer.merge.documents import EPOCH, HEADINGS, Paragraph, Run, make_nameless, without_traces
 
 NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML 1.0 cannot hold."""
 
-BODY, CORE, THUMBNAIL = "word/document.xml", "docProps/core.xml", "docProps/thumbnail.jpeg"
+BODY, CORE = "word/document.xml", "docProps/core.xml"
 TITLE = "title of this document"
 OPENING = (
     '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
@@ -60,20 +59,16 @@ def _frame(language: str) -> tuple[bytes, str]:
 
     document = docx.Document()
     properties = document.core_properties
-    for name in ("author", "last_modified_by", "comments", "keywords", "subject", "category", "content_status"):
-        setattr(properties, name, "")
-    properties.title, properties.language, properties.revision = TITLE, language, 1
-    properties.created = properties.modified = datetime(2000, 1, 1)  # noqa: DTZ001  # python-docx wants naive UTC
+    make_nameless(properties)
+    properties.title, properties.language = TITLE, language
     saved, target, core = io.BytesIO(), io.BytesIO(), ""
     document.save(saved)
     with zipfile.ZipFile(saved) as source, zipfile.ZipFile(target, "w") as archive:
         for name in source.namelist():
-            data = source.read(name)
-            if name == CORE:
+            data = without_traces(name, source.read(name))
+            if name == CORE and data is not None:
                 core = data.decode()
-            elif name == "_rels/.rels":
-                _add(archive, name, re.sub(rb"<Relationship [^>]*thumbnail[^>]*/>", b"", data))
-            elif name not in {BODY, THUMBNAIL}:
+            elif name != BODY and data is not None:
                 _add(archive, name, data)
     return target.getvalue(), core
 
