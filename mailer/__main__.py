@@ -7,7 +7,8 @@ import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mailer import cli
@@ -22,6 +23,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (by default the program's own) and return the exit code (DESIGN section 6)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     console.prepare()
+    with private_files():
+        return ended(given)
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Who is on a list may tell their opinions or their union: what is written is for its owner's eyes only."""
+    if os.name != "posix":  # elsewhere a file is as private as its folder
+        yield
+        return
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def ended(given: list[str]) -> int:
+    """Run a command; however it ends, an exit code."""
     try:
         code = run(given)
         sys.stdout.flush()
