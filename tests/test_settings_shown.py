@@ -1,4 +1,4 @@
-"""What the settings change in a run, and what is odd about them, as the commands show it."""
+"""What the settings change in a run, what is odd about them, and how fast it goes, as the commands show it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journey import Journey, beginning, people
+from journey import PATIENCE, Journey, beginning, people
 
 ODD = {"MAILER_ZZZ": "1"}
 WARNING = "Warning: MAILER_ZZZ (from the environment): there is no such setting"
@@ -51,3 +51,15 @@ def test_the_bounce_brake_stops_a_run_as_it_is_set(journey: Journey, brake: str,
     assert ran.code == code
     assert sum(journey.accepted().values()) == sent
     assert ("Too many addresses" in ran.err) == (code == 4)
+
+
+def test_the_pace_is_that_since_the_first_message_not_of_a_whole_window(journey: Journey) -> None:
+    rule = journey.server.on("accepted", nth=9, hold=True)
+    running = journey.start("send", *journey.campaign, "--yes")
+    assert rule.fired.wait(PATIENCE)
+    status = journey.call("status", journey.name, "--json").data
+    rule.release()
+    assert running.ended().code == 0
+    assert status["state"] == "sending"
+    assert status["per_minute"] > 8 * 60 / PATIENCE
+    assert status["seconds_left"] < PATIENCE

@@ -177,9 +177,10 @@ def standing(ledger: Ledger, campaign: CampaignRecord) -> dict[str, Any]:
 def show_standing(ledger: Ledger, campaign: CampaignRecord, now: float, *, as_json: bool) -> None:
     """Counts, pace and time left of one campaign."""
     data = standing(ledger, campaign)
-    recent = ledger.handed_over(campaign, now - PACE_WINDOW)
     running = data["state"] == "sending"
-    pace = recent / PACE_WINDOW if running else 0.0
+    recent, first = ledger.handed_over(campaign, now - PACE_WINDOW)
+    # a campaign that began a minute ago has not been at it for the whole window
+    pace = recent / max(now - first, 1.0) if running and first is not None else 0.0
     left = data["queued"] + data["sending"]
     if as_json:
         console.emit({**data, "per_minute": round(pace * 60, 1), "seconds_left": round(left / pace) if pace else None})

@@ -159,13 +159,14 @@ class Deliveries(Store):
                 return Moved(moved=moved - suppressed, suppressed=suppressed)
         return Moved(moved=moved)
 
-    def handed_over(self, campaign: CampaignRecord, since: float) -> int:
-        """How many of a campaign's messages were tried since a time, to tell its pace."""
+    def handed_over(self, campaign: CampaignRecord, since: float) -> tuple[int, float | None]:
+        """How many of a campaign's messages were tried since a time, and when the first of them, to tell its pace."""
         query = (
-            "SELECT count(*) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id"
+            "SELECT count(*), min(a.started_at) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id"
             " WHERE d.campaign_id = ? AND a.finished_at > ?"
         )
-        return int(self._one(query, campaign.id, since)[0])
+        count, first = self._one(query, campaign.id, since)
+        return count, first
 
     def transactions(self, account: str, since: float) -> list[tuple[float, str]]:
         """When messages were last handed to this account, and for which domain: what quotas count.
