@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mailer.errors import CampaignError, LedgerError
-from mailer.ledger import AccountLock, Intent, Ledger, Record, Row, SenderLock, Start, Writer
+from mailer.ledger import AccountLock, Intent, Ledger, Record, Row, SenderLock, Start, Writer, settle
 from mailer.ledger.boot import boot_id
 from mailer.ledger.deliveries import Moved
 from mailer.model import (
@@ -402,3 +402,15 @@ def test_a_start_of_the_computer_has_a_name_that_stays() -> None:
     boot_id.cache_clear()
     assert first
     assert boot_id() == first
+
+
+async def test_what_a_dead_sender_left_can_be_decided_without_sending_again(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    async with Writer(ledger.path) as writer:
+        await writer.write(intent=intent(1))
+    with SenderLock(ledger, campaign.name), Ledger(ledger.path) as onlooker:
+        settle(onlooker, campaign)
+        assert ledger.tally(campaign).sending == 1, "a sender that lives keeps what it has in hand"
+    settle(ledger, campaign)
+    assert ledger.tally(campaign).uncertain == 1

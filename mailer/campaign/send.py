@@ -18,7 +18,7 @@ from mailer.campaign.run import Observer, Run, RunOptions
 from mailer.campaign.sealing import contact_digest, fingerprint, identity_of, list_digest, settings_of
 from mailer.campaign.source import Source
 from mailer.errors import CampaignError, LetterError, ListError, MailerError, Paused, SealError, quoted
-from mailer.ledger import AccountLock, Ledger, Start
+from mailer.ledger import AccountLock, Ledger, Start, mark_interrupted
 from mailer.ledger.lock import owner
 from mailer.model import (
     CampaignRecord,
@@ -162,8 +162,7 @@ def freeze(prepared: Prepared, ledger: Ledger) -> CampaignRecord:
     """
     plan = prepared.plan
     if prepared.campaign:
-        what = "this computer" if ledger.went_down(prepared.campaign) else "the program"
-        ledger.mark_interrupted(prepared.campaign, what=what)
+        mark_interrupted(ledger, prepared.campaign)
     if plan is None:
         assert prepared.campaign is not None
         return prepared.campaign

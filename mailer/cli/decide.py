@@ -48,10 +48,10 @@ def resolve(
       mailer resolve solidarity-appeal--branches
       mailer resolve solidarity-appeal--branches --as sent
     """  # noqa: D301
-    from mailer.ledger import Ledger  # noqa: PLC0415
+    from mailer.ledger import Ledger, settle  # noqa: PLC0415
 
     with Ledger(settings_here().ledger_path, create=False) as ledger:
-        found = ledger.find(campaign)
+        found = settle(ledger, ledger.find(campaign))
         moved = Moved(moved=0)
         if decision is not None:
             keys = chosen(ledger, found, addresses) if addresses else None
@@ -133,10 +133,10 @@ def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
     Example:
       mailer retry solidarity-appeal--branches
     """  # noqa: D301
-    from mailer.ledger import Ledger  # noqa: PLC0415
+    from mailer.ledger import Ledger, settle  # noqa: PLC0415
 
     with Ledger(settings_here().ledger_path, create=False) as ledger:
-        found = ledger.find(campaign)
+        found = settle(ledger, ledger.find(campaign))
         moved = ledger.requeue_failed(found)
         if as_json:
             console.emit({**standing(ledger, found), "requeued": moved.moved, "kept_out": moved.suppressed})

@@ -27,10 +27,10 @@ def report(
       mailer report solidarity-appeal--branches --html report.html --csv report.csv
     """  # noqa: D301
     from mailer import report as reports  # noqa: PLC0415
-    from mailer.ledger import Ledger  # noqa: PLC0415
+    from mailer.ledger import Ledger, settle  # noqa: PLC0415
 
     with Ledger(settings_here().ledger_path, create=False) as ledger:
-        found = ledger.find(campaign)
+        found = settle(ledger, ledger.find(campaign))
         summary = reports.summarise(ledger.records(found))
         if html:
             reports.write_html(html, found, summary.tally, lambda: ledger.records(found))

@@ -281,10 +281,10 @@ def status(
       mailer status solidarity-appeal--branches
     """  # noqa: D301
     from mailer.cli.standing import list_campaigns, show_standing  # noqa: PLC0415
-    from mailer.ledger import Ledger  # noqa: PLC0415
+    from mailer.ledger import Ledger, settle  # noqa: PLC0415
 
     with Ledger(settings_here().ledger_path, create=False) as ledger:
         if campaign is None:
             list_campaigns(ledger, as_json=as_json)
         else:
-            show_standing(ledger, ledger.find(campaign), time.time(), as_json=as_json)
+            show_standing(ledger, settle(ledger, ledger.find(campaign)), time.time(), as_json=as_json)

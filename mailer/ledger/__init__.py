@@ -2,8 +2,20 @@
 
 from mailer.ledger.campaigns import Row, Start
 from mailer.ledger.ledger import Ledger
-from mailer.ledger.lock import AccountLock, SenderLock
+from mailer.ledger.lock import AccountLock, SenderLock, mark_interrupted, settle
 from mailer.ledger.memory import Preview
 from mailer.ledger.writer import Intent, Record, Writer
 
-__all__ = ["AccountLock", "Intent", "Ledger", "Preview", "Record", "Row", "SenderLock", "Start", "Writer"]
+__all__ = [
+    "AccountLock",
+    "Intent",
+    "Ledger",
+    "Preview",
+    "Record",
+    "Row",
+    "SenderLock",
+    "Start",
+    "Writer",
+    "mark_interrupted",
+    "settle",
+]

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from mailer.errors import CampaignError, quoted
 from mailer.ledger.connection import SENT_FROM_HERE
 from mailer.ledger.ledger import Ledger
+from mailer.model import CampaignRecord
 
 
 class SenderLock:
@@ -52,6 +53,21 @@ class SenderLock:
             return True
         self._lock.release()
         return False
+
+
+def settle(ledger: Ledger, campaign: CampaignRecord) -> CampaignRecord:
+    """If nobody sends the campaign, turn what a dead sender left behind into uncertain, so that it can be decided."""
+    lock = SenderLock(ledger, campaign.name)
+    if not lock.is_held():
+        with lock:
+            mark_interrupted(ledger, campaign)
+    return campaign
+
+
+def mark_interrupted(ledger: Ledger, campaign: CampaignRecord) -> None:
+    """Turn what a dead sender left behind into uncertain. Call under the campaign's lock."""
+    what = "this computer" if ledger.went_down(campaign) else "the program"
+    ledger.mark_interrupted(campaign, what=what)
 
 
 class AccountLock:
