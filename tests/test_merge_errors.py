@@ -17,8 +17,26 @@ FRONT = [
     ("preheader: a", 1, "no subject", "---"),
     ("subject:", 2, "no subject", "---"),
     ("subject: [a]", 2, "one text", "quotes"),
-    ("subject: {{ name }}", 2, "key must be a word", "quotes"),
-    ("subject: a: b", 2, "mapping values", "quotes"),
+    ("subject: {{ name }}", 2, "needs quotes", 'in quotes: subject: "{{ name }}"'),
+    ("subject: Hello: {{ name }}", 2, "needs quotes", 'in quotes: subject: "Hello: {{ name }}"'),
+    ("subject: {{ name }}: news", 2, "needs quotes", 'in quotes: subject: "{{ name }}: news"'),
+    ("subject: {{ name }} news", 2, "needs quotes", 'in quotes: subject: "{{ name }} news"'),
+    ("subject: {% if a %}b{% endif %}", 2, "needs quotes", 'subject: "{% if a %}b{% endif %}"'),
+    ("subject: a\nattachments:\n  - {{ x }}.pdf", 4, "needs quotes", '- "{{ x }}.pdf"'),
+    ("subject: 'it's'", 2, "needs quotes", '"it\'s"'),
+    ('subject: "a" b', 2, "needs quotes", """'"a" b'"""),
+    ("subject: @home", 2, "needs quotes", '"@home"'),
+    ("subject: a\n  preheader: b", 3, "further right than the line above", "at the left edge"),
+    ("subject: a\n required: [x]", 3, "further right than the line above", "at the left edge"),
+    ("subject: a\nlookups:\n  a: {b: c}\n   d: e", 5, "further right", "exactly below"),
+    ("  subject: a\npreheader: b", 3, "further left than the line above", "at the left edge"),
+    ("subject: a\n\tpreheader: b", 3, "there is a tab", "two spaces"),
+    ("subject: a\nrequired:\n\t- x", 4, "there is a tab", "two spaces"),
+    ('subject: a\ncase: "cases\\x.yaml"', 3, "meaning of its own", "with / instead"),
+    ('subject: a\ncase: "C:\\Users\\a.yaml"', 3, "meaning of its own", "with / instead"),
+    ('subject: "a\npreheader: b', 2, "not closed", ""),
+    ("subject: a\nrequired: [x", 3, "bracket", ""),
+    ("subject: a\npreheader b\nlanguage: en", 3, "no colon", "subject:"),
     ("subject: a\nsubject: b", 3, "appears twice", ""),
     ("subject: &x a\npreheader: *x", 2, "references", ""),
     ("subject: a\nsender: nobody", 3, "one address", "sender:"),
@@ -41,7 +59,7 @@ FRONT = [
     ("subject: a\nattachments: [{document: nothing}]", 3, "no letter called", "it"),
     ("subject: a\nattachments: [{document: it, name: x.xls}]", 3, "cannot become", ".docx"),
     ("subject: a\nimages: logo.png", 3, "picture a name", "images:"),
-    ("subject: '{{ a'", 2, "not one word", "{{ first_name }}"),
+    ("subject: '{{ a'", 2, "{{ are not closed with }}", "{{ first_name }}"),
     ("subject: a\npreheader: '{% if a %}'", 3, "", ""),
 ]
 
@@ -65,12 +83,29 @@ def test_every_known_key_has_an_example_that_is_accepted():
 def test_several_front_matter_mistakes_are_told_at_once():
     with pytest.raises(LetterError) as caught:
         letter(front="subjct: a\nsender: b")
-    assert len(caught.value.problems) == 3
+    assert len(caught.value.problems) == 2  # a subject that is only misspelt is not missing as well
+    assert caught.value.message == "The letter has 2 mistakes."
 
 
 def test_front_matter_without_an_end_is_told():
     with pytest.raises(LetterError, match="no end"):
         load("it", Shelf({"templates/it.md": "---\nsubject: a\n\ntext"}))
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "braces"),
+    [
+        ("Dear {{ first_name ,\n\nin {{ city }}", 4, "{{"),
+        ("Dear {{ first_name ,\n\n{% if city %}x{% endif %}", 4, "{{"),
+        ("{# {{ a note #}\n\n{% if city \n\n{{ city }}{% endif %}", 6, "{%"),
+        ("{{ city }}\n\n{# a note\n\n{{ city }}", 6, "{#"),
+        ("{{ city }", 4, "{{"),
+    ],
+)
+def test_braces_that_are_not_closed_are_told_where_they_begin(body, line, braces):
+    item = refused(body)
+    assert item.message.startswith(f"line {line}: the braces {braces} are not closed with ")
+    assert item.hint.startswith(f"Write for example {braces} ")
 
 
 BODIES = [
@@ -169,6 +204,7 @@ def test_mistakes_that_only_a_row_shows_are_told_with_row_and_line(body, code):
 
 
 def test_no_problem_shows_an_address():
+    assert refused(front="subject: a\nsender: Ana: <ana@example.org>").hint == 'Put the text in quotes: sender: "..."'
     item = row_problem(
         "{{ x | date }} {{ embassy['a@b.example'] + 1 }}\n", x="a@b.example", embassy={"a@b.example": "c@d.example"}
     )

@@ -91,7 +91,7 @@ def _unrequired(version: Version, columns: Collection[str]) -> list[Problem]:
                 "field-not-required",
                 f"the field {use.name} may be blank in some rows.",
                 at=use.origin,
-                hint=f"Write required: [{use.name}] in the front matter, or {{{{ {use.name} or 'something else' }}}}.",
+                hint=f"Write required: [{use.name}] between the lines ---, or {{{{ {use.name} or 'something else' }}}}.",
             ),
             column=use.name,
         )

@@ -294,7 +294,7 @@ class Compiler:
     def _check_images(self, page: str, file: str) -> None:
         if re.search(r"(?i)<(?:img|source|video|audio|iframe)\b[^>]*\bsrc(?:set)?\s*=\s*[\"']?\s*(?:https?:)?//", page):
             message = "pictures from the web tell their server who opens the letter."
-            hint = 'Name them under images: in the front matter and write src="cid:NAME".'
+            hint = 'Name them under images: between the lines --- and write src="cid:NAME".'
             self.warnings.append(warning("letter-image", message, at=Origin(file=file), hint=hint))
         if re.search(r"(?i)<(?:script|iframe|object|embed|form)\b", page):
             message = "mail programs remove scripts, forms and frames."

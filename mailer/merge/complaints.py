@@ -64,12 +64,13 @@ def warning(code: str, message: str, *, at: Origin | None = None, hint: str | No
 
 
 def refusal(*problems: Problem) -> LetterError:
-    """The exception that carries these problems; its text is the first one's."""
+    """The exception that carries these problems; its text is that of the only one."""
     first = problems[0]
     place = ", ".join(part for part in (first.file, f"row {first.row}" if first.row else None) if part)
     text = f"{place}: {first.message}" if place else first.message
     if len(problems) > 1:
-        text += f" (and {len(problems) - 1} more)"
+        # in a row's reason the first one must be told; on the screen all of them follow
+        text = f"{text} (and {len(problems) - 1} more)" if first.row else f"The letter has {len(problems)} mistakes."
     return LetterError(text, hint=first.hint, problems=problems)
 
 

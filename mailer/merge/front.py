@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailer.errors import LetterError
-from mailer.merge.complaints import Origin, did_you_mean, problem, refusal, refuse
+from mailer.merge.complaints import Origin, did_you_mean, nearest, problem, refusal, refuse
 from mailer.merge.files import written_reason
 from mailer.merge.yamltext import Value, read_mapping
 from mailer.model import Lookup, Mailbox, Problem
 
 KEYS = {
-    "subject": "subject: Freedom for {{ case.name }}",
+    "subject": 'subject: "Hello {{ first_name }}"',
     "preheader": "preheader: Please act today",
     "sender": "sender: Solidarity Campaign <campaign@example.org>",
     "reply_to": "reply_to: answers@example.org",
@@ -96,9 +96,8 @@ def split(text: str, file: str) -> Split:
     match = FENCE.match(text)
     if match is None:
         if re.match(r"\A---[ \t]*\n", text):
-            raise refuse(
-                "front-matter", "the front matter has no end.", at=Origin(file=file), hint="Close it with a line ---"
-            )
+            message = "the lines that begin with --- have no end."
+            raise refuse("front-matter", message, at=Origin(file=file), hint="Write another line --- below them.")
         return Split(values={}, origins={}, body=text, body_line=1)
     values, lines = read_mapping(match[1], file, line=2)
     origins = {key: Origin(file=file, line=line) for key, line in lines.items()}
@@ -111,14 +110,15 @@ def read(values: Mapping[str, Value], origins: Mapping[str, Origin], file: str) 
     for key in values:
         if key not in KEYS:
             reader.complain(key, f"the key {key} is not known.", hint=did_you_mean(key, KEYS))
-    if not values.get("subject"):
+    meant = {nearest(key, KEYS) for key in values if key not in KEYS}
+    if not values.get("subject") and "subject" not in meant:
         at = origins.get("subject") or Origin(file=file)
         reader.problems.append(
             problem(
                 "front-matter",
                 "the letter has no subject.",
                 at=at,
-                hint=f"Begin the file with --- and {KEYS['subject']}",
+                hint=f"Write it at the top, between two lines ---, for example: {KEYS['subject']}",
             )
         )
     front = reader.front()

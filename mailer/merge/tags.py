@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ PREFIX = "qzjtag"
 MARKER = re.compile(PREFIX + r"(\d+)z")
 PLACED = re.compile(rf"<!--{PREFIX}(\d+)z-->|{PREFIX}(\d+)z")
 OPENS_TAG = re.compile(r"\{(?=[{%#]|\Z)")
+CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}"}
+EXAMPLE = {"{{": "{{ first_name }}", "{%": "{% if city %}", "{#": "{# a note #}"}
 FORBIDDEN = {"extends", "import", "from", "block", "autoescape"}
 OPENERS = {"for", "if", "macro", "call", "filter", "with"}
 
@@ -144,6 +147,8 @@ class Tags:
         try:
             self._check_names(self._env.parse(source), file, line)
         except TemplateSyntaxError as error:
+            if found := unclosed(source, Origin(file=file, line=line)):
+                raise found from error
             raise syntax_refusal(error, Origin(file=file, line=line + error.lineno - 1)) from error
         except RecursionError as error:
             raise refuse("letter-syntax", "tags are nested too deeply.", at=Origin(file=file, line=line)) from error
@@ -184,12 +189,25 @@ class Tags:
         return Source(text="".join(parts), places=tuple(places))
 
 
+def unclosed(source: str, at: Origin) -> LetterError | None:
+    """The first braces that do not end before others begin: Jinja would complain about something further on."""
+    text = re.sub(r"(?s)\{#.*?#\}", lambda note: "\n" * note[0].count("\n"), source)
+    begins = [*re.finditer(r"\{[{%#]", text)]
+    for begin, after in itertools.zip_longest(begins, begins[1:]):
+        end = CLOSING[begin[0]]
+        if end not in text[begin.end() : after.start() if after else None]:
+            place = Origin(file=at.file, line=at.line + text.count("\n", 0, begin.start()))
+            message = f"the braces {begin[0]} are not closed with {end}."
+            return refuse("letter-syntax", message, at=place, hint=f"Write for example {EXAMPLE[begin[0]]}.")
+    return None
+
+
 def syntax_refusal(error: TemplateSyntaxError, at: Origin | None) -> LetterError:
     """Jinja's complaint in the author's words where we know them."""
     message = (error.message or "this tag cannot be understood").rstrip(".")
     hint = None
     if "end of print statement" in message:
-        message = "a field here is not one word, or its }} is missing"
+        message = "a field here is not one word"
         hint = "Write for example {{ first_name }}, without spaces inside the name."
     elif "unexpected end of template" in message.lower():
         opened = re.search(r"innermost block that needs to be closed is '(\w+)'", message)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from mailer.merge.complaints import Origin, refuse
+from mailer.merge.yamlwords import explained, in_quotes
 
 Value = str | int | bool | None | list[Any] | dict[str, Any]
 MAX_DEPTH = 20
@@ -28,26 +30,22 @@ def read_mapping(text: str, file: str, *, line: int = 1) -> tuple[dict[str, Valu
     try:
         node = _Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise refuse(
-            "yaml-syntax",
-            f"{(error.problem or 'this is not YAML').rstrip('.')}.",
-            at=Origin(file=file, line=line + (mark.line if mark else 0)),
-            hint='Put values that hold : or # or begin with {, [, *, & or @ into quotes, e.g. subject: "Hello: you"',
-        ) from error
+        number, sentence, hint = explained(error, text)
+        raise refuse("yaml-syntax", sentence, at=Origin(file=file, line=line + number), hint=hint) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise refuse("yaml-syntax", "this is not YAML.", at=Origin(file=file, line=line)) from error
+        raise refuse("yaml-syntax", "these lines cannot be understood.", at=Origin(file=file, line=line)) from error
     if node is None:
         return {}, {}
-    value = _Reading(file, line).value(node, 0)
+    value = _Reading(file, line, text.split("\n")).value(node, 0)
     if not isinstance(value, dict):
         raise refuse("yaml-syntax", "expected lines of the form key: value.", at=Origin(file=file, line=line))
     return value, {key.value: line + key.start_mark.line for key, _ in node.value}
 
 
 class _Reading:
-    def __init__(self, file: str, line: int) -> None:
+    def __init__(self, file: str, line: int, lines: Sequence[str]) -> None:
         self._file = file
+        self._lines = lines
         self._line = line
         self._seen: set[int] = set()
 
@@ -77,7 +75,8 @@ class _Reading:
         for key, child in node.value:
             at = Origin(file=self._file, line=self._line + key.start_mark.line)
             if not isinstance(key, yaml.ScalarNode):
-                raise refuse("yaml-syntax", "a key must be a word.", at=at, hint="Put {{ ... }} values into quotes.")
+                hint = in_quotes(self._lines[key.start_mark.line]) or "Put {{ ... }} in quotes."
+                raise refuse("yaml-syntax", "this text needs quotes around it.", at=at, hint=hint)
             if key.value in result:
                 raise refuse("yaml-twice", f"the key {key.value} appears twice.", at=at)
             result[str(key.value)] = self.value(child, depth + 1)
