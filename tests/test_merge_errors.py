@@ -171,6 +171,55 @@ def test_unknown_fields_are_found_before_any_row():
     assert template.fields == {"frist_name"}
 
 
+@pytest.mark.parametrize("body", ["", "\n \n", "{# a note\nto myself #}\n"])
+def test_a_letter_without_a_text_is_a_problem(body):
+    (item,) = letter(body).check(["name"])
+    assert (item.code, item.severity) == ("empty-letter", Severity.PROBLEM)
+    assert "no text" in item.message
+    handmade = {"templates/it.html": "<p>Hello</p>{{ footer }}"}
+    assert "empty-letter" not in {found.code for found in letter(body, files=handmade).check(["name"])}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{ first_name }",
+        "{first_name}",
+        "[[first_name]]",
+        "[First name]",
+        "<first_name>",
+        "%first_name%",
+        "«First-Name»",
+    ],
+)
+def test_a_field_in_the_braces_of_other_programs_is_pointed_out(written):
+    template = letter(f"Hello {{{{ city or 'x' }}}},\n\n{{% if city %}}y{{% endif %}} {written}!\n")
+    found = [item for item in template.check(["first_name", "city"]) if item.code == "field-like"]
+    assert [(item.message.partition(":")[0], item.severity) for item in found] == [("line 6", Severity.WARNING)]
+    assert found[0].hint == "Fields have two braces: {{ first_name }}"
+    assert "field-like" not in {item.code for item in template.check(["city", "name"])}
+
+
+def test_a_field_in_other_braces_in_the_subject_is_pointed_out():
+    found = letter("x", front="subject: Hello {first_name}").check(["first_name"])
+    assert [item.code for item in found] == ["field-like"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["[city](https://example.org)", "{{ {'city': city or 'x'}['city'] }}", "{{ city or '{city}' }}", "[x][city]"],
+)
+def test_what_is_no_field_is_not_pointed_out(body):
+    body += "\n\n[city]: https://example.org\n"
+    assert "field-like" not in {item.code for item in letter(body).check(["city"])}
+
+
+def test_curly_quotes_around_a_text_are_pointed_out():
+    template = letter("x", front="subject: “Hello”\npreheader: “a” and b")
+    (item,) = template.check([])
+    assert (item.code, item.severity, item.message.partition(":")[0]) == ("curly-quotes", Severity.WARNING, "line 2")
+
+
 def test_optional_fields_and_names_the_letter_sets_are_no_unknown_fields():
     body = "{{ a | default('x') }} {% if b is defined %}{{ b }}{% endif %}\n{% set c = 1 %}\n{{ c }}\n{% for d in [1] %}{{ d }}{% endfor %}\n"
     assert letter(body).check([]) == []

@@ -8,15 +8,20 @@ from typing import Any
 
 from mailer.merge.complaints import did_you_mean, problem, warning
 from mailer.merge.part import Part, Use
+from mailer.merge.slips import empty, lookalikes
 from mailer.merge.version import RESERVED, Version
 from mailer.model import Problem
 
 
 def findings(version: Version, columns: Collection[str]) -> Iterator[Problem]:
-    """Unknown fields, missing files, fields that may be blank."""
+    """Unknown fields, missing files, fields that may be blank, slips of the pen."""
     yield from _unknown_uses(version, columns)
     yield from _missing(version)
     yield from _unrequired(version, columns)
+    nothing = None if version.handmade else empty(version.body, version.at)
+    yield from [nothing] if nothing else []
+    yield from lookalikes(version.front.subject, version.front.origin("subject"), columns)
+    yield from lookalikes(version.body, version.at, columns)
 
 
 def row_uses(version: Version) -> list[Use]:

@@ -214,6 +214,11 @@ class Compiler:
     def _slots(self, text: str) -> set[str]:
         return {piece.inner for piece in self.tags.marked(text) if isinstance(piece, Tag)}
 
+    @property
+    def handmade(self) -> bool:
+        """Whether there is a page or a text of the author's own making."""
+        return any(self._handmade(kind)[0] for kind in ("html", "txt"))
+
     def _handmade(self, kind: str) -> tuple[str | None, str]:
         """The path and text of `letter.html` or `letter.txt`, if there is one for this language."""
         path = self.place.handmade(self.files, kind, self._written)

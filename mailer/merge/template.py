@@ -22,6 +22,7 @@ from mailer.merge.part import Part, PartError
 from mailer.merge.place import Place, chain, in_language, locate, normal, split_file
 from mailer.merge.plain import Counter, bare_target, target_in_text
 from mailer.merge.sandbox import LetterEnvironment, limited_range
+from mailer.merge.slips import curly_quotes
 from mailer.merge.version import RESERVED, Version
 from mailer.model import Attachment, Contact, Files, Identity, Letter, Mailbox, Problem
 
@@ -191,6 +192,7 @@ def _version(code: str, place: Place, files: Recorder, default: FrontMatter, war
     origins = {**base.origins, **own.origins}
     values = {**base.values, **own.values, "language": code}
     front = read(values, {**origins, "language": origins.get("language", Origin(file=path))}, path)
+    warnings.extend(item for item in curly_quotes(values, origins) if item not in warnings)
     wanted = chain(code, default.fallbacks)
     case = read_case(front, place, files, wanted)
     compiler = Compiler(
@@ -252,5 +254,8 @@ def _compiled(compiler: Compiler, body: str, at: Origin) -> Version:
         enclosures=enclosed,
         sentences=Sentences(compiler.files, compiler.language),
         fixed=fixed,
+        body=body,
+        at=at,
+        handmade=compiler.handmade,
         **parts,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailer.merge.attachments import Enclosure
+from mailer.merge.complaints import Origin
 from mailer.merge.front import FrontMatter
 from mailer.merge.layout import Sentences
 from mailer.merge.part import Part
@@ -54,6 +55,12 @@ class Version:
     sentences: Sentences
     fixed: Mapping[str, Any]
     """What every row's context holds besides its own fields."""
+    body: str
+    """The letter's text as its author wrote it."""
+    at: Origin
+    """Where it begins."""
+    handmade: bool
+    """Whether the author wrote HTML or plain text apart, so that there may be no other."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
