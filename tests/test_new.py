@@ -123,6 +123,22 @@ def test_its_list_and_letter_merge_without_a_problem(made: Path) -> None:
     assert "notes for yourself" not in rosa
 
 
+def test_its_letter_shows_how_to_set_language_and_reason(made: Path) -> None:
+    path = made / "templates/my-letter.md"
+    text = path.read_text(encoding="utf-8")
+    assert merge.load("my-letter", merge.Folder(made)).languages == ("en",)
+    path.write_text(re.sub(r"(?m)^# (language|reason): ", r"\1: ", text), encoding="utf-8")
+    template = merge.load("my-letter", merge.Folder(made))
+    assert (template.languages, template.front.reason) == (
+        ("de",),
+        "You get this letter because your branch is on our list for appeals.",
+    )
+    (rosa, *_) = contacts.read(made / "contacts/my-list.csv")
+    foot = template.merge(rosa, load(made, {}).identity()).text.rpartition("\n-- \n")[2]
+    assert template.front.reason in foot
+    assert "sent by" not in foot.lower()
+
+
 def test_git_would_not_take_people_or_passwords(made: Path) -> None:
     ignored = (made / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert {"/contacts/", ".env", "mailer.db*", "/preview/", "/mailbox/", "/report.html", "/report.csv"} <= set(ignored)

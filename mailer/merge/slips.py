@@ -13,7 +13,8 @@ TAG = re.compile(r"(?s)\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
 NOTE = re.compile(r"(?s)\{#.*?#\}")
 NAME = r"[ \t]*([^\W\d][\w \t-]{0,60}?)[ \t]*"
 FIELD_LIKE = re.compile(
-    rf"(?<!\{{)\{{{NAME}\}}|\[\[{NAME}\]\]|(?<!\])\[{NAME}\](?![(\[:])|<<{NAME}>>|<{NAME}>|«{NAME}»|%{NAME}%", re.UNICODE
+    rf"(?<!\{{)\{{{NAME}\}}|\[\[{NAME}\]\]|(?<!\])\[{NAME}\](?![(\[:])|<<{NAME}>>|<{NAME}>|«{NAME}»|%{NAME}%",
+    re.UNICODE,
 )
 """As other programs and word processors write a field."""
 
