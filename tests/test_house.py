@@ -18,7 +18,7 @@ LEVELS = [
     {"web"},
     {"campaign", "cluster", "settings"},
     {"contacts", "merge", "mime", "pace", "smtp", "ledger", "inbox", "preflight", "report", "preview", "mailbox"},
-    {"outcome", "retry", "suppression", "throttle"},
+    {"outcome", "postfix_log", "retry", "suppression", "throttle"},
     {"address", "crashpoint", "markup"},
     {"model", "errors"},
 ]
