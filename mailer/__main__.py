@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import tempfile
 import traceback
@@ -14,6 +13,7 @@ from pathlib import Path
 from mailer import cli
 from mailer.cli import console
 from mailer.errors import MailerError, Paused
+from mailer.privacy import without_addresses
 
 INTERRUPTED = 130
 """What typer returns after Ctrl-C, following the shells."""
@@ -78,12 +78,9 @@ def abandoned() -> int:
     return Paused.exit_code
 
 
-ADDRESS = re.compile(r"[^\s<>\"'(),:;\[\]{}=]+@[^\s<>\"'(),:;\[\]{}=]+")
-
-
 def scrubbed(text: str) -> str:
     """Without addresses and without the name of the home folder: this may be sent to strangers."""
-    text = ADDRESS.sub("(address removed)", text)
+    text = without_addresses(text, "(address removed)")
     home = os.path.expanduser("~")  # noqa: PTH111  Path.home() raises where there is none
     return text.replace(home, "~") if len(home) > 2 else text
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from typing import Any, Self
 from aiosmtpd.smtp import SMTP, AuthResult
 
 from mailer.errors import Refused
+from mailer.loopback import is_loopback
 from mailer.model import Envelope
 
 MAX_SIZE = 50 * 1024 * 1024
@@ -181,14 +181,6 @@ def delete_captured(folder: Path) -> int:
         path.with_suffix(".json").unlink(missing_ok=True)
         deleted += 1
     return deleted
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs on this computer can reach the host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def welcome(*_login: object) -> AuthResult:

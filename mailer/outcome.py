@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from mailer.model import Action, Outcome, Phase, Reply, Scope, Verdict
+from mailer.privacy import without_addresses
 
 ANY = frozenset(Phase)
 SETUP = frozenset({Phase.CONNECT, Phase.TLS})
@@ -258,9 +259,6 @@ RULES = (
     _rule(ANY, r".*", RELINK, NOTE_STEP),
 )
 
-ADDRESS = re.compile(r"<[^<>\s]*>|[^\s<>:;,\"'()]+@[^\s<>:;,\"'()]+")
-"""Somebody may be called spam@example.org; that is no reason."""
-
 LONGEST = 1000
 """Characters of a server's words that are kept. No server needs more; one may send 64 KB with every refusal."""
 
@@ -281,7 +279,9 @@ def words(text: str) -> str:
 
 def match(phase: Phase, reply: Reply) -> Rule:
     """The first rule of the table that fits; the last one fits everything."""
-    code, enhanced, text = str(reply.code), reply.enhanced or "", " ".join(ADDRESS.sub("", words(reply.text)).split())
+    code, enhanced = str(reply.code), reply.enhanced or ""
+    # somebody may be called spam@example.org; that is no reason
+    text = " ".join(without_addresses(words(reply.text), "").split())
     return next(rule for rule in RULES if rule.fits(phase, code, enhanced, text))
 
 

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailer.errors import SettingsError
+from mailer.loopback import is_loopback
 from mailer.model import Mailbox, Problem, Quota
-from mailer.settings import Auth, Security, Settings, duration, is_loopback, load, passwords
+from mailer.settings import Auth, Security, Settings, duration, load, passwords
 
 SECRET = "c0rrect-horse"
 DEFAULT = (Quota(seconds=60, count=20), Quota(seconds=3600, count=500), Quota(seconds=86400, count=2000))

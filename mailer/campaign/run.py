@@ -28,8 +28,9 @@ from mailer.model import (
     Status,
     Verdict,
 )
-from mailer.outcome import ADDRESS, explain
+from mailer.outcome import explain
 from mailer.pace import Pace
+from mailer.privacy import without_addresses
 from mailer.retry import LONGEST, BounceBrake, PolicyStreak
 from mailer.smtp import Connection, Relay, connect
 from mailer.throttle import Throttle
@@ -272,15 +273,11 @@ class Run:
 
 
 def _stopped_by(outcome: Outcome) -> RelayStopped:
-    return RelayStopped(explain(outcome), hint=f"the server's own words: {_without_addresses(outcome.text)}")
+    return RelayStopped(explain(outcome), hint=f"the server's own words: {without_addresses(outcome.text)}")
 
 
 def _unreachable(outcome: Outcome) -> Paused:
     return Paused(
-        f"The mail server cannot be reached: {_without_addresses(outcome.text).rstrip('.')}.",
+        f"The mail server cannot be reached: {without_addresses(outcome.text).rstrip('.')}.",
         hint="check the network and the SMTP settings, then run the same command again; nobody loses their place",
     )
-
-
-def _without_addresses(text: str) -> str:
-    return ADDRESS.sub("(address)", text)

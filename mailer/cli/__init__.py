@@ -37,15 +37,10 @@ COMMANDS = {
 
 
 def load(name: str) -> Any:
-    """Import a command. Raises UsageError where its module is not written yet."""
+    """Import a command."""
     target, _ = COMMANDS[name]
     module_name, _, attribute = target.partition(":")
-    try:
-        command = getattr(importlib.import_module(module_name), attribute)
-    except ModuleNotFoundError as error:
-        if error.name != module_name:
-            raise
-        raise UsageError(f"This version of mailer has no `mailer {name}` yet.") from error
+    command = getattr(importlib.import_module(module_name), attribute)
     if isinstance(command, typer.Typer):
         return typer.main.get_command(command)
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)

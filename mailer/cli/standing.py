@@ -10,6 +10,7 @@ from mailer.cli import console
 from mailer.cli.progress import duration
 from mailer.errors import quoted
 from mailer.model import Status
+from mailer.times import iso
 
 if TYPE_CHECKING:
     from mailer.campaign.send import Result
@@ -166,8 +167,8 @@ def standing(ledger: Ledger, campaign: CampaignRecord) -> dict[str, Any]:
         "seal": campaign.manifest.seal,
         "state": state(ledger, campaign, tally),
         "revision": campaign.revision,
-        "started_at": campaign.started_at.isoformat(),
-        "finished_at": campaign.finished_at.isoformat() if campaign.finished_at else None,
+        "started_at": iso(campaign.started_at),
+        "finished_at": iso(campaign.finished_at),
         "next_attempt_at": iso(ledger.next_due(campaign)),
         "duplicates": campaign.manifest.duplicates,
         "blank": campaign.manifest.blank,
@@ -201,7 +202,3 @@ def show_standing(ledger: Ledger, campaign: CampaignRecord, now: float, *, as_js
         console.say(f"To decide:      {command('resolve', campaign)}")
     if data["failed"]:
         console.say(f"Who failed:     {command('report', campaign)}")
-
-
-def iso(seconds: float | None) -> str | None:
-    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds is not None else None

@@ -18,6 +18,7 @@ from mailer.cli.options import (
     settings_here,
 )
 from mailer.errors import ListError, UsageError
+from mailer.times import iso
 
 if TYPE_CHECKING:
     from mailer.contacts import ContactList
@@ -112,7 +113,7 @@ def list_(*, as_json: JsonOption = False) -> None:
         rows = ledger.suppression_rows()
     if as_json:
         names = ("address", "reason", "source", "since")
-        console.emit({"suppressions": [dict(zip(names, (*row[:3], row[3].isoformat()), strict=True)) for row in rows]})
+        console.emit({"suppressions": [dict(zip(names, (*row[:3], iso(row[3])), strict=True)) for row in rows]})
     elif rows:
         console.table(["address", "reason", "source", "since"], [(*row[:3], f"{row[3]:%Y-%m-%d}") for row in rows])
     else:

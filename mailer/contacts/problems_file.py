@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mailer.errors import UsageError
+from mailer.harmless import cell
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 SUFFIXES = {".csv": ",", ".txt": ",", ".tsv": "\t", "": ","}
 
 
@@ -27,12 +27,7 @@ def write_rows(path: Path, header: Sequence[str], rows: Iterable[tuple[int, Sequ
             writer = csv.writer(file, delimiter=separator)
             writer.writerow([*header, *[""] * (width - len(header)), "row", "problem"])
             for number, cells, problem in rows:
-                writer.writerow([*cells, *[""] * (width - len(cells)), number, harmless(problem)])
+                writer.writerow([*cells, *[""] * (width - len(cells)), number, cell(problem)])
     except OSError as error:
         why = error.strerror or "it cannot be written"
         raise UsageError(f"{path} cannot be written: {why}.", hint="Choose another place or close the file.") from error
-
-
-def harmless(text: str) -> str:
-    """A spreadsheet must not take our own words for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text

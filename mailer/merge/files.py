@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 
 from mailer.errors import LetterError
+from mailer.harmless import is_device
 from mailer.merge.complaints import Origin, refuse
 from mailer.model import Files
 
@@ -15,7 +16,6 @@ PACKAGED = "mailer:"
 """Prefix of files that come with the program; frozen with a campaign like any other, so that an update of the program
 changes no letter that was already previewed."""
 
-RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?$")
 UNPORTABLE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 PRIVATE = re.compile(r"\.(?!\.?$).*|mailer\.toml|.*(\.db|\.lock|\.[^.]+-(wal|shm|journal))", re.IGNORECASE | re.DOTALL)
 """Passwords stand in .env and mailer.toml, everybody's addresses in the ledger: no letter has a use for them."""
@@ -179,7 +179,7 @@ def unsafe_reason(path: str) -> str | None:
         return "must be a path inside the letter's folder or the campaign folder"
     if ".." in parts or "." in parts or "" in parts:
         return "must not go up to other folders or hold empty parts"
-    if any(RESERVED.match(part) or UNPORTABLE.search(part) or part.endswith((".", " ")) for part in parts):
+    if any(is_device(part) or UNPORTABLE.search(part) or part.endswith((".", " ")) for part in parts):
         return "holds characters or a name that cannot be a file name on every computer"
     if any(len(part.encode("utf-8", "replace")) > 255 for part in parts):
         return "is too long for a file name"

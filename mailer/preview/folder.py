@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mailer.errors import Refused
+from mailer.harmless import is_device
 
 MARKER = ".mailer-preview"
 MARKER_TEXT = "A preview written by mailer. This folder is replaced by the next preview.\n"
@@ -72,13 +73,12 @@ def link_name(filename: str) -> str:
     if not dot:
         stem, suffix = suffix, ""
     stem = stem.strip(" .")[:80] or "file"
-    if stem.upper().partition(".")[0] in RESERVED:
+    if is_device(stem):
         stem = f"_{stem}"
     name = f"{stem}.{suffix[:12]}" if suffix else stem
     return name if suffix.lower() in INERT else f"{name}.download"
 
 
-RESERVED = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10))})
 INERT = frozenset({
     "bmp", "csv", "doc", "docx", "gif", "ics", "jpeg", "jpg", "md", "odp", "ods", "odt", "pdf", "png", "ppt", "pptx",
     "rtf", "txt", "vcf", "webp", "xls", "xlsx", "zip",

@@ -10,7 +10,8 @@ from mailer.errors import quoted
 from mailer.markup import Html, asset, escape, fill, join, tag
 from mailer.model import CampaignRecord, DeliveryRecord, Status, Tally
 from mailer.report.summary import Report, Spread, summarise
-from mailer.report.table import iso, replacing
+from mailer.report.table import replacing
+from mailer.times import iso
 
 SHOWN = 50
 WORDS = {
@@ -170,7 +171,7 @@ def _facts(campaign: CampaignRecord) -> Html:
     return join(tag("dt", name) + tag("dd", value, dir="auto") for name, value in facts.items() if value)
 
 
-def _moment(text: str) -> str:
+def _moment(text: str | None) -> str:
     return f"{text[:16].replace('T', ' ')} UTC" if text else ""
 
 
@@ -183,6 +184,6 @@ def _row(record: DeliveryRecord) -> Html:
         tag("td", WORDS[record.status], class_="status"),
         tag("td", *_why(record)),
         tag("td", record.attempts, class_="figure"),
-        tag("td", iso(record.updated_at)[:19].replace("T", " "), class_="when"),
+        tag("td", (iso(record.updated_at) or "")[:19].replace("T", " "), class_="when"),
         class_=record.status.value,
     )

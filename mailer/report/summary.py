@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mailer.model import DeliveryRecord, Status, Tally
+from mailer.privacy import without_addresses
 
 REFUSED = frozenset({Status.FAILED, Status.DEFERRED})
 ATTENTION = (Status.UNCERTAIN, Status.FAILED)
 # A server's words for the same refusal differ in the address and in a number of its own (queue ids, sessions).
-ADDRESS = re.compile(r"<?[^\s<>()\[\],;:]+@[^\s<>()\[\],;:]+>?")
 OWN_NUMBER = re.compile(r"(?<![\w.])(?=[A-Za-z_-]*\d)(?=\d*[A-Za-z_-])[0-9A-Za-z_-]{10,}(?![\w.])")
 
 Spread = Mapping[str, Counter[Status]]
@@ -56,24 +56,10 @@ def summarise(records: Iterable[DeliveryRecord], *, named: int = 1000) -> Report
     )
 
 
-def by_reason(records: Iterable[DeliveryRecord]) -> Spread:
-    """Refusals (failed, or to be tried again) under the server's own words, the most frequent first."""
-    return summarise(records, named=0).reasons
-
-
-def by_domain(records: Iterable[DeliveryRecord]) -> Spread:
-    return summarise(records, named=0).domains
-
-
-def by_language(records: Iterable[DeliveryRecord]) -> Spread:
-    """By language; the empty string stands for none."""
-    return summarise(records, named=0).languages
-
-
 def reason(record: DeliveryRecord) -> str:
     """The server's own words without the address and the numbers that differ from one refusal to the next."""
     words = " ".join((record.server_words or record.reason or "no reason given").split())
-    return OWN_NUMBER.sub("…", ADDRESS.sub("(address)", words))
+    return OWN_NUMBER.sub("…", without_addresses(words))
 
 
 def _count(spread: dict[str, Counter[Status]], key: str, record: DeliveryRecord) -> None:

@@ -7,12 +7,13 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from mailer.errors import Refused
+from mailer.harmless import cell
 from mailer.model import CampaignRecord, DeliveryRecord
+from mailer.times import iso
 
 COLUMNS = (
     "campaign",
@@ -29,7 +30,6 @@ COLUMNS = (
     "next_attempt_at",
     "message_id",
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_csv(path: Path, campaign: CampaignRecord, records: Iterable[DeliveryRecord]) -> None:
@@ -61,16 +61,6 @@ def _cells(campaign: CampaignRecord, record: DeliveryRecord) -> list[str]:
         record.message_id,
     )
     return [cell("" if value is None else str(value)) for value in values]
-
-
-def cell(text: str) -> str:
-    """The text, harmless in a spreadsheet. NUL, which many readers take for the end, is left out."""
-    plain = text.replace("\0", "")
-    return f"'{plain}" if plain.startswith(FORMULA) else plain
-
-
-def iso(moment: datetime | None) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else ""
 
 
 @contextmanager

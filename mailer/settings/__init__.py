@@ -9,6 +9,6 @@ from __future__ import annotations
 from mailer.model import Security
 from mailer.settings.loading import load
 from mailer.settings.model import DEFAULT_RATE, Settings
-from mailer.settings.values import Auth, duration, is_loopback
+from mailer.settings.values import Auth, duration
 
-__all__ = ["DEFAULT_RATE", "Auth", "Security", "Settings", "duration", "is_loopback", "load"]
+__all__ = ["DEFAULT_RATE", "Auth", "Security", "Settings", "duration", "load"]

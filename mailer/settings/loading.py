@@ -10,11 +10,11 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from mailer.errors import SettingsError
+from mailer.loopback import is_loopback
 from mailer.model import Problem, Security, Severity
 from mailer.settings import sources
 from mailer.settings.model import DEFAULT_RATE, UNENCRYPTED, Settings
 from mailer.settings.sources import SECRETS, Entry, Layer, Origin
-from mailer.settings.values import is_loopback
 
 KNOWN = frozenset(Settings.model_fields) | {f"{name}_file" for name in SECRETS}
 

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mailer.errors import SettingsError
+from mailer.loopback import is_loopback
 from mailer.model import Identity, Mailbox, Problem, Quota, Security, Severity
 from mailer.settings import passwords, values
 from mailer.settings.sources import Entry, Layer, Origin
@@ -187,7 +188,7 @@ class Settings(BaseSettings):
 
     def placeholders(self, severity: Severity = Severity.PROBLEM) -> list[Problem]:
         """The starter's own examples, left as they are; on this computer they do no harm."""
-        if values.is_loopback(self.smtp_host):
+        if is_loopback(self.smtp_host):
             return []
         leave = (self.unsubscribe_mailto or "").partition("?")[0]
         left = {

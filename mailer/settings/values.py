@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from email_validator import EmailNotValidError, validate_email
 from pydantic import SecretStr
 
+from mailer.loopback import is_loopback
 from mailer.model import Mailbox, Quota
 
 Kind = TypeVar("Kind", bound=StrEnum)
@@ -162,16 +163,6 @@ def mailbox(text: str) -> Mailbox:
     if "@" in name:
         raise ValueError("it looks like two e-mail addresses; only one can be the sender")
     return Mailbox(address=address(match[2]), name=name)
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether mail to this host never leaves the computer. Names other than localhost are not looked up."""
-    if host is None:
-        return False
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def host(text: str) -> str:

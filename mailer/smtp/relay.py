@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from dataclasses import dataclass, field
 from typing import cast
 
 import aiosmtplib
 
+from mailer.loopback import is_loopback
 from mailer.model import Outcome, Phase, Reply, Security
 from mailer.outcome import NO_ENCRYPTION, NO_TLS, classify, lost
 from mailer.smtp.connection import Connection, Extensions
@@ -60,12 +60,7 @@ class Relay:
     @property
     def is_local(self) -> bool:
         """Whether nothing that is said to it leaves this machine."""
-        if self.host.lower() == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 async def connect(relay: Relay) -> Connection | Outcome:
