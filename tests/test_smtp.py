@@ -1,6 +1,8 @@
 """Relay connections and transactions, against a scripted server that knows what it accepted."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -122,8 +124,11 @@ async def test_nothing_is_sent_when_the_intent_cannot_be_recorded() -> None:
         ("dot", "451 4.3.0 later", Verdict.DEFERRED, Scope.RECIPIENT),
     ],
 )
-async def test_a_refusal_is_an_outcome_of_its_phase(phase: str, reply: str, verdict: Verdict, scope: Scope) -> None:
-    with ScriptedServer() as server:
+@pytest.mark.parametrize("pipelining", [True, False])
+async def test_a_refusal_is_an_outcome_of_its_phase(
+    phase: str, reply: str, verdict: Verdict, scope: Scope, pipelining: bool
+) -> None:
+    with ScriptedServer(pipelining=pipelining) as server:
         server.on(phase, nth=1, reply=reply)
         connection = await opened(relay(server))
         outcome = await connection.transmit(message(), yes)
@@ -135,9 +140,10 @@ async def test_a_refusal_is_an_outcome_of_its_phase(phase: str, reply: str, verd
     assert not server.accepted
 
 
-@pytest.mark.parametrize("phase", ["rcpt", "data", "dot"])
-async def test_after_a_refusal_the_next_message_goes_over_the_same_connection(phase: str) -> None:
-    with ScriptedServer() as server:
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot"])
+async def test_after_a_refusal_the_next_message_goes_over_the_same_connection(phase: str, pipelining: bool) -> None:
+    with ScriptedServer(pipelining=pipelining) as server:
         server.on(phase, nth=1, reply="550 5.1.1 User unknown")
         connection = await opened(relay(server))
         await connection.transmit(message(1), yes)
@@ -150,10 +156,13 @@ async def test_after_a_refusal_the_next_message_goes_over_the_same_connection(ph
     assert not server.violations
 
 
+@pytest.mark.parametrize("pipelining", [True, False])
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "content"])
 @pytest.mark.parametrize("fault", [{"drop": True}, {"reset": True}, {"raw": b"garbage\r\n"}, {"reply": "421 bye"}])
-async def test_a_connection_lost_before_the_final_dot_leaves_the_delivery_its_place(phase: str, fault: dict) -> None:
-    with ScriptedServer() as server:
+async def test_a_connection_lost_before_the_final_dot_leaves_the_delivery_its_place(
+    phase: str, fault: dict, pipelining: bool
+) -> None:
+    with ScriptedServer(pipelining=pipelining) as server:
         server.on(phase, nth=1, **fault)
         connection = await opened(relay(server))
         outcome = await connection.transmit(message(content=b"Subject: x\r\n\r\n" + b"x" * 70 + b"\r\n" * 10), yes)
@@ -177,6 +186,48 @@ async def test_a_connection_lost_after_the_final_dot_is_uncertain(phase: str, fa
     assert outcome is not None
     assert outcome.verdict is Verdict.UNCERTAIN
     assert outcome.phase is Phase.FINAL_DOT
+
+
+@asynccontextmanager
+async def answering(*answers: bytes) -> AsyncIterator[tuple[Relay, list[bytes]]]:
+    """A server that gives these answers, one for each piece of data that arrives, and then goes."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 raw.test\r\n")
+        for answer in (b"250-raw.test\r\n250 PIPELINING\r\n", *answers):
+            heard.append(await reader.read(65536))
+            writer.write(answer)
+        writer.close()
+        done.set()
+
+    done = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield Relay(host="127.0.0.1", port=port, security=Security.NONE, timeout=2.0, final_timeout=2.0), heard
+        await done.wait()
+    await asyncio.sleep(0)  # the transports close in the loop's next round
+
+
+async def test_mail_rcpt_and_data_go_out_together_where_the_server_takes_them() -> None:
+    async with answering(b"250 ok\r\n250 ok\r\n354 go\r\n", b"", b"250 ok\r\n") as (where, heard):
+        connection = await opened(where)
+        outcome = await connection.transmit(message(), yes)
+        await connection.quit()
+    assert outcome is not None
+    assert heard[1] == b"MAIL FROM:<office@example.org>\r\nRCPT TO:<pat@example.org>\r\nDATA\r\n"
+
+
+@pytest.mark.parametrize("rest", [b"354 go on\r\n", b""])
+async def test_a_server_that_waits_for_content_to_nobody_or_goes_while_refusing_is_left(rest: bytes) -> None:
+    async with answering(b"250 ok\r\n550 5.1.1 User unknown\r\n" + rest) as (where, heard):
+        connection = await opened(where)
+        outcome = await connection.transmit(message(), yes)
+        assert not connection.usable
+    assert outcome is not None
+    assert (outcome.verdict, outcome.phase) == (Verdict.FAILED, Phase.RCPT)
+    assert len(heard) == 2
 
 
 async def test_a_server_that_falls_silent_is_left_after_the_timeout() -> None:

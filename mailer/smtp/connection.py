@@ -62,12 +62,21 @@ class Connection:
             return lost(self._phase, str(ended))
 
     async def _envelope(self, message: Message) -> Outcome | None:
-        for phase, command in self._commands(message):
-            self._phase = phase
-            reply = await self._command(command)
-            if not _accepted(self._phase, reply):
-                return self._refused(reply)
-        return None
+        """MAIL, RCPT and DATA; in one round trip where the server takes them together (RFC 2920)."""
+        commands = self._commands(message)
+        refusal: Outcome | None = None
+        if not self.extensions.pipelining:
+            for phase, command in commands:
+                await self._reset()
+                self._write(command)
+                if refusal := await self._reply(phase):
+                    break
+            return refusal
+        await self._reset()
+        self._write(*(command for _, command in commands))
+        for phase, _ in commands:
+            refusal = await (self._leftover(refusal) if refusal else self._reply(phase))
+        return refusal
 
     async def _content(self, message: Message) -> Outcome | None:
         self._phase = Phase.CONTENT
@@ -109,18 +118,33 @@ class Connection:
             (Phase.DATA, "DATA"),
         ]
 
-    async def _command(self, command: str) -> Reply:
-        # A line end inside would be a second command. Addresses are checked long before; this is the last door.
-        if any(ord(char) < 32 or ord(char) == 127 for char in command):
-            raise ConnectionEnded("a command held a control character")
+    async def _reset(self) -> None:
         if self._needs_reset:
             self._needs_reset = False
-            self._dialogue.write(b"RSET\r\n")
-            reply = await self._dialogue.reply(self._timeout)
-            if reply.code != 250:
+            self._write("RSET")
+            if (await self._dialogue.reply(self._timeout)).code != 250:
                 raise ConnectionEnded("the server did not accept RSET")
-        self._dialogue.write(command.encode() + b"\r\n")
-        return await self._dialogue.reply(self._timeout)
+
+    def _write(self, *commands: str) -> None:
+        # A line end inside would be a second command. Addresses are checked long before; this is the last door.
+        if any(ord(char) < 32 or ord(char) == 127 for command in commands for char in command):
+            raise ConnectionEnded("a command held a control character")
+        self._dialogue.write("".join(f"{command}\r\n" for command in commands).encode())
+
+    async def _reply(self, phase: Phase) -> Outcome | None:
+        self._phase = phase
+        reply = await self._dialogue.reply(self._timeout)
+        return None if _accepted(phase, reply) else self._refused(reply)
+
+    async def _leftover(self, refusal: Outcome) -> Outcome:
+        """Read the answer to a command that went out before the refusal of an earlier one was known."""
+        try:
+            if self._dialogue.ended is None and (await self._dialogue.reply(self._timeout)).code == 354:
+                # It waits for content to nobody (RFC 2920, 3.1). A dot would do; leaving is safer.
+                self._dialogue.abort()
+        except ConnectionEnded:
+            self._dialogue.abort()
+        return refusal
 
     def _refused(self, reply: Reply) -> Outcome:
         outcome = classify(self._phase, reply)
