@@ -414,3 +414,30 @@ async def test_what_a_dead_sender_left_can_be_decided_without_sending_again(
         assert ledger.tally(campaign).sending == 1, "a sender that lives keeps what it has in hand"
     settle(ledger, campaign)
     assert ledger.tally(campaign).uncertain == 1
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from mailer.errors import LedgerError
+from mailer.ledger import Ledger
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+try:
+    Ledger(Path(sys.argv[1]))
+except LedgerError as error:
+    print(error.message, error.hint)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size to be set there")
+@pytest.mark.parametrize("size", ["0", "8192", "20000"])
+def test_a_disk_that_is_full_from_the_start_is_told_with_the_way_out(tmp_path: Path, size: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "mailer.db"), size],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    assert "cannot be written" in told
+    assert "make room on the disk" in told

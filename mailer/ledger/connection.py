@@ -82,7 +82,9 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             _create(connection)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # SQLite has rolled back already where the disk failed it
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
 
 
@@ -110,10 +112,15 @@ def plain_errors(path: Path) -> Iterator[None]:
         raise LedgerError(f"The ledger {path} cannot be used: {error.strerror or error}.") from error
 
 
+def _without_room(code: str) -> bool:
+    """SQLite says FULL only of the ledger itself; where a file beside it cannot grow, that is an I/O error."""
+    return code.startswith("SQLITE_FULL") or (code.startswith("SQLITE_IOERR") and "READ" not in code)
+
+
 def _in_words(error: sqlite3.DatabaseError) -> str:
     code = getattr(error, "sqlite_errorname", "")
-    if code.startswith("SQLITE_FULL"):
-        return "cannot be written: the disk is full."
+    if _without_room(code):
+        return f"cannot be written: {'the disk is full.' if code.startswith('SQLITE_FULL') else 'is the disk full?'}"
     if code.startswith("SQLITE_READONLY"):
         return "is read-only."
     if code.startswith("SQLITE_CANTOPEN"):
@@ -127,7 +134,7 @@ def _in_words(error: sqlite3.DatabaseError) -> str:
 
 def _way_out(error: sqlite3.DatabaseError) -> str:
     code = getattr(error, "sqlite_errorname", "")
-    if code.startswith("SQLITE_FULL"):
+    if _without_room(code):
         return "make room on the disk, then run the same command again; it goes on where it stopped"
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
         return "check that the folder exists and that you may write in it, or set MAILER_LEDGER to another file"
