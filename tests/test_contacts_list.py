@@ -184,6 +184,18 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path):
         contacts.file_digest(tmp_path / "gone")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there such a path is right")
+def test_a_path_as_windows_writes_it_is_told_apart_from_a_missing_list(tmp_path):
+    (tmp_path / "contacts").mkdir()
+    (tmp_path / "contacts" / "x.csv").write_bytes(b"email\na@x.test\n")
+    with pytest.raises(ListError, match="does not exist") as refused:
+        contacts.read(Path(f"{tmp_path}\\contacts\\x.csv"))
+    assert refused.value.hint == f"Write / instead of \\: {tmp_path}/contacts/x.csv"
+    with pytest.raises(ListError, match="does not exist") as refused:
+        contacts.read(Path(f"{tmp_path}\\contacts\\y.csv"))
+    assert "instead of" not in refused.value.hint
+
+
 @pytest.mark.parametrize(("name", "size"), [("supporters.csv", 16), ("branches.csv", 14)])
 def test_the_sample_lists_are_clean(name, size):
     found = contacts.read(

@@ -13,7 +13,7 @@ from mailer.contacts.records import read_json, read_parquet
 from mailer.contacts.sniff import FORMATS, SUFFIXES, Kind, sniff
 from mailer.contacts.table import Table, Wanted, clean_text
 from mailer.contacts.workbook import read_workbook
-from mailer.errors import ListError
+from mailer.errors import ListError, quoted
 from mailer.model import Problem, Severity
 
 
@@ -56,6 +56,8 @@ def _unreadable(path: Path, error: OSError | ValueError) -> ListError:
         return ListError(f"{path} is an Apple Numbers file.", hint="In Numbers choose File, Export To, CSV or Excel.")
     if path.is_dir():
         return ListError(f"{path} is a folder, not a list.", hint=f"Name a file in it. Lists are {FORMATS} files.")
+    if "\\" in str(path) and (meant := Path(str(path).replace("\\", "/"))).exists():
+        return ListError(f"{path} does not exist.", hint=f"Write / instead of \\: {quoted(meant)}")
     if isinstance(error, FileNotFoundError):
         return ListError(f"{path} does not exist.", hint="Check the name and the folder you are in.")
     why = getattr(error, "strerror", None) or "its name is not a file name"
