@@ -272,6 +272,13 @@ def test_a_letter_that_does_not_exist_is_told_with_those_that_do():
     assert caught.value.hint == "Did you mean appeal? Letters there are: appeal, motion."
 
 
+@pytest.mark.parametrize("name", ["contacts/people.xlsx", "people.CSV"])
+def test_a_list_in_the_place_of_the_letter_is_told(name):
+    with pytest.raises(LetterError) as caught:
+        load(name, Shelf({"templates/appeal.md": ""}))
+    assert caught.value.hint == "The letter comes first, then the list. Letters there are: appeal."
+
+
 @pytest.mark.parametrize(
     "content", [b"\xff\xfe\x00", b"caf\xe9", b"a\x00b", "---\nsubject: ä\n---\n".encode("latin-1")]
 )

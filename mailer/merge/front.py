@@ -30,6 +30,7 @@ KEYS = {
     "images": "images: {logo: pictures/logo.png}",
 }
 LANGUAGE = re.compile(r"^[a-z]{2,3}(-[a-z0-9]{2,8})*$")
+LIST = re.compile(r"\.(csv|tsv|xlsx|xlsm|xls|ods|json|jsonl|parquet)$", re.IGNORECASE)
 TAG = re.compile(r"\{[{%#]")
 FENCE = re.compile(r"\A---[ \t]*\n(.*?)(?:^|\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 ATOM = r"[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f]+"
@@ -319,5 +320,7 @@ def missing_letter(name: str, known: list[str]) -> LetterError:
     there = "Letters there are: " + ", ".join(known) + "." if known else "There is no letter in templates/ yet."
     match = did_you_mean(name, known)
     hint = f"{match} {there}" if match and match.startswith("Did") else there
+    if LIST.search(name):
+        hint = f"The letter comes first, then the list. {there}"
     found = problem("letter-missing", f"There is no letter called {name}.", hint=hint)
     return refusal(found)
