@@ -79,10 +79,7 @@ def show(people: ContactList, problems: Path | None) -> None:
     )
     fields = [column.name for column in people.columns]
     console.say(f"Fields for the letter, written like {{{{ {fields[0]} }}}}: {', '.join(fields)}", sentence=True)
-    for warning in people.warnings[: console.SHOWN]:
-        console.warn(warning)
-    if len(people.warnings) > console.SHOWN:
-        console.note(f"  and {len(people.warnings) - console.SHOWN} more warnings")
+    console.show_warnings(people.warnings)
     if people.problems:
         console.note("\nThese rows cannot be mailed:", style="red")
         console.show_problems(people.problems, rest="; all of them: --problems FILE")

@@ -112,6 +112,14 @@ def warn(problem: Problem | str) -> None:
         note(f"  {problem.hint}")
 
 
+def show_warnings(warnings: Sequence[Problem], *, rest: str = "") -> None:
+    """Warnings on standard error; `rest` says where those beyond the first 20 can be read."""
+    for warning in warnings[:SHOWN]:
+        warn(warning)
+    if len(warnings) > SHOWN:
+        note(f"  and {len(warnings) - SHOWN} more warnings{rest}")
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A table of results; columns whose every cell is a number are aligned to the right."""
     from rich.table import Table  # noqa: PLC0415

@@ -60,8 +60,7 @@ def settings_here(given: Mapping[str, str | None] | None = None) -> Settings:
     from mailer import settings as settings_module  # noqa: PLC0415 - imports pydantic
 
     settings = settings_module.load(overrides=given)
-    for warning in settings.warnings:
-        console.warn(warning)
+    console.show_warnings(settings.warnings)
     return settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,7 @@ from mailer.errors import ListError, quoted
 if TYPE_CHECKING:
     from mailer.campaign.plan import Plan
     from mailer.campaign.source import Source
+    from mailer.model import Problem
 
 
 def preview(
@@ -67,31 +69,9 @@ def preview(
         with counted("Writing the preview") as progress:
             index, messages = write_preview(plan, ledger, out, on_progress=progress)
     if as_json:
-        console.emit(
-            {
-                "campaign": plan.name,
-                "messages": messages,
-                "seal": plan.seal,
-                "out": str(out),
-                "warnings": [console.as_data(warning) for warning in (*settings.warnings, *plan.warnings)],
-                "problems": [console.as_data(problem) for problem in plan.problems],
-                "index": str(index),
-            }
-        )
+        console.emit(as_data(plan, messages, index, settings.warnings))
     else:
-        console.say("PREVIEW, nothing sent", style="bold")
-        what = "1 message" if messages == 1 else f"{messages:,} messages"
-        console.say(f"Campaign {plan.name}: {what} from {', '.join(plan.manifest.senders)}", sentence=True)
-        console.say(accounted(plan, messages), sentence=True)
-        for warning in plan.warnings[: console.SHOWN]:
-            console.warn(warning)
-        if len(plan.warnings) > console.SHOWN:
-            console.note(f"  and {len(plan.warnings) - console.SHOWN} more warnings; all of them stand in the gallery")
-        console.say(f"Look at them:  {index}")
-        console.say(f"Seal:          {plan.seal}")
-        if plan.problems:
-            console.note("\nThese rows get no message:", style="red")
-            console.show_problems(plan.problems, rest="; all of them: --problems FILE")
+        show(plan, messages, index)
         if plan.problems and not skip_problems:
             console.note("Hint: mend the rows, or add --skip-problems to go on without them")
         else:
@@ -100,6 +80,33 @@ def preview(
         webbrowser.open(index.resolve().as_uri())
     if plan.problems and not skip_problems:
         raise typer.Exit(ListError.exit_code)
+
+
+def as_data(plan: Plan, messages: int, index: Path, warnings: Iterable[Problem]) -> dict[str, object]:
+    """What was previewed, for --json; `warnings` of the settings come first."""
+    return {
+        "campaign": plan.name,
+        "messages": messages,
+        "seal": plan.seal,
+        "out": str(index.parent),
+        "warnings": [console.as_data(warning) for warning in (*warnings, *plan.warnings)],
+        "problems": [console.as_data(problem) for problem in plan.problems],
+        "index": str(index),
+    }
+
+
+def show(plan: Plan, messages: int, index: Path) -> None:
+    """What was previewed, for people."""
+    console.say("PREVIEW, nothing sent", style="bold")
+    what = "1 message" if messages == 1 else f"{messages:,} messages"
+    console.say(f"Campaign {plan.name}: {what} from {', '.join(plan.manifest.senders)}", sentence=True)
+    console.say(accounted(plan, messages), sentence=True)
+    console.show_warnings(plan.warnings, rest="; all of them stand in the gallery")
+    console.say(f"Look at them:  {index}")
+    console.say(f"Seal:          {plan.seal}")
+    if plan.problems:
+        console.note("\nThese rows get no message:", style="red")
+        console.show_problems(plan.problems, rest="; all of them: --problems FILE")
 
 
 def accounted(plan: Plan, messages: int) -> str:

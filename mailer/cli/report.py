@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from mailer.cli import console
 from mailer.cli.options import CampaignArgument, JsonOption, settings_here
 from mailer.cli.standing import local_time, show_tally, standing
 from mailer.model import Status
+
+if TYPE_CHECKING:
+    from mailer.report import Report
 
 
 def report(
@@ -45,6 +48,13 @@ def report(
         return
     console.say(f"Campaign {found.name}: {data['state']}, started {local_time(found.started_at)}")
     show_tally(summary.tally, found.manifest)
+    show(summary)
+    for path in saved:
+        console.say(f"Saved: {path}")
+
+
+def show(summary: Report) -> None:
+    """Why messages were refused, and whose need looking after."""
     if summary.reasons:
         console.say("\nRefusals, in the servers' own words:")
         for words, statuses in list(summary.reasons.items())[:10]:
@@ -59,5 +69,3 @@ def report(
             )
         if summary.attention_total > 20:
             console.say(f"  and {summary.attention_total - 20:,} more; all of them: --csv FILE")
-    for path in saved:
-        console.say(f"Saved: {path}")

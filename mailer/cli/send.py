@@ -179,10 +179,7 @@ class Sending:
         for change in prepared.differences:
             console.note(f"  {change}")
         if prepared.plan:
-            for warning in prepared.plan.warnings[: console.SHOWN]:
-                console.warn(warning)
-            if len(prepared.plan.warnings) > console.SHOWN:
-                console.note(f"  and {len(prepared.plan.warnings) - console.SHOWN} more warnings")
+            console.show_warnings(prepared.plan.warnings)
         if count and settings.rate_is_default and settings.rate:
             rates = ", ".join(map(str, settings.rate))
             console.note(f"No rate is set, so mailer keeps to a careful one: {rates}. To change it: --rate 100/hour")
