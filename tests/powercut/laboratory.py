@@ -57,14 +57,14 @@ def cut_power(cuts: int, seed: int, *, synchronous: str | None = None) -> Result
 
 
 def _cut(result: Result, entries: Sequence[Entry], count: int, chance: random.Random, folder: Path) -> None:
-    disk = Disk()
+    disk, history = Disk(), History()
     for number, place in enumerate(sorted(_places(entries, chance) for _ in range(count))):
         disk.play(entries, place)
+        history.play(entries, place)
         found = folder / f"{result.cuts}"
         found.mkdir()
         for name, content in disk.after_cut(chance).items():
             (found / name).write_bytes(content)
-        history = History.of(entries[:place])
         _count(result, judge(found, history), history, f"cut {number} at {place} of {len(entries)}")
         for file in found.iterdir():
             file.unlink()

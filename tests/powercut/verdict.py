@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mailer.errors import MailerError
 from mailer.ledger import Ledger
@@ -29,25 +30,29 @@ class History:
 
     chains: dict[str, list[Step]] = field(default_factory=dict)
     acknowledged: dict[int, int] = field(default_factory=dict)
-    """Transaction -> its place among all marks."""
+    """Transaction -> its place in the record."""
     begun: dict[int, int] = field(default_factory=dict)
     revisions: list[tuple[int, int]] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, entries: Iterable[Entry]) -> History:
-        history = cls()
-        marks = (json.loads(entry.data) for entry in entries if entry.operation == "M")
-        for place, mark in enumerate(marks):
-            if "done" in mark:
-                history.acknowledged[mark["done"]] = place
-                continue
-            number = mark["begin"]
-            history.begun[number] = place
-            for change in mark["changes"]:
-                history.chains.setdefault(change[0], []).append(Step(number, Change(*change)))
-            if "revision" in mark:
-                history.revisions.append((number, mark["revision"]))
-        return history
+    _place: int = 0
+
+    def play(self, entries: Sequence[Entry], until: int) -> None:
+        """Take in the marks before this place of the record."""
+        for place in range(self._place, until):
+            if entries[place].operation == "M":
+                self._take(place, json.loads(entries[place].data))
+        self._place = until
+
+    def _take(self, place: int, mark: dict[str, Any]) -> None:
+        if "done" in mark:
+            self.acknowledged[mark["done"]] = place
+            return
+        number = mark["begin"]
+        self.begun[number] = place
+        for change in mark["changes"]:
+            self.chains.setdefault(change[0], []).append(Step(number, Change(*change)))
+        if "revision" in mark:
+            self.revisions.append((number, mark["revision"]))
 
 
 @dataclass
