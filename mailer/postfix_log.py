@@ -73,7 +73,7 @@ def verdicts(
     """A proof for each Message-ID (with its angle brackets), from the lines of one log or of several, best the oldest first.
 
     `wanted` has when each attempt began and ended, `complete_until` up to when the log is known to be whole (its last line
-    if None), in Unix time. `now` is aware; its time zone is the log's, where that names none, and its year the latest.
+    if None), in Unix time; a log that ends before an attempt began proves nothing of it. `now` is aware; its time zone is the log's, where that names none, and its year the latest.
     """
     reading = _Reading()
     entries, whole = _entries(lines, now)
@@ -84,7 +84,7 @@ def verdicts(
     until = last if complete_until is None else complete_until
     proofs = {}
     for message_id, (started_at, finished_at) in wanted.items():
-        covered = whole and bool(entries) and first <= started_at and finished_at + SETTLED <= until
+        covered = whole and bool(entries) and first <= started_at <= last and finished_at + SETTLED <= until
         proofs[message_id] = _proof([p.fate for p in reading.passages if p.message_id == message_id], covered=covered)
     return proofs
 

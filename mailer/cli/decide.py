@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from enum import StrEnum
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,6 +40,10 @@ def resolve(
         Choice | None,
         typer.Option("--as", help="sent: they arrived. queued: they did not, so send again.", show_default=False),
     ] = None,
+    postfix_log: Annotated[
+        list[Path] | None,
+        typer.Option("--postfix-log", metavar="FILE", help="Decide by the log of our own Postfix; the oldest first."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Decide about messages of which nobody knows whether they arrived.
@@ -47,6 +55,7 @@ def resolve(
     Example:
       mailer resolve solidarity-appeal--branches
       mailer resolve solidarity-appeal--branches --as sent
+      mailer resolve solidarity-appeal--branches --postfix-log /var/log/mail.log
     """  # noqa: D301
     from mailer.ledger import Ledger, settle  # noqa: PLC0415
 
@@ -56,6 +65,8 @@ def resolve(
         if decision is not None:
             keys = chosen(ledger, found, addresses) if addresses else None
             moved = ledger.resolve(found, Status(decision.value), keys)
+        elif postfix_log:
+            prove(ledger, found, postfix_log, said=console.note if as_json else console.say)
         elif addresses:
             raise UsageError("What became of them?", hint="add --as sent or --as queued")
         left = list(ledger.records(found, Status.UNCERTAIN))
@@ -74,6 +85,37 @@ def resolve(
         else:
             show(found, left, moved, decision)
     raise typer.Exit(1 if left else 0)
+
+
+def prove(ledger: Ledger, campaign: CampaignRecord, logs: Sequence[Path], *, said: Callable[[str], None]) -> None:
+    """Decide what the log of the Postfix that took our messages proves; the rest stays uncertain."""
+    from mailer.postfix_log import Proof, verdicts  # noqa: PLC0415
+
+    doubts = ledger.doubts(campaign)
+    wanted = {message_id: (began, ended) for message_id, (_, began, ended) in doubts.items()}
+    now = datetime.now().astimezone()
+    proofs = verdicts(chain.from_iterable(map(lines_of, logs)), wanted, now=now, complete_until=now.timestamp())
+    for proof, status, words in (
+        (Proof.ACCEPTED, Status.SENT, "proved to have arrived"),
+        (Proof.NOT_ACCEPTED, Status.QUEUED, "proved not to have arrived, and to be sent again"),
+    ):
+        keys = {doubts[message_id][0] for message_id, found in proofs.items() if found is proof}
+        moved = ledger.resolve(campaign, status, keys, by="proved by the mail server's log") if keys else Moved(moved=0)
+        said(f"{moved.moved} {words}.")
+    unknown = sum(found is Proof.UNKNOWN for found in proofs.values())
+    if unknown:
+        said(f"{unknown} the log says nothing of. A log is whole only a minute after an attempt; try again then.")
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    """The lines of a log. Raises UsageError if it cannot be read."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as log:
+            yield from log
+    except OSError as error:
+        raise UsageError(
+            f"The log {path} cannot be read: {error.strerror}.", hint="check the name of the file"
+        ) from error
 
 
 def chosen(ledger: Ledger, campaign: CampaignRecord, addresses: list[str]) -> set[str]:

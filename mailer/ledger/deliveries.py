@@ -129,9 +129,20 @@ class Deliveries(Store):
                 (now, f"{what} ended between the message and the server's answer", campaign.id),
             ).rowcount
 
-    def resolve(self, campaign: CampaignRecord, status: Status, keys: Collection[str] | None) -> Moved:
-        """Write a person's decision on uncertain deliveries, all of them if `keys` is None."""
-        reason = "decided by hand: it arrived" if status is Status.SENT else "decided by hand: send it again"
+    def doubts(self, campaign: CampaignRecord) -> dict[str, tuple[str, float, float]]:
+        """The uncertain deliveries: key by Message-ID, with when the last attempt began and ended."""
+        query = (
+            "SELECT d.message_id, d.key, a.started_at, coalesce(a.finished_at, a.started_at) FROM deliveries d"
+            " JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE delivery_id = d.id)"
+            " WHERE d.campaign_id = ? AND d.status = 'uncertain'"
+        )
+        return {row[0]: (row[1], row[2], row[3]) for row in self._all(query, campaign.id)}
+
+    def resolve(
+        self, campaign: CampaignRecord, status: Status, keys: Collection[str] | None, *, by: str = "decided by hand"
+    ) -> Moved:
+        """Write a decision on uncertain deliveries, all of them if `keys` is None; `by` says on what it rests."""
+        reason = f"{by}: it arrived" if status is Status.SENT else f"{by}: send it again"
         return self._move(campaign, Status.UNCERTAIN, status, reason, keys)
 
     def requeue_failed(self, campaign: CampaignRecord) -> Moved:
