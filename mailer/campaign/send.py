@@ -108,7 +108,7 @@ def prepare(
     _check_seal(seal, plan.manifest, ledger, plan)
     _check_nobody_else(seal, ledger, (contact.key for contact in plan.mailed(ledger.suppressions())))
     if begun is None:
-        repeated = _repeated(source, plan, ledger)
+        repeated = _repeated(plan, ledger)
         return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=repeated)
     changes = differences(begun.manifest, plan.manifest, _digests(ledger, begun), plan.digests())
     if changes and not update:
@@ -122,28 +122,20 @@ def prepare(
     )
 
 
-def _repeated(source: Source, plan: Plan, ledger: Ledger) -> tuple[str, ...]:
-    """Say who got the same letter in another campaign, since a renamed list makes a new campaign's name.
-
-    Raises CampaignError unless the campaign was given a name, which is how one asks for another campaign.
-    """
+def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
+    """Say who got the same letter in another campaign: perhaps the list was only renamed."""
     letter = plan.manifest.parts["letter"]
     others = [c for c in ledger.campaigns() if c.name != plan.name and c.manifest.parts["letter"] == letter]
     if not others:
         return ()
     keys = {contact.key for contact in plan.mailed(ledger.suppressions())}
-    found = [(len(keys & ledger.reached(campaign)), campaign.name) for campaign in others]
-    count, name = max(found)
+    count, name = max((len(keys & ledger.reached(campaign)), campaign.name) for campaign in others)
     if not count:
         return ()
-    sentence = f"{count} of these {len(keys)} people already got this letter, in campaign {name!r}"
-    if source.campaign is None:
-        raise CampaignError(
-            f"{sentence}. Was the list renamed? Nothing was sent.",
-            hint=f"to continue that campaign: --campaign {quoted(name)};"
-            " to mail them again on purpose, give this campaign a name of its own: --campaign NEW-NAME",
-        )
-    return (f"{sentence}, and get it again.",)
+    return (
+        f"{count} of these {len(keys)} people already got this letter, in campaign {name!r}, and would get it again."
+        f" Was the list only renamed? Then continue that one: --campaign {quoted(name)}",
+    )
 
 
 def _other_contents(campaign: CampaignRecord, changes: Sequence[str]) -> CampaignError:
