@@ -132,10 +132,11 @@ def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
     count, name = max((len(keys & ledger.reached(campaign)), campaign.name) for campaign in others)
     if not count:
         return ()
-    return (
+    sentence = (
         f"{count} of these {len(keys)} people already got this letter, in campaign {name!r}, and would get it again."
-        f" Was the list only renamed? Then continue that one: --campaign {quoted(name)}",
+        f" Was the list only renamed? Then continue that one: --campaign {quoted(name)}"
     )
+    return (sentence,)
 
 
 def _other_contents(campaign: CampaignRecord, changes: Sequence[str]) -> CampaignError:
