@@ -15,8 +15,8 @@ from mailer.cli.options import (
     ProblemsOption,
     SheetOption,
     SkipProblemsOption,
-    save_problems,
 )
+from mailer.cli.saving import save_problems
 from mailer.errors import ListError, quoted
 
 if TYPE_CHECKING:

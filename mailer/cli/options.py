@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +13,6 @@ from mailer.cli import console
 if TYPE_CHECKING:
     from mailer.campaign.send import Limits
     from mailer.campaign.source import Source
-    from mailer.contacts import ContactList
-    from mailer.model import SkippedRow
     from mailer.settings import Settings
     from mailer.smtp import Relay
 
@@ -64,12 +62,6 @@ def settings_here(given: Mapping[str, str | None] | None = None) -> Settings:
     return settings
 
 
-def save_problems(path: Path | None, people: ContactList, more: Iterable[SkippedRow] = ()) -> None:
-    """What --problems asks for: the list's bad rows, and `more` of it that get no message. Raises UsageError."""
-    if path:
-        people.write_problems(path, more)
-
-
 def relay_of(settings: Settings) -> Relay:
     """The relay that the settings describe. Raises SettingsError for what is missing."""
     from mailer.smtp import Relay  # noqa: PLC0415 - imports aiosmtplib
@@ -85,6 +77,8 @@ def relay_of(settings: Settings) -> Relay:
         password=settings.password,
         auth=settings.smtp_auth.value,
         timeout=settings.smtp_timeout,
+        # RFC 5321, 4.5.3.2.6: twice as long for the answer to the final dot as for any other
+        final_timeout=2 * settings.smtp_timeout,
     )
 
 

@@ -19,11 +19,11 @@ from mailer.cli.options import (
     SheetOption,
     SkipProblemsOption,
     TemplateArgument,
-    save_problems,
     settings_here,
     source_of,
 )
 from mailer.cli.progress import counted
+from mailer.cli.saving import save_problems
 from mailer.errors import ListError, quoted
 
 if TYPE_CHECKING:

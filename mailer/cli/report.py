@@ -9,7 +9,9 @@ import typer
 
 from mailer.cli import console
 from mailer.cli.options import CampaignArgument, JsonOption, settings_here
+from mailer.cli.saving import keep_others
 from mailer.cli.standing import local_time, show_tally, standing
+from mailer.errors import UsageError
 from mailer.model import Status
 
 if TYPE_CHECKING:
@@ -32,6 +34,14 @@ def report(
     from mailer import report as reports  # noqa: PLC0415
     from mailer.ledger import Ledger, settle  # noqa: PLC0415
 
+    if html and html == csv:
+        raise UsageError(
+            "The page and the table need two files.", hint="for example --html report.html --csv report.csv"
+        )
+    if html:
+        keep_others(html, reports.is_html_report)
+    if csv:
+        keep_others(csv, reports.is_csv_report)
     with Ledger(settings_here().ledger_path, create=False) as ledger:
         found = settle(ledger, ledger.find(campaign))
         summary = reports.summarise(ledger.records(found))

@@ -25,11 +25,11 @@ from mailer.cli.options import (
     limits_of,
     overrides,
     relay_of,
-    save_problems,
     settings_here,
     source_of,
 )
 from mailer.cli.progress import ProgressLine, counted
+from mailer.cli.saving import save_problems
 from mailer.cli.standing import show_result
 from mailer.cli.stopping import interrupted, stopping
 from mailer.errors import UsageError, quoted

@@ -14,9 +14,9 @@ from mailer.cli.options import (
     ProblemsOption,
     SheetOption,
     SkipProblemsOption,
-    save_problems,
     settings_here,
 )
+from mailer.cli.saving import save_problems
 from mailer.errors import ListError, UsageError
 from mailer.times import iso
 

@@ -19,11 +19,11 @@ from mailer.cli.options import (
     TemplateArgument,
     limits_of,
     relay_of,
-    save_problems,
     settings_here,
     source_of,
 )
 from mailer.cli.progress import counted
+from mailer.cli.saving import save_problems
 from mailer.cli.send import loop_factory
 from mailer.errors import ListError, UsageError
 

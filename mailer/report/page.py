@@ -10,7 +10,7 @@ from mailer.errors import quoted
 from mailer.markup import Html, asset, escape, fill, join, tag
 from mailer.model import CampaignRecord, DeliveryRecord, Status, Tally
 from mailer.report.summary import Report, Spread, summarise
-from mailer.report.table import replacing
+from mailer.report.table import begins_with, replacing
 from mailer.times import iso
 
 SHOWN = 50
@@ -55,6 +55,11 @@ def write_html(
         for record in records():
             page.write(_row(record) + "\n")
         page.write("</tbody>\n</table>\n</div>\n</section>\n</main>\n</body>\n</html>\n")
+
+
+def is_html_report(path: Path) -> bool:
+    """Whether the file is one that `write_html` wrote."""
+    return begins_with(path, asset("mailer.report", "report.html").partition("$")[0])
 
 
 def _state(campaign: CampaignRecord, tally: Tally) -> str:

@@ -63,6 +63,20 @@ def _cells(campaign: CampaignRecord, record: DeliveryRecord) -> list[str]:
     return [cell("" if value is None else str(value)) for value in values]
 
 
+def is_csv_report(path: Path) -> bool:
+    """Whether the file is one that `write_csv` wrote."""
+    return begins_with(path, "\ufeff" + ",".join(COLUMNS) + "\r\n")
+
+
+def begins_with(path: Path, text: str) -> bool:
+    wanted = text.encode()
+    try:
+        with path.open("rb") as file:
+            return file.read(len(wanted)) == wanted
+    except OSError:
+        return False
+
+
 @contextmanager
 def replacing(path: Path, *, encoding: str, newline: str) -> Iterator[IO[str]]:
     """Write beside the path and move into place at the end, so that a half-written report is never found there."""
