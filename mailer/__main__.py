@@ -7,7 +7,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mailer import cli
@@ -18,13 +18,40 @@ from mailer.privacy import without_addresses
 INTERRUPTED = 130
 """What typer returns after Ctrl-C, following the shells."""
 
+STOPPED = {
+    "send": "Interrupted. Nothing is lost: the same command continues where it stopped.",
+    "check": "Stopped. Nothing was sent; run it again to start over.",
+    "preview": "Stopped. Nothing was sent; run it again to start over.",
+    "test": "Stopped. The list was not mailed.",
+}
+"""What Ctrl-C means for a command."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (by default the program's own) and return the exit code (DESIGN section 6)."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        speak_utf_8()
+    given = [readable(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    if arguments is None:
+        sys.argv[1:] = given  # commands to be pasted are made of it
     console.prepare()
     with private_files():
         return ended(given)
+
+
+def speak_utf_8() -> None:
+    """Start again in UTF-8 mode (PEP 540) where the locale says ASCII: names of people and files need more."""
+    if os.name == "posix" and sys.getfilesystemencoding() == "ascii" and not sys.flags.utf8_mode and sys.executable:
+        with suppress(OSError):
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - this program
+
+
+def readable(word: str) -> str:
+    """An argument as text: bytes that were not text in this locale are taken for UTF-8, whatever is left becomes a mark."""
+    try:
+        return word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    except UnicodeEncodeError:  # half a character, as Windows lets a name have
+        return word.encode("utf-8", "replace").decode("utf-8")
 
 
 @contextmanager
@@ -55,7 +82,9 @@ def ended(given: list[str]) -> int:
     except Exception as error:  # noqa: BLE001  whatever it is, no traceback on the terminal
         return bug(error)
     if code == INTERRUPTED:
-        paused = Paused("Interrupted. Nothing is lost: the same command continues where it stopped.")
+        if sys.stderr.isatty():
+            console.note()  # after the ^C
+        paused = Paused(STOPPED.get(next(iter(given), ""), "Stopped. Run it again to start over."))
         console.show_error(paused, as_json="--json" in given)
         return paused.exit_code
     return code

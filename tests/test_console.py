@@ -173,7 +173,7 @@ def test_what_is_reported_to_strangers_holds_no_addresses() -> None:
 def test_ctrl_c_is_a_pause() -> None:
     done = planted("raise KeyboardInterrupt")
     assert (done.returncode, done.stdout) == (3, b"")
-    assert "the same command continues" in done.stderr.decode()
+    assert done.stderr.decode() == "Stopped. Run it again to start over.\n"
     assert "Traceback" not in done.stderr.decode()
 
 
