@@ -164,7 +164,8 @@ def test_from_one_command_to_the_next_by_pasting(
         assert pasted(said, "To send them:") == ["send", "appeal.md", "my list.csv", "--campaign", "May Day"]
         code, said = run("status", "May Day")
         assert pasted(said, "To continue:") == ["send", "appeal.md", "my list.csv", "--campaign", "May Day"]
-        code, said = run(*again)
+        assert "--yes" not in again
+        code, said = run(*again, "--yes")
         assert code == 0
         anew = shlex.split(said.splitlines()[-1])
         assert "--seal" not in anew

@@ -273,7 +273,8 @@ class Run:
 
 
 def _stopped_by(outcome: Outcome) -> RelayStopped:
-    return RelayStopped(explain(outcome), hint=f"the server's own words: {without_addresses(outcome.text)}")
+    words = "the server's own words" if outcome.reply else "in detail"
+    return RelayStopped(explain(outcome), hint=f"{words}: {without_addresses(outcome.text)}")
 
 
 def _unreachable(outcome: Outcome) -> Paused:

@@ -26,7 +26,7 @@ COMMANDS = {
     "preview": ("mailer.cli.preview:preview", "Show every message as it would be sent. Sends nothing."),
     "test": ("mailer.cli.trial:trial", "Send a few messages to your own address only."),
     "send": ("mailer.cli.send:send", "Send a campaign, or continue it."),
-    "status": ("mailer.cli.send:status", "Show how far a campaign is."),
+    "status": ("mailer.cli.standing:status", "Show how far a campaign is."),
     "resolve": ("mailer.cli.decide:resolve", "Decide about messages of which nobody knows whether they arrived."),
     "retry": ("mailer.cli.decide:retry", "Queue failed messages again."),
     "report": ("mailer.cli.report:report", "Show and save what became of every message."),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,10 +29,12 @@ from mailer.cli.options import (
     source_of,
 )
 from mailer.cli.progress import ProgressLine, counted
+from mailer.cli.recipients import accounted, messages
 from mailer.cli.saving import save_problems
 from mailer.cli.standing import show_result
 from mailer.cli.stopping import interrupted, stopping
-from mailer.errors import UsageError, quoted
+from mailer.errors import Paused, UsageError, quoted
+from mailer.retry import LONGEST
 
 if TYPE_CHECKING:
     from mailer.campaign.run import Observer
@@ -70,6 +72,12 @@ def send(
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until everything is final, also hours for those to try again.")
     ] = False,
+    give_up_after: Annotated[
+        str | None,
+        typer.Option(
+            "--give-up-after", metavar="DURATION", help="How long to try somebody again, e.g. 2 days (4 days)."
+        ),
+    ] = None,
     update: Annotated[
         bool, typer.Option("--update", help="Send the rest with the changed letter or list, and to new addresses.")
     ] = False,
@@ -93,10 +101,11 @@ def send(
     settings = settings_here(
         overrides(rate=joined(rate), batch_size=batch_size, batch_pause=batch_pause, connections=connections)
     )
+    patience = seconds_of(give_up_after)
     relay_of(settings)  # what is missing is said before anything is read
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
     with Ledger(settings.ledger_path) as ledger, SenderLock(ledger, source.name):
-        with counted("Checking every message") as progress:
+        with nothing_sent(), counted("Checking every message") as progress:
             prepared = steps.prepare(
                 source,
                 settings.identity(),
@@ -107,7 +116,9 @@ def send(
                 on_progress=progress,
                 on_plan=lambda plan: save_problems(problems, plan.contacts, plan.unrendered.values()),
             )
-        sending = Sending(settings, ledger, prepared, limit=limit, hold_after=hold_after, wait=wait)
+        sending = Sending(
+            settings, ledger, prepared, limit=limit, hold_after=hold_after, wait=wait, give_up_after=patience
+        )
         result = sending.go(confirmed=yes)
     show_result(result, command=again(), anew=again(NOT_ANEW), as_json=as_json, held=sending.held)
     raise typer.Exit(result.exit_code)
@@ -125,6 +136,7 @@ class Sending:
         limit: int | None = None,
         hold_after: int | None = None,
         wait: bool = False,
+        give_up_after: float = LONGEST,
         watched: Callable[[ProgressLine, Callable[[], None]], Observer] = lambda line, _: line,
     ) -> None:
         self._settings = settings
@@ -133,6 +145,7 @@ class Sending:
         self._limit = limit
         self._hold_after = hold_after
         self._wait = wait
+        self._give_up_after = give_up_after
         self._watched = watched
         self.held: int | None = None
 
@@ -144,7 +157,7 @@ class Sending:
         limit = self._allowed()
         count = due if limit is None else min(due, limit)
         with steps.alone(self._ledger, relay_of(self._settings), limits_of(self._settings)):
-            self._announce(count)
+            self._announce(count, due)
             if count and not confirmed:
                 confirm(count)
             return self._go(count, limit)
@@ -169,13 +182,15 @@ class Sending:
         left = max(0, self._hold_after - (self._ledger.attempted(campaign) if campaign else 0))
         return left if self._limit is None else min(left, self._limit)
 
-    def _announce(self, count: int) -> None:
+    def _announce(self, count: int, due: int) -> None:
         prepared, settings = self._prepared, self._settings
         verb = "Continuing" if prepared.campaign else "Starting"
         if count:
             console.note(
                 f"{verb} campaign {prepared.name}: {messages(count)} from {', '.join(prepared.manifest.senders)}"
             )
+            for line in accounted(prepared, self._ledger, due):
+                console.note(f"  {line}")
         for change in prepared.differences:
             console.note(f"  {change}")
         if prepared.plan:
@@ -195,6 +210,7 @@ class Sending:
             connections=self._settings.connections,
             limit=limit,
             wait=self._wait,
+            give_up_after=self._give_up_after,
             bounce_failures=failures,
             bounce_percent=percent,
         )
@@ -221,6 +237,29 @@ class Sending:
             self._ledger.set_owner(campaign, None)
 
 
+@contextmanager
+def nothing_sent() -> Iterator[None]:
+    """Ctrl-C here comes before the first message. Raises Paused."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Paused("Stopped. Nothing was sent; run it again to start over.") from None
+
+
+def seconds_of(give_up_after: str | None) -> float:
+    """The time of --give-up-after. Raises UsageError."""
+    from mailer.settings import values  # noqa: PLC0415
+
+    if give_up_after is None:
+        return LONGEST
+    try:
+        return values.duration(give_up_after)
+    except ValueError as error:
+        raise UsageError(
+            f"--give-up-after {give_up_after!r}: {error}.", hint='for example --give-up-after "2 days"'
+        ) from error
+
+
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Use uvloop where there is one (not on Windows): a third of the work per message."""
     try:
@@ -238,17 +277,18 @@ def confirm(count: int) -> None:
             hint="run it in a terminal, or add --yes if you are sure",
         )
     console.err().print(f"Type {count} to send {messages(count)}; anything else stops: ", end="")
-    answer = sys.stdin.readline().strip()
-    if answer != str(count):
+    try:
+        answer = sys.stdin.readline().strip()
+    except KeyboardInterrupt:
+        console.note()
+        raise Paused("Nothing was sent.", hint="run the same command again when you are ready") from None
+    if answer.replace(",", "") != str(count):
         raise UsageError("Not confirmed, so nothing was sent.", hint="run the same command again when you are ready")
 
 
-def messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count} messages"
-
-
-# What was meant for one run only, and what also for this campaign only.
+# What was meant for one run only, and what also for this campaign only. Each run is to be confirmed by itself.
 ONE_RUN = ("--limit",)
+FLAGS = ("--json", "--yes")
 NOT_ANEW = (*ONE_RUN, "--campaign", "--seal")
 
 
@@ -259,29 +299,6 @@ def again(without: tuple[str, ...] = ONE_RUN) -> str:
     for word in arguments:
         if word in without:
             next(arguments, None)
-        elif word != "--json" and not word.startswith(tuple(f"{option}=" for option in without)):
+        elif word not in FLAGS and not word.startswith(tuple(f"{option}=" for option in without)):
             words.append(word if word.startswith("--") and "=" not in word else quoted(word))
     return " ".join(words)
-
-
-def status(
-    campaign: Annotated[
-        str | None, typer.Argument(metavar="CAMPAIGN", help="The campaign's name; without it, all.")
-    ] = None,
-    *,
-    as_json: JsonOption = False,
-) -> None:
-    """Show how far a campaign is.
-
-    \b
-    Example:
-      mailer status solidarity-appeal--branches
-    """  # noqa: D301
-    from mailer.cli.standing import list_campaigns, show_standing  # noqa: PLC0415
-    from mailer.ledger import Ledger, settle  # noqa: PLC0415
-
-    with Ledger(settings_here().ledger_path, create=False) as ledger:
-        if campaign is None:
-            list_campaigns(ledger, as_json=as_json)
-        else:
-            show_standing(ledger, settle(ledger, ledger.find(campaign)), time.time(), as_json=as_json)

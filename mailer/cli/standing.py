@@ -1,12 +1,16 @@
-"""Where a campaign stands, in numbers that add up: for `send`, `status`, `resolve` and `retry`."""
+"""`mailer status`: where a campaign stands, in numbers that add up, also for `send`, `resolve` and `retry`."""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from mailer.cli import console
+from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.progress import duration
 from mailer.errors import quoted
 from mailer.model import Status
@@ -202,3 +206,25 @@ def show_standing(ledger: Ledger, campaign: CampaignRecord, now: float, *, as_js
         console.say(f"To decide:      {command('resolve', campaign)}")
     if data["failed"]:
         console.say(f"Who failed:     {command('report', campaign)}")
+
+
+def status(
+    campaign: Annotated[
+        str | None, typer.Argument(metavar="CAMPAIGN", help="The campaign's name; without it, all.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how far a campaign is.
+
+    \b
+    Example:
+      mailer status solidarity-appeal--branches
+    """  # noqa: D301
+    from mailer.ledger import Ledger, settle  # noqa: PLC0415
+
+    with Ledger(settings_here().ledger_path, create=False) as ledger:
+        if campaign is None:
+            list_campaigns(ledger, as_json=as_json)
+        else:
+            show_standing(ledger, settle(ledger, ledger.find(campaign)), time.time(), as_json=as_json)

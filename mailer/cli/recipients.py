@@ -1,0 +1,76 @@
+"""Who gets a letter in this run and who does not, in numbers that add up, for the person who is asked to confirm it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from mailer.errors import quoted
+
+if TYPE_CHECKING:
+    from mailer.campaign.plan import Plan
+    from mailer.campaign.send import Prepared
+    from mailer.ledger import Ledger
+    from mailer.model import Tally
+
+
+def accounted(prepared: Prepared, ledger: Ledger, due: int) -> list[str]:
+    """Lines that say who is left out, and who waits for a decision; none if everybody gets the letter now."""
+    plan, campaign = prepared.plan, prepared.campaign
+    tally = ledger.tally(campaign) if campaign else None
+    if plan:
+        total, parts = of_list(plan, ledger, due)
+    elif tally:
+        total, parts = of_ledger(tally, due)
+    else:
+        return []
+    told = [words for words in parts if words]
+    lines = [f"{total:,} in the list: {', '.join([get(due, continued=tally is not None), *told])}."] if told else []
+    if tally and tally.uncertain:
+        what = "1 waits" if tally.uncertain == 1 else f"{tally.uncertain:,} wait"
+        lines += [f"{what} for your decision, since nobody knows whether it arrived. To decide:"]
+        lines += [f"  mailer resolve {quoted(prepared.name)}"]
+    return lines
+
+
+def of_list(plan: Plan, ledger: Ledger, due: int) -> tuple[int, Iterable[str]]:
+    """The rows of a list that was just read, and what becomes of those without a message."""
+    people = plan.contacts
+    bad = len(people.bad_rows) + len(plan.unrendered)
+    mailed = sum(1 for _ in plan.mailed(ledger.suppressions()))
+    return people.rows, (
+        each(mailed - due, "had its turn already", "had their turn already"),
+        each(bad, "has a problem and is skipped", "have a problem and are skipped"),
+        unwanted(people.rows - people.duplicates - bad - mailed),
+        each(people.duplicates, "is there twice", "are there twice"),
+    )
+
+
+def of_ledger(tally: Tally, due: int) -> tuple[int, Iterable[str]]:
+    """Everybody in a campaign that is continued, and where those stand who are not due now."""
+    return tally.total, (
+        each(tally.sent, "has it already", "have it already"),
+        each(max(0, tally.queued + tally.deferred - due), "is to be tried again later", "are to be tried again later"),
+        each(tally.failed, "was refused", "were refused"),
+        each(tally.uncertain + tally.sending, "is uncertain", "are uncertain"),
+        each(tally.skipped, "is skipped", "are skipped"),
+        unwanted(tally.suppressed),
+    )
+
+
+def get(due: int, *, continued: bool) -> str:
+    now = " now" if continued else ""
+    return each(due, f"gets the letter{now}", f"get the letter{now}") or f"nobody gets the letter{now}"
+
+
+def unwanted(count: int) -> str:
+    return each(count, "does not want our mail", "do not want our mail")
+
+
+def each(count: int, one: str, more: str) -> str:
+    """`1 has`, `2,000 have`; nothing for nobody."""
+    return "" if not count else f"1 {one}" if count == 1 else f"{count:,} {more}"
+
+
+def messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count:,} messages"

@@ -1,0 +1,131 @@
+"""What a person is told before, and what Ctrl-C and another locale do to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from journey import Journey, Running, as_csv, beginning, people
+
+from mailer.__main__ import readable
+from mailer.cli.send import again
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal or locale")
+
+
+@pytest.fixture
+def journey(tmp_path: Path) -> Iterator[Journey]:
+    with beginning(tmp_path / "my campaign", rows=people(10)) as journey:
+        yield journey
+
+
+def flawed(journey: Journey) -> None:
+    rows = people(10)
+    rows[1]["email"], rows[3]["email"] = "nobody", rows[0]["email"]
+    journey.write("list.csv", as_csv(rows))
+    assert journey.call("suppress", "add", "p8@example.org").code == 0
+
+
+def test_who_is_left_out_is_said_before_the_question(journey: Journey) -> None:
+    flawed(journey)
+    ran = journey.call("send", *journey.campaign, "--skip-problems")
+    assert "Nobody is there to confirm 7 messages" in ran.err
+    assert (
+        "10 in the list: 7 get the letter, 1 has a problem and is skipped, 1 does not want our mail, 1 is there twice."
+        in ran.err
+    )
+    assert journey.nothing_sent()
+
+
+def test_nothing_is_said_of_a_list_that_is_mailed_whole(journey: Journey) -> None:
+    assert "in the list" not in journey.call("send", *journey.campaign, "--yes").said
+
+
+def test_a_continued_campaign_says_who_had_it_and_who_waits_for_a_decision(journey: Journey) -> None:
+    flawed(journey)
+    assert journey.server is not None
+    journey.server.on("accepted", nth=2, drop=True)
+    given = ("send", *journey.campaign, "--skip-problems")
+    assert journey.call(*given, "--yes", "--limit", "4").code == 3
+    ran = journey.call(*given)
+    assert (
+        "9 in the list: 3 get the letter now, 3 have it already, 1 is uncertain, 1 is skipped, 1 does not want our mail."
+        in ran.err
+    )
+    assert "1 waits for your decision" in ran.err
+    assert "\n    mailer resolve appeal--list\n" in ran.err
+    journey.write("list.csv", as_csv(people(11)))
+    ran = journey.call(*given, "--update")
+    assert "11 in the list: 6 get the letter now, 4 had their turn already, 1 does not want our mail." in ran.err
+
+
+def test_the_command_that_continues_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["mailer", "send", "a", "b.csv", "--yes", "--limit", "4", "--rate", "1/hour"])
+    assert again() == "mailer send a b.csv --rate 1/hour"
+
+
+def interrupted(running: Running) -> str:
+    running.interrupt()
+    ran = running.ended()
+    assert ran.code == 3
+    return ran.said
+
+
+@POSIX
+def test_ctrl_c_at_the_question_says_that_nothing_was_sent(journey: Journey) -> None:
+    running = journey.sit("send", *journey.campaign)
+    running.wait_for("anything else stops: ")
+    said = interrupted(running)
+    assert re.search(r"stops: \r?\n(\x1b\[\d+m)?Nothing was sent\.", said)
+    assert "Nothing is lost" not in said
+    assert journey.nothing_sent()
+
+
+@POSIX
+def test_ctrl_c_while_messages_are_checked_says_that_nothing_was_sent(journey: Journey) -> None:
+    journey.write("list.csv", as_csv(people(20_000)))
+    running = journey.sit("preview", *journey.campaign)
+    running.wait_for("Checking every message")
+    assert "Stopped. Nothing was sent; run it again to start over." in interrupted(running)
+
+
+@POSIX
+def test_names_with_umlauts_work_in_the_plainest_locale(journey: Journey) -> None:
+    plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": None}
+    journey.write("Käthe.csv", as_csv(people(2)))
+    given = ("appeal", "Käthe.csv", "--campaign", "Zweite Käthe", "--yes", "--limit", "1")
+    ran = journey.run("send", *given, settings=plain)
+    assert ran.code == 3
+    assert journey.call("status", "Zweite Käthe", "--json").data["sent"] == 1
+    assert ran.step("To continue:") == ["send", "appeal", "Käthe.csv", "--campaign", "Zweite Käthe"]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("Zweite K\udcc3\udca4the", "Zweite Käthe"), ("Käthe", "Käthe"), ("\udcff", "\ufffd"), ("\ud800", "?")],
+)
+def test_an_argument_is_always_text(word: str, expected: str) -> None:
+    assert readable(word) == expected
+
+
+# -- --give-up-after
+
+
+def test_somebody_is_given_up_after_the_time_that_was_asked_for(journey: Journey) -> None:
+    assert journey.server is not None
+    journey.server.on("rcpt", nth=1, reply="452 4.2.2 Mailbox full")
+    ran = journey.call("send", *journey.campaign, "--yes", "--give-up-after", "1s")
+    assert ran.code == 1
+    assert journey.settled() == {"sent": 9, "failed": 1}
+
+
+def test_a_time_that_is_none_is_refused_with_an_example(journey: Journey) -> None:
+    ran = journey.call("send", *journey.campaign, "--yes", "--give-up-after", "soon")
+    assert ran.code == 2
+    assert "--give-up-after 'soon': it is not a length of time" in ran.err
+    assert 'Hint: for example --give-up-after "2 days"' in ran.err
+    assert journey.nothing_sent()
