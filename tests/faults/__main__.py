@@ -1,0 +1,93 @@
+"""Runs the laboratory and prints its tables; ends with 1 if a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from . import baseline, fuzz, lab, table
+from .registry import FAULTS
+from .trial import Verdict
+
+
+def main() -> int:
+    given = arguments()
+    began = time.monotonic()
+    print(f"seed {given.seed} (the same again: --seed {given.seed})", flush=True)
+    found = faults(given)
+    broken = table.complaints(found)
+    rows = [table.row(name, found[name]) for name in FAULTS if name in found]
+    rows.append(table.total(verdict for verdicts in found.values() for verdict in verdicts))
+    rows.append(compared(given))
+    print(table.markdown(table.HEADS, rows))
+    if given.only in {"", "fuzz"}:
+        broken += fuzzed(given)
+    print(f"\n{time.monotonic() - began:.0f} seconds, seed {given.seed}")
+    for what in broken:
+        print(f"BROKEN  {what}")
+    print("Every promise held." if not broken else f"{len(broken)} promises were broken.")
+    return 1 if broken else 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="repeat a run")
+    parser.add_argument("--long", action="store_true", help="a thousand kills and more")
+    parser.add_argument("--tiny", action="store_true", help="one trial of each family, for the tests")
+    parser.add_argument("--only", default="", metavar="WORDS", help="only faults with these words in their name")
+    parser.add_argument("--most", type=int, metavar="N", help="at most so many trials a fault")
+    parser.add_argument(
+        "--people", type=int, metavar="N", help="recipients of each campaign, e.g. 100000 (with --only)"
+    )
+    parser.add_argument("--workers", type=int, default=lab.default_workers())
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the folders of trials that broke a promise")
+    return parser.parse_args()
+
+
+def faults(given: argparse.Namespace) -> dict[str, list[Verdict]]:
+    found: dict[str, list[Verdict]] = defaultdict(list)
+    todo = lab.jobs(given)
+    for done, (job, verdict) in enumerate(lab.run_all(lab.run, todo, given.workers), start=1):
+        found[job.fault].append(verdict)
+        if sys.stderr.isatty():
+            print(f"\r{done} of {len(todo)} trials", end="", file=sys.stderr, flush=True)
+        for what in verdict.broken:
+            print(f"\n{job.fault} {job.number}: {what}", file=sys.stderr, flush=True)
+    return found
+
+
+def compared(given: argparse.Namespace) -> table.Row:
+    """The row of the sender that fails."""
+    chance = random.Random(f"{given.seed} baseline")
+    kills = duplicated = missed = 0
+    times = given.most or (40 if given.long else 2 if given.tiny else 12)
+    for _ in range(times):
+        with tempfile.TemporaryDirectory() as folder:
+            one = baseline.trial(Path(folder), chance)
+        kills, duplicated, missed = kills + one[0], duplicated + one[1], missed + one[2]
+    counts = (times, kills, duplicated, missed, 0, 0, 0, 0)
+    return ("for comparison: noting after the 250, killed", *(f"{count:,}" for count in counts), "", "0", "0")
+
+
+def fuzzed(given: argparse.Namespace) -> list[str]:
+    """Print the table of bad inputs. Returns what did not hold."""
+    found = {kind: fuzz.Counts() for kind in fuzz.KINDS}
+    everything = fuzz.Counts()
+    todo = fuzz.batches(given)
+    for batch, counts in lab.run_all(fuzz.run, todo, given.workers):
+        found[batch.kind].add(counts)
+        everything.add(counts)
+        for what in counts.broken:
+            print(f"\n{batch.kind} {batch.number}: {what}", file=sys.stderr, flush=True)
+    rows = [fuzz.cells(kind, counts) for kind, counts in found.items()]
+    print("\n" + table.markdown(fuzz.HEADS, [*rows, fuzz.cells("all", everything)]))
+    return [f"{kind}: {what}" for kind, counts in found.items() for what in counts.broken]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

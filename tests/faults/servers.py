@@ -1,0 +1,71 @@
+"""The server itself breaks down, or takes much less than it is given."""
+
+from __future__ import annotations
+
+import time
+
+from .registry import Trial, Variant, fault
+from .trial import USUAL
+
+CRASHES = 3
+
+
+@fault("server process is killed and restarted", short=4, long=40)
+def server_crash(trial: Trial) -> None:
+    program = trial.send()
+    for _ in range(CRASHES):
+        if not trial.some_moment(program):
+            break
+        trial.oracle.crash()
+        trial.server_crashed()
+        time.sleep(trial.chance.uniform(0, 0.3))
+        trial.oracle.start()
+        trial.server_is_back(program)
+    trial.ended(program)
+
+
+@fault("server and program are killed at once", short=2, long=20)
+def both_crash(trial: Trial) -> None:
+    for _ in range(CRASHES):
+        program = trial.send()
+        trial.some_moment(program)
+        trial.oracle.crash()
+        ended = trial.kill(program)
+        trial.oracle.start()
+        if not ended.killed:
+            return
+
+
+def allowance(number: int, seconds: float, connections: int) -> Variant:
+    rules = (f"allow n={number} seconds={seconds}",)
+    return Variant(setup={"rules": rules, "connections": connections, "people": 24}, slow=True)
+
+
+@fault(
+    "4xx storm with a hidden allowance",
+    short=2,
+    long=12,
+    variants=[allowance(6, 5, 1), allowance(6, 5, 4), allowance(3, 1, 4)],
+)
+def storm(trial: Trial) -> None:
+    """The relay takes a few messages in five seconds and defers the rest, without a word about a limit."""
+    trial.ended(trial.send())
+    trial.verdict.strikes += 1
+
+
+def takes_and_leaves(first: int, every: int, connections: int) -> Variant:
+    rules = (f"accepted first={first} every={every} drop", *USUAL)
+    return Variant(setup={"rules": rules, "connections": connections})
+
+
+@fault(
+    "server takes messages and hangs up without a word",
+    short=3,
+    long=24,
+    variants=[takes_and_leaves(9, 1, 1), takes_and_leaves(40, 4, 1), takes_and_leaves(12, 1, 4)],
+)
+def no_reply_storm(trial: Trial) -> None:
+    """Each of them is in doubt; after three in a row the program must stop by itself."""
+    ended = trial.ended(trial.send())
+    if ended.code not in {1, 3}:
+        trial.broken(f"ended with {ended.code} though messages are in doubt")

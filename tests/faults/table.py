@@ -1,0 +1,72 @@
+"""The table that is printed: a row a fault, numbers only, and below it in words whatever did not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from .trial import Verdict, median
+
+HEADS = (
+    "fault", "runs", "strikes", "duplicated", "missed", "false sent", "uncertain", "most per crash", "of those not taken",
+    "recovery (s)", "hangs", "tracebacks",
+)  # fmt: skip
+
+Row = tuple[str, ...]
+
+
+def row(name: str, verdicts: Sequence[Verdict]) -> Row:
+    made = [verdict for verdict in verdicts if not verdict.skipped]
+    if not made:
+        return (name, f"skipped: {verdicts[0].skipped}", *[""] * (len(HEADS) - 2))
+    return _cells(name, made)
+
+
+def total(verdicts: Iterable[Verdict]) -> Row:
+    return _cells("all", [verdict for verdict in verdicts if not verdict.skipped])
+
+
+def _cells(name: str, made: Sequence[Verdict]) -> Row:
+    recovery = median([seconds for verdict in made for seconds in verdict.recoveries])
+    numbers = (
+        len(made),
+        sum(verdict.strikes for verdict in made),
+        sum(verdict.duplicated for verdict in made),
+        sum(verdict.missed for verdict in made),
+        sum(verdict.false_sent for verdict in made),
+        sum(verdict.uncertain for verdict in made),
+        max((verdict.worst for verdict in made), default=0),
+        sum(verdict.not_taken for verdict in made),
+    )
+    return (
+        name,
+        *(f"{number:,}" for number in numbers),
+        "" if recovery is None else f"{recovery:.2f}",
+        str(sum(verdict.hangs for verdict in made)),
+        str(sum(verdict.tracebacks for verdict in made)),
+    )
+
+
+def markdown(heads: Row, rows: Sequence[Row]) -> str:
+    """A table for people and for the README: the same text."""
+    widths = [
+        max(len(line[column]) for line in (heads, *rows) if not line[1].startswith("skipped") or column == 0)
+        for column in range(len(heads))
+    ]
+    lines = [
+        _line(heads, widths),
+        "|" + "|".join("-" * (width + 1) + "-:"[column > 0] for column, width in enumerate(widths)) + "|",
+    ]
+    return "\n".join([*lines, *(_line(line, widths) for line in rows)])
+
+
+def _line(cells: Row, widths: Sequence[int]) -> str:
+    if len(cells) > 1 and cells[1].startswith("skipped"):
+        return f"| {cells[0]:<{widths[0]}} | {cells[1]} |"
+    first, *others = cells
+    padded = [f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True)]
+    return "| " + " | ".join([f"{first:<{widths[0]}}", *padded]) + " |"
+
+
+def complaints(found: Mapping[str, Sequence[Verdict]]) -> list[str]:
+    """Every promise that did not hold, with the fault that broke it."""
+    return [f"{name}: {what}" for name, verdicts in found.items() for verdict in verdicts for what in verdict.broken]

@@ -1,0 +1,371 @@
+"""One trial: a campaign that is struck by faults, continued by the same command, and judged by the oracle."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import random
+import signal
+import sqlite3
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .oracle import Oracle, Taken
+from .programs import PATIENCE, Ended, Program, start
+
+NAME = "appeal--people"
+LETTER = """---
+subject: "News for {{ name }}"
+language: en
+---
+Dear {{ name }},
+
+please write to them today.
+"""
+# A server takes a moment to take a message, and another to say so.
+USUAL = ("rcpt delay=0.002", "accepted delay=0.002")
+UNDER_WAY = frozenset({"queued", "sending", "deferred"})
+REPORTED = frozenset({"failed", "uncertain", "skipped", "suppressed"})
+MOST_STARTS = 25
+"""How often the same command may be needed until nothing is left."""
+
+
+@dataclass(kw_only=True)
+class Verdict:
+    """What a trial came to. `broken` says in words which promise did not hold."""
+
+    strikes: int = 0
+    duplicated: int = 0
+    missed: int = 0
+    false_sent: int = 0
+    uncertain: int = 0
+    worst: int = 0
+    not_taken: int = 0
+    hangs: int = 0
+    tracebacks: int = 0
+    recoveries: list[float] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    skipped: str = ""
+    seconds: float = 0.0
+
+
+class Skipped(Exception):
+    """A fault that cannot be made on this computer. `str()` is the reason."""
+
+
+class Trial:
+    """A campaign folder, its server, and the commands of an organiser who does not give up."""
+
+    def __init__(
+        self,
+        folder: Path,
+        chance: random.Random,
+        *,
+        people: int = 50,
+        connections: int = 1,
+        cold: bool = False,
+        rules: Sequence[str] = USUAL,
+        users: dict[str, str] | None = None,
+        security: str = "none",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder, self.chance, self.connections, self.cold = folder, chance, connections, cold
+        self.people = [f"p{number}@example.org" for number in range(1, people + 1)]
+        self.verdict = Verdict()
+        self.oracle = Oracle(folder, rules, users=users, security="starttls" if security == "starttls" else "none")
+        self.ledger = folder / "mailer.db"
+        self.settings = dict(settings or {})
+        self._strikes: list[float] = []
+        self._doubtful = 0
+        self._commands = 0
+        self._programs: list[Program] = []
+        self._at_end: list[Callable[[], object]] = []
+        (folder / "templates").mkdir()
+        (folder / "templates" / "appeal.md").write_text(LETTER, encoding="utf-8", newline="\n")
+        lines = [f"{address},Pat {number}" for number, address in enumerate(self.people, start=1)]
+        (folder / "people.csv").write_text("\n".join(["email,name", *lines, ""]), encoding="utf-8", newline="\n")
+
+    # -- commands
+
+    def environment(self) -> dict[str, str]:
+        given = {
+            "MAILER_SMTP_HOST": "localhost" if self.oracle.certificate else "127.0.0.1",
+            "MAILER_SMTP_PORT": str(self.oracle.port),
+            "MAILER_SMTP_SECURITY": self.oracle.security,
+            "MAILER_SMTP_TIMEOUT": "5",
+            "MAILER_SENDER": "Union Office <office@example.org>",
+            "MAILER_POSTAL_ADDRESS": "1 Mill Lane, Leeds",
+            "MAILER_UNSUBSCRIBE_MAILTO": "leave@example.org",
+            "MAILER_RATE": "100000/second",
+            "MAILER_BATCH_SIZE": "7",
+            "MAILER_CONNECTIONS": str(self.connections),
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+            "PYTHONUTF8": "1",
+            "TMPDIR": str(self.folder),
+        }
+        if self.oracle.certificate:
+            given["SSL_CERT_FILE"] = str(self.oracle.certificate.certificate)
+        for name, password in (self.oracle.users or {}).items():
+            given |= {"MAILER_SMTP_USERNAME": name, "MAILER_SMTP_PASSWORD": password}
+        return given | self.settings
+
+    def call(
+        self,
+        *arguments: str,
+        cold: bool | None = None,
+        prepare: Callable[[], None] = lambda: None,
+        **environment: str,
+    ) -> Program:
+        """Start a command; environment variables as keywords."""
+        self._commands += 1
+        program = start(
+            arguments,
+            folder=self.folder,
+            output=self.folder / f"said-{self._commands}.txt",
+            environment={**self.environment(), **environment},
+            cold=self.cold if cold is None else cold,
+            forget=arguments[0] == "send",
+            prepare=prepare,
+        )
+        self._programs.append(program)
+        return program
+
+    def send(
+        self, *, cold: bool | None = None, prepare: Callable[[], None] = lambda: None, **environment: str
+    ) -> Program:
+        return self.call("send", "appeal", "people.csv", "--yes", cold=cold, prepare=prepare, **environment)
+
+    def ended(self, program: Program, seconds: float = PATIENCE) -> Ended:
+        """Wait for it; a hang and a traceback are counted, whatever else the trial looks at."""
+        ended = program.wait(seconds + len(self.people) / 100)
+        if ended.hung:
+            self.verdict.hangs += 1
+            self.broken(f"hung: {ended.said.strip()[-300:]}")
+        if ended.traceback:
+            self.verdict.tracebacks += 1
+            bugs = [path.read_text(encoding="utf-8") for path in self.folder.glob("mailer-bug-*.txt")]
+            self.broken(f"traceback: {ended.said.strip()[-300:]} {' '.join(bugs)[-600:]}")
+        return ended
+
+    def broken(self, what: str) -> None:
+        self.verdict.broken.append(what)
+
+    def at_end(self, undo: Callable[[], object]) -> None:
+        """Do this when the trial is over, however it ends."""
+        self._at_end.append(undo)
+
+    def close(self) -> None:
+        """Nothing of the trial is left running or mounted."""
+        for program in self._programs:
+            program.wait(0)
+        self.oracle.stop()
+        for undo in self._at_end:
+            undo()
+
+    # -- moments
+
+    def wait_for(self, program: Program, count: int, seconds: float = 30.0) -> bool:
+        """Until the server has accepted so many in all; False if the program ended before."""
+        deadline = time.monotonic() + seconds
+        while self.oracle.count() < count:
+            if program.poll() is not None or time.monotonic() > deadline:
+                return False
+            time.sleep(0.0005)
+        return True
+
+    def some_moment(self, program: Program) -> bool:
+        """An odd moment in the middle of sending; False if the program ended before."""
+        left = len(self.people) - self.oracle.count()
+        met = self.wait_for(program, self.oracle.count() + self.chance.randint(1, max(1, min(12, left))))
+        time.sleep(self.chance.uniform(0, 0.004))
+        return met
+
+    # -- strikes
+
+    def struck(self, at: float | None = None, *, lines: int | None = None) -> int:
+        """Note a fault that has just ended the program, and how many it left in doubt."""
+        self._strikes.append(time.monotonic() if at is None else at)
+        self.verdict.strikes += 1
+        now = self.doubtful()
+        left, self._doubtful = now - self._doubtful, now
+        self.verdict.worst = max(self.verdict.worst, left)
+        if left > (self.connections if lines is None else lines):
+            self.broken(f"{left} in doubt after one crash with {self.connections} connections")
+        return left
+
+    def decided(self) -> None:
+        """Somebody resolved what was in doubt."""
+        self._doubtful = self.doubtful()
+
+    def server_crashed(self) -> None:
+        """Note a crash of the server, while the program may have messages on their way."""
+        self._strikes.append(time.monotonic())
+        self.verdict.strikes += 1
+
+    def server_is_back(self, program: Program) -> None:
+        """Once messages leave again, see how many its crash left in doubt."""
+        self.wait_for(program, min(len(self.people), self.oracle.count() + self.connections + 1), 10)
+        now = self.doubtful("uncertain")
+        left, self._doubtful = now - self._doubtful, now
+        self.verdict.worst = max(self.verdict.worst, left)
+
+    def kill(self, program: Program, number: int = signal.SIGKILL) -> Ended:
+        program.signal(number)
+        at = time.monotonic()
+        ended = self.ended(program)
+        if ended.killed:
+            self.struck(at)
+        return ended
+
+    def kill_somewhere(self) -> Ended:
+        program = self.send()
+        self.some_moment(program)
+        return self.kill(program)
+
+    def doubtful(self, *statuses: str) -> int:
+        """How many the ledger holds in doubt; asked beside the program, since a crash has just ended it."""
+        statuses = statuses or ("sending", "uncertain")
+        if not self.ledger.exists():
+            return 0
+        with contextlib.closing(sqlite3.connect(self.ledger, timeout=10)) as ledger:
+            try:
+                marks = ",".join("?" * len(statuses))
+                query = f"SELECT count(*) FROM deliveries WHERE status IN ({marks})"
+                return int(ledger.execute(query, statuses).fetchone()[0])
+            except sqlite3.OperationalError:
+                return 0  # killed before there was a table
+
+    def hours_pass(self) -> None:
+        """Make everybody due who is to be tried again in some hours."""
+        with contextlib.closing(sqlite3.connect(self.ledger, timeout=10)) as ledger, ledger:
+            ledger.execute("UPDATE deliveries SET next_attempt_at = ? WHERE status = 'deferred'", (time.time() - 1,))
+
+    # -- the end
+
+    def rows(self) -> list[dict[str, str]]:
+        """What the program reports of everybody."""
+        report = self.folder / "report.csv"
+        ended = self.ended(self.call("report", NAME, "--csv", report.name, cold=False))
+        if ended.code != 0:
+            self.broken(f"no report: {ended.said.strip()[-300:]}")
+            return []
+        with report.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def finish(self) -> Verdict:
+        """The same command until nothing is left; judge; then decide what is uncertain by the oracle, and finish."""
+        self._send_all()
+        rows, accepted = self.rows(), self.oracle.accepted()
+        self._judge(rows, accepted)
+        self._compare_with_status(rows)
+        self._resolve(rows, accepted)
+        self._judge_end()
+        self._recoveries()
+        return self.verdict
+
+    def _send_all(self) -> None:
+        for _ in range(MOST_STARTS):
+            ended = self.ended(self.send())
+            if ended.hung:
+                return
+            if ended.code in {0, 1}:
+                return
+            if ended.code not in {3, 4}:
+                self.broken(f"the same command ended with {ended.code}: {ended.said.strip()[-300:]}")
+                return
+            self.hours_pass()
+        self.broken(f"still work left after {MOST_STARTS} starts: {ended.said.strip()[-300:]}")
+
+    def _judge(self, rows: Sequence[Mapping[str, str]], accepted: Sequence[Taken]) -> None:
+        verdict = self.verdict
+        received = Counter(address for message in accepted for address in message.recipients)
+        identifiers = {message.message_id for message in accepted}
+        standing = {row["address"]: row["status"] for row in rows}
+        verdict.duplicated = sum(received.values()) - len(received)
+        verdict.missed = sum(not received[address] and standing.get(address) not in REPORTED for address in self.people)
+        verdict.false_sent = sum(row["status"] == "sent" and row["message_id"] not in identifiers for row in rows)
+        doubtful = [row for row in rows if row["status"] == "uncertain"]
+        verdict.uncertain = len(doubtful)
+        verdict.not_taken = sum(row["message_id"] not in identifiers for row in doubtful)
+        for what, count in (
+            ("mailed twice", verdict.duplicated),
+            ("missed", verdict.missed),
+            ("called sent, but they were not", verdict.false_sent),
+            ("mailed who are not on the list", len(received.keys() - set(self.people))),
+            (
+                "accepted but called something else than sent or uncertain",
+                sum(row["message_id"] in identifiers and row["status"] not in {"sent", "uncertain"} for row in rows),
+            ),
+        ):
+            if count:
+                self.broken(f"{count} {what}")
+        self._judge_doubt(len(doubtful))
+
+    def _judge_doubt(self, doubtful: int) -> None:
+        """At most one for each connection that ended without an answer; a server that breaks one is a crash of it.
+
+        One that goes silent within the content may have been sent the final dot without reading it.
+        """
+        broken_lines = sum(phase in {"content", "dot", "accepted"} for _, phase in self.oracle.faults())
+        allowed = self.verdict.strikes * self.connections + broken_lines
+        if broken_lines and doubtful:
+            self.verdict.worst = max(self.verdict.worst, 1)
+        if doubtful > allowed:
+            self.broken(f"{doubtful} uncertain where {allowed} are allowed")
+
+    def _compare_with_status(self, rows: Sequence[Mapping[str, str]]) -> None:
+        ended = self.ended(self.call("status", NAME, "--json", cold=False))
+        try:
+            counts = json.loads(ended.said)
+        except ValueError:
+            self.broken(f"status is no JSON: {ended.said.strip()[-300:]}")
+            return
+        tally = Counter(row["status"] for row in rows)
+        if any(counts[status] != tally[status] for status in UNDER_WAY | REPORTED | {"sent"}):
+            self.broken(f"status and report differ: {counts} {dict(tally)}")
+
+    def _resolve(self, rows: Sequence[Mapping[str, str]], accepted: Sequence[Taken]) -> None:
+        identifiers = {message.message_id for message in accepted}
+        doubtful = [row for row in rows if row["status"] == "uncertain"]
+        arrived = [row["address"] for row in doubtful if row["message_id"] in identifiers]
+        others = [row["address"] for row in doubtful if row["message_id"] not in identifiers]
+        for decision, addresses in (("sent", arrived), ("queued", others)):
+            if addresses:
+                self.ended(self.call("resolve", NAME, "--as", decision, *addresses, cold=False))
+        if any(row["status"] == "failed" for row in rows):
+            self.ended(self.call("retry", NAME, cold=False))
+            others.append("those who failed")
+        if others:
+            self._send_all()
+
+    def _judge_end(self) -> None:
+        """Everyone exactly once."""
+        received = Counter(address for message in self.oracle.accepted() for address in message.recipients)
+        wrong = sum(received[address] != 1 for address in self.people)
+        if wrong and not self.verdict.broken:
+            self.verdict.missed += sum(not received[address] for address in self.people)
+            self.verdict.duplicated = sum(received.values()) - len(received)
+            self.broken(f"{wrong} people without exactly one message in the end")
+
+    def _recoveries(self) -> None:
+        """Seconds from each fault to the next accepted message; of cold starts only, as a user would wait."""
+        times = [message.at for message in self.oracle.accepted()]
+        strikes = self._strikes if self.cold else []
+        for at in strikes + [at for at, _ in self.oracle.faults()]:
+            later = min((time for time in times if time > at), default=None)
+            if later is not None:
+                self.verdict.recoveries.append(later - at)
+
+
+def median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
