@@ -3,6 +3,8 @@
 #   make demo     the sample campaign from end to end, on this computer only
 #   make test     all tests; make test ARGS="-k settings" some of them
 #   make check    style and types
+#   make faults   kill it, starve it, deceive it, some minutes long; ARGS="--seed 7 --only silent" some of it again
+#   make faults-long   the same with a thousand kills and more
 #   make lock     pin the newest versions of all libraries in requirements.txt
 #   make clean    remove what can be made again; never a ledger or a list
 
@@ -25,7 +27,7 @@ export PIP_REQUIRE_HASHES := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lock clean
+.PHONY: help demo test check faults faults-long lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,6 +42,12 @@ check: .venv/installed
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy --strict
+
+faults: .venv/installed
+	$(PYTHON) -m tests.faults $(ARGS)
+
+faults-long: .venv/installed
+	$(PYTHON) -m tests.faults --long $(ARGS)
 
 # The first Python that is new enough and can make virtual environments (Debian ships some without).
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
