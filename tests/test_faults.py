@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the laboratory kills by POSIX signals")
+if sys.platform == "win32":
+    pytest.skip("the laboratory kills by POSIX signals", allow_module_level=True)
+
+from faults.oracle import Taken
+from faults.trial import Trial
+from faults.verdict import Verdict, judge
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,19 +36,16 @@ def test_a_few_trials_of_each_family_keep_every_promise() -> None:
     assert "noting after the 250" in ran.stdout
 
 
-def judged(folder: Path, statuses: dict[int, str], accepted: list[int]) -> object:
+def judged(statuses: dict[int, str], accepted: list[int]) -> Verdict:
     """The verdict on a campaign of three people with these statuses, of whom these were accepted."""
-    from faults.trial import Trial
-
-    trial = Trial(folder, random.Random(1), people=3)
-    lines = [f"1.0\t<{number}@x>\toffice@example.org\tp{number}@example.org\t1\n" for number in accepted]
-    (folder / "accepted.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
+    taken = [Taken(at=1.0, message_id=f"<{one}@x>", recipients=(f"p{one}@example.org",)) for one in accepted]
     rows = [
         {"address": f"p{number}@example.org", "status": status, "message_id": f"<{number}@x>"}
         for number, status in statuses.items()
     ]
-    trial._judge(rows, trial.oracle.accepted())
-    return trial.verdict
+    verdict = Verdict()
+    judge(verdict, [f"p{number}@example.org" for number in (1, 2, 3)], rows, taken)
+    return verdict
 
 
 @pytest.mark.parametrize(
@@ -55,20 +57,22 @@ def judged(folder: Path, statuses: dict[int, str], accepted: list[int]) -> objec
         ({1: "sent", 2: "sent", 3: "sent"}, [1, 2], "false_sent"),
     ],
 )
-def test_the_laboratory_notices(tmp_path: Path, statuses: dict[int, str], accepted: list[int], column: str) -> None:
-    verdict = judged(tmp_path, statuses, accepted)
+def test_the_laboratory_notices(statuses: dict[int, str], accepted: list[int], column: str) -> None:
+    verdict = judged(statuses, accepted)
     assert getattr(verdict, column) > 0
     assert verdict.broken
 
 
 @pytest.mark.parametrize("status", ["failed", "queued"])
-def test_the_laboratory_notices_an_accepted_message_that_is_called_otherwise(tmp_path: Path, status: str) -> None:
-    assert judged(tmp_path, {1: "sent", 2: "sent", 3: status}, [1, 2, 3]).broken
+def test_the_laboratory_notices_an_accepted_message_that_is_called_otherwise(status: str) -> None:
+    assert judged({1: "sent", 2: "sent", 3: status}, [1, 2, 3]).broken
 
 
 def test_the_laboratory_notices_more_doubt_than_there_were_crashes(tmp_path: Path) -> None:
-    assert judged(tmp_path, {1: "sent", 2: "uncertain", 3: "sent"}, [1, 3]).broken
+    trial = Trial(tmp_path, random.Random(1))
+    trial._judge_doubt(1)
+    assert trial.verdict.broken
 
 
-def test_a_campaign_that_went_well_breaks_nothing(tmp_path: Path) -> None:
-    assert not judged(tmp_path, {1: "sent", 2: "sent", 3: "sent"}, [1, 2, 3]).broken
+def test_a_campaign_that_went_well_breaks_nothing() -> None:
+    assert not judged({1: "sent", 2: "sent", 3: "sent"}, [1, 2, 3]).broken

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import baseline, fuzz, lab, table
 from .registry import FAULTS
-from .trial import Verdict
+from .verdict import Verdict
 
 
 def main() -> int:

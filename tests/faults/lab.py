@@ -19,7 +19,8 @@ from typing import Any
 from . import baseline, clocks, disks, kills, rivals, servers, signals, wire  # noqa: F401 - they enter their faults
 from .programs import preload
 from .registry import FAULTS
-from .trial import USUAL, Skipped, Trial, Verdict
+from .trial import USUAL, Skipped, Trial
+from .verdict import Verdict
 
 TINY = (
     "kill -9 after dot",
@@ -71,7 +72,6 @@ def run(job: Job) -> Verdict:
     """Make one trial in a folder of its own. Never raises: what goes wrong in the laboratory breaks the verdict."""
     chance = random.Random(f"{job.seed} {job.fault} {job.number}")
     fault = FAULTS[job.fault]
-    variant = fault.variants[job.number % len(fault.variants)]
     folder = Path(tempfile.mkdtemp(prefix="mailer faults "))
     began = time.monotonic()
     trial: Trial | None = None
@@ -81,7 +81,7 @@ def run(job: Job) -> Verdict:
         trial = Trial(folder, chance, cold=job.number == 0, **setup_of(job))
         verdict = trial.verdict
         trial.oracle.start()
-        fault.strike(trial, **variant.given)
+        fault.strike(trial)
         verdict = trial.finish()
         if not verdict.strikes:
             verdict.strikes = len(trial.oracle.faults())

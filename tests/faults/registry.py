@@ -8,15 +8,14 @@ from typing import Any
 
 from .trial import Trial
 
-Strike = Callable[..., None]
+Strike = Callable[[Trial], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One way to make the fault: how the trial is set up, and what the function is given besides."""
+    """One way to make the fault: how the trial is set up. A `slow` one mostly waits."""
 
     setup: Mapping[str, Any] = field(default_factory=dict)
-    given: Mapping[str, Any] = field(default_factory=dict)
     slow: bool = False
 
 

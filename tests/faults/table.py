@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .trial import Verdict, median
+from .verdict import Verdict, median
 
 HEADS = (
     "fault", "runs", "strikes", "duplicated", "missed", "false sent", "uncertain", "most per crash", "of those not taken",

@@ -9,15 +9,14 @@ import os
 import random
 import signal
 import sqlite3
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from .oracle import Oracle, Taken
 from .programs import PATIENCE, Ended, Program, start
+from .verdict import REPORTED, UNDER_WAY, Verdict, judge
 
 NAME = "appeal--people"
 LETTER = """---
@@ -30,29 +29,8 @@ please write to them today.
 """
 # A server takes a moment to take a message, and another to say so.
 USUAL = ("rcpt delay=0.002", "accepted delay=0.002")
-UNDER_WAY = frozenset({"queued", "sending", "deferred"})
-REPORTED = frozenset({"failed", "uncertain", "skipped", "suppressed"})
 MOST_STARTS = 25
 """How often the same command may be needed until nothing is left."""
-
-
-@dataclass(kw_only=True)
-class Verdict:
-    """What a trial came to. `broken` says in words which promise did not hold."""
-
-    strikes: int = 0
-    duplicated: int = 0
-    missed: int = 0
-    false_sent: int = 0
-    uncertain: int = 0
-    worst: int = 0
-    not_taken: int = 0
-    hangs: int = 0
-    tracebacks: int = 0
-    recoveries: list[float] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
-    skipped: str = ""
-    seconds: float = 0.0
 
 
 class Skipped(Exception):
@@ -262,7 +240,8 @@ class Trial:
         """The same command until nothing is left; judge; then decide what is uncertain by the oracle, and finish."""
         self._send_all()
         rows, accepted = self.rows(), self.oracle.accepted()
-        self._judge(rows, accepted)
+        judge(self.verdict, self.people, rows, accepted)
+        self._judge_doubt(self.verdict.uncertain)
         self._compare_with_status(rows)
         self._resolve(rows, accepted)
         self._judge_end()
@@ -281,31 +260,6 @@ class Trial:
                 return
             self.hours_pass()
         self.broken(f"still work left after {MOST_STARTS} starts: {ended.said.strip()[-300:]}")
-
-    def _judge(self, rows: Sequence[Mapping[str, str]], accepted: Sequence[Taken]) -> None:
-        verdict = self.verdict
-        received = Counter(address for message in accepted for address in message.recipients)
-        identifiers = {message.message_id for message in accepted}
-        standing = {row["address"]: row["status"] for row in rows}
-        verdict.duplicated = sum(received.values()) - len(received)
-        verdict.missed = sum(not received[address] and standing.get(address) not in REPORTED for address in self.people)
-        verdict.false_sent = sum(row["status"] == "sent" and row["message_id"] not in identifiers for row in rows)
-        doubtful = [row for row in rows if row["status"] == "uncertain"]
-        verdict.uncertain = len(doubtful)
-        verdict.not_taken = sum(row["message_id"] not in identifiers for row in doubtful)
-        for what, count in (
-            ("mailed twice", verdict.duplicated),
-            ("missed", verdict.missed),
-            ("called sent, but they were not", verdict.false_sent),
-            ("mailed who are not on the list", len(received.keys() - set(self.people))),
-            (
-                "accepted but called something else than sent or uncertain",
-                sum(row["message_id"] in identifiers and row["status"] not in {"sent", "uncertain"} for row in rows),
-            ),
-        ):
-            if count:
-                self.broken(f"{count} {what}")
-        self._judge_doubt(len(doubtful))
 
     def _judge_doubt(self, doubtful: int) -> None:
         """At most one for each connection that ended without an answer; a server that breaks one is a crash of it.
@@ -361,10 +315,6 @@ class Trial:
             later = min((time for time in times if time > at), default=None)
             if later is not None:
                 self.verdict.recoveries.append(later - at)
-
-
-def median(values: Sequence[float]) -> float | None:
-    return statistics.median(values) if values else None
 
 
 def is_root() -> bool:
