@@ -286,10 +286,10 @@ class CaptureServer:
         try:
             self._server = await loop.create_server(connect, self.host, self.port)
         except (OSError, OverflowError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+            reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else "there is no such port"
             raise Refused(
                 f"The mailbox cannot listen on port {self.port}: {reason}.",
-                hint="Another program may be using it; choose another port, or 0 for any free one.",
+                hint="Another program may be using it; choose another port with --port, or --port 0 for any free one.",
             ) from error
         self.port = self._server.sockets[0].getsockname()[1]
 

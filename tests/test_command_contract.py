@@ -163,7 +163,7 @@ def test_3_work_is_left_because_somebody_is_to_be_tried_again_later(journey: Jou
     ran = send(journey)
     assert ran.code == 3
     assert re.search(r"To be tried again from \d{4}-\d\d-\d\d \d\d:\d\d: 1\n", ran.out)
-    assert ran.step("To continue:") == ["send", "appeal", "list.csv", "--yes"]
+    assert ran.step("To continue:") == ["send", "appeal", "list.csv"]
     assert journey.settled() == {"sent": 9, "deferred": 1}
     early = send(journey, "--json")
     assert (early.code, early.data["deferred"], early.data["state"]) == (3, 1, "paused")
@@ -207,7 +207,7 @@ def test_4_the_relay_refuses_us_and_is_not_pestered(
     assert ran.code == 4
     assert rule.count == asked
     assert words in ran.err
-    assert ran.step("To continue:") == ["send", "appeal", "list.csv", "--yes"]
+    assert ran.step("To continue:") == ["send", "appeal", "list.csv"]
     counts = journey.settled()
     assert counts["queued"] >= 10 - asked
     assert "sent" not in counts

@@ -102,7 +102,7 @@ def test_every_command_explains_itself_with_an_example() -> None:
     ("arguments", "words"),
     [
         (["snd"], "Did you mean 'send'"),
-        (["new"], "Missing argument 'DIR'"),
+        (["new"], "DIR is missing."),
         (["new", "x", "--jsn"], "--json"),
         (["--nonsense"], "No such option"),
     ],

@@ -123,7 +123,7 @@ def test_ctrl_c_says_exactly_what_the_server_accepted_and_the_same_command_conti
     assert ran.code == 3
     assert told(ran, "sent") == len(journey.server.accepted) == 67
     assert told(ran, "not tried yet") == 133
-    assert ran.step("To continue:") == ["send", "appeal", "list.csv", "--yes"]
+    assert ran.step("To continue:") == ["send", "appeal", "list.csv"]
     assert "Ctrl-C again ends at once, safely" in ran.err
     assert journey.settled() == {"sent": 67, "queued": 133}
 

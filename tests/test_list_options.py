@@ -51,7 +51,7 @@ def test_a_row_without_a_usable_address_is_told_and_the_others_are_suppressed(jo
     journey.write("gone.csv", HEADER + "Mia,mia@example.org,Utrecht\nPat,pat@,Leiden\n")
     ran = journey.call("suppress", "import", "gone.csv", "--problems", "to mend.csv")
     assert ran.code == 2
-    assert "1 added, 0 were suppressed already." in ran.out
+    assert "Suppressed in this folder's ledger: 1 address.\n" in ran.out
     assert "1 row holds no usable address, so nobody was suppressed for it" in ran.err
     assert "gone.csv:3:" in ran.err
     assert suppressed(journey) == {"mia@example.org"}

@@ -189,3 +189,10 @@ def test_a_hint_names_a_campaign_with_a_space_so_that_it_can_be_pasted(
     result = json.loads(capsys.readouterr().out)
     assert result["uncertain"] == 3
     assert shlex.split(result["hint"]) == ["mailer", "resolve", "appeal--Ortsgruppen Süd"]
+
+
+def test_prose_before_a_command_is_broken_and_the_command_stands_on_its_own_line() -> None:
+    command = f"mailer retry {LONG}"
+    shown = console.fitting(terminal(60), f"Hint: {'look again and again ' * 5}then: {command}").splitlines()
+    assert shown[-1] == f"  {command}"
+    assert max(map(len, shown[:-1])) <= 60

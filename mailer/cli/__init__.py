@@ -95,8 +95,10 @@ def run(arguments: list[str]) -> int:
         result = typer.main.get_command(app).main(arguments, prog_name="mailer", standalone_mode=False)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
-        path = context.command_path if context else "mailer"
-        raise UsageError(error.format_message(), hint=f"See how it is used: {path} --help") from error
+        from mailer.cli.misuse import explained  # noqa: PLC0415  seldom needed
+
+        message, hint = explained(error.format_message(), context)
+        raise UsageError(message, hint=hint) from error
     except typer.Abort as error:
         # A question was asked and nobody is there to answer it.
         raise UsageError("No answer, so nothing was done.", hint="Where nobody can answer, use --yes.") from error

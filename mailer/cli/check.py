@@ -71,7 +71,7 @@ def show(people: ContactList, problems: Path | None) -> None:
     """The report for people."""
     name = console.short(str(people.path))
     sheet = f", sheet {people.sheet!r}" if people.sheet else ""
-    console.say(f"{name}{sheet}; addresses in column {people.email_column.original!r}")
+    console.say(f"{name}{sheet}; addresses in column {people.email_column.original!r}", sentence=True)
     bad = len(people.bad_rows)
     console.table(
         ["rows", "ready", "duplicates", "with problems", "blank"],
@@ -82,10 +82,10 @@ def show(people: ContactList, problems: Path | None) -> None:
     console.show_warnings(people.warnings)
     if people.problems:
         console.note("\nThese rows cannot be mailed:", style="red")
-        console.show_problems(people.problems, rest="; all of them: --problems FILE")
-        console.note(
-            f"The rows are in {problems}." if problems else "Hint: --problems FILE writes these rows out for correction"
-        )
+        hint = None if problems else "--problems FILE writes these rows out for correction"
+        console.show_problems(people.problems, rest="; all of them: --problems FILE", hints=[hint])
+        if problems:
+            console.note(f"The rows are in {problems}.")
     elif people.rows:
         console.say("Everybody in this list can be mailed.")
         console.say(f"To see the letters: mailer preview TEMPLATE {quoted(people.path)}")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SHOWN = 20
 """Problems on the screen; a broken list may have one in every row."""
 
+LABEL = 20
+"""Characters at most of a word or two before a command, which stay beside it."""
+
 COMMAND = re.compile(r"(?:^|[:$])\s*mailer [a-z]")
 
 
@@ -96,7 +99,18 @@ def fitting(console: Console, text: str) -> str:
     """Broken between words where a terminal is too narrow; commands stay whole, and so does a word of any length."""
     if not console.is_terminal:
         return text
-    return "\n".join(line if COMMAND.search(line) else broken(line, console.width) for line in text.split("\n"))
+    return "\n".join(with_command(line, console.width) for line in text.split("\n"))
+
+
+def with_command(line: str, width: int) -> str:
+    """A line broken between words; a command in it stays whole, below its sentence if there is no room beside it."""
+    command = COMMAND.search(line)
+    if not command:
+        return broken(line, width)
+    prose, words = line[: command.start() + 1], line[command.start() + 1 :].strip()
+    if len(line) <= width or len(prose) <= LABEL:
+        return line
+    return f"{broken(prose, width)}\n  {words}"
 
 
 def broken(line: str, width: int) -> str:
@@ -168,15 +182,23 @@ def as_data(problem: Problem) -> dict[str, object]:
     }
 
 
-def show_problems(problems: Sequence[Problem], *, rest: str = "") -> None:
-    """Problems on standard error, by file and row; `rest` says where those beyond the first 20 can be read."""
+def show_problems(problems: Sequence[Problem], *, rest: str = "", hints: Sequence[str | None] = ()) -> None:
+    """Problems on standard error, by file and row, then their hints and these.
+
+    `rest` says where those beyond the first 20 can be read.
+    """
     ordered = sorted(problems, key=lambda p: (p.file or "", p.row or 0))
     for problem in ordered[:SHOWN]:
         note(f"  {located(problem)}")
     if len(ordered) > SHOWN:
         note(f"  and {len(ordered) - SHOWN} more{rest}")
-    for hint in dict.fromkeys(problem.hint for problem in ordered if problem.hint):
-        note(f"Hint: {hint}")
+    show_hints([*(problem.hint for problem in ordered), *hints])
+
+
+def show_hints(hints: Iterable[str | None]) -> None:
+    """One hint for what went wrong, however many parts it has."""
+    for number, hint in enumerate(dict.fromkeys(filter(None, hints))):
+        note(f"      {hint}" if number else f"Hint: {hint}")
 
 
 def show_error(error: MailerError, *, as_json: bool = False) -> None:
@@ -188,11 +210,8 @@ def show_error(error: MailerError, *, as_json: bool = False) -> None:
         message = message[:1].upper() + message[1:]
     note(message, style="red")
     in_list = isinstance(error, ListError | LetterError)
-    hints = [error.hint]
     if [located(problem) for problem in error.problems] == [error.message]:
-        hints.append(error.problems[0].hint)  # the sentence is said, and need not be said twice
+        show_hints([error.hint, error.problems[0].hint])  # the sentence is said, and need not be said twice
     else:
-        show_problems(error.problems, rest="; all of them: --problems FILE" if in_list else "")
-        hints = [hint for hint in hints if hint not in {problem.hint for problem in error.problems}]
-    for hint in dict.fromkeys(filter(None, hints)):
-        note(f"Hint: {hint}")
+        rest = "; all of them: --problems FILE" if in_list else ""
+        show_problems(error.problems, rest=rest, hints=[error.hint])

@@ -59,4 +59,4 @@ def announce(port: int, page: str, folder: Path) -> None:
     console.say(f"Collecting mail on     127.0.0.1 port {port}")
     console.say(f"To send to it, set     MAILER_SMTP_HOST=127.0.0.1 and MAILER_SMTP_PORT={port}")
     console.say(f"Read the mail at       {page}")
-    console.say(f"Ctrl-C ends the mailbox; the mail stays in {folder}")
+    console.say(f"Ctrl-C ends the mailbox; the mail stays in {folder}", sentence=True)

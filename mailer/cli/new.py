@@ -53,7 +53,7 @@ def new(
     console.say(f"Your campaign folder is ready: {folder}")
     for path in sorted(made):
         console.say(f"  {path}")
-    console.say("\nWrite your letter, put in your list, fill in mailer.toml. Then:\n")
+    console.say("\nWrite your letter, put in your list, fill in mailer.toml. Then:\n", sentence=True)
     for step in steps:
         console.say(f"  {step}")
 

@@ -58,8 +58,23 @@ def settings_here(given: Mapping[str, str | None] | None = None) -> Settings:
     from mailer import settings as settings_module  # noqa: PLC0415 - imports pydantic
 
     settings = settings_module.load(overrides=given)
+    refuse_folder_above(settings)
     console.show_warnings(settings.warnings)
     return settings
+
+
+def refuse_folder_above(settings: Settings) -> None:
+    """Raise UsageError in a folder that is no campaign's, but holds one: a ledger made here would be another one."""
+    from mailer.errors import UsageError, quoted  # noqa: PLC0415
+
+    if settings.sender or settings.ledger_path.exists() or Path("mailer.toml").exists():
+        return
+    below = sorted(path.parent for path in Path().glob("*/mailer.toml"))
+    if below:
+        raise UsageError(
+            f"There is no mailer.toml here; is {below[0]} your campaign folder?",
+            hint=f"go into it, then run the same command again: cd {quoted(below[0])}",
+        )
 
 
 def relay_of(settings: Settings) -> Relay:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailer.cli import console
+from mailer.cli import console, recipients
 from mailer.cli.options import (
     CampaignOption,
     EmailColumnOption,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from mailer.campaign.plan import Plan
     from mailer.campaign.source import Source
     from mailer.model import Problem
+
+SKIP = "mend the rows, or add --skip-problems to go on without them"
 
 
 def preview(
@@ -71,10 +73,9 @@ def preview(
     if as_json:
         console.emit(as_data(plan, messages, index, settings.warnings))
     else:
-        show(plan, messages, index)
-        if plan.problems and not skip_problems:
-            console.note("Hint: mend the rows, or add --skip-problems to go on without them")
-        else:
+        held_up = bool(plan.problems) and not skip_problems
+        show(plan, messages, index, hint=SKIP if held_up else None)
+        if not held_up:
             console.say(f"To send:       {send_command(source, plan.seal, skip_problems=skip_problems)}")
     if open_it:
         webbrowser.open(index.resolve().as_uri())
@@ -95,18 +96,19 @@ def as_data(plan: Plan, messages: int, index: Path, warnings: Iterable[Problem])
     }
 
 
-def show(plan: Plan, messages: int, index: Path) -> None:
+def show(plan: Plan, messages: int, index: Path, hint: str | None) -> None:
     """What was previewed, for people."""
     console.say("PREVIEW, nothing sent", style="bold")
-    what = "1 message" if messages == 1 else f"{messages:,} messages"
-    console.say(f"Campaign {plan.name}: {what} from {', '.join(plan.manifest.senders)}", sentence=True)
+    console.say(
+        f"Campaign {plan.name}: {recipients.messages(messages)} from {', '.join(plan.manifest.senders)}", sentence=True
+    )
     console.say(accounted(plan, messages), sentence=True)
     console.show_warnings(plan.warnings, rest="; all of them stand in the gallery")
     console.say(f"Look at them:  {index}")
     console.say(f"Seal:          {plan.seal}")
     if plan.problems:
         console.note("\nThese rows get no message:", style="red")
-        console.show_problems(plan.problems, rest="; all of them: --problems FILE")
+        console.show_problems(plan.problems, rest="; all of them: --problems FILE", hints=[hint])
 
 
 def accounted(plan: Plan, messages: int) -> str:

@@ -92,7 +92,7 @@ def show_result(result: Result, *, command: str, anew: str, as_json: bool, held:
     if result.state == "finished" and campaign.finished_at:
         console.say(f"Campaign {campaign.name}: finished on {local_time(campaign.finished_at)}.")
     else:
-        console.say(f"Campaign {campaign.name}: {result.state}, {tally.work_left:,} left.")
+        console.say(f"Campaign {campaign.name}: {result.state}, {tally.work_left:,} left.", sentence=True)
     show_tally(tally, campaign.manifest)
     if held:
         console.say(
@@ -103,7 +103,7 @@ def show_result(result: Result, *, command: str, anew: str, as_json: bool, held:
     for step in steps:
         console.say(step)
     if reason and reason.hint and not any(step.endswith(reason.hint) for step in steps):
-        console.note(f"Hint: {reason.hint}")
+        console.show_hints([reason.hint])
 
 
 def next_steps(result: Result, again: str, anew: str) -> list[str]:

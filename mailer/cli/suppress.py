@@ -16,6 +16,7 @@ from mailer.cli.options import (
     SkipProblemsOption,
     settings_here,
 )
+from mailer.cli.recipients import each
 from mailer.cli.saving import save_problems
 from mailer.errors import ListError, UsageError
 from mailer.times import iso
@@ -62,6 +63,13 @@ def normalised(entries: list[str]) -> list[str]:
     return keys
 
 
+def say_added(added: int, known: int) -> None:
+    """How many were added, and where they are kept: another campaign folder knows nothing of them."""
+    more = each(added, "address", "addresses") or "Nobody new"
+    before = f" {each(known, 'was', 'were')} there already." if known else ""
+    console.say(f"Suppressed in this folder's ledger: {more}.{before}", sentence=True)
+
+
 @suppress.command("add")
 def add(
     addresses: AddressesArgument,
@@ -81,7 +89,7 @@ def add(
     if as_json:
         console.emit({"added": added, "known": len(keys) - added})
     else:
-        console.say(f"{added} added, {len(keys) - added} were suppressed already.")
+        say_added(added, len(keys) - added)
 
 
 @suppress.command("remove")
@@ -98,7 +106,9 @@ def remove(addresses: AddressesArgument, *, as_json: JsonOption = False) -> None
     if as_json:
         console.emit({"removed": removed, "unknown": len(keys) - removed})
     else:
-        console.say(f"{removed} removed, {len(keys) - removed} were not suppressed.")
+        unknown = len(keys) - removed
+        rest = f" {each(unknown, 'was', 'were')} not suppressed." if unknown else ""
+        console.say(f"{each(removed, 'address', 'addresses') or 'Nobody'} may be mailed again.{rest}", sentence=True)
 
 
 @suppress.command("list")
@@ -131,9 +141,9 @@ def import_(
     skip_problems: SkipProblemsOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Suppress every address of a list, in any format that `mailer check` reads.
+    """Suppress every address of a list.
 
-    A row with a usable address is taken whatever else is wrong with it. Ends with exit code 2 if rows hold no usable
+    It may have any format that `mailer check` reads. A row with a usable address is taken whatever else is wrong with it. Ends with exit code 2 if rows hold no usable
     address, unless --skip-problems; the addresses of the other rows are suppressed all the same.
 
     \b
@@ -153,7 +163,7 @@ def import_(
         found = [console.as_data(problem) for problem in told]
         console.emit({"added": added, "known": len(keys) - added, "unreadable": len(unusable), "problems": found})
     else:
-        console.say(f"{added} added, {len(keys) - added} were suppressed already.")
+        say_added(added, len(keys) - added)
         show_unusable(len(unusable), told, problems)
     if unusable and not skip_problems:
         raise typer.Exit(ListError.exit_code)

@@ -68,5 +68,5 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise Refused(
             f"The page cannot be served on port {port}: {error.strerror}.",
-            hint="Another program may be using it; choose another port, or 0 for any free one.",
+            hint="Another program may be using it; choose another port with --web-port, or --web-port 0 for any free one.",
         ) from error

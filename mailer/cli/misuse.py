@@ -1,0 +1,34 @@
+"""A wrong command line, in plain words and with an example."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+EXAMPLE = re.compile(r"Example:\s+(mailer .+)")
+PLAIN = (
+    (re.compile(r"Value error, "), ""),
+    (re.compile(r"Input should be greater than or equal to (\S+)"), r"it must be at least \1."),
+    (re.compile(r"Input should be greater than (\S+)"), r"it must be more than \1."),
+    (re.compile(r"Input should be less than or equal to (\S+)"), r"it must be at most \1."),
+    (re.compile(r"Input should be a valid (integer|number).*"), "it must be a number."),
+    (re.compile(r"Invalid value for '([^']+)'"), r"\1 cannot be that"),
+    (re.compile(r"^Missing (argument|option) '([^']+)'\.?"), r"\2 is missing."),
+)
+TOO_MANY = re.compile(r"^Got unexpected extra arguments?(?:\(s\))? \((.*)\)$", re.DOTALL)
+
+
+def explained(message: str, context: Any) -> tuple[str, str]:
+    """What is wrong with a command line, and the way out. `context` is typer's, or None."""
+    path = context.command_path if context else "mailer"
+    if extra := TOO_MANY.match(message):
+        return f"There are more words than {path} takes: {extra[1]}.", (
+            'a name with spaces needs quotes, for example "contacts/my list.csv"; all about it: ' + f"{path} --help"
+        )
+    plain = message
+    for pattern, words in PLAIN:
+        plain = pattern.sub(words, plain)
+    example = EXAMPLE.search(getattr(context.command, "help", None) or "") if context else None
+    if example and message.startswith("Missing"):
+        return plain, f"for example: {example[1]}\n      all about it: {path} --help"
+    return plain, f"See how it is used: {path} --help"

@@ -1,0 +1,90 @@
+"""Wrong command lines end in plain words and with the way out."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from journey import Journey, as_csv, beginning, people
+
+from mailer.__main__ import main
+from mailer.cli import console
+from mailer.errors import ListError
+from mailer.model import Problem
+
+
+@pytest.fixture
+def journey(tmp_path: Path) -> Iterator[Journey]:
+    with beginning(tmp_path / "my campaign", rows=people(3)) as journey:
+        yield journey
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("send appeal", "LIST is missing."),
+        ("send appeal", "Hint: for example: mailer send solidarity-appeal contacts/branches.csv --rate 20/minute"),
+        ("test appeal list.csv", "--to is missing."),
+        ("report", "Hint: for example: mailer report solidarity-appeal--branches"),
+        ("send appeal my list.csv", "There are more words than mailer send takes: list.csv."),
+        ("send appeal my list.csv", 'a name with spaces needs quotes, for example "contacts/my list.csv"'),
+        ("send appeal list.csv --limit 0", "--limit cannot be that: it must be at least 1."),
+        ("send appeal list.csv --limit x", "--limit cannot be that: it must be a number."),
+        ("resolve x --as failed", "--as cannot be that: 'failed' is not one of 'sent', 'queued'."),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_plain_words(typed: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(typed)) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_letter_and_list_the_other_way_round_are_noticed(journey: Journey) -> None:
+    ran = journey.call("send", "list.csv", "appeal")
+    assert ran.code == 2
+    assert "The letter comes first, then the list." in ran.err
+
+
+def test_the_folder_above_a_campaign_is_noticed_before_a_ledger_is_made_there(journey: Journey) -> None:
+    journey.write("my campaign/mailer.toml", "")
+    ran = journey.call("suppress", "add", "pat@example.org", settings={"MAILER_SENDER": None})
+    assert ran.code == 2
+    assert "There is no mailer.toml here; is my campaign your campaign folder?" in ran.err
+    assert 'cd "my campaign"' in ran.err
+    assert not (journey.folder / "mailer.db").exists()
+
+
+def test_a_busy_port_names_the_option_for_another(journey: Journey) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ran = journey.call("mailbox", "--port", str(taken.getsockname()[1]))
+    assert ran.code == 2
+    assert "choose another port with --port" in ran.err
+
+
+def test_there_is_one_hint_for_one_error(capsys: pytest.CaptureFixture[str]) -> None:
+    problems = [Problem(code="x", message="It is wrong.", row=2, hint="Mend it.")]
+    console.show_error(ListError("Not sent.", problems=problems, hint="or leave it out"))
+    assert capsys.readouterr().err.splitlines()[-2:] == ["Hint: Mend it.", "      or leave it out"]
+
+
+def test_hints_of_a_list_with_problems_stand_under_one_heading(journey: Journey) -> None:
+    rows = people(3)
+    rows[1]["email"] = "nobody"
+    journey.write("list.csv", as_csv(rows))
+    for command in (("check", "list.csv"), ("preview", "appeal", "list.csv"), ("send", "appeal", "list.csv")):
+        assert journey.call(*command).err.count("Hint:") == 1
+
+
+def test_suppressing_says_where_it_is_noted_and_who_was_there(journey: Journey) -> None:
+    assert "ledger: 1 address.\n" in journey.call("suppress", "add", "pat@example.org").out
+    ran = journey.call("suppress", "add", "pat@example.org", "kim@example.org")
+    assert ran.out == "Suppressed in this folder's ledger: 1 address. 1 was there already.\n"
+    ran = journey.call("suppress", "remove", "pat@example.org", "zoe@example.org")
+    assert ran.out == "1 address may be mailed again. 1 was not suppressed.\n"
+
+
+def test_help_sentences_are_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["suppress", "--help"])
+    assert "...\n" not in capsys.readouterr().out
