@@ -87,4 +87,4 @@ def test_suppressing_says_where_it_is_noted_and_who_was_there(journey: Journey) 
 
 def test_help_sentences_are_whole(capsys: pytest.CaptureFixture[str]) -> None:
     main(["suppress", "--help"])
-    assert "...\n" not in capsys.readouterr().out
+    assert "  import  Suppress every address of a list.\n" in capsys.readouterr().out
