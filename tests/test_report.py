@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 
 import pytest
+from chromium import browser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -222,3 +223,19 @@ def test_a_hundred_thousand_rows_stream_from_a_fresh_iterator_each_time(tmp_path
     assert len(calls) == 2
     assert (tmp_path / "report.html").read_text(encoding="utf-8").count("<td>sent</td>") == 0
     assert (tmp_path / "report.html").read_text(encoding="utf-8").count('class="status">sent<') == 100_000
+
+
+def test_on_a_telephone_the_reason_stands_whole_under_the_name(tmp_path):
+    rows = [unknown(1), record(2)]
+    write_html(tmp_path / "report.html", campaign(), summarise(rows).tally, lambda: rows)
+    with browser() as running:
+        page = running.new_page(viewport={"width": 390, "height": 800})
+        page.goto((tmp_path / "report.html").as_uri())
+        assert "All times are UTC." in page.inner_text("body")
+        for cell in page.query_selector_all("td.why"):
+            box = cell.bounding_box()
+            assert box is None or box["x"] + box["width"] <= 390
+        first = page.query_selector(".rows td.why")
+        name = page.query_selector(".rows td[dir]")
+        assert first.bounding_box()["y"] > name.bounding_box()["y"]
+        page.close()

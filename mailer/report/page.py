@@ -95,7 +95,7 @@ def _attention(report: Report) -> Html:
             tag("td", record.name or "", dir="auto"),
             tag("td", record.address),
             tag("td", "" if record.row is None else record.row, class_="figure"),
-            tag("td", *_why(record)),
+            tag("td", *_why(record), class_="why"),
             class_=record.status.value,
         )
         for record in report.attention
@@ -187,7 +187,7 @@ def _row(record: DeliveryRecord) -> Html:
         tag("td", record.name, dir="auto"),
         tag("td", record.address),
         tag("td", WORDS[record.status], class_="status"),
-        tag("td", *_why(record)),
+        tag("td", *_why(record), class_="why"),
         tag("td", record.attempts, class_="figure"),
         tag("td", (iso(record.updated_at) or "")[:19].replace("T", " "), class_="when"),
         class_=record.status.value,
