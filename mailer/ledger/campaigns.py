@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from mailer.errors import CampaignError
 from mailer.ledger.boot import boot_id
+from mailer.ledger.memory import LEAVE
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import CampaignRecord, Contact, Manifest, Status
 
@@ -92,6 +93,8 @@ class Campaigns(Store):
             campaign_id = cursor.lastrowid or 0
             self._add_revision(campaign_id, 1, start, now)
             self._enqueue(campaign_id, 1, start.rows, now)
+            # who was suppressed since the rows were screened
+            self._db.execute(LEAVE, (now,))
         return self.find(start.campaign)
 
     def revise(self, campaign: CampaignRecord, start: Start) -> CampaignRecord:
@@ -111,6 +114,7 @@ class Campaigns(Store):
                 " WHERE campaign_id = ? AND revision < ? AND status IN ('queued', 'deferred')",
                 (now, campaign.id, number),
             )
+            self._db.execute(LEAVE, (now,))
             self._db.execute(
                 "UPDATE campaigns SET revision = ?, finished_at = NULL WHERE id = ?", (number, campaign.id)
             )

@@ -88,3 +88,8 @@ WHERE status IN ('queued', 'deferred') AND (
     OR EXISTS (SELECT 1 FROM suppressions s
         WHERE s.key >= '@' AND s.key < 'A' AND substr(deliveries.key, -length(s.key)) = s.key))
 """
+
+# One delivery's address, in every campaign, by the index (campaign_id, key): a list may have thousands of dead ones.
+LEAVE_ADDRESS = f"""{LEAVE}
+AND campaign_id IN (SELECT id FROM campaigns) AND key = (SELECT key FROM deliveries WHERE id = ?)
+"""

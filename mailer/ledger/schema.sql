@@ -48,7 +48,8 @@ CREATE TABLE revisions (
 -- One duty per campaign and address. `key` is the normalised address; it is NULL only for a row that was
 -- skipped because it holds no usable address.
 CREATE TABLE deliveries (
-    id               INTEGER PRIMARY KEY,
+    -- never used twice, lest a sender that stood still takes somebody else's delivery for its own
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
     campaign_id      INTEGER NOT NULL REFERENCES campaigns,
     revision         INTEGER NOT NULL,
     row              INTEGER NOT NULL,

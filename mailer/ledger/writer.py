@@ -17,7 +17,8 @@ from typing import Self
 
 from mailer.errors import LedgerError
 from mailer.ledger.connection import connect, plain_errors
-from mailer.model import Outcome, Status
+from mailer.ledger.memory import LEAVE_ADDRESS
+from mailer.model import OPEN, Outcome, Status
 
 GROUP_LIMIT = 1000
 
@@ -187,7 +188,9 @@ def write_record(connection: sqlite3.Connection, record: Record) -> None:
     connection.execute(_COMPLETE if record.intended else _ADD, _values(record))
     if record.suppress:
         connection.execute(_SUPPRESS, _values(record))
-        connection.execute(_LEAVE_EVERYWHERE, _values(record))
+    if record.suppress or record.status in OPEN:
+        # dead for other campaigns too; and whoever was suppressed while on the wire does not get back into a queue
+        connection.execute(LEAVE_ADDRESS, (record.finished_at, record.delivery))
 
 
 def _values(record: Record) -> dict[str, object]:
@@ -233,22 +236,15 @@ UPDATE attempts SET finished_at = :finished_at, verdict = :verdict, scope = :sco
 WHERE id = (SELECT max(id) FROM attempts WHERE delivery_id = :delivery AND token = :token AND verdict IS NULL)
 """
 
+# The delivery may be gone: its campaign was frozen anew while this sender stood still.
 _ADD = """
 INSERT INTO attempts (delivery_id, token, account, domain, started_at, finished_at, verdict, scope, phase, code,
     enhanced, text)
-VALUES (:delivery, :token, :account, :domain, :started_at, :finished_at, :verdict, :scope, :phase, :code,
-    :enhanced, :text)
+VALUES ((SELECT id FROM deliveries WHERE id = :delivery), :token, :account, :domain, :started_at, :finished_at,
+    :verdict, :scope, :phase, :code, :enhanced, :text)
 """
 
 _SUPPRESS = """
 INSERT INTO suppressions (key, reason, source, created_at)
 SELECT key, :reason, 'refused', :finished_at FROM deliveries WHERE id = :delivery ON CONFLICT DO NOTHING
-"""
-
-# As LEAVE in memory.py, but for one address and by the index (campaign_id, key): a list may have thousands of dead ones.
-_LEAVE_EVERYWHERE = """
-UPDATE deliveries SET status = 'suppressed', updated_at = :finished_at,
-    reason = (SELECT reason FROM suppressions s WHERE s.key = deliveries.key)
-WHERE campaign_id IN (SELECT id FROM campaigns) AND key = (SELECT key FROM deliveries WHERE id = :delivery)
-    AND status IN ('queued', 'deferred')
 """
