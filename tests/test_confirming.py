@@ -6,13 +6,16 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from journey import Journey, Running, as_csv, beginning, people
 
 from mailer.__main__ import readable
+from mailer.campaign.run import _stopped_by
 from mailer.cli.send import again
+from mailer.model import Outcome, Phase, Reply, Scope, Verdict
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal or locale")
 
@@ -129,3 +132,20 @@ def test_a_time_that_is_none_is_refused_with_an_example(journey: Journey) -> Non
     assert "--give-up-after 'soon': it is not a length of time" in ran.err
     assert 'Hint: for example --give-up-after "2 days"' in ran.err
     assert journey.nothing_sent()
+
+
+def test_a_skipped_row_is_reported_with_what_stood_in_its_address_cell(journey: Journey) -> None:
+    rows = people(10)
+    rows[1]["email"] = "pat at example.org"
+    journey.write("list.csv", as_csv(rows))
+    assert journey.call("send", *journey.campaign, "--yes", "--skip-problems").code == 0
+    (skipped,) = (row for row in journey.report() if row["status"] == "skipped")
+    assert (skipped["row"], skipped["address"]) == ("3", "pat at example.org")
+    assert journey.accepted().total() == 9
+
+
+def test_words_are_only_the_servers_own_where_there_was_a_reply() -> None:
+    lost = Outcome(verdict=Verdict.REQUEUED, scope=Scope.CONNECTION, phase=Phase.TLS, text="no encryption")
+    assert _stopped_by(lost).hint == "in detail: no encryption"
+    answered = replace(lost, reply=Reply(code=535, text="5.7.8 Bad"), text="535 5.7.8 Bad")
+    assert _stopped_by(answered).hint == "the server's own words: 535 5.7.8 Bad"

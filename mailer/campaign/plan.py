@@ -98,7 +98,9 @@ class Plan:
             else:
                 yield Row(contact=contact, message_id=identifier, status=Status.SUPPRESSED, reason=reason)
         for bad in self.contacts.bad_rows:
-            contact = Contact(address=bad.address or "", key="", row=bad.row, fields=bad.fields)
+            # what stood in the cell, so that the row is found again in the report; without a key nobody mails it
+            cell = bad.fields.get(self.contacts.email_column.name, "")
+            contact = Contact(address=bad.address or cell, key="", row=bad.row, fields=bad.fields)
             yield Row(contact=contact, message_id="", status=Status.SKIPPED, reason=bad.reason, usable_address=False)
 
 
