@@ -36,7 +36,8 @@ demo: .venv/installed
 	@$(PYTHON) -m mailer demo $(ARGS)
 
 test: .venv/installed
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not alone" $(ARGS)
+	$(PYTHON) -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]
 
 check: .venv/installed
 	$(PYTHON) -m ruff check .

@@ -246,6 +246,7 @@ def test_a_screen_reader_is_told_names_numbers_and_states(page, gallery):
     assert message(page).get_by_role("tab", selected=True).inner_text() == "HTML"
 
 
+@pytest.mark.alone
 def test_ten_thousand_messages_answer_each_key_within_a_tenth_of_a_second(page, tmp_path):
     index = write(tmp_path / "p", campaign(10), summary())
     # Ten thousand pages take long to write and add nothing: the index is what has to stay quick, and the last page.

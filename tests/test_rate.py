@@ -8,6 +8,8 @@ import pytest
 from program import Program
 from smtp_server import Accepted, ScriptedServer
 
+pytestmark = pytest.mark.alone
+
 MESSAGES = 200
 PER_SECOND = 20
 PER_SECOND_SLOW = 7
