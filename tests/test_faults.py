@@ -76,3 +76,24 @@ def test_the_laboratory_notices_more_doubt_than_there_were_crashes(tmp_path: Pat
 
 def test_a_campaign_that_went_well_breaks_nothing() -> None:
     assert not judged({1: "sent", 2: "sent", 3: "sent"}, [1, 2, 3]).broken
+
+
+EARLY = """
+import os, runpy, signal, sys
+
+class Early:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Early())
+sys.argv = ["mailer", "--version"]
+runpy.run_module("mailer", run_name="__main__")
+"""
+
+
+@pytest.mark.xfail(strict=True, reason="Ctrl-C while __main__ imports typer and the model ends in a traceback")
+def test_ctrl_c_in_the_first_moments_shows_no_traceback() -> None:
+    ran = subprocess.run([sys.executable, "-c", EARLY], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60)
+    assert ran.returncode != 0
+    assert "Traceback" not in ran.stderr

@@ -54,7 +54,7 @@ def faults(given: argparse.Namespace) -> dict[str, list[Verdict]]:
     todo = lab.jobs(given)
     for done, (job, verdict) in enumerate(lab.run_all(lab.run, todo, given.workers), start=1):
         found[job.fault].append(verdict)
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() or done % 50 == 0:
             print(f"\r{done} of {len(todo)} trials", end="", file=sys.stderr, flush=True)
         for what in verdict.broken:
             print(f"\n{job.fault} {job.number}: {what}", file=sys.stderr, flush=True)

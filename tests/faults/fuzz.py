@@ -88,7 +88,7 @@ def command(folder: Path, *arguments: str, port: int = 25) -> Ended:
         "TMPDIR": str(folder),
     }
     prepare = limited(memory=MEMORY, cpu=int(SECONDS))
-    program = start(arguments, folder=folder, output=output, environment=environment, forget=False, prepare=prepare)
+    program = start(arguments, folder=folder, output=output, environment=environment, prepare=prepare)
     return program.wait(2 * SECONDS)
 
 
@@ -160,7 +160,7 @@ def injections(folder: Path, chance: random.Random, batch: Batch, counts: Counts
     messages = folder / "messages"
     messages.mkdir()
     people = 60
-    injection.write(folder, chance, people, attachments=batch.number % 4 == 3)
+    known = injection.write(folder, chance, people, attachments=batch.number % 4 == 3)
     oracle = Oracle(folder, keep=messages)
     oracle.start()
     try:
@@ -168,7 +168,7 @@ def injections(folder: Path, chance: random.Random, batch: Batch, counts: Counts
             folder, "send", "appeal", "people.json", "--yes", "--skip-problems", "--connections", "2", port=oracle.port
         )
         judge(counts, ended, folder, batch, folder / "people.json")
-        accepted, found = injection.judge(oracle, messages)
+        accepted, found = injection.judge(oracle, messages, known)
     finally:
         oracle.stop()
     if not accepted:

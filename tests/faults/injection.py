@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import unicodedata
 from collections import Counter
 from email import policy
 from email.parser import BytesParser
@@ -19,16 +20,15 @@ LETTER = """---
 subject: "News for {{ name }} {{ note }}"
 to_name: "{{ name }}"
 preheader: "{{ note }} {{ city }}"
-attachments: [{document: "# {{ city }} {{ note }}", name: "motion {{ file }}.pdf"}]
+attachments: [{document: motion, name: "motion {{ file }}.pdf"}]
 ---
 Dear {{ name }} of {{ city }},
 
 {{ note }} [{{ note }}](https://example.org/{{ file }}) {{ mailto("office@example.org", note, name) }}
 """
 
-PLAIN_LETTER = LETTER.replace(
-    'attachments: [{document: "# {{ city }} {{ note }}", name: "motion {{ file }}.pdf"}]\n', ""
-)
+PLAIN_LETTER = "".join(line for line in LETTER.splitlines(keepends=True) if not line.startswith("attachments"))
+MOTION = "# Motion of {{ city }}\n\n{{ note }} {{ name }}\n"
 
 ENDS = ("\r\n", "\n", "\r", "\n\n", "\r\n\r\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\0", "\\r\\n", "%0d%0a", "&#13;&#10;", "\r\n ", "\n\t", "\u010d\u010a", "\u560d\u560a", "\ud83d")  # fmt: skip
 TAILS = (
@@ -63,22 +63,30 @@ def rows(chance: random.Random, count: int) -> list[dict[str, str]]:
     return people
 
 
-def write(folder: Path, chance: random.Random, count: int, *, attachments: bool) -> None:
-    """Letter and list; a list in JSON, since there every character stands as it is."""
+def write(folder: Path, chance: random.Random, count: int, *, attachments: bool) -> set[str]:
+    """Letter and list; a list in JSON, since there every character stands as it is. Returns whom one may write to."""
     (folder / "templates").mkdir(exist_ok=True)
     letter = LETTER if attachments else PLAIN_LETTER
     (folder / "templates" / "appeal.md").write_text(letter, encoding="utf-8", newline="\n")
-    text = json.dumps(rows(chance, count), ensure_ascii=True)
-    (folder / "people.json").write_text(text, encoding="utf-8", newline="\n")
+    (folder / "templates" / "motion.md").write_text(MOTION, encoding="utf-8", newline="\n")
+    people = rows(chance, count)
+    (folder / "people.json").write_text(json.dumps(people, ensure_ascii=True), encoding="utf-8", newline="\n")
+    return {address(one["email"]) for one in people}
 
 
-def judge(oracle: Oracle, messages: Path) -> tuple[int, list[str]]:
+def address(cell: str) -> str:
+    """The one address that a cell may stand for: as it is, without invisible characters, spaces and quotes around it."""
+    visible = "".join(char for char in cell if unicodedata.category(char) not in {"Cf", "Cs"})
+    return visible.strip().strip("\"'<>").lower()
+
+
+def judge(oracle: Oracle, messages: Path, people: set[str]) -> tuple[int, list[str]]:
     """How many messages were accepted, and everything in them that should not be there."""
     taken = oracle.accepted()
     found = [
         f"sent to {message.recipients}"
         for message in taken
-        if len(message.recipients) != 1 or not message.recipients[0].endswith("@example.org")
+        if len(message.recipients) != 1 or message.recipients[0] not in people
     ]
     for address, times in Counter(one for message in taken for one in message.recipients).items():
         if times > 1:

@@ -1,7 +1,7 @@
 """Starts the real program, cold as a user does or from a warm process, so that a thousand kills take minutes.
 
-A warm start is a fork of a process that has imported the libraries (pandas and so on) but forgets every module of mailer
-before it runs `python -m mailer`: a process of its own, killed like any other, without the second that importing takes.
+A warm start is a fork of a process that has imported everything and run nothing: a process of its own, killed like any
+other, without the second that importing takes.
 """
 
 from __future__ import annotations
@@ -114,10 +114,9 @@ def start(
     output: Path,
     environment: Mapping[str, str],
     cold: bool = False,
-    forget: bool = True,
     prepare: Callable[[], None] = lambda: None,
 ) -> Program:
-    """Run `mailer ARGUMENTS` in a folder. `prepare` runs in the new process; `forget` imports all of mailer anew."""
+    """Run `mailer ARGUMENTS` in a folder. `prepare` runs in the new process."""
     if cold:
         with output.open("wb") as file:
             process = subprocess.Popen(
@@ -133,7 +132,7 @@ def start(
         return Program(process.pid, output, process)
     pid = os.fork()
     if pid == 0:
-        _become_mailer(arguments, folder, output, environment, prepare, forget=forget)
+        _become_mailer(arguments, folder, output, environment, prepare)
     return Program(pid, output, None)
 
 
@@ -148,8 +147,6 @@ def _become_mailer(
     output: Path,
     environment: Mapping[str, str],
     prepare: Callable[[], None],
-    *,
-    forget: bool,
 ) -> None:
     """In the forked process; does not return."""
     code = 99
@@ -158,9 +155,8 @@ def _become_mailer(
         kept = clean()
         os.environ.clear()
         os.environ.update({**kept, **environment})
-        if forget:
-            for name in [name for name in sys.modules if name.partition(".")[0] == "mailer"]:
-                del sys.modules[name]
+        # the one module that reads the environment when it is imported
+        importlib.reload(importlib.import_module("mailer.crashpoint"))
         sys.argv = ["mailer", *arguments]
         prepare()
         code = importlib.import_module("mailer.__main__").main(list(arguments))

@@ -49,6 +49,7 @@ def allowance(number: int, seconds: float, connections: int) -> Variant:
 )
 def storm(trial: Trial) -> None:
     """The relay takes a few messages in five seconds and defers the rest, without a word about a limit."""
+    trial.hours = 1.0  # the allowance is by the clock, which does not jump like the time of the next try
     trial.ended(trial.send())
     trial.verdict.strikes += 1
 

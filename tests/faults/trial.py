@@ -59,6 +59,7 @@ class Trial:
         self.oracle = Oracle(folder, rules, users=users, security="starttls" if security == "starttls" else "none")
         self.ledger = folder / "mailer.db"
         self.settings = dict(settings or {})
+        self.hours = 0.0  # seconds that pass for the hours until the next try
         self._strikes: list[float] = []
         self._doubtful = 0
         self._commands = 0
@@ -108,7 +109,6 @@ class Trial:
             output=self.folder / f"said-{self._commands}.txt",
             environment={**self.environment(), **environment},
             cold=self.cold if cold is None else cold,
-            forget=arguments[0] == "send",
             prepare=prepare,
         )
         self._programs.append(program)
@@ -221,6 +221,7 @@ class Trial:
 
     def hours_pass(self) -> None:
         """Make everybody due who is to be tried again in some hours."""
+        time.sleep(self.hours)
         with contextlib.closing(sqlite3.connect(self.ledger, timeout=10)) as ledger, ledger:
             ledger.execute("UPDATE deliveries SET next_attempt_at = ? WHERE status = 'deferred'", (time.time() - 1,))
 
