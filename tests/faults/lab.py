@@ -54,7 +54,7 @@ def jobs(given: Namespace) -> list[Job]:
     """The trials to make; those that mostly wait come first, so that nobody waits for them at the end."""
     if given.tiny:
         # the second trial of each: warm, with four connections where there is a choice
-        return [Job(fault=name, number=1, seed=given.seed, keep=given.keep) for name in TINY]
+        return [Job(fault=name, number=1, seed=given.seed, people=24, keep=given.keep) for name in TINY]
     found = []
     for name, fault in FAULTS.items():
         if given.only not in name:
