@@ -117,6 +117,7 @@ def start(
     prepare: Callable[[], None] = lambda: None,
 ) -> Program:
     """Run `mailer ARGUMENTS` in a folder. `prepare` runs in the new process."""
+    output.touch()  # it may be killed before it says anything
     if cold:
         with output.open("wb") as file:
             process = subprocess.Popen(
