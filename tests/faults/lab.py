@@ -91,12 +91,19 @@ def run(job: Job) -> Verdict:
         verdict.broken.append("the trial itself failed: " + traceback.format_exc())
     finally:
         if trial:
-            trial.close()
+            _close(trial)
         if verdict.broken and job.keep:
             shutil.copytree(folder, job.keep / f"{job.fault} {job.number}".replace("/", "-"), dirs_exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
     verdict.seconds = time.monotonic() - began
     return verdict
+
+
+def _close(trial: Trial) -> None:
+    try:
+        trial.close()
+    except Exception:  # noqa: BLE001 - one spoiled trial must not hide the others
+        trial.verdict.broken.append("the trial could not be cleared away: " + traceback.format_exc())
 
 
 def setup_of(job: Job) -> dict[str, Any]:
