@@ -16,6 +16,9 @@ TIMES = 3
 
 
 def setup(phase: str, deed: str, connections: int) -> dict[str, object]:
+    if phase == "content" and deed.startswith("reply=") and "drop" not in deed:
+        # who refuses in the middle and takes the message all the same, lies: no client can know which one holds
+        deed += " drop"
     rules = []
     for number in range(TIMES):
         # connecting phases come once a batch, the others once a message
