@@ -10,10 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mailer import cli
-from mailer.cli import console
-from mailer.errors import MailerError, Paused
-from mailer.privacy import without_addresses
+try:
+    from mailer import cli
+    from mailer.cli import console
+    from mailer.errors import MailerError, Paused
+    from mailer.privacy import without_addresses
+except KeyboardInterrupt:  # in the first moments there is nothing to stop, and nobody to say it nicely
+    sys.stderr.write("Stopped. Nothing was sent.\n")
+    sys.exit(3)
 
 INTERRUPTED = 130
 """What typer returns after Ctrl-C, following the shells."""

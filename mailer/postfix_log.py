@@ -84,7 +84,7 @@ def verdicts(
     until = last if complete_until is None else complete_until
     proofs = {}
     for message_id, (started_at, finished_at) in wanted.items():
-        covered = whole and bool(entries) and first <= started_at <= last and finished_at + SETTLED <= until
+        covered = whole and bool(entries) and first <= started_at < last + 1 and finished_at + SETTLED <= until
         proofs[message_id] = _proof([p.fate for p in reading.passages if p.message_id == message_id], covered=covered)
     return proofs
 

@@ -92,7 +92,6 @@ runpy.run_module("mailer", run_name="__main__")
 """
 
 
-@pytest.mark.xfail(strict=True, reason="Ctrl-C while __main__ imports typer and the model ends in a traceback")
 def test_ctrl_c_in_the_first_moments_shows_no_traceback() -> None:
     ran = subprocess.run([sys.executable, "-c", EARLY], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60)
     assert ran.returncode != 0
