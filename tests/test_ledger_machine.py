@@ -51,7 +51,21 @@ REACHED = {Status.SENDING, Status.UNCERTAIN, Status.SENT}
 
 lists = st.lists(st.sampled_from(EVERYBODY), unique=True, min_size=1)
 names = st.sampled_from((*CAMPAIGNS[:1] * 3, *CAMPAIGNS))
-STORIES = ("new", "wire", "interrupted", "decided", "late", "answered", "later", "updated", "suppressed", "two", "both")
+STORIES = (
+    "new",
+    "wire",
+    "interrupted",
+    "halfway",
+    "decided",
+    "late",
+    "answered",
+    "later",
+    "updated",
+    "suppressed",
+    "two",
+    "both",
+)
+MEMORY = Path("/dev/shm")
 counters = {"steps": 0, "examples": 0}
 
 
@@ -109,7 +123,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         counters["examples"] += 1
-        self.folder = Path(tempfile.mkdtemp(prefix="ledger-machine-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="ledger-machine-", dir=MEMORY if MEMORY.is_dir() else None))
         self.path = self.folder / "mailer.db"
         shutil.copyfile(template(), self.path)
         self.runner = asyncio.Runner()
@@ -216,9 +230,12 @@ class LedgerMachine(RuleBasedStateMachine):
                 duty.status = Status.SKIPPED
         self.take_out()
 
-    @initialize(data=st.data(), story=st.sampled_from(STORIES))
-    def begin(self, data: st.DataObject, story: str) -> None:
+    stories = STORIES
+
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
         """From the middle of a campaign: from its beginning, chance alone takes long to get there."""
+        story = data.draw(st.sampled_from(self.stories), label="story")
         self.start("appeal", list(EVERYBODY), 1, set())
         self.sender_comes()
         self.sender_comes()
@@ -237,12 +254,21 @@ class LedgerMachine(RuleBasedStateMachine):
             self.hand_to(second, 0)
         if story == "suppressed":
             self.suppress({EVERYBODY[0]})
-        if story in {"interrupted", "decided", "late", "both"}:
+        if story in {"interrupted", "halfway", "decided", "late", "both"}:
             self.interrupt("appeal")
+        if story == "halfway":
+            self.hand_to(second, -1)
+            decision = data.draw(st.sampled_from([Status.QUEUED, Status.SENT]), label="decision")
+            self.decide("appeal", decision, data.draw(st.lists(st.sampled_from(EVERYBODY), unique=True), label="for"))
         if story in {"decided", "late"}:
             self.decide("appeal", Status.QUEUED, None)
             self.claim_of(second, "appeal")
             self.hand_to(second, 0)
+        self.come_back(story, data)
+
+    def come_back(self, story: str, data: st.DataObject) -> None:
+        """The first sender gets its answers, however late."""
+        first, second = self.senders
         if story in {"late", "answered", "later", "updated", "suppressed", "two"}:
             verdict = data.draw(st.sampled_from([Verdict.DEFERRED, Verdict.REQUEUED, Verdict.FAILED]))
             while first.wire:
@@ -254,7 +280,8 @@ class LedgerMachine(RuleBasedStateMachine):
             self.hand_to(second, 0)
             self.answer_one(second, data, suppress=False, flush=True)
         if story == "updated":
-            self.update(data, list(EVERYBODY[:3]), 1, set())
+            meanwhile = data.draw(st.sets(st.just(EVERYBODY[2])), label="suppressed meanwhile")
+            self.update(data, list(EVERYBODY[:3]), 1, meanwhile)
 
     @precondition(lambda self: self.models)
     @rule(data=st.data())
@@ -623,6 +650,8 @@ class Mutant:
     what: str
     old: str
     new: str
+    stories: tuple[str, ...] = STORIES
+    """Where to look for it first; everywhere would take minutes."""
 
     def apply(self, monkeypatch: pytest.MonkeyPatch) -> None:
         found = inspect.getattr_static(self.where, self.what)
@@ -645,49 +674,49 @@ FREE = " AND status IN ('queued', 'deferred')"
 LEAVES_MEMORY = "WHERE status IN ('queued', 'deferred')"
 
 MUTANTS = [
-    Mutant("intent without looking at the status", writer, "write_intent", FREE, ""),
-    Mutant("intent takes what is in doubt", writer, "write_intent", "'deferred')", "'deferred', 'uncertain')"),
-    Mutant("intent takes what is being sent", writer, "write_intent", "'deferred')", "'deferred', 'sending')"),
-    Mutant("intent forgets whose it is", writer, "write_intent", "token = ?,", "token = coalesce(token, ?),"),
-    Mutant("intent is granted though refused", writer, "write_intent", "return False", "return True"),
-    Mutant("record of anybody", writer, "_MOVE_OWN", "token = :token AND", ""),
-    Mutant("record against a decision", writer, "_MOVE_OWN", "token = :token AND status IN ('sending', 'uncertain')", "1"),
-    Mutant("record only in time", writer, "_MOVE_OWN", "('sending', 'uncertain')", "('sending')"),
-    Mutant("refusal of what others hold", writer, "_MOVE_FREE", "status IN ('queued', 'deferred')", "1"),
-    Mutant("answer to anybody's attempt", writer, "_COMPLETE", "AND token = :token", ""),
-    Mutant("bounce is kept from the other campaigns", writer, "LEAVE_ADDRESS", "key = (SELECT key FROM deliveries WHERE id = ?)", "id = ?"),
-    Mutant("suppressed while on the wire, and back", writer, "write_record", "if record.suppress or record.status in OPEN:", "if record.suppress:"),
-    Mutant("dead address is not remembered", writer, "write_record", "if record.suppress:\n        connection.execute(_SUPPRESS", "if False:\n        connection.execute(_SUPPRESS"),
+    Mutant("intent without looking at the status", writer, "write_intent", FREE, "", ("wire",)),
+    Mutant("intent takes what is in doubt", writer, "write_intent", "'deferred')", "'deferred', 'uncertain')", ("interrupted",)),
+    Mutant("intent takes what is being sent", writer, "write_intent", "'deferred')", "'deferred', 'sending')", ("wire",)),
+    Mutant("intent forgets whose it is", writer, "write_intent", "token = ?,", "token = coalesce(token, ?),", ("later",)),
+    Mutant("intent is granted though refused", writer, "write_intent", "return False", "return True", ("wire",)),
+    Mutant("record of anybody", writer, "_MOVE_OWN", "token = :token AND", "", ("late",)),
+    Mutant("record against a decision", writer, "_MOVE_OWN", "token = :token AND status IN ('sending', 'uncertain')", "1", ("late",)),
+    Mutant("record only in time", writer, "_MOVE_OWN", "('sending', 'uncertain')", "('sending')", ("interrupted",)),
+    Mutant("refusal of what others hold", writer, "_MOVE_FREE", "status IN ('queued', 'deferred')", "1", ("wire",)),
+    Mutant("answer to anybody's attempt", writer, "_COMPLETE", "AND token = :token", "", ("late",)),
+    Mutant("bounce is kept from the other campaigns", writer, "LEAVE_ADDRESS", "key = (SELECT key FROM deliveries WHERE id = ?)", "id = ?", ("two",)),
+    Mutant("suppressed while on the wire, and back", writer, "write_record", "if record.suppress or record.status in OPEN:", "if record.suppress:", ("suppressed",)),
+    Mutant("dead address is not remembered", writer, "write_record", "if record.suppress:\n        connection.execute(_SUPPRESS", "if False:\n        connection.execute(_SUPPRESS", ("two",)),
     Mutant("outcomes are lost with a refused intent", writer._Waiting, "apply", "for record in self.records:", "for record in self.records if not self.intent or write_intent(connection, self.intent) else ():"),
-    Mutant("only the first outcome of a group", writer._Waiting, "apply", "in self.records:", "in self.records[:1]:"),
+    Mutant("only the first outcome of a group", writer._Waiting, "apply", "in self.records:", "in self.records[:1]:", ("wire",)),
     Mutant("acknowledged and taken back", Writer, "_commit", 'connection.execute("COMMIT")', 'connection.execute("ROLLBACK")'),
     Mutant("interrupted goes back into the queue", Deliveries, "mark_interrupted", "SET status = 'uncertain'", "SET status = 'queued'"),
     Mutant("interrupted counts as sent", Deliveries, "mark_interrupted", "SET status = 'uncertain'", "SET status = 'sent'"),
-    Mutant("interrupted in every campaign", Deliveries, "mark_interrupted", "WHERE campaign_id = ? AND status", "WHERE ? AND status"),
-    Mutant("resolve moves everybody", Deliveries, "_move", "AND (? IS NULL OR key = ?)", "AND (? IS NULL OR ? IS NOT NULL)"),
-    Mutant("resolve moves what is being sent", Deliveries, "_move", "AND status = ?", "AND status IN (?, 'sending')"),
-    Mutant("retry of the uncertain", Deliveries, "requeue_failed", "Status.FAILED, Status.QUEUED", "Status.UNCERTAIN, Status.QUEUED"),
-    Mutant("retry revives the suppressed", Deliveries, "_move", "self._db.execute(LEAVE, (now,)).rowcount", "0"),
-    Mutant("due before its time", Deliveries, "due", "next_attempt_at <= ?", "next_attempt_at <= ? + 1e9"),
-    Mutant("due though uncertain", Deliveries, "due", "status = 'queued' OR", "status IN ('queued', 'uncertain') OR"),
-    Mutant("deferred is never due", Deliveries, "due", "status = 'deferred' AND next", "status = 'failed' AND next"),
-    Mutant("start forgets who was tried", Campaigns, "start", "if existing and self.tried(existing):", "if existing and False:"),
-    Mutant("start keeps what was never tried", Campaigns, "start", "if existing and self.tried(existing):", "if existing:"),
-    Mutant("tried is who got no place back", Campaigns, "tried", "first_attempt_at IS NOT NULL", "0"),
-    Mutant("start with a list of the suppressed that is old", Campaigns, "start", "self._db.execute(LEAVE, (now,))", "pass"),
-    Mutant("update with a list of the suppressed that is old", Campaigns, "revise", "self._db.execute(LEAVE, (now,))", "pass"),
-    Mutant("update resets the sent", Campaigns, "_enqueue", "'deferred', 'skipped')", "'deferred', 'skipped', 'sent')"),
-    Mutant("update resets the uncertain", Campaigns, "_enqueue", "'deferred', 'skipped')", "'deferred', 'skipped', 'uncertain')"),
-    Mutant("update tries the deferred at once", Campaigns, "_enqueue", "THEN 'deferred'", "THEN 'queued'"),
-    Mutant("update forgets those who came back", Campaigns, "_enqueue", "'deferred', 'skipped')", "'deferred')"),
-    Mutant("update still mails who left the list", Campaigns, "revise", "revision < ? AND", "revision < ? AND 0 AND"),
-    Mutant("update skips what is in doubt", Campaigns, "revise", FREE, " AND status IN ('queued', 'deferred', 'uncertain')"),
-    Mutant("update drops who left the list", Campaigns, "revise", "AND key IS NULL", "AND (key IS NULL OR status = 'queued')"),
+    Mutant("interrupted in every campaign", Deliveries, "mark_interrupted", "WHERE campaign_id = ? AND status", "WHERE ? AND status", ("both",)),
+    Mutant("resolve moves everybody", Deliveries, "_move", "AND (? IS NULL OR key = ?)", "AND (? IS NULL OR ? IS NOT NULL)", ("halfway",)),
+    Mutant("resolve moves what is being sent", Deliveries, "_move", "AND status = ?", "AND status IN (?, 'sending')", ("halfway",)),
+    Mutant("retry of the uncertain", Deliveries, "requeue_failed", "Status.FAILED, Status.QUEUED", "Status.UNCERTAIN, Status.QUEUED", ("answered",)),
+    Mutant("retry revives the suppressed", Deliveries, "_move", "self._db.execute(LEAVE, (now,)).rowcount", "0", ("two",)),
+    Mutant("due before its time", Deliveries, "due", "next_attempt_at <= ?", "next_attempt_at <= ? + 1e9", ("answered",)),
+    Mutant("due though uncertain", Deliveries, "due", "status = 'queued' OR", "status IN ('queued', 'uncertain') OR", ("interrupted",)),
+    Mutant("deferred is never due", Deliveries, "due", "status = 'deferred' AND next", "status = 'failed' AND next", ("later",)),
+    Mutant("start forgets who was tried", Campaigns, "start", "if existing and self.tried(existing):", "if existing and False:", ("wire",)),
+    Mutant("start keeps what was never tried", Campaigns, "start", "if existing and self.tried(existing):", "if existing:", ("new",)),
+    Mutant("tried is who got no place back", Campaigns, "tried", "first_attempt_at IS NOT NULL", "0", ("answered",)),
+    Mutant("start with a list of the suppressed that is old", Campaigns, "start", "self._db.execute(LEAVE, (now,))", "pass", ("new",)),
+    Mutant("update with a list of the suppressed that is old", Campaigns, "revise", "self._db.execute(LEAVE, (now,))", "pass", ("updated",)),
+    Mutant("update resets the sent", Campaigns, "_enqueue", "'deferred', 'skipped')", "'deferred', 'skipped', 'sent')", ("wire",)),
+    Mutant("update resets the uncertain", Campaigns, "_enqueue", "'deferred', 'skipped')", "'deferred', 'skipped', 'uncertain')", ("interrupted",)),
+    Mutant("update tries the deferred at once", Campaigns, "_enqueue", "THEN 'deferred'", "THEN 'queued'", ("updated",)),
+    Mutant("update forgets those who came back", Campaigns, "_enqueue", "'deferred', 'skipped')", "'deferred')", ("updated",)),
+    Mutant("update still mails who left the list", Campaigns, "revise", "revision < ? AND", "revision < ? AND 0 AND", ("updated",)),
+    Mutant("update skips what is in doubt", Campaigns, "revise", FREE, " AND status IN ('queued', 'deferred', 'uncertain')", ("interrupted",)),
+    Mutant("update drops who left the list", Campaigns, "revise", "AND key IS NULL", "AND (key IS NULL OR status = 'queued')", ("wire",)),
     Mutant("update counts rows without an address twice", Campaigns, "revise", "AND key IS NULL", "AND key = ''"),
-    Mutant("suppression waits for the next start", Memory, "suppress", "self._db.execute(LEAVE, (time.time(),))", "pass"),
-    Mutant("suppression hides what is on the wire", memory, "LEAVE", LEAVES_MEMORY, "WHERE status IN ('queued', 'deferred', 'sending')"),
-    Mutant("suppression hides what is in doubt", memory, "LEAVE", LEAVES_MEMORY, "WHERE status IN ('queued', 'deferred', 'uncertain')"),
-    Mutant("suppression forgets the deferred", memory, "LEAVE", LEAVES_MEMORY, "WHERE status IN ('queued')"),
+    Mutant("suppression waits for the next start", Memory, "suppress", "self._db.execute(LEAVE, (time.time(),))", "pass", ("new",)),
+    Mutant("suppression hides what is on the wire", memory, "LEAVE", LEAVES_MEMORY, "WHERE status IN ('queued', 'deferred', 'sending')", ("wire",)),
+    Mutant("suppression hides what is in doubt", memory, "LEAVE", LEAVES_MEMORY, "WHERE status IN ('queued', 'deferred', 'uncertain')", ("interrupted",)),
+    Mutant("suppression forgets the deferred", memory, "LEAVE", LEAVES_MEMORY, "WHERE status IN ('queued')", ("answered",)),
     Mutant("suppression knows no domains", memory, "LEAVE", "s.key >= '@' AND", "s.key > 'z' AND"),
     Mutant("unsuppress revives", Memory, "unsuppress", "with self._transaction():", "self._run(\"UPDATE deliveries SET status = 'queued' WHERE status = 'suppressed'\")\n    with self._transaction():"),
 ]  # fmt: skip
@@ -696,6 +725,7 @@ MUTANTS = [
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_seeded_bug_is_noticed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant.apply(monkeypatch)
+    monkeypatch.setattr(LedgerMachine, "stories", mutant.stories)
     before = counters["steps"]
     with pytest.raises(AssertionError) as noticed:
         play(300, 20, shrink=False, derandomize=True)
