@@ -223,3 +223,17 @@ def test_a_typing_mistake_is_a_warning_with_its_row():
     assert len(found) == 3
     assert [(w.row, w.code) for w in found.warnings] == [(3, "likely-typo"), (4, "likely-typo")]
     assert "gmail.com" in found.warnings[0].message
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "=?utf-8?b?DQpCY2M6IHNweUBldmlsLnRlc3Q=?=p35@example.org",
+        "=?utf-8?q?a=0D=0ABcc:?=@example.org",
+        "a=?b@example.org",
+    ],
+)
+def test_an_address_that_some_programs_would_decode_is_refused(cell):
+    found = check(cell)
+    assert isinstance(found, Fault)
+    assert "=?" in found.reason

@@ -16,6 +16,8 @@ QUOTES = "\"'`´“”„‟‘’‚‛«»‹›"
 PARTS = re.compile(r"[\s,;|/<>()\[\]]+|\s(?:and|und|et|y|e)\s")
 NAMED = re.compile(r"[^<>]*<\s*([^<>]+?)\s*>[\s,;.]*")
 IP_DOMAIN = re.compile(r"\[.*\]|[0-9.]+|[0-9a-f]*:[0-9a-f:]*")
+ENCODED_WORD = "=?"
+"""Legal before the @, but some mail programs decode it there (RFC 2047, 5 forbids that) into line breaks and headers."""
 LONGEST_LOCAL, LONGEST = 64, 254
 """Octets of the part before the @ sign and of the whole (RFC 5321, 4.5.3.1); the library only limits the whole."""
 
@@ -68,7 +70,7 @@ def _dug_out(text: str) -> Checked | Fault:
 
 
 def _validated(text: str) -> Checked | None:
-    if "@" not in text:
+    if "@" not in text or ENCODED_WORD in text:
         return None
     try:
         valid = validate_email(text, check_deliverability=False, test_environment=True)
@@ -117,6 +119,7 @@ def _what_is_wrong(text: str) -> str:
             domain.lower().endswith((".local", ".localhost", ".invalid", ".arpa", ".onion")),
             "has a domain that exists on no mail server",
         ),
+        (ENCODED_WORD in text, "contains =? which some mail programs read as something else"),
         (len(text.encode()) > LONGEST or len(local.encode()) > LONGEST_LOCAL, "is too long"),
         (local.startswith(".") or local.endswith("."), "has a dot at the start or directly before the @ sign"),
     )
