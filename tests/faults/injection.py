@@ -115,8 +115,11 @@ def addressed(content: bytes, recipient: str) -> list[str]:
     strict = BytesParser(policy=policy.default).parsebytes(content)
     plain = BytesParser(policy=policy.compat32).parsebytes(content)
     for name, wanted in (("from", "office@example.org"), ("to", recipient)):
-        one = [address.addr_spec for address in strict[name].addresses]
+        try:
+            one = [address.addr_spec for address in strict[name].addresses]
+        except ValueError as error:  # what the parser decodes has a line break in it
+            one = [str(error)]
         other = [address for _, address in getaddresses(plain.get_all(name, []))]
         if one != [wanted] or other != [wanted]:
-            found.append(f"{name} is {strict[name]} for {recipient}")
+            found.append(f"{name} is understood as {one} and {other}, not as {wanted}")
     return found
