@@ -75,9 +75,9 @@ def write(folder: Path, chance: random.Random, count: int, *, attachments: bool)
 
 
 def address(cell: str) -> str:
-    """The one address that a cell may stand for: as it is, without invisible characters, spaces and quotes around it."""
+    """The one address that a cell may stand for: as it is, without invisible characters, spaces, quotes and a full stop around it."""
     visible = "".join(char for char in cell if unicodedata.category(char) not in {"Cf", "Cs"})
-    return visible.strip().strip("\"'<>").lower()
+    return visible.strip().strip("\"'<>").rstrip(".").lower()
 
 
 def judge(oracle: Oracle, messages: Path, people: set[str]) -> tuple[int, list[str]]:
