@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -186,3 +187,13 @@ def test_the_fast_way_and_the_careful_way_read_the_same(rows, quoted):
     careful = delimited._read_careful(path, text, layout, ())
     assert fast is not None
     pd.testing.assert_frame_equal(delimited._checked(fast, layout, ()).frame, careful.frame, check_index_type=False)
+
+
+def test_a_cell_without_end_takes_no_time(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("[" * 400_000 + "\n", encoding="utf-8")
+    began = time.process_time()
+    with pytest.raises(ListError):
+        contacts.read(path)
+    # seconds of work; looking for an address once from every character took minutes
+    assert time.process_time() - began < 10
