@@ -30,6 +30,9 @@ STOPPED = {
 }
 """What Ctrl-C means for a command."""
 
+NO_MEMORY = "This computer has no memory left for this. Nothing is lost: what was sent is noted."
+ROOM = "Close other programs and run the same command again; a very long list can be split into several files."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (by default the program's own) and return the exit code (DESIGN section 6)."""
@@ -79,19 +82,23 @@ def ended(given: list[str]) -> int:
     except BrokenPipeError:
         return abandoned()
     except MailerError as error:
-        console.show_error(error, as_json="--json" in given)
-        return error.exit_code
+        return failed(error, given)
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except MemoryError:
+        return failed(MailerError(NO_MEMORY, hint=ROOM), given)
     except Exception as error:  # noqa: BLE001  whatever it is, no traceback on the terminal
-        return bug(error)
+        return failed(bug(error), given)
     if code == INTERRUPTED:
         if sys.stderr.isatty():
             console.note()  # after the ^C
-        paused = Paused(STOPPED.get(next(iter(given), ""), "Stopped. Run it again to start over."))
-        console.show_error(paused, as_json="--json" in given)
-        return paused.exit_code
+        return failed(Paused(STOPPED.get(next(iter(given), ""), "Stopped. Run it again to start over.")), given)
     return code
+
+
+def failed(error: MailerError, given: list[str]) -> int:
+    console.show_error(error, as_json="--json" in given)
+    return error.exit_code
 
 
 def run(arguments: list[str]) -> int:
@@ -118,7 +125,8 @@ def scrubbed(text: str) -> str:
     return text.replace(home, "~") if len(home) > 2 else text
 
 
-def bug(error: Exception) -> int:
+def bug(error: Exception) -> MailerError:
+    """What to say of an error that nobody foresaw; its details go to a file."""
     text = scrubbed("".join(traceback.format_exception(error)))
     path = None
     for folder in (tempfile.gettempdir(), "."):
@@ -131,8 +139,7 @@ def bug(error: Exception) -> int:
             path = None
     where = f"What happened is written in {Path(path)}" if path else "What happened could not be written to a file."
     hint = "Running the same command again is safe. Please report the file; e-mail addresses were removed from it."
-    console.show_error(MailerError(f"This is a bug in mailer, sorry. {where}", hint=hint))
-    return MailerError.exit_code
+    return MailerError(f"This is a bug in mailer, sorry. {where}", hint=hint)
 
 
 if __name__ == "__main__":

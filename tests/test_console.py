@@ -165,6 +165,13 @@ def test_an_unexpected_error_leaves_a_scrubbed_file_and_no_traceback(tmp_path: P
     assert "rosa" not in text
 
 
+def test_no_memory_left_is_said_in_words_and_is_no_bug(tmp_path: Path) -> None:
+    done = planted("bytearray(sys.maxsize)", TMPDIR=str(tmp_path), TEMP=str(tmp_path), TMP=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert "no memory left" in done.stderr.decode()
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_reported_to_strangers_holds_no_addresses() -> None:
     text = "x=rosa+a@example.org, 'ö.ü@exämple.org' <a@b> @dataclass a @ b"
     assert scrubbed(text) == "(address removed), '(address removed)' (address removed) @dataclass a @ b"

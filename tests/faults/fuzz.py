@@ -17,9 +17,20 @@ from .programs import Ended, limited, start
 
 SECONDS = 30.0
 MEMORY = 1 << 30
-"""What one input may cost: on the clock, and in bytes beyond what the program has when it starts."""
+"""What one input may cost: on the clock, and in bytes at its peak."""
 
-HEADS = ("bad input", "tried", "refused in words", "taken", "tracebacks", "hangs", "injected headers or recipients")
+ADDRESSES = 6 << 30
+"""So that a letter which would take all memory does not take this machine's. Allocators reserve address space by the gigabyte."""
+
+HEADS = (
+    "bad input",
+    "tried",
+    "refused in words",
+    "taken",
+    "tracebacks",
+    "hangs or floods",
+    "injected headers, recipients",
+)
 BATCH = 25
 BOMBS = "letters that would never end"
 
@@ -87,7 +98,7 @@ def command(folder: Path, *arguments: str, port: int = 25) -> Ended:
         "PYTHONUTF8": "1",
         "TMPDIR": str(folder),
     }
-    prepare = limited(memory=MEMORY, cpu=int(SECONDS))
+    prepare = limited(memory=ADDRESSES, cpu=int(SECONDS))
     program = start(arguments, folder=folder, output=output, environment=environment, prepare=prepare)
     return program.wait(2 * SECONDS)
 
@@ -99,6 +110,9 @@ def judge(counts: Counts, ended: Ended, folder: Path, batch: Batch, what: Path) 
     if ended.hung or ended.code == -24:
         counts.hangs += 1
         counts.broken.append(f"took longer than {SECONDS:g} seconds of work: {ended.said.strip()[-200:]}")
+    elif ended.peak > MEMORY:
+        counts.hangs += 1
+        counts.broken.append(f"took {ended.peak >> 20:,} MiB of memory: {ended.said.strip()[-200:]}")
     elif ended.traceback or ended.code not in {0, 1, 2}:
         counts.tracebacks += 1
         bugs = " ".join(path.read_text(encoding="utf-8") for path in folder.glob("mailer-bug-*"))

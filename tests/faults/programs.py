@@ -51,10 +51,14 @@ def preload() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """A program that has ended. `code` is negative for a signal, and None if it hung and was killed for that."""
+    """A program that has ended. `code` is negative for a signal, and None if it hung and was killed for that.
+
+    `peak` is the most memory it held, in bytes; 0 for a program that was started cold.
+    """
 
     code: int | None
     said: str
+    peak: int = 0
 
     @property
     def hung(self) -> bool:
@@ -78,6 +82,7 @@ class Program:
         self._output = output
         self._cold = cold
         self._code: int | None = None
+        self._peak = 0
 
     def poll(self) -> int | None:
         """Its exit code, or None while it runs."""
@@ -85,8 +90,9 @@ class Program:
             if self._cold:
                 self._code = self._cold.poll()
             else:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
                 self._code = os.waitstatus_to_exitcode(status) if pid else None
+                self._peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         return self._code
 
     def signal(self, number: int) -> None:
@@ -104,7 +110,7 @@ class Program:
             self.signal(signal.SIGKILL)
             while self.poll() is None:
                 time.sleep(0.003)
-        return Ended(code=code, said=self._output.read_text(encoding="utf-8", errors="replace"))
+        return Ended(code=code, said=self._output.read_text(encoding="utf-8", errors="replace"), peak=self._peak)
 
 
 def start(
@@ -186,7 +192,7 @@ def _move_in(folder: Path, output: Path) -> None:
 
 
 def limited(*, memory: int | None = None, file_size: int | None = None, cpu: int | None = None) -> Callable[[], None]:
-    """A `prepare` that bounds a process: bytes of memory beyond what it has, bytes of a file, seconds of CPU."""
+    """A `prepare` that bounds a process: bytes of addresses beyond what it has, bytes of a file, seconds of CPU."""
 
     def limit() -> None:
         if memory:
