@@ -152,6 +152,36 @@ async def test_queueing_failed_ones_again_leaves_the_dead_and_the_unwilling_alon
     assert [found[key] for key in PEOPLE] == [Status.SUPPRESSED, Status.SUPPRESSED, Status.QUEUED, Status.SENT]
 
 
+async def test_who_left_the_list_is_not_mailed_by_a_decision(campaign_folder: Path, ledger: Ledger) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    with ScriptedServer() as server:
+        server.on("rcpt", address=PEOPLE[0], reply="550 5.0.0 No")
+        server.on("dot", address=PEOPLE[1], drop=True)
+        await send(ledger, campaign, server)
+        write_list(campaign_folder, PEOPLE[2:])
+        campaign = freeze(prepare(source(campaign_folder), IDENTITY, ledger, update=True), ledger)
+        assert ledger.tally(campaign).failed == 1
+        assert ledger.requeue_failed(campaign) == Moved(moved=0, unlisted=1)
+        assert ledger.resolve(campaign, Status.QUEUED, None) == Moved(moved=0, unlisted=1)
+    assert {statuses(ledger, campaign)[key] for key in PEOPLE[:2]} == {Status.SKIPPED}
+    assert {record.reason for record in ledger.records(campaign, Status.SKIPPED)} == {"no longer in the list"}
+
+
+async def test_who_failed_gets_the_changed_letter_when_queued_again(campaign_folder: Path, ledger: Ledger) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    with ScriptedServer() as server:
+        server.on("rcpt", address=PEOPLE[0], reply="550 5.0.0 No", first=1)
+        await send(ledger, campaign, server)
+        write_letter(campaign_folder, LETTER + "\nPS: with the right date.\n")
+        campaign = freeze(prepare(source(campaign_folder), IDENTITY, ledger, update=True), ledger)
+        [failed] = ledger.records(campaign, Status.FAILED)
+        assert "No" in failed.server_words
+        assert ledger.requeue_failed(campaign) == Moved(moved=1)
+        await send(ledger, campaign, server)
+    assert received(server) == dict.fromkeys(PEOPLE, 1)
+    assert b"with the right date" in server.accepted[-1].content
+
+
 async def test_a_refusal_counts_towards_the_quota_even_if_the_program_dies_next(
     campaign_folder: Path, ledger: Ledger
 ) -> None:

@@ -81,6 +81,7 @@ class Duty:
     accepted: Counter[int] = field(default_factory=Counter)
     """How often the server took the message, by the number of decisions at the time of the intent."""
     said_to_have_arrived: bool = False
+    listed: bool = True
 
 
 @dataclass
@@ -155,11 +156,13 @@ class LedgerMachine(RuleBasedStateMachine):
         return key in self.suppressed or key[key.index("@") :] in self.suppressed
 
     def take_out(self) -> None:
-        """Who is suppressed waits in no queue."""
+        """Who is suppressed, or left the list, waits in no queue."""
         for model in self.models.values():
             for key, duty in model.duties.items():
                 if duty.status in OPEN and self.is_suppressed(key):
                     duty.status = Status.SUPPRESSED
+                elif duty.status in OPEN and not duty.listed:
+                    duty.status = Status.SKIPPED
 
     def ids(self, name: str) -> dict[str, int]:
         query = "SELECT key, id FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL"
@@ -226,8 +229,7 @@ class LedgerMachine(RuleBasedStateMachine):
             if duty.status is Status.SKIPPED:
                 duty.status = Status.QUEUED
         for key, duty in model.duties.items():
-            if key not in people and duty.status in OPEN:
-                duty.status = Status.SKIPPED
+            duty.listed = key in people
         self.take_out()
 
     stories = STORIES
@@ -315,8 +317,10 @@ class LedgerMachine(RuleBasedStateMachine):
             else:
                 duties[key].said_to_have_arrived = True
         self.take_out()
-        out = sum(duties[key].status is Status.SUPPRESSED for key in moved)
-        assert (done.moved, done.suppressed) == (len(moved) - out, out)
+        out, gone = (
+            sum(duties[key].status is status for key in moved) for status in (Status.SUPPRESSED, Status.SKIPPED)
+        )
+        assert (done.moved, done.suppressed, done.unlisted) == (len(moved) - out - gone, out, gone)
 
     @precondition(lambda self: self.somebody_is(Status.FAILED))
     @rule(data=st.data())
@@ -705,12 +709,16 @@ MUTANTS = [
     Mutant("tried is who got no place back", Campaigns, "tried", "first_attempt_at IS NOT NULL", "0", ("answered",)),
     Mutant("start with a list of the suppressed that is old", Campaigns, "start", "self._db.execute(LEAVE, (now,))", "pass", ("new",)),
     Mutant("update with a list of the suppressed that is old", Campaigns, "revise", "self._db.execute(LEAVE, (now,))", "pass", ("updated",)),
-    Mutant("update resets the sent", Campaigns, "_enqueue", "'deferred', 'skipped')", "'deferred', 'skipped', 'sent')", ("wire",)),
-    Mutant("update resets the uncertain", Campaigns, "_enqueue", "'deferred', 'skipped')", "'deferred', 'skipped', 'uncertain')", ("interrupted",)),
+    Mutant("update resets the sent", Campaigns, "_enqueue", "'skipped', 'failed')", "'skipped', 'failed', 'sent')", ("wire",)),
+    Mutant("update resets the uncertain", Campaigns, "_enqueue", "'skipped', 'failed')", "'skipped', 'failed', 'uncertain')", ("interrupted",)),
     Mutant("update tries the deferred at once", Campaigns, "_enqueue", "THEN 'deferred'", "THEN 'queued'", ("updated",)),
-    Mutant("update forgets those who came back", Campaigns, "_enqueue", "'deferred', 'skipped')", "'deferred')", ("updated",)),
-    Mutant("update still mails who left the list", Campaigns, "revise", "revision < ? AND", "revision < ? AND 0 AND", ("updated",)),
-    Mutant("update skips what is in doubt", Campaigns, "revise", FREE, " AND status IN ('queued', 'deferred', 'uncertain')", ("interrupted",)),
+    Mutant("update forgets those who came back", Campaigns, "_enqueue", "'deferred', 'skipped', 'failed')", "'deferred', 'failed')", ("updated",)),
+    Mutant("update still mails who left the list", Campaigns, "revise", "self._db.execute(UNLIST, (now,))", "pass", ("updated",)),
+    Mutant("update skips what is in doubt", campaigns, "UNLIST", "('queued', 'deferred')", "('queued', 'deferred', 'uncertain')", ("interrupted",)),
+    Mutant("update takes those in doubt for gone", Campaigns, "revise", "SET listed_in = ?", "SET listed_in = listed_in + 0 * ?", ("interrupted",)),
+    Mutant("update queues the failed again", Campaigns, "_enqueue", "WHEN deliveries.status = 'failed' THEN 'failed'", "", ("answered",)),
+    Mutant("who left the list comes back by a decision", Deliveries, "_move", "self._db.execute(UNLIST, (now,)).rowcount", "0", ("interrupted",)),
+    Mutant("who left the list comes back by a late answer", writer, "write_record", "    if record.status in OPEN:\n        connection.execute(UNLIST_ONE", "    if False:\n        connection.execute(UNLIST_ONE", ("interrupted",)),
     Mutant("update drops who left the list", Campaigns, "revise", "AND key IS NULL", "AND (key IS NULL OR status = 'queued')", ("wire",)),
     Mutant("update counts rows without an address twice", Campaigns, "revise", "AND key IS NULL", "AND key = ''"),
     Mutant("suppression waits for the next start", Memory, "suppress", "self._db.execute(LEAVE, (time.time(),))", "pass", ("new",)),

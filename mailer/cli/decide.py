@@ -72,13 +72,22 @@ def resolve(
         left = list(ledger.records(found, Status.UNCERTAIN))
         if as_json:
             uncertain = [
-                {"address": r.address, "row": r.row, "message_id": r.message_id, "reason": r.reason} for r in left
+                {
+                    "address": r.address,
+                    "row": r.row,
+                    "message_id": r.message_id,
+                    "reason": r.reason,
+                    "server": r.server,
+                    "server_words": r.server_words,
+                    "at": r.updated_at.isoformat() if r.updated_at else None,
+                }
+                for r in left
             ]
             console.emit(
                 {
                     **standing(ledger, found),
                     "resolved": moved.moved,
-                    "kept_out": moved.suppressed,
+                    "kept_out": moved.suppressed + moved.unlisted,
                     "deliveries": uncertain,
                 }
             )
@@ -138,7 +147,7 @@ def show(campaign: CampaignRecord, left: list, moved: Moved, decision: Choice | 
     if decision is not None:
         became = "as sent" if decision is Choice.SENT else "to be sent again"
         console.say(f"{moved.moved} noted {became}.")
-        say_suppressed(moved)
+        say_kept_out(moved)
         if decision is Choice.QUEUED and moved.moved:
             console.say(f"To send them: {send_command(campaign)}")
     if not left:
@@ -148,7 +157,9 @@ def show(campaign: CampaignRecord, left: list, moved: Moved, decision: Choice | 
     for record in left:
         when = local_time(record.updated_at) if record.updated_at else ""
         console.say(f"  {record.address}")
-        console.say(f"      row {record.row}, {when}: {record.reason}", sentence=True)
+        console.say(f"      row {record.row}, {when}, to {record.server}: {record.reason}", sentence=True)
+        if record.server_words and record.server_words not in record.reason:
+            console.say(f"      Its last words: {record.server_words}", sentence=True)
         console.say(f"      Message-ID {record.message_id}")
     resolve_it = command("resolve", campaign)
     console.say(f"If they arrived:      {resolve_it} --as sent")
@@ -156,7 +167,7 @@ def show(campaign: CampaignRecord, left: list, moved: Moved, decision: Choice | 
     console.say("For some of them only, put their addresses behind it.")
 
 
-def say_suppressed(moved: Moved) -> None:
+def say_kept_out(moved: Moved) -> None:
     """Who stays out, and how that could be changed."""
     if moved.suppressed:
         console.say(
@@ -164,6 +175,8 @@ def say_suppressed(moved: Moved) -> None:
             sentence=True,
         )
         console.say("To see why:     mailer suppress list")
+    if moved.unlisted:
+        console.say(f"{moved.unlisted} not, since they are no longer in the list.")
 
 
 def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
@@ -181,12 +194,14 @@ def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
         found = settle(ledger, ledger.find(campaign))
         moved = ledger.requeue_failed(found)
         if as_json:
-            console.emit({**standing(ledger, found), "requeued": moved.moved, "kept_out": moved.suppressed})
+            console.emit(
+                {**standing(ledger, found), "requeued": moved.moved, "kept_out": moved.suppressed + moved.unlisted}
+            )
             return
-    if not moved.moved + moved.suppressed:
+    if not moved.moved + moved.suppressed + moved.unlisted:
         console.say("Nothing has failed in this campaign.")
         return
     console.say(f"{moved.moved} queued again. Nothing was sent yet.")
-    say_suppressed(moved)
+    say_kept_out(moved)
     if moved.moved:
         console.say(f"To send them: {send_command(found)}")

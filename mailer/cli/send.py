@@ -276,8 +276,8 @@ def confirm(count: int) -> None:
             f"Nobody is there to confirm {messages(count)}. Nothing was sent.",
             hint="run it in a terminal, or add --yes if you are sure",
         )
-    console.err().print(f"Type {count} to send {messages(count)}; anything else stops: ", end="")
     try:
+        console.err().print(f"Type {count} to send {messages(count)}; anything else stops: ", end="")
         answer = sys.stdin.readline().strip()
     except KeyboardInterrupt:
         console.note()

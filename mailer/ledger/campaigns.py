@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from mailer.errors import CampaignError
 from mailer.ledger.boot import boot_id
-from mailer.ledger.memory import LEAVE
+from mailer.ledger.memory import LEAVE, UNLIST
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import CampaignRecord, Contact, Manifest, Status
 
@@ -100,7 +100,8 @@ class Campaigns(Store):
     def revise(self, campaign: CampaignRecord, start: Start) -> CampaignRecord:
         """Continue the unsent rest with a changed letter or list (--update), as a new revision.
 
-        Untried deliveries take the new details, new addresses are added, addresses that left the list are skipped.
+        Who was not reached takes the new details, new addresses are added, addresses that left the list are skipped.
+        Who failed stays so, and who is in doubt keeps the message in doubt: both are told of by name.
         """
         number = campaign.revision + 1
         with self._transaction():
@@ -108,16 +109,17 @@ class Campaigns(Store):
             # rows without a usable address have no key to be recognised by: those of the new list replace them
             self._db.execute("DELETE FROM deliveries WHERE campaign_id = ? AND key IS NULL", (campaign.id,))
             self._add_revision(campaign.id, number, start, now)
-            self._enqueue(campaign.id, number, start.rows, now)
-            self._db.execute(
-                "UPDATE deliveries SET status = 'skipped', reason = 'no longer in the list', updated_at = ?"
-                " WHERE campaign_id = ? AND revision < ? AND status IN ('queued', 'deferred')",
-                (now, campaign.id, number),
+            listed: list[str] = []
+            self._enqueue(campaign.id, number, _noting(start.rows, listed), now)
+            self._db.executemany(
+                "UPDATE deliveries SET listed_in = ? WHERE campaign_id = ? AND key = ?",
+                ((number, campaign.id, key) for key in listed),
             )
-            self._db.execute(LEAVE, (now,))
             self._db.execute(
                 "UPDATE campaigns SET revision = ?, finished_at = NULL WHERE id = ?", (number, campaign.id)
             )
+            self._db.execute(LEAVE, (now,))
+            self._db.execute(UNLIST, (now,))
         return self.find(campaign.name)
 
     def _forget(self, campaign: CampaignRecord) -> None:
@@ -139,18 +141,21 @@ class Campaigns(Store):
 
     def _enqueue(self, campaign_id: int, revision: int, rows: Iterable[Row], now: float) -> None:
         self._db.executemany(
-            "INSERT INTO deliveries (campaign_id, revision, row, address, key, name, language, fields, message_id,"
-            " status, reason, updated_at, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO deliveries (campaign_id, revision, listed_in, row, address, key, name, language, fields, message_id,"
+            " status, reason, updated_at, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (campaign_id, key) DO UPDATE SET revision = excluded.revision, row = excluded.row,"
             " address = excluded.address, name = excluded.name, language = excluded.language,"
             " fields = excluded.fields, message_id = excluded.message_id, digest = excluded.digest,"
             # who was put off is not tried sooner for a new letter
             " status = CASE WHEN deliveries.status = 'deferred' AND excluded.status = 'queued' THEN 'deferred'"
-            " ELSE excluded.status END, reason = excluded.reason,"
-            " updated_at = excluded.updated_at WHERE deliveries.status IN ('queued', 'deferred', 'skipped')",
+            # who failed is tried again when a person says so (mailer retry), and then with the new letter
+            " WHEN deliveries.status = 'failed' THEN 'failed' ELSE excluded.status END,"
+            " reason = CASE WHEN deliveries.status = 'failed' THEN deliveries.reason ELSE excluded.reason END,"
+            " updated_at = excluded.updated_at WHERE deliveries.status IN ('queued', 'deferred', 'skipped', 'failed')",
             (
                 (
                     campaign_id,
+                    revision,
                     revision,
                     row.contact.row,
                     row.contact.address,
@@ -206,3 +211,11 @@ class Campaigns(Store):
         if not rows:
             raise KeyError(digest)
         return bytes(rows[0][0])
+
+
+def _noting(rows: Iterable[Row], listed: list[str]) -> Iterator[Row]:
+    """The same rows, with their keys noted."""
+    for row in rows:
+        if row.usable_address:
+            listed.append(row.contact.key)
+        yield row

@@ -7,17 +7,18 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from mailer.ledger.memory import LEAVE
+from mailer.ledger.memory import LEAVE, UNLIST
 from mailer.ledger.store import Store, moment
 from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Status, Tally
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moved:
-    """How many deliveries a person's decision moved, and how many it could not, since they are suppressed."""
+    """How many deliveries a person's decision moved, and how many it could not: suppressed, or no longer in the list."""
 
     moved: int
     suppressed: int = 0
+    unlisted: int = 0
 
 
 class Deliveries(Store):
@@ -90,7 +91,8 @@ class Deliveries(Store):
         query = (
             "SELECT d.row, d.address, d.key, d.name, d.language, d.status, d.reason, d.attempts, d.updated_at,"
             " d.next_attempt_at, d.message_id, (SELECT a.text FROM attempts a WHERE a.delivery_id = d.id"
-            " AND a.text IS NOT NULL ORDER BY a.id DESC LIMIT 1) FROM deliveries d"
+            " AND a.text IS NOT NULL ORDER BY a.id DESC LIMIT 1), (SELECT a.account FROM attempts a"
+            " WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1) FROM deliveries d"
             f" WHERE d.campaign_id = ? {only} ORDER BY d.row, d.id"
         )
         for row in self._each(query, campaign.id, *([status] if status else [])):
@@ -107,6 +109,7 @@ class Deliveries(Store):
                 next_attempt_at=moment(row[9]) if row[9] is not None else None,
                 message_id=row[10],
                 server_words=row[11] or "",
+                server=(row[12] or "").rpartition("@")[2],
             )
 
     def mark_interrupted(self, campaign: CampaignRecord, *, what: str = "the program") -> int:
@@ -166,8 +169,9 @@ class Deliveries(Store):
             if moved and after is Status.QUEUED:
                 # nobody gets back into a queue who asked not to be mailed, or whose address is known to be dead
                 suppressed = self._db.execute(LEAVE, (now,)).rowcount
+                unlisted = self._db.execute(UNLIST, (now,)).rowcount
                 self._db.execute("UPDATE campaigns SET finished_at = NULL WHERE id = ?", (campaign.id,))
-                return Moved(moved=moved - suppressed, suppressed=suppressed)
+                return Moved(moved=moved - suppressed - unlisted, suppressed=suppressed, unlisted=unlisted)
         return Moved(moved=moved)
 
     def handed_over(self, campaign: CampaignRecord, since: float) -> tuple[int, float | None]:

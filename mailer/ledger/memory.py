@@ -89,6 +89,17 @@ WHERE status IN ('queued', 'deferred') AND (
         WHERE s.key >= '@' AND s.key < 'A' AND substr(deliveries.key, -length(s.key)) = s.key))
 """
 
+# Who left the list with --update is not mailed, however the delivery comes back into a queue.
+UNLIST = """
+UPDATE deliveries SET status = 'skipped', reason = 'no longer in the list', updated_at = ?
+WHERE status IN ('queued', 'deferred')
+    AND listed_in < (SELECT revision FROM campaigns c WHERE c.id = deliveries.campaign_id)
+"""
+
+UNLIST_ONE = f"""{UNLIST}
+AND id = ?
+"""
+
 # One delivery's address, in every campaign, by the index (campaign_id, key): a list may have thousands of dead ones.
 LEAVE_ADDRESS = f"""{LEAVE}
 AND campaign_id IN (SELECT id FROM campaigns) AND key = (SELECT key FROM deliveries WHERE id = ?)

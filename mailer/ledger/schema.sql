@@ -51,7 +51,10 @@ CREATE TABLE deliveries (
     -- never used twice, lest a sender that stood still takes somebody else's delivery for its own
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
     campaign_id      INTEGER NOT NULL REFERENCES campaigns,
+    -- what its message is made from
     revision         INTEGER NOT NULL,
+    -- the newest revision whose list holds the address: who left the list is not tried again
+    listed_in        INTEGER NOT NULL,
     row              INTEGER NOT NULL,
     address          TEXT,
     key              TEXT,

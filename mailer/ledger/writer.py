@@ -17,7 +17,7 @@ from typing import Self
 
 from mailer.errors import LedgerError
 from mailer.ledger.connection import connect, plain_errors
-from mailer.ledger.memory import LEAVE_ADDRESS
+from mailer.ledger.memory import LEAVE_ADDRESS, UNLIST_ONE
 from mailer.model import OPEN, Outcome, Status
 
 GROUP_LIMIT = 1000
@@ -191,6 +191,8 @@ def write_record(connection: sqlite3.Connection, record: Record) -> None:
     if record.suppress or record.status in OPEN:
         # dead for other campaigns too; and whoever was suppressed while on the wire does not get back into a queue
         connection.execute(LEAVE_ADDRESS, (record.finished_at, record.delivery))
+    if record.status in OPEN:
+        connection.execute(UNLIST_ONE, (record.finished_at, record.delivery))
 
 
 def _values(record: Record) -> dict[str, object]:

@@ -48,7 +48,7 @@ class Delivery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryRecord:
-    """One line of a report: what became of one contact. Times are UTC."""
+    """One line of a report: what became of one contact. Times are UTC; `server` is whom it was last handed to."""
 
     row: int | None
     address: str
@@ -62,6 +62,7 @@ class DeliveryRecord:
     next_attempt_at: datetime | None
     message_id: str
     server_words: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
