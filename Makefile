@@ -4,7 +4,7 @@
 #   make test     all tests; make test ARGS="-k settings" some of them
 #   make check    style and types
 #   make faults   kill it, starve it, deceive it, some minutes long; ARGS="--seed 7 --only silent" some of it again
-#   make faults-long   the same with a thousand kills and more
+#   make faults-long   the same with a thousand kills and more, half an hour long; writes tests/faults/RESULTS.md
 #   make lock     pin the newest versions of all libraries in requirements.txt
 #   make clean    remove what can be made again; never a ledger or a list
 
@@ -48,7 +48,8 @@ faults: .venv/installed
 	$(PYTHON) -m tests.faults $(ARGS)
 
 faults-long: .venv/installed
-	$(PYTHON) -m tests.faults --long $(ARGS)
+	$(PYTHON) -m tests.faults --long --write tests/faults/RESULTS.md $(ARGS)
+	MAILER_TEST_KILLS=50 $(PYTHON) -m pytest -q tests/test_resolve_by_log.py
 
 # The first Python that is new enough and can make virtual environments (Debian ships some without).
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))

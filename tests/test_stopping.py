@@ -1,59 +1,69 @@
-"""How a send ends when its owner wants it to: the terminal is whole again, and a closed window is a pause."""
+"""Ctrl-C around the event loop: whenever it comes, it ends as tidily as in the middle."""
 
 from __future__ import annotations
 
+import asyncio
 import signal
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from journey import PATIENCE, Journey, beginning, people
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals and terminals")
-
-COUNT = 12
+from mailer.cli.stopping import stopping
 
 
-@pytest.fixture
-def journey(tmp_path: Path) -> Iterator[Journey]:
-    with beginning(tmp_path / "my campaign", rows=people(COUNT)) as journey:
-        yield journey
+class Stopped:
+    """A run that only notes that it was stopped."""
+
+    def __init__(self) -> None:
+        self.reasons: list[object] = []
+
+    def stop(self, reason: object) -> None:
+        self.reasons.append(reason)
 
 
-def test_a_second_ctrl_c_gives_the_cursor_back(journey: Journey) -> None:
-    rule = journey.server.on("accepted", nth=5, hold=True)
-    running = journey.sit("send", *journey.campaign, "--yes")
-    assert rule.fired.wait(PATIENCE)
-    running.wait_for("\x1b[?25l")
-    running.interrupt()
-    running.wait_for("Pausing")
-    running.interrupt()
-    ran = running.ended()
-    rule.release()
-    assert ran.code == 3
-    assert ran.out.rindex("\x1b[?25h") > ran.out.rindex("\x1b[?25l")
+@pytest.fixture(autouse=True)
+def handlers_as_before():
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
 
 
-def test_a_closed_window_pauses_and_nobody_is_in_doubt(journey: Journey) -> None:
-    rule = journey.server.on("accepted", nth=5, hold=True)
-    running = journey.sit("send", *journey.campaign, "--yes")
-    assert rule.fired.wait(PATIENCE)
-    running.interrupt(signal.SIGHUP)
-    rule.release()
-    assert running.ended().code == 3
-    assert journey.settled() == {"sent": 5, "queued": COUNT - 5}
+async def attached(stops: stopping, run: Stopped, *, press: bool = False) -> None:
+    stops.attach(run)  # type: ignore[arg-type]
+    if press:
+        signal.raise_signal(signal.SIGINT)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
-def test_where_a_hangup_is_ignored_it_stays_so(journey: Journey) -> None:
-    rule = journey.server.on("accepted", nth=5, hold=True)
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-    try:
-        running = journey.start("send", *journey.campaign, "--yes")
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert rule.fired.wait(PATIENCE)
-    running.interrupt(signal.SIGHUP)
-    rule.release()
-    assert running.ended().code == 0
-    assert journey.settled() == {"sent": COUNT}
+def test_ctrl_c_while_the_loop_is_being_closed_is_no_error() -> None:
+    run = Stopped()
+    with stopping() as stops, asyncio.Runner() as runner:
+        runner.run(attached(stops, run))
+        signal.raise_signal(signal.SIGINT)
+    assert len(run.reasons) <= 1
+
+
+def test_ctrl_c_after_the_loop_was_closed_is_no_error() -> None:
+    run = Stopped()
+    with stopping() as stops:
+        with asyncio.Runner() as runner:
+            runner.run(attached(stops, run))
+        signal.raise_signal(signal.SIGINT)
+    assert run.reasons == []
+
+
+def test_ctrl_c_before_there_is_a_run_stops_it_as_it_begins() -> None:
+    run = Stopped()
+    with stopping() as stops, asyncio.Runner() as runner:
+        signal.raise_signal(signal.SIGINT)
+        runner.run(attached(stops, run))
+    assert len(run.reasons) == 1
+
+
+def test_ctrl_c_in_the_middle_stops_the_run() -> None:
+    run = Stopped()
+    with stopping() as stops, asyncio.Runner() as runner:
+        runner.run(attached(stops, run, press=True))
+    assert len(run.reasons) == 1

@@ -215,7 +215,7 @@ class Sending:
             bounce_percent=percent,
         )
 
-        async def main(line: ProgressLine) -> Any:
+        async def main(line: ProgressLine, stops: stopping) -> Any:
             run = make_run(
                 self._ledger,
                 campaign,
@@ -224,15 +224,16 @@ class Sending:
                 options=options,
                 observer=self._watched(line, lambda: run.stop(interrupted())),
             )
-            with stopping(run):
-                return await run.run()
+            stops.attach(run)
+            return await run.run()
 
         try:
             with (
+                stopping() as stops,
                 ProgressLine(count, self._settings.rate) as line,
                 asyncio.Runner(loop_factory=loop_factory()) as runner,
             ):
-                return runner.run(main(line))
+                return runner.run(main(line, stops))
         finally:
             self._ledger.set_owner(campaign, None)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
 
 from mailer.cli import console
 from mailer.errors import Paused
@@ -21,22 +22,32 @@ def interrupted() -> Paused:
     return Paused("Paused at your request.")
 
 
-class stopping:  # noqa: N801 - reads as what it does: with stopping(run)
-    """Ctrl-C (or SIGTERM, SIGHUP) stops a run gently; a second one ends the program at once, which is safe too."""
+class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
+    """Ctrl-C (or SIGTERM, SIGHUP) stops a run gently; a second one ends the program at once, which is safe too.
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    It stands around the event loop, not within: a loop that is being set up or closed cannot be interrupted tidily.
+    """
+
+    def __init__(self) -> None:
+        self._run: Run | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._presses = 0
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __enter__(self) -> Self:
         self._terminals = console.terminals()
         for number in STOPS:
             # under nohup a hangup is ignored, and is to stay so
             if signal.getsignal(number) is not signal.SIG_IGN:
                 # signal.signal, not add_signal_handler: Windows has only this one
                 self._before[number] = signal.signal(number, self._pressed)
+        return self
+
+    def attach(self, run: Run) -> None:
+        """What to stop, from now on; call it within the loop."""
+        self._run, self._loop = run, asyncio.get_running_loop()
+        if self._presses:
+            self._stop()
 
     def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():
@@ -49,8 +60,11 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping(run)
         if self._presses > 1:
             console.show_cursor(self._terminals)
             os._exit(Paused.exit_code)
-        self._loop.call_soon_threadsafe(self._stop)
+        if self._loop:
+            with suppress(RuntimeError):  # the loop was closed: there is nothing left to stop
+                self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
-        self._run.stop(interrupted())
+        if self._run:
+            self._run.stop(interrupted())
         console.note("Pausing: waiting for the answers to what is on its way. Ctrl-C again ends at once, safely.")

@@ -18,6 +18,8 @@ NAMED = re.compile(r"[^<>]*<\s*([^<>]+?)\s*>[\s,;.]*")
 IP_DOMAIN = re.compile(r"\[.*\]|[0-9.]+|[0-9a-f]*:[0-9a-f:]*")
 ENCODED_WORD = "=?"
 """Legal before the @, but some mail programs decode it there (RFC 2047, 5 forbids that) into line breaks and headers."""
+SPECIALS = frozenset('"(),:;<>@[\\]')
+"""What has a meaning in an address list (RFC 5322, 3.2.3)."""
 LONGEST_LOCAL, LONGEST = 64, 254
 """Octets of the part before the @ sign and of the whole (RFC 5321, 4.5.3.1); the library only limits the whole."""
 
@@ -70,7 +72,7 @@ def _dug_out(text: str) -> Checked | Fault:
 
 
 def _validated(text: str) -> Checked | None:
-    if "@" not in text or ENCODED_WORD in text:
+    if "@" not in text or ENCODED_WORD in text or _disguised(text):
         return None
     try:
         valid = validate_email(text, check_deliverability=False, test_environment=True)
@@ -85,6 +87,13 @@ def _validated(text: str) -> Checked | None:
     if too_long or not local or "." not in domain:
         return None
     return Checked(address=address, key=address_key(address))
+
+
+def _disguised(text: str) -> bool:
+    """Whether it holds, say, a full-width @ or <: programs that normalise by NFKC (UAX 15) read it as the plain one."""
+    if text.isascii():
+        return False
+    return any(SPECIALS.intersection(unicodedata.normalize("NFKC", char)) for char in text if not char.isascii())
 
 
 def _bare(text: str) -> str:
@@ -104,6 +113,7 @@ def _bare(text: str) -> str:
 def _what_is_wrong(text: str) -> str:
     local, at, domain = text.rpartition("@")
     checks = (
+        (_disguised(text), "contains a character that only looks like @, a comma or a bracket; type the plain one"),
         (not at, "has no @ sign"),
         ("@" in local, "has more than one @ sign"),
         (not local, "has nothing before the @ sign"),

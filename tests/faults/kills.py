@@ -6,10 +6,13 @@ import time
 
 from mailer.crashpoint import NAMES
 
-from .registry import Trial, fault
+from .registry import Trial, Variant, fault
 
 KILLS = 6
 """How often one campaign is killed before it may go on."""
+
+LARGE = {"people": 100_000, "connections": 4, "rules": ()}
+"""A server that does not dawdle, for once."""
 
 
 def kill_at(trial: Trial, point: str, kills: int = KILLS) -> None:
@@ -48,6 +51,17 @@ def at_random(trial: Trial) -> None:
     for _ in range(KILLS):
         program = trial.send()
         trial.some_moment(program)
+        if not trial.kill(program).killed:
+            return
+
+
+@fault("kill -9, 100,000 recipients", short=0, long=2, variants=[Variant(setup=LARGE, slow=True)])
+def many(trial: Trial) -> None:
+    """At moments all over the list, most of which take the server a while to come to."""
+    for _ in range(KILLS):
+        program = trial.send()
+        left = len(trial.people) - trial.oracle.count()
+        trial.wait_for(program, trial.oracle.count() + trial.chance.randint(1, max(1, left // KILLS)), 300)
         if not trial.kill(program).killed:
             return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from .verdict import Verdict, median
@@ -10,6 +11,15 @@ HEADS = (
     "fault", "runs", "strikes", "duplicated", "missed", "false sent", "uncertain", "most per crash", "of those not taken",
     "recovery (s)", "hangs", "tracebacks",
 )  # fmt: skip
+
+MEANING = """Each run is one campaign that is struck again and again, and continued with the same command, until nothing is left.
+The judge is a server that writes down each message *before* it says that it took it.
+
+- **strikes**: kills, refusals, silences and so on that really happened.
+- **duplicated, missed, false sent**: messages taken twice; people who got none and were not named; people called sent who got none.
+- **uncertain**: the answer to the final dot was lost, so nobody can know. They are held and shown for `mailer resolve`, never sent
+  again silently. *Most per crash* is at most the number of connections (1 or 4). *Of those not taken* had not arrived.
+- **recovery**: seconds from the strike to the next message taken, half of the runs were faster. Starting the program is part of it."""
 
 Row = tuple[str, ...]
 
@@ -70,3 +80,14 @@ def _line(cells: Row, widths: Sequence[int]) -> str:
 def complaints(found: Mapping[str, Sequence[Verdict]]) -> list[str]:
     """Every promise that did not hold, with the fault that broke it."""
     return [f"{name}: {what}" for name, verdicts in found.items() for verdict in verdicts for what in verdict.broken]
+
+
+def page(arguments: Sequence[str], seed: int, tables: Sequence[str], verdict: str) -> str:
+    """All tables as a file of their own, with the command that makes it again."""
+    command = shlex.join(
+        ("python", "-m", "tests.faults", *arguments, *([] if "--seed" in arguments else ["--seed", str(seed)]))
+    )
+    return (
+        "\n\n".join(("# What the fault laboratory found", MEANING, f"Written by `{command}`. {verdict}", *tables))
+        + "\n"
+    )

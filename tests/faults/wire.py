@@ -53,7 +53,10 @@ DEEDS = {
     "server leaves with 421": variants('reply="421 4.3.2 Shutting down" drop', REFUSABLE),
     "server says 421 and stays": variants('reply="421 4.3.2 Shutting down"', REFUSABLE),
     "server babbles": variants(r'raw="\x00\xff what?\r\n250 2.0.0 ok\r\n"'),
-    "server answers with an unknown code": variants('reply="299 Strange"', greeting='reply="777 Strange"'),
+    # a 2xx in the middle of the content would be a lie, too: it cannot be told from the answer to the final dot
+    "server answers with an unknown code": variants(
+        'reply="299 Strange"', greeting='reply="777 Strange"', content='reply="399 Strange"'
+    ),
     "server answers half a line and hangs up": variants('raw="250-2.0" drop'),
     "server answers byte by byte": variants("drip=0.004", tuple(phase for phase in PHASES if phase != "content")),
 }
