@@ -6,10 +6,12 @@ import asyncio
 import threading
 from pathlib import Path
 
-from campaigns import received, relay_to, run_of, start, statuses
+import pytest
+from campaigns import AT_ONCE, received, relay_to, run_of, start, statuses
 from smtp_script import Rule
 from smtp_server import ScriptedServer
 
+import mailer.campaign.run
 from mailer.campaign.run import Run
 from mailer.errors import Paused
 from mailer.ledger import Ledger
@@ -43,3 +45,22 @@ def test_a_stop_never_waits_for_a_silent_server_however_early_it_comes(tmp_path:
             assert str(asyncio.run(stopped_when(rule, run))) == "enough"
         assert set(statuses(ledger, campaign).values()) == {Status.QUEUED}
         assert not received(server)
+
+
+def test_a_server_that_was_never_met_is_given_up_sooner_than_one_that_went_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailer.campaign.run, "STRANGER", 0.3)
+    tries = []
+    for meets in (False, True):
+        with Ledger(tmp_path / f"{meets}.db") as ledger, ScriptedServer() as server:
+            campaign = start(tmp_path, ledger, ["ana@example.org", "bo@example.org"])
+            if meets:
+                server.on("greeting", connection=1, delay=0.0)
+                server.on("mail", connection=1, nth=2, drop=True)
+            server.on("greeting", silence=True)
+            run = run_of(ledger, campaign, relay_to(server, timeout=0.5))
+            reason = asyncio.run(run.run())
+            assert "cannot be reached" in str(reason)
+            tries.append(server.connections - meets)
+    assert tries == [2, len(AT_ONCE) + 1]

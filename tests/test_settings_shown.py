@@ -43,6 +43,22 @@ def test_the_preview_lists_them_for_programs(journey: Journey) -> None:
     assert (warning["code"], warning["file"]) == ("unknown-setting", None)
 
 
+def test_what_makes_sending_impossible_is_said_once(journey: Journey) -> None:
+    starter = {"MAILER_SMTP_HOST": "smtp.example.org", "MAILER_SENDER": "Ana <ana@example.org>"}
+    ran = journey.call("send", *journey.campaign, "--yes", settings=starter)
+    assert ran.code == 2
+    assert ran.err.count("MAILER_SMTP_HOST (from the environment)") == 1, ran.err
+
+
+def test_a_ledger_in_a_folder_that_a_cloud_service_copies_is_warned_of_when_it_counts(journey: Journey) -> None:
+    synced = journey.folder / "Dropbox"
+    synced.mkdir()
+    given = {"MAILER_LEDGER": f"sqlite:///{(synced / 'mailer.db').as_posix()}"}
+    ran = journey.call("send", *journey.campaign, "--yes", settings=given)
+    assert ran.code == 0
+    assert ran.err.count("that Dropbox copies to other computers") == 1, ran.err
+
+
 @pytest.mark.parametrize(("brake", "code", "sent"), [("2, 50%", 4, 0), ("off", 1, 9)])
 def test_the_bounce_brake_stops_a_run_as_it_is_set(journey: Journey, brake: str, code: int, sent: int) -> None:
     for number in (1, 2, 3):

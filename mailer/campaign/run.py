@@ -38,6 +38,9 @@ from mailer.throttle import Throttle
 # Seconds before the next try to connect, while no transaction succeeds in between.
 RECONNECT_DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 
+# Seconds after the first failure of a run that has not met its server at all: more likely its name or port is wrong.
+STRANGER = 60.0
+
 # A server that keeps taking messages without saying so must not be given the whole list.
 UNCERTAIN_IN_A_ROW = 3
 
@@ -104,6 +107,7 @@ class Run:
         self.answered_at = 0.0
         self._uncertain = 0
         self._requeues: Counter[int] = Counter()
+        self._met = False
         self._brake = BounceBrake(failures=options.bounce_failures or 0, percent=options.bounce_percent)
         self._streak = PolicyStreak()
         self._throttle = Throttle()
@@ -168,6 +172,7 @@ class Run:
         while not (self.stopped or retries.given_up):
             result = await self._unless_stopped(connect(self.relay))
             if result is None or isinstance(result, Connection):
+                self._met = self._met or result is not None
                 return result
             if result.action in {Action.STOP, Action.PAUSE}:
                 self.stop(_stopped_by(result))
@@ -199,7 +204,8 @@ class Run:
         delays = self.options.reconnect_delays
         if not retries.made:
             retries.since = time.monotonic()
-        if retries.made >= len(delays):
+        stranger = not self._met and time.monotonic() - retries.since > STRANGER
+        if stranger or retries.made >= len(delays):
             retries.given_up = True
             if self.answered_at <= retries.since:
                 self.stop(_unreachable(outcome))

@@ -50,7 +50,7 @@ def source_of(
     return Source(template=template, list_path=contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
 
 
-def settings_here(given: Mapping[str, str | None] | None = None) -> Settings:
+def settings_here(given: Mapping[str, str | None] | None = None, *, to_send: bool = False) -> Settings:
     """The settings of the working folder, with what the command line overrides. What is odd about them is said here.
 
     Raises SettingsError.
@@ -59,7 +59,13 @@ def settings_here(given: Mapping[str, str | None] | None = None) -> Settings:
 
     settings = settings_module.load(overrides=given)
     refuse_folder_above(settings)
-    console.show_warnings(settings.warnings)
+    # what makes sending impossible is said once, in its refusal
+    console.show_warnings([one for one in settings.warnings if not (to_send and one.code == "placeholder")])
+    if to_send:
+        from mailer.ledger import synced_warning  # noqa: PLC0415
+
+        if synced := synced_warning(settings.ledger_path):
+            console.warn(synced)
     return settings
 
 

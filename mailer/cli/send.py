@@ -99,7 +99,8 @@ def send(
     from mailer.ledger import Ledger, SenderLock  # noqa: PLC0415
 
     settings = settings_here(
-        overrides(rate=joined(rate), batch_size=batch_size, batch_pause=batch_pause, connections=connections)
+        overrides(rate=joined(rate), batch_size=batch_size, batch_pause=batch_pause, connections=connections),
+        to_send=True,
     )
     patience = seconds_of(give_up_after)
     relay_of(settings)  # what is missing is said before anything is read

@@ -60,7 +60,7 @@ def trial(
     from mailer.model import Verdict  # noqa: PLC0415
     from mailer.outcome import explain  # noqa: PLC0415
 
-    settings = settings_here()
+    settings = settings_here(to_send=True)
     relay = relay_of(settings)
     address = own_address(to)
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)

@@ -1,6 +1,7 @@
 """The durable record of campaigns, deliveries and attempts: the only source for resume and report."""
 
 from mailer.ledger.campaigns import Row, Start
+from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger
 from mailer.ledger.lock import AccountLock, SenderLock, mark_interrupted, settle
 from mailer.ledger.memory import Preview
@@ -18,4 +19,5 @@ __all__ = [
     "Writer",
     "mark_interrupted",
     "settle",
+    "synced_warning",
 ]
