@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from journey import Journey, Running, as_csv, beginning, people
+from journey import PATIENCE, Journey, Running, as_csv, beginning, people
 
 from mailer.__main__ import readable
 from mailer.campaign.run import _stopped_by
@@ -64,6 +64,22 @@ def test_a_continued_campaign_says_who_had_it_and_who_waits_for_a_decision(journ
     journey.write("list.csv", as_csv(people(11)))
     ran = journey.call(*given, "--update")
     assert "11 in the list: 6 get the letter now, 4 had their turn already, 1 does not want our mail." in ran.err
+
+
+def test_after_a_kill_all_counts_agree_on_who_is_uncertain(journey: Journey) -> None:
+    assert journey.server is not None
+    held = [journey.server.on("accepted", nth=number, hold=True) for number in (3, 4)]
+    running = journey.start("send", *journey.campaign, "--yes", "--connections", "2")
+    assert all(rule.fired.wait(PATIENCE) for rule in held)
+    running.process.kill()
+    running.ended()
+    for rule in held:
+        rule.release()
+    ran = journey.call("send", *journey.campaign)
+    assert "10 in the list: 6 get the letter now, 2 have it already, 2 are uncertain." in ran.err
+    assert "2 wait for your decision, since nobody knows whether they arrived. To decide:" in ran.err
+    told = journey.call("resolve", journey.name).out
+    assert told.count("the program ended between the message and the server's answer") == 2
 
 
 def test_the_command_that_continues_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,8 @@ def accounted(prepared: Prepared, ledger: Ledger, due: int) -> list[str]:
     lines = [f"{total:,} in the list: {', '.join([get(due, continued=tally is not None), *told])}."] if told else []
     if tally and tally.uncertain:
         what = "1 waits" if tally.uncertain == 1 else f"{tally.uncertain:,} wait"
-        lines += [f"{what} for your decision, since nobody knows whether it arrived. To decide:"]
+        they = "it" if tally.uncertain == 1 else "they"
+        lines += [f"{what} for your decision, since nobody knows whether {they} arrived. To decide:"]
         lines += [f"  mailer resolve {quoted(prepared.name)}"]
     return lines
 
@@ -52,7 +53,7 @@ def of_ledger(tally: Tally, due: int) -> tuple[int, Iterable[str]]:
         each(tally.sent, "has it already", "have it already"),
         each(max(0, tally.queued + tally.deferred - due), "is to be tried again later", "are to be tried again later"),
         each(tally.failed, "was refused", "were refused"),
-        each(tally.uncertain + tally.sending, "is uncertain", "are uncertain"),
+        each(tally.uncertain, "is uncertain", "are uncertain"),
         each(tally.skipped, "is skipped", "are skipped"),
         unwanted(tally.suppressed),
     )

@@ -96,7 +96,7 @@ def send(
       mailer send solidarity-appeal contacts/branches.csv --rate 20/minute
     """  # noqa: D301
     from mailer.campaign import send as steps  # noqa: PLC0415
-    from mailer.ledger import Ledger, SenderLock  # noqa: PLC0415
+    from mailer.ledger import Ledger, SenderLock, mark_interrupted  # noqa: PLC0415
 
     settings = settings_here(
         overrides(rate=joined(rate), batch_size=batch_size, batch_pause=batch_pause, connections=connections),
@@ -106,6 +106,8 @@ def send(
     relay_of(settings)  # what is missing is said before anything is read
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
     with Ledger(settings.ledger_path) as ledger, SenderLock(ledger, source.name):
+        if begun := ledger.campaign(source.name):
+            mark_interrupted(ledger, begun)  # before anything is counted
         with nothing_sent(), counted("Checking every message") as progress:
             prepared = steps.prepare(
                 source,
