@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -53,19 +52,12 @@ def err() -> Console:
 
 
 SHOW_CURSOR = b"\x1b[?25h\n"
+"""Gives the terminal back the cursor that a moving line hid."""
 
 
 def terminals() -> list[int]:
     """Which of standard output and standard error a person watches, as descriptors."""
     return [number for number in (1, 2) if os.isatty(number)]
-
-
-def show_cursor(watched: Iterable[int]) -> None:
-    """Give the terminal back the cursor that a moving line hid, from within a signal: no lock, no buffer."""
-    for number in watched:
-        with contextlib.suppress(OSError):
-            os.write(number, SHOW_CURSOR)
-            return
 
 
 def leave(watched: Iterable[int]) -> None:

@@ -120,7 +120,14 @@ def send(
                 on_plan=lambda plan: save_problems(problems, plan.contacts, plan.unrendered.values()),
             )
         sending = Sending(
-            settings, ledger, prepared, limit=limit, hold_after=hold_after, wait=wait, give_up_after=patience
+            settings,
+            ledger,
+            prepared,
+            limit=limit,
+            hold_after=hold_after,
+            wait=wait,
+            give_up_after=patience,
+            as_json=as_json,
         )
         result = sending.go(confirmed=yes)
     show_result(result, command=again(), anew=again(NOT_ANEW), as_json=as_json, held=sending.held)
@@ -140,6 +147,7 @@ class Sending:
         hold_after: int | None = None,
         wait: bool = False,
         give_up_after: float = LONGEST,
+        as_json: bool = False,
         watched: Callable[[ProgressLine, Callable[[], None]], Observer] = lambda line, _: line,
     ) -> None:
         self._settings = settings
@@ -149,6 +157,7 @@ class Sending:
         self._hold_after = hold_after
         self._wait = wait
         self._give_up_after = give_up_after
+        self._as_json = as_json
         self._watched = watched
         self.held: int | None = None
 
@@ -232,7 +241,7 @@ class Sending:
 
         try:
             with (
-                stopping() as stops,
+                stopping(self._prepared.name, as_json=self._as_json) as stops,
                 ProgressLine(count, self._settings.rate) as line,
                 asyncio.Runner(loop_factory=loop_factory()) as runner,
             ):

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
+import json
 import os
 import signal
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from mailer.cli import console
-from mailer.errors import Paused
+from mailer.errors import Paused, quoted
 
 if TYPE_CHECKING:
     from mailer.campaign.run import Run
 
 # SIGHUP is what a closed window sends; Windows has none.
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+MOMENT = 0.5
+"""Seconds for the last words: a pipe that nobody reads must not keep the program from ending."""
 
 
 def interrupted() -> Paused:
@@ -26,16 +32,18 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
     """Ctrl-C (or SIGTERM, SIGHUP) stops a run gently; a second one ends the program at once, which is safe too.
 
     It stands around the event loop, not within: a loop that is being set up or closed cannot be interrupted tidily.
+    `campaign` is named in the last words; `as_json`: they are also the object that a program waits for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, campaign: str = "CAMPAIGN", *, as_json: bool = False) -> None:
         self._run: Run | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._presses = 0
         self._before: dict[int, Any] = {}
+        self._terminals = console.terminals()
+        self._last_words = last_words(campaign, as_json=as_json, in_terminal=2 in self._terminals)
 
     def __enter__(self) -> Self:
-        self._terminals = console.terminals()
         for number in STOPS:
             # under nohup a hangup is ignored, and is to stay so
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -56,15 +64,59 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
     def _pressed(self, number: int, _frame: object) -> None:
         self._presses += 1
         if number == getattr(signal, "SIGHUP", None):
-            console.leave(self._terminals)
-        if self._presses > 1:
-            console.show_cursor(self._terminals)
-            os._exit(Paused.exit_code)
-        if self._loop:
+            with suppress(OSError):
+                console.leave(self._terminals)
+        if self._presses == 2:
+            self._end()
+        elif self._loop:
             with suppress(RuntimeError):  # the loop was closed: there is nothing left to stop
                 self._loop.call_soon_threadsafe(self._stop)
+
+    def _end(self) -> None:
+        """End the program, with a word if it can be said in a moment."""
+        try:
+            say_at_once(self._last_words)
+        finally:
+            os._exit(Paused.exit_code)
 
     def _stop(self) -> None:
         if self._run:
             self._run.stop(interrupted())
         console.note("Pausing: waiting for the answers to what is on its way. Ctrl-C again ends at once, safely.")
+
+
+def last_words(campaign: str, *, as_json: bool, in_terminal: bool) -> list[tuple[int, bytes]]:
+    """What to write where when the program is ended at once, made beforehand: in a signal there is no time for it."""
+    message = "Ended at once. What was on its way is uncertain: nobody knows whether it arrived."
+    hint = f"the same command continues with the others; to look after it: mailer resolve {quoted(campaign)}"
+    line = console.harmless(f"{message} {hint[:1].upper()}{hint[1:]}") + "\n"
+    text = line.encode(sys.stderr.encoding or "utf-8", "replace")
+    words = [(2, console.SHOW_CURSOR + text if in_terminal else text)]
+    if as_json:
+        words.append((1, (json.dumps({"error": message, "hint": hint, "problems": []}) + "\n").encode("ascii")))
+    return words
+
+
+def say_at_once(words: list[tuple[int, bytes]]) -> None:
+    """Write to descriptors from within a signal: past the streams, whose locks and buffers the program may be in.
+
+    Each in a thread, since a full pipe blocks; and by _thread, since `threading` has locks of its own.
+    """
+    said = []
+    for number, text in words:
+        with suppress(RuntimeError):  # no more threads
+            done = _thread.allocate_lock()
+            done.acquire()
+            _thread.start_new_thread(_write, (number, text, done))
+            said.append(done)
+    for done in said:
+        done.acquire(timeout=MOMENT)
+
+
+def _write(number: int, text: bytes, done: _thread.LockType) -> None:
+    try:
+        with suppress(OSError):
+            while text:
+                text = text[os.write(number, text) :]
+    finally:
+        done.release()
