@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,12 +14,16 @@ from typing import TYPE_CHECKING, Self
 
 from mailer.cli import console
 from mailer.model import Delivery, Outcome, Quota, Status
+from mailer.privacy import without_addresses
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 PACE_SECONDS = 60.0
 WORTH_SAYING = 2.0
+
+# What differs from one time to the next in the same words of a server: a number, a queue's identifier.
+CHANGING = re.compile(r"\S*\d\S*")
 
 
 @contextmanager
@@ -95,14 +100,31 @@ class ProgressLine:
                 *self._waiting,
             )
         reason = f"Keeping to {what}: mailer waits where it must." if what else "Waiting for those to be tried again."
-        if not self._live and reason not in self._said:
-            self._said.add(reason)
-            console.note(reason)
+        if not self._live:
+            self._say_once(reason, reason)
 
     def reconnecting(self, why: str, delay: float) -> None:
+        why = " ".join(console.harmless(why).split())
         if delay >= WORTH_SAYING:
             again = f"again in {delay:.0f} s"
-            self._waiting = (f"{' '.join(console.harmless(why).split())}; {again}", f"no connection; {again}")
+            self._waiting = (f"{why}; {again}", f"no connection; {again}")
+        if not self._live:
+            reason = without_addresses(why).rstrip(".")
+            self._say_once(CHANGING.sub("", reason), f"{reason[:1].upper()}{reason[1:]}; mailer keeps trying.")
+
+    def silent(self, seconds: float, patience: float) -> None:
+        so_long, at_most = in_words(seconds), in_words(patience)
+        self._waiting = (f"no answer yet; waiting up to {at_most}", "no answer yet")
+        # in a terminal it stands above the line, which goes on: both are written by the same console
+        self._say_once(
+            f"no answer, {at_most}",
+            f"The mail server has not answered for {so_long}; mailer waits up to {at_most}. Ctrl-C pauses.",
+        )
+
+    def _say_once(self, what: str, sentence: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            console.note(sentence)
 
     # -- the line
 
@@ -143,6 +165,12 @@ class ProgressLine:
         if len(self._times) < 2:
             return 0.0
         return len(self._times) / max(now - self._times[0], 0.001)
+
+
+def in_words(seconds: float) -> str:
+    """About how long, for a sentence."""
+    number, unit = (seconds, "second") if seconds < 120 else (seconds / 60, "minute")
+    return f"{number:.0f} {unit}" if round(number) == 1 else f"{number:.0f} {unit}s"
 
 
 def duration(seconds: float) -> str:
