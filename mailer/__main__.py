@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         sys.argv[1:] = given  # commands to be pasted are made of it
     console.prepare()
-    with private_files():
+    with private_files(), quiet_interrupts():
         return ended(given)
 
 
@@ -72,6 +72,22 @@ def private_files() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
+
+
+@contextmanager
+def quiet_interrupts() -> Iterator[None]:
+    """Ctrl-C may come while Python clears something away, where nobody can catch it: no traceback for that either."""
+    before = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def ended(given: list[str]) -> int:

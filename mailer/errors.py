@@ -10,6 +10,7 @@
      |   +- CampaignError          the campaign's state forbids it (running elsewhere, finished, changed)
      +- Paused (3)                 work left, the same command continues
      +- LedgerError (3)            the durable record cannot be written, so nothing more is sent
+     |   +- BrokenLedgerError (2)  it cannot be opened at all: the same command would not continue
      +- RelayStopped (4)           login, quota, policy: the relay wants no more
 
 A server's refusal of one message is not an exception but a value: `model.Outcome`.
@@ -79,6 +80,12 @@ class LedgerError(MailerError):
     """The ledger cannot be read or written. Nothing is sent that cannot be recorded."""
 
     exit_code = 3
+
+
+class BrokenLedgerError(LedgerError):
+    """The ledger cannot be opened, and running the same command again will not mend that. Nothing was sent."""
+
+    exit_code = 2
 
 
 class RelayStopped(MailerError):

@@ -132,6 +132,7 @@ class Pace:
         self._each = tuple((domains or {}).get(EACH, ()))
         self._alone: dict[str, _Group] = {}
         self._by_domain: dict[str, _Group] = {}
+        self._to_anybody: list[float] = []
         self._groups = (self._others, *self._keyed.values())
         # groups in which somebody waits; with EACH there are as many groups as domains
         self._queues: dict[_Group, None] = {}
@@ -145,16 +146,26 @@ class Pace:
         seconds = [window.quota.seconds for group in self._groups for window in group.windows]
         return max((*seconds, *(quota.seconds for quota in self._each)), default=0)
 
-    def preload(self, history: Iterable[tuple[float, str]]) -> None:
+    def preload(self, history: Iterable[tuple[float, str]], elsewhere: Iterable[tuple[float, str]] = ()) -> None:
         """Take over what was sent before, as (Unix time of the reply, domain) in any order.
 
-        A time in the future counts as now: the wall clock was set back since.
+        A time in the future counts as now: the wall clock was set back since. Without a domain it counts for every one.
+        `elsewhere` went over other accounts, so that it counts for its domain only.
         """
         now, today = self.clock(), self.wall()
-        found: dict[_Window, list[float]] = {window: [] for group in self._groups for window in group.windows}
-        for at, domain in history:
-            for window in self._group(domain).windows:
-                found[window].append(now - max(0.0, today - at - GRAIN))
+        history, elsewhere = list(history), list(elsewhere)
+        # with EACH, a domain has its own group from its first message on
+        groups = {*self._groups, *(self._group(domain) for _, domain in (*history, *elsewhere) if domain)}
+        found: dict[_Window, list[float]] = {window: [] for group in groups for window in group.windows}
+        everywhere, beside = tuple(found), tuple(window for group in groups for window in group.own)
+        for entries, all_of_them, of_the_account in ((history, everywhere, True), (elsewhere, beside, False)):
+            for at, domain in entries:
+                ended = now - max(0.0, today - at - GRAIN)
+                group = self._group(domain)
+                for window in all_of_them if not domain else group.windows if of_the_account else group.own:
+                    found[window].append(ended)
+                if not domain:
+                    self._to_anybody.append(ended)
         for window, times in found.items():
             window.finished = deque(sorted((*window.finished, *times)), maxlen=window.quota.count)
 
@@ -270,5 +281,7 @@ class Pace:
             return self._others
         name = domain.lower().strip(".")
         if name not in self._alone:
-            self._alone[name] = _Group(self._shared, tuple(_Window(quota) for quota in self._each))
+            group = self._alone[name] = _Group(self._shared, tuple(_Window(quota) for quota in self._each))
+            for window in group.own:
+                window.finished = deque(sorted(self._to_anybody), maxlen=window.quota.count)
         return self._alone[name]

@@ -14,6 +14,12 @@ DELAYS = (6 * MINUTE, 30 * MINUTE, 1 * HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR)
 LONGEST = 4 * DAY
 """RFC 5321, 4.5.4.1: the give-up time is at least four to five days."""
 
+FEWEST = 4
+"""Tries before anybody is given up after LONGEST: whoever comes back a week later, or had a wrong clock, loses nobody."""
+
+LAST = MINUTE
+"""Seconds: with less time left than this, there is no last try at the end of it."""
+
 JITTER = 0.1
 """As a fraction of the delay, so that a thousand greylisted messages do not come back at the same moment."""
 
@@ -28,12 +34,15 @@ def next_attempt(
 ) -> float | None:
     """When to try a deferred delivery again (Unix time, after `now`), or None if its time is used up, `longest` seconds.
 
-    `attempts` are those made, at least one. `jitter` is a source of chance, or the place between -1 (10 % earlier) and 1.
+    Where somebody chose a shorter time, the last try comes at its end, however long the pause would be. `attempts` are those made, at least one. `jitter` is a source of chance, or the place between -1 (10 % earlier) and 1.
     """
     delay = DELAYS[min(max(attempts, 1), len(DELAYS)) - 1]
     chance = jitter.uniform(-1, 1) if isinstance(jitter, random.Random) else max(-1.0, min(1.0, jitter))
     due = now + delay * (1 + JITTER * chance)
-    return due if due <= first_attempt_at + longest else None
+    end = first_attempt_at + longest
+    if longest >= LONGEST:
+        return due if due <= end or attempts < FEWEST else None
+    return due if due <= end else end if end - now >= LAST else None
 
 
 class BounceBrake:

@@ -165,6 +165,21 @@ def test_an_unexpected_error_leaves_a_scrubbed_file_and_no_traceback(tmp_path: P
     assert "rosa" not in text
 
 
+def test_ctrl_c_while_python_clears_away_shows_no_traceback() -> None:
+    body = """
+    class Leaving:
+        def __del__(self):
+            raise KeyboardInterrupt
+    Leaving()
+    class Other:
+        def __del__(self):
+            raise ValueError("said")
+    Other()"""
+    words = planted(body).stderr.decode()
+    assert "KeyboardInterrupt" not in words
+    assert "said" in words
+
+
 def test_no_memory_left_is_said_in_words_and_is_no_bug(tmp_path: Path) -> None:
     done = planted("bytearray(sys.maxsize)", TMPDIR=str(tmp_path), TEMP=str(tmp_path), TMP=str(tmp_path))
     assert (done.returncode, done.stdout) == (1, b"")

@@ -1,6 +1,7 @@
 """The ledger over a real SQLite file: one-transaction start, compare-and-set, group commit, errors in plain words."""
 
 import asyncio
+import contextlib
 import hashlib
 import sqlite3
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mailer.errors import CampaignError, LedgerError
+from mailer.errors import BrokenLedgerError, CampaignError, LedgerError
 from mailer.ledger import AccountLock, Intent, Ledger, Record, Row, SenderLock, Start, Writer, settle
 from mailer.ledger.boot import boot_id
 from mailer.ledger.deliveries import Moved
@@ -379,6 +380,79 @@ def test_a_ledger_that_was_lost_is_noticed(tmp_path: Path) -> None:
     assert trace.name in (refused.value.hint or "")
     trace.unlink()
     Ledger(path).close()
+
+
+def test_an_empty_file_where_mail_was_sent_from_is_a_lost_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "mailer.db"
+    with Ledger(path) as ledger, AccountLock(ledger, "ana@example.org"):
+        pass
+    path.write_bytes(b"")
+    with pytest.raises(CampaignError, match="is empty, although mail was sent from this folder"):
+        Ledger(path)
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mailer.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE a (b)")
+        db.commit()
+    with pytest.raises(BrokenLedgerError, match="database of another program") as refused:
+        Ledger(path)
+    assert refused.value.exit_code == 2
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("a",)]
+
+
+def test_a_link_to_a_ledger_has_the_same_locks(ledger: Ledger, campaign: CampaignRecord, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    link = other / "mailer.db"
+    try:
+        link.symlink_to(ledger.path)
+    except OSError:
+        pytest.skip("links need a right that this account does not have")
+    with (
+        SenderLock(ledger, campaign.name),
+        Ledger(link) as linked,
+        pytest.raises(CampaignError, match="being sent just now"),
+        SenderLock(linked, campaign.name),
+    ):
+        pass
+
+
+def test_a_ledger_with_two_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mailer.db"
+    Ledger(path).close()
+    (tmp_path / "other.db").hardlink_to(path)
+    with pytest.raises(CampaignError, match="a second name on this disk"):
+        Ledger(path)
+
+
+async def test_what_a_dead_sender_may_have_begun_counts_towards_the_quota_once(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    ledger.note_lines(campaign, "a", 4)
+    async with Writer(ledger.path) as writer:
+        await writer.write(intent=intent(1))
+    for _ in range(2):
+        ledger.mark_interrupted(campaign)
+        assert sorted(domain for _, domain in ledger.transactions("a", 0)) == ["", "", "", "example.org"]
+    assert len(ledger.transactions_elsewhere("b", 0)) == 4
+    assert not ledger.transactions_elsewhere("a", 0)
+    ledger.note_lines(campaign, "a", 0)
+    ledger.mark_interrupted(campaign)
+    assert len(ledger.transactions("a", 0)) == 4
+
+
+@pytest.mark.parametrize(("ahead", "due"), [(3600.0, 0), (400 * 86400.0, 1)])
+async def test_who_was_put_off_by_a_wrong_clock_is_due_now(
+    ledger: Ledger, campaign: CampaignRecord, ahead: float, due: int
+) -> None:
+    ledger._db.execute(
+        "UPDATE deliveries SET status = 'deferred', next_attempt_at = ? WHERE key = 'p1@example.org'",
+        (time.time() + ahead,),
+    )
+    assert len(ledger.due(campaign, time.time())) == 4 + due
 
 
 async def test_a_computer_that_went_down_is_told_apart_from_a_program_that_ended(

@@ -395,3 +395,27 @@ def test_a_quota_for_each_domain_counts_every_domain_for_itself(loop):
     # each for itself: none of them had to wait for another one's window
     first = {domain: sum(at < START + 59 for at in times) for domain, times in counted.items()}
     assert first == {"a.example": 2, "b.example": 2, "sub.a.example": 2, "big.example": 5}
+
+
+def test_a_message_to_nobody_knows_whom_counts_for_every_domain(loop):
+    now = loop.wall()
+    pace = paced(loop, "9/hour", {"a.example": "1/hour", "*": "1/hour"})
+    pace.preload([(now - 600, "")])
+    for domain in ("a.example", "b.example"):
+        assert pace.next_start(domain) == pytest.approx(START + 3000)
+
+
+def test_what_went_over_another_account_counts_for_its_domain_only(loop):
+    now = loop.wall()
+    pace = paced(loop, "2/hour", {"a.example": "1/hour"})
+    pace.preload([], [(now - 600, "a.example"), (now - 600, "b.example")])
+    assert pace.next_start("a.example") == pytest.approx(START + 3000)
+    assert pace.next_start("b.example") == START
+
+
+def test_a_quota_for_each_domain_is_kept_across_a_restart(loop):
+    now = loop.wall()
+    pace = paced(loop, "9/hour", {"*": "1/hour"})
+    pace.preload([(now - 600, "a.example")])
+    assert pace.next_start("a.example") == pytest.approx(START + 3000)
+    assert pace.next_start("b.example") == START

@@ -50,8 +50,18 @@ def test_a_number_as_jitter_is_a_place_within_the_tenth(jitter, delay):
     assert next_attempt(1, T, T, jitter=jitter) == pytest.approx(T + delay)
 
 
-def test_a_laptop_that_slept_too_long_ends_the_retries():
-    assert next_attempt(2, T + 5 * DAY, T) is None
+def test_a_laptop_that_slept_too_long_ends_the_retries_but_not_before_the_fourth():
+    assert next_attempt(4, T + 5 * DAY, T) is None
+    assert next_attempt(3, T + 5 * DAY, T) == T + 5 * DAY + HOUR
+
+
+def test_nobody_is_given_up_for_a_clock_that_was_a_year_slow():
+    assert next_attempt(2, T + 400 * DAY, T) is not None
+
+
+def test_a_shorter_time_ends_with_a_last_try():
+    assert next_attempt(3, T, T - HOUR, longest=90 * MINUTE) == T + 30 * MINUTE
+    assert next_attempt(4, T + 30 * MINUTE, T - HOUR, longest=90 * MINUTE) is None
 
 
 def test_the_brake_needs_both_a_number_and_a_share_of_failures():

@@ -42,5 +42,6 @@ def _later(delivery: Delivery, outcome: Outcome, now: float, longest: float) -> 
     first = delivery.first_attempt_at if delivery.first_attempt_at is not None else now
     again = next_attempt(delivery.attempts + 1, now, first, jitter=_CHANCE, longest=longest)
     if again is None:
-        return Decision(status=Status.FAILED, reason=f"Given up: it was put off for too long. {explain(outcome)}")
+        tries = f"{delivery.attempts + 1} tries" if delivery.attempts else "one try"
+        return Decision(status=Status.FAILED, reason=f"Given up after {tries}, since the time for it is used up.")
     return Decision(status=Status.DEFERRED, reason=explain(outcome), next_attempt_at=again)

@@ -126,6 +126,7 @@ class Run:
 
     async def run(self) -> MailerError | None:
         """Send until nothing may be tried now. Returns why it ended earlier, if it did. Raises LedgerError."""
+        self._ledger.note_lines(self._campaign, self.relay.account, self.options.connections)
         async with self.writer:
             remaining = self.options.limit
             while not self.stopped:
@@ -135,6 +136,7 @@ class Run:
                     remaining = None if remaining is None else remaining - len(due)
                 elif remaining == 0 or not await self._wait_for_deferred():
                     break
+        self._ledger.note_lines(self._campaign, self.relay.account, 0)
         return self._reason
 
     async def _send_all(self, due: list[int]) -> None:
@@ -226,10 +228,10 @@ class Run:
             give_way=self._requeues[delivery.id] > REQUEUES,
             longest=self.options.give_up_after,
         )
-        self._watch(outcome)
+        self._watch(outcome, delivery)
         return decision
 
-    def _watch(self, outcome: Outcome) -> None:
+    def _watch(self, outcome: Outcome, delivery: Delivery) -> None:
         """Stop where going on would do harm."""
         if outcome.scope is not Scope.CONNECTION:
             self.answered_at = time.monotonic()
@@ -238,7 +240,7 @@ class Run:
         if outcome.action is Action.PAUSE and self.options.wait:
             self._rest()
         elif outcome.action in {Action.STOP, Action.PAUSE}:
-            self.stop(_stopped_by(outcome))
+            self.stop(_stopped_by(outcome, delivery))
         elif self._streak.record(outcome):
             self.stop(RelayStopped(f"Several messages in a row were refused for what they are. {explain(outcome)}"))
         elif self._bounced(outcome):
@@ -278,12 +280,18 @@ class Run:
         return self._brake.record(time.time(), failed=dead)
 
 
-def _stopped_by(outcome: Outcome) -> RelayStopped:
+def _stopped_by(outcome: Outcome, delivery: Delivery | None = None) -> RelayStopped:
     words = "the server's own words" if outcome.reply else "in detail"
-    return RelayStopped(explain(outcome), hint=f"{words}: {without_addresses(outcome.text)}")
+    row = f" It happened at row {delivery.contact.row} of the list." if delivery else ""
+    return RelayStopped(f"{explain(outcome)}{row}", hint=f"{words}: {without_addresses(outcome.text)}")
 
 
 def _unreachable(outcome: Outcome) -> Paused:
+    if outcome.reply:
+        return Paused(
+            f"The mail server takes no messages just now: {without_addresses(outcome.text).rstrip('.')}.",
+            hint="run the same command again later; nobody loses their place",
+        )
     return Paused(
         f"The mail server cannot be reached: {without_addresses(outcome.text).rstrip('.')}.",
         hint="check the network and the SMTP settings, then run the same command again; nobody loses their place",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -18,7 +18,7 @@ from mailer.campaign.run import Observer, Run, RunOptions
 from mailer.campaign.sealing import contact_digest, fingerprint, identity_of, list_digest, settings_of
 from mailer.campaign.source import Source
 from mailer.errors import CampaignError, LetterError, ListError, MailerError, Paused, SealError, quoted
-from mailer.ledger import AccountLock, Ledger, Start, mark_interrupted
+from mailer.ledger import AccountLock, DomainsLock, Ledger, Start, mark_interrupted
 from mailer.ledger.lock import owner
 from mailer.model import (
     CampaignRecord,
@@ -188,9 +188,18 @@ def to_send(prepared: Prepared, ledger: Ledger) -> int:
     return sum(contact.key not in done for contact in mailed)
 
 
-def alone(ledger: Ledger, relay: Relay, limits: Limits) -> AbstractContextManager[object]:
-    """Keep other senders off the account while its quotas are counted here. Raises CampaignError if one has it."""
-    return AccountLock(ledger, relay.account) if limits.account or limits.domains else nullcontext()
+@contextmanager
+def alone(ledger: Ledger, relay: Relay, limits: Limits) -> Iterator[None]:
+    """Keep other senders off the account while its quotas are counted here, and off the domains while theirs are.
+
+    Raises CampaignError if one has it.
+    """
+    with ExitStack() as locks:
+        if limits.account or limits.domains:
+            locks.enter_context(AccountLock(ledger, relay.account))
+        if limits.domains:
+            locks.enter_context(DomainsLock(ledger))
+        yield
 
 
 def make_run(
@@ -199,8 +208,7 @@ def make_run(
     """A run that continues where the ledger stands. Call under the campaign's SenderLock."""
     ledger.set_owner(campaign, owner())
     pace = Pace(limits.account, limits.domains)
-    if pace.longest_window:
-        pace.preload(ledger.transactions(relay.account, time.time() - pace.longest_window))
+    preload(pace, ledger, relay)
     return Run(
         ledger=ledger,
         campaign=campaign,
@@ -210,6 +218,13 @@ def make_run(
         options=options,
         observer=observer,
     )
+
+
+def preload(pace: Pace, ledger: Ledger, relay: Relay) -> None:
+    """Count what this ledger's senders have handed over already."""
+    if pace.longest_window:
+        since = time.time() - pace.longest_window
+        pace.preload(ledger.transactions(relay.account, since), ledger.transactions_elsewhere(relay.account, since))
 
 
 def conclude(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | None) -> Result:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from mailer import mime
 from mailer.campaign.plan import Plan
-from mailer.campaign.send import Limits, alone
+from mailer.campaign.send import Limits, alone, preload
 from mailer.errors import ListError, Paused, RelayStopped
 from mailer.ledger import Ledger, Record, Writer
 from mailer.model import Action, Contact, Mailbox, Message, Outcome, Status
@@ -52,8 +52,7 @@ async def _send_all(
     plan: Plan, people: Sequence[Contact], to: str, *, ledger: Ledger, relay: Relay, limits: Limits
 ) -> list[Outcome]:
     pace = Pace(limits.account, limits.domains)
-    if pace.longest_window:
-        pace.preload(ledger.transactions(relay.account, time.time() - pace.longest_window))
+    preload(pace, ledger, relay)
     connection = await connect(relay)
     if isinstance(connection, Outcome):
         stopped = connection.action in {Action.STOP, Action.PAUSE}

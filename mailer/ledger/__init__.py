@@ -3,12 +3,13 @@
 from mailer.ledger.campaigns import Row, Start
 from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger
-from mailer.ledger.lock import AccountLock, SenderLock, mark_interrupted, settle
+from mailer.ledger.lock import AccountLock, DomainsLock, SenderLock, mark_interrupted, settle
 from mailer.ledger.memory import Preview
 from mailer.ledger.writer import Intent, Record, Writer
 
 __all__ = [
     "AccountLock",
+    "DomainsLock",
     "Intent",
     "Ledger",
     "Preview",

@@ -200,6 +200,11 @@ class Campaigns(Store):
         """Say who sends, for a second starter to read, and on which start of the computer."""
         self._run("UPDATE campaigns SET owner = ?, boot = ? WHERE id = ?", owner, owner and boot_id(), campaign.id)
 
+    def note_lines(self, campaign: CampaignRecord, account: str, lines: int) -> None:
+        """Say over how many connections it is being sent, 0 at a tidy end: what a dead sender may have begun is counted."""
+        query = "UPDATE campaigns SET wire_account = ?, wire_lines = ? WHERE id = ?"
+        self._run(query, account, lines, campaign.id)
+
     def went_down(self, campaign: CampaignRecord) -> bool:
         """Whether this computer was started anew since the campaign's last sender, who did not end by itself."""
         owner, boot = self._one("SELECT owner, boot FROM campaigns WHERE id = ?", campaign.id)

@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from mailer.errors import CampaignError, LedgerError
+from mailer.errors import BrokenLedgerError, CampaignError, LedgerError
 from mailer.ledger.filesystem import refuse_network
 
 SCHEMA_VERSION = 1
 
 # In the name of a lock file that stays when mail was sent: without a ledger beside it, the ledger was lost.
 SENT_FROM_HERE = "-account"
+
+BROKEN = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_CANTOPEN")
+"""What running the same command again does not mend."""
 
 # Another process may hold the write lock while it starts a large campaign.
 BUSY_TIMEOUT_MS = 60_000
@@ -25,7 +28,8 @@ BUSY_TIMEOUT_MS = 60_000
 def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
     """Open the ledger, making or migrating it as needed.
 
-    Raises LedgerError, or CampaignError where there is none to open or where it lies on another computer's disk.
+    Raises LedgerError, or CampaignError where there is none to open, where it lies on another computer's disk, or under two
+    names: the locks of senders stand beside it.
     """
     if not create and not path.exists():
         raise CampaignError(
@@ -33,7 +37,8 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
         )
     _refuse_to_forget(path)
     refuse_network(path)
-    with plain_errors(path):
+    _refuse_two_names(path)
+    with plain_errors(path, opening=True):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1e3)
         try:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
@@ -53,16 +58,29 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
 
 
 def _refuse_to_forget(path: Path) -> None:
-    """A new ledger where an old one was used knows nobody who was mailed. Raises CampaignError."""
-    if path.exists():
+    """A new ledger where an old one was used knows nobody who was mailed. Raises CampaignError.
+
+    A file of no bytes is what a crash, a full disk or a service that synchronises folders may leave of a ledger.
+    """
+    if path.exists() and (not path.is_file() or path.stat().st_size):
         return
     traces = sorted(path.parent.glob(f"{glob.escape(path.name)}{SENT_FROM_HERE}-*.lock"))
     if traces:
         raise CampaignError(
-            f"{path.name}, the record of who was mailed, is missing, although mail was sent from this folder."
-            " Nothing was sent.",
+            f"{path.name}, the record of who was mailed, is {'empty' if path.exists() else 'missing'}, although mail was sent"
+            " from this folder. Nothing was sent.",
             hint="bring it back (from the wastebasket or a backup); if you are sure that nobody was mailed, delete"
             f" {', '.join(trace.name for trace in traces)} and run the command again",
+        )
+
+
+def _refuse_two_names(path: Path) -> None:
+    """Two hard links to one ledger, in two folders, would have two locks. Raises CampaignError."""
+    if path.is_file() and path.stat().st_nlink > 1:
+        raise CampaignError(
+            f"The ledger {path} has a second name on this disk (a hard link): under each a campaign could be sent at the"
+            " same time. Nothing was sent.",
+            hint="make a copy of it, delete both names, and give the copy the name of one of them",
         )
 
 
@@ -71,7 +89,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if version == SCHEMA_VERSION:
         return
     if version > SCHEMA_VERSION:
-        raise LedgerError(
+        raise BrokenLedgerError(
             f"{path} was written by a newer mailer (format {version}, this one knows {SCHEMA_VERSION}).",
             hint="update mailer on this machine, then run the same command again",
         )
@@ -79,6 +97,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     try:
         # Another process may have made the schema while this one waited for the lock.
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            _refuse_foreign(connection, path)
             _create(connection)
         connection.execute("COMMIT")
     except BaseException:
@@ -86,6 +105,14 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        raise BrokenLedgerError(
+            f"{path} is a database of another program, not a ledger.",
+            hint="set MAILER_LEDGER to another file, or bring the right one back",
+        )
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -102,12 +129,14 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def plain_errors(path: Path) -> Iterator[None]:
+def plain_errors(path: Path, *, opening: bool = False) -> Iterator[None]:
     """Turn what SQLite says into what an organiser can act on."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise LedgerError(f"The ledger {path} {_in_words(error)}", hint=_way_out(error)) from error
+        code = getattr(error, "sqlite_errorname", "")
+        kind = BrokenLedgerError if opening and code.startswith(BROKEN) else LedgerError
+        raise kind(f"The ledger {path} {_in_words(error)}", hint=_way_out(error)) from error
     except OSError as error:
         raise LedgerError(f"The ledger {path} cannot be used: {error.strerror or error}.") from error
 

@@ -11,6 +11,11 @@ from mailer.ledger.memory import LEAVE, UNLIST
 from mailer.ledger.store import Store, moment
 from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Status, Tally
 
+MOST = 36_000.0
+"""Seconds: beyond the longest pause between two tries (mailer.retry.DELAYS). A later time was written by a wrong clock."""
+
+DUE = "(status = 'queued' OR (status = 'deferred' AND (next_attempt_at <= ? OR next_attempt_at > ?)))"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moved:
@@ -30,22 +35,22 @@ class Deliveries(Store):
         return Tally(**dict(self._all(query, campaign.id)))
 
     def due(self, campaign: CampaignRecord, now: float) -> list[int]:
-        """Ids of the deliveries that may be tried now, in the list's order."""
-        rows = self._all(
-            "SELECT id FROM deliveries WHERE campaign_id = ? AND (status = 'queued' OR"
-            " (status = 'deferred' AND next_attempt_at <= ?)) ORDER BY id",
-            campaign.id,
-            now,
-        )
-        return [row[0] for row in rows]
+        """Ids of the deliveries that may be tried now, in the list's order.
+
+        Those that were tried and kept their place come last: what a server holds against one of them must not keep it from
+        the others.
+        """
+        query = f"SELECT id, reason <> '' FROM deliveries WHERE campaign_id = ? AND {DUE} ORDER BY id"
+        rows = self._all(query, campaign.id, now, now + MOST)
+        return [number for number, tried in rows if not tried] + [number for number, tried in rows if tried]
 
     def open_keys(self, campaign: CampaignRecord, due: float | None = None) -> list[str]:
         """The addresses that are still to be mailed; with `due`, those that may be tried at that time."""
-        query = (
-            "SELECT key FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL AND (status = 'queued' OR"
-            " (status = 'deferred' AND (? IS NULL OR next_attempt_at <= ?)))"
-        )
-        return [row[0] for row in self._all(query, campaign.id, due, due)]
+        if due is None:
+            query = "SELECT key FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL AND status IN ('queued', 'deferred')"
+            return [row[0] for row in self._all(query, campaign.id)]
+        query = f"SELECT key FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL AND {DUE}"
+        return [row[0] for row in self._all(query, campaign.id, due, due + MOST)]
 
     def reached(self, campaign: CampaignRecord) -> set[str]:
         """The addresses that have, or may have, got the campaign's message."""
@@ -62,7 +67,7 @@ class Deliveries(Store):
         row = self._one(
             "SELECT min(next_attempt_at) FROM deliveries WHERE campaign_id = ? AND status = 'deferred'", campaign.id
         )
-        return None if row[0] is None else float(row[0])
+        return None if row[0] is None else min(float(row[0]), time.time() + MOST)
 
     def deliveries(self, ids: Collection[int]) -> list[Delivery]:
         """Deliveries by id, in the order of the ids; those that are gone are left out."""
@@ -121,16 +126,27 @@ class Deliveries(Store):
         """
         now = time.time()
         with self._transaction():
-            self._db.execute(
+            ended = self._db.execute(
                 "UPDATE attempts SET finished_at = ? WHERE finished_at IS NULL AND delivery_id IN"
                 " (SELECT id FROM deliveries WHERE campaign_id = ? AND status = 'sending')",
                 (now, campaign.id),
-            )
+            ).rowcount
+            self._charge(campaign, ended, now)
             return self._db.execute(
                 "UPDATE deliveries SET status = 'uncertain', updated_at = ?, reason = ?"
                 " WHERE campaign_id = ? AND status = 'sending'",
                 (now, f"{what} ended between the message and the server's answer", campaign.id),
             ).rowcount
+
+    def _charge(self, campaign: CampaignRecord, known: int, now: float) -> None:
+        """Count what a dead sender may have begun without an intent: to no domain that is known, so towards all of them."""
+        query = "SELECT wire_account, wire_lines FROM campaigns WHERE id = ?"
+        account, lines = self._db.execute(query, (campaign.id,)).fetchone()
+        self._db.executemany(
+            "INSERT INTO attempts (account, domain, started_at, finished_at) VALUES (?, '', ?, ?)",
+            [(account, now, now)] * max(0, lines - known),
+        )
+        self._db.execute("UPDATE campaigns SET wire_lines = 0 WHERE id = ?", (campaign.id,))
 
     def doubts(self, campaign: CampaignRecord) -> dict[str, tuple[str, float, float]]:
         """The uncertain deliveries: key by Message-ID, with when the last attempt began and ended."""
@@ -184,16 +200,24 @@ class Deliveries(Store):
         return count, first
 
     def transactions(self, account: str, since: float) -> list[tuple[float, str]]:
-        """When messages were last handed to this account, and for which domain: what quotas count.
+        """When messages were last handed to this account, and for which domain: what its quotas count.
 
-        An attempt without an answer counts as ending now, since nobody knows when the server saw it.
+        An attempt without an answer counts as ending now, since nobody knows when the server saw it. No domain (''): some
+        message that a dead sender may have begun, nobody knows to whom.
         """
+        return self._handed_to("account = ?", account, since)
+
+    def transactions_elsewhere(self, account: str, since: float) -> list[tuple[float, str]]:
+        """The same of all other accounts of this ledger: a domain's quota counts them, too."""
+        return self._handed_to("account <> ?", account, since)
+
+    def _handed_to(self, which: str, account: str, since: float) -> list[tuple[float, str]]:
+        now = time.time()
         return self._all(
-            "SELECT coalesce(finished_at, ?), domain FROM attempts WHERE account = ?"
-            " AND coalesce(finished_at, ?) > ? ORDER BY 1",
-            time.time(),
+            f"SELECT coalesce(finished_at, ?), domain FROM attempts WHERE {which} AND coalesce(finished_at, ?) > ? ORDER BY 1",
+            now,
             account,
-            time.time(),
+            now,
             since,
         )
 

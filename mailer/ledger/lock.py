@@ -76,6 +76,8 @@ class AccountLock:
     Raises CampaignError if another process holds it.
     """
 
+    what = "This mail account is sending just now"
+
     def __init__(self, ledger: Ledger, account: str) -> None:
         self._ledger = ledger
         self._lock = FileLock(lock_path(ledger.path, account, kind=SENT_FROM_HERE))
@@ -87,7 +89,7 @@ class AccountLock:
             sending = (c for c in self._ledger.campaigns() if c.owner and SenderLock(self._ledger, c.name).is_held())
             who = next((f", for campaign {c.name!r} ({c.owner})" for c in sending), "")
             raise CampaignError(
-                f"This mail account is sending just now{who}. Two at once would go beyond its limit. "
+                f"{self.what}{who}. Two at once would go beyond its limit. "
                 "Nothing was sent from here.",
                 hint="wait until it is done, or pause it there with Ctrl-C",
             ) from None
@@ -95,6 +97,15 @@ class AccountLock:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+class DomainsLock(AccountLock):
+    """Held while domains have quotas of their own: they count whatever account a message goes over."""
+
+    what = "A limit of a domain is in use by another sender just now"
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger, "every domain")
 
 
 def owner() -> str:

@@ -32,6 +32,10 @@ CREATE TABLE campaigns (
     owner       TEXT,
     -- which start of which computer that was: tells a program that ended from a computer that went down
     boot        TEXT,
+    -- over which account and how many connections it is being sent: if the sender dies, as many messages may have been begun
+    -- that no attempt tells of, and they count towards the account's quota
+    wire_account TEXT,
+    wire_lines  INTEGER NOT NULL DEFAULT 0,
     -- --hold-after: how many attempts were allowed before the campaign was to be looked at
     held_after  INTEGER
 ) STRICT;

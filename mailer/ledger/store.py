@@ -16,8 +16,9 @@ class Store:
     """An open ledger file. Raises LedgerError for whatever SQLite says."""
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
-        self.path = path
-        self._db = connect(path, create=create)
+        # the file itself, not a link to it: the locks of senders stand beside it
+        self.path = path.resolve() if path.is_symlink() else path
+        self._db = connect(self.path, create=create)
 
     def close(self) -> None:
         self._db.close()
