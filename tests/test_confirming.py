@@ -82,6 +82,34 @@ def test_after_a_kill_all_counts_agree_on_who_is_uncertain(journey: Journey) -> 
     assert told.count("the program ended between the message and the server's answer") == 2
 
 
+def test_with_a_limit_only_those_are_counted_who_get_the_letter_in_this_run(journey: Journey) -> None:
+    ran = journey.call("send", *journey.campaign, "--limit", "4")
+    assert "10 in the list: 4 get the letter now, 6 are left for later runs." in ran.err
+    assert journey.call("send", *journey.campaign, "--limit", "3", "--yes").code == 3
+    ran = journey.call("send", *journey.campaign, "--limit", "6")
+    assert "10 in the list: 6 get the letter now, 1 is left for a later run, 3 have it already." in ran.err
+    journey.write("list.csv", as_csv(people(12)))
+    ran = journey.call("send", *journey.campaign, "--update", "--limit", "5")
+    assert "12 in the list: 5 get the letter now, 4 are left for later runs, 3 had their turn already." in ran.err
+
+
+def test_a_dead_address_is_not_told_as_somebody_who_asked_for_no_mail(journey: Journey) -> None:
+    assert journey.server is not None
+    journey.server.on("rcpt", address="p4@example.org", reply="550 5.1.1 User unknown")
+    assert journey.call("suppress", "add", "p8@example.org").code == 0
+    ran = journey.call("send", *journey.campaign, "--yes")
+    assert "10 in the list: 9 get the letter, 1 does not want our mail." in ran.err
+    second = ("send", *journey.campaign, "--campaign", "second")
+    ran = journey.call(*second, "--yes", "--limit", "5")
+    left_out = "1 has a dead address, 1 does not want our mail"
+    assert f"10 in the list: 5 get the letter now, 3 are left for later runs, {left_out}." in ran.err
+    ran = journey.call(*second)
+    assert f"10 in the list: 3 get the letter now, 5 have it already, {left_out}." in ran.err
+    assert journey.call("suppress", "remove", "p8@example.org").code == 0
+    ran = journey.call(*second)
+    assert "have it already, 1 has a dead address, 1 is left out, though no longer suppressed." in ran.err
+
+
 def test_the_command_that_continues_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["mailer", "send", "a", "b.csv", "--yes", "--limit", "4", "--rate", "1/hour"])
     assert again() == "mailer send a b.csv --rate 1/hour"

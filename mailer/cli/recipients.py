@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from mailer.errors import quoted
+from mailer.model import Status
+from mailer.suppression import normalise, screen
 
 if TYPE_CHECKING:
     from mailer.campaign.plan import Plan
     from mailer.campaign.send import Prepared
     from mailer.ledger import Ledger
-    from mailer.model import Tally
+    from mailer.model import CampaignRecord, Tally
+
+REFUSED = "refused"
+"""The source of a suppression that mailer wrote itself, when a server said that there is no such address."""
 
 
-def accounted(prepared: Prepared, ledger: Ledger, due: int) -> list[str]:
-    """Lines that say who is left out, and who waits for a decision; none if everybody gets the letter now."""
+def accounted(prepared: Prepared, ledger: Ledger, due: int, count: int) -> list[str]:
+    """Lines that say who is left out, and who waits for a decision; none if everybody gets the letter now.
+
+    `due` may be tried now, and `count` of them are, in this run.
+    """
     plan, campaign = prepared.plan, prepared.campaign
     tally = ledger.tally(campaign) if campaign else None
     if plan:
         total, parts = of_list(plan, ledger, due)
-    elif tally:
-        total, parts = of_ledger(tally, due)
+    elif campaign and tally:
+        total, parts = of_ledger(campaign, tally, ledger, due)
     else:
         return []
-    told = [words for words in parts if words]
-    lines = [f"{total:,} in the list: {', '.join([get(due, continued=tally is not None), *told])}."] if told else []
+    told = [
+        words for words in (each(due - count, "is left for a later run", "are left for later runs"), *parts) if words
+    ]
+    now = get(count, continued=tally is not None or count < due)
+    lines = [f"{total:,} in the list: {', '.join([now, *told])}."] if told else []
     if tally and tally.uncertain:
         what = "1 waits" if tally.uncertain == 1 else f"{tally.uncertain:,} wait"
         they = "it" if tally.uncertain == 1 else "they"
@@ -38,34 +49,45 @@ def of_list(plan: Plan, ledger: Ledger, due: int) -> tuple[int, Iterable[str]]:
     """The rows of a list that was just read, and what becomes of those without a message."""
     people = plan.contacts
     bad = len(people.bad_rows) + len(plan.unrendered)
-    mailed = sum(1 for _ in plan.mailed(ledger.suppressions()))
+    suppressed = ledger.suppressions()
+    out = [contact.key for contact, reason in screen(plan.ready(), suppressed) if reason is not None]
+    mailed = people.rows - people.duplicates - bad - len(out)
     return people.rows, (
         each(mailed - due, "had its turn already", "had their turn already"),
         each(bad, "has a problem and is skipped", "have a problem and are skipped"),
-        unwanted(people.rows - people.duplicates - bad - mailed),
+        *left_out(out, ledger),
         each(people.duplicates, "is there twice", "are there twice"),
     )
 
 
-def of_ledger(tally: Tally, due: int) -> tuple[int, Iterable[str]]:
+def of_ledger(campaign: CampaignRecord, tally: Tally, ledger: Ledger, due: int) -> tuple[int, Iterable[str]]:
     """Everybody in a campaign that is continued, and where those stand who are not due now."""
+    out = ledger.records(campaign, Status.SUPPRESSED) if tally.suppressed else ()
     return tally.total, (
         each(tally.sent, "has it already", "have it already"),
         each(max(0, tally.queued + tally.deferred - due), "is to be tried again later", "are to be tried again later"),
         each(tally.failed, "was refused", "were refused"),
         each(tally.uncertain, "is uncertain", "are uncertain"),
         each(tally.skipped, "is skipped", "are skipped"),
-        unwanted(tally.suppressed),
+        *left_out([normalise(record.address) for record in out], ledger),
+    )
+
+
+def left_out(keys: Collection[str], ledger: Ledger) -> tuple[str, ...]:
+    """Why these are not mailed: the address is dead, as mailer found by itself, or somebody said so."""
+    sources = {key: source for key, _, source, _ in ledger.suppression_rows()} if keys else {}
+    dead = sum(sources.get(key) == REFUSED for key in keys)
+    free = sum(key not in sources and f"@{key.rpartition('@')[2]}" not in sources for key in keys)
+    return (
+        each(dead, "has a dead address", "have a dead address"),
+        each(len(keys) - dead - free, "does not want our mail", "do not want our mail"),
+        each(free, "is left out, though no longer suppressed", "are left out, though no longer suppressed"),
     )
 
 
 def get(due: int, *, continued: bool) -> str:
     now = " now" if continued else ""
     return each(due, f"gets the letter{now}", f"get the letter{now}") or f"nobody gets the letter{now}"
-
-
-def unwanted(count: int) -> str:
-    return each(count, "does not want our mail", "do not want our mail")
 
 
 def each(count: int, one: str, more: str) -> str:

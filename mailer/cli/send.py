@@ -201,7 +201,7 @@ class Sending:
             console.note(
                 f"{verb} campaign {prepared.name}: {messages(count)} from {', '.join(prepared.manifest.senders)}"
             )
-            for line in accounted(prepared, self._ledger, due):
+            for line in accounted(prepared, self._ledger, due, count):
                 console.note(f"  {line}")
         for change in prepared.differences:
             console.note(f"  {change}")
