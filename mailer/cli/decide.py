@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +22,7 @@ from mailer.model import Status
 
 if TYPE_CHECKING:
     from mailer.ledger import Ledger
-    from mailer.model import CampaignRecord
+    from mailer.model import CampaignRecord, DeliveryRecord
 
 
 class Choice(StrEnum):
@@ -42,7 +44,9 @@ def resolve(
     ] = None,
     postfix_log: Annotated[
         list[Path] | None,
-        typer.Option("--postfix-log", metavar="FILE", help="Decide by the log of our own Postfix; the oldest first."),
+        typer.Option(
+            "--postfix-log", metavar="FILE", help="Decide by our own Postfix's log. Several files: once each."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,72 +63,117 @@ def resolve(
     """  # noqa: D301
     from mailer.ledger import Ledger, settle  # noqa: PLC0415
 
+    if decision is not None and postfix_log:
+        raise UsageError(
+            "Either you decide, or the log does.",
+            hint="leave out --as to go by the log, or --postfix-log to decide yourself",
+        )
     with Ledger(settings_here().ledger_path, create=False) as ledger:
         found = settle(ledger, ledger.find(campaign))
         moved = Moved(moved=0)
-        if decision is not None:
+        if decision is not None or postfix_log:
             keys = chosen(ledger, found, addresses) if addresses else None
-            moved = ledger.resolve(found, Status(decision.value), keys)
-        elif postfix_log:
-            prove(ledger, found, postfix_log, said=console.note if as_json else console.say)
+            if decision is not None:
+                moved = ledger.resolve(found, Status(decision.value), keys)
+            else:
+                said = console.note if as_json else console.say
+                moved = prove(ledger, found, postfix_log or [], keys, said=said)
         elif addresses:
             raise UsageError("What became of them?", hint="add --as sent or --as queued")
         left = list(ledger.records(found, Status.UNCERTAIN))
         if as_json:
-            uncertain = [
-                {
-                    "address": r.address,
-                    "row": r.row,
-                    "message_id": r.message_id,
-                    "reason": r.reason,
-                    "server": r.server,
-                    "server_words": r.server_words,
-                    "at": r.updated_at.isoformat() if r.updated_at else None,
-                }
-                for r in left
-            ]
-            console.emit(
-                {
-                    **standing(ledger, found),
-                    "resolved": moved.moved,
-                    "kept_out": moved.suppressed + moved.unlisted,
-                    "deliveries": uncertain,
-                }
-            )
+            console.emit({**standing(ledger, found), **as_data(left, moved)})
         else:
             show(found, left, moved, decision)
     raise typer.Exit(1 if left else 0)
 
 
-def prove(ledger: Ledger, campaign: CampaignRecord, logs: Sequence[Path], *, said: Callable[[str], None]) -> None:
-    """Decide what the log of the Postfix that took our messages proves; the rest stays uncertain."""
+def as_data(left: Sequence[DeliveryRecord], moved: Moved) -> dict[str, object]:
+    """What was decided and what is still open, for --json."""
+    uncertain = [
+        {
+            "address": r.address,
+            "row": r.row,
+            "message_id": r.message_id,
+            "reason": r.reason,
+            "server": r.server,
+            "server_words": r.server_words,
+            "at": r.updated_at.isoformat() if r.updated_at else None,
+        }
+        for r in left
+    ]
+    return {"resolved": moved.moved, "kept_out": moved.suppressed + moved.unlisted, "deliveries": uncertain}
+
+
+def prove(
+    ledger: Ledger,
+    campaign: CampaignRecord,
+    logs: Sequence[Path],
+    keys: Collection[str] | None,
+    *,
+    said: Callable[[str], None],
+) -> Moved:
+    """Decide what the log of the Postfix that took our messages proves, of these keys only; the rest stays uncertain."""
     from mailer.postfix_log import Proof, verdicts  # noqa: PLC0415
 
-    doubts = ledger.doubts(campaign)
-    wanted = {message_id: (began, ended) for message_id, (_, began, ended) in doubts.items()}
-    now = datetime.now().astimezone()
-    proofs = verdicts(chain.from_iterable(map(lines_of, logs)), wanted, now=now, complete_until=now.timestamp())
+    doubts = [doubt for doubt in ledger.doubtful(campaign) if keys is None or doubt.key in keys]
+    proofs = verdicts(map(lines_of, logs), doubts, now=datetime.now().astimezone())
+    total = Moved(moved=0)
     for proof, status, words in (
-        (Proof.ACCEPTED, Status.SENT, "proved to have arrived"),
-        (Proof.NOT_ACCEPTED, Status.QUEUED, "proved not to have arrived, and to be sent again"),
+        (Proof.ACCEPTED, Status.SENT, "taken by the mail server, as its log proves: noted as sent."),
+        (Proof.NOT_ACCEPTED, Status.QUEUED, "not taken by the mail server, as its log proves: noted to be sent again."),
     ):
-        keys = {doubts[message_id][0] for message_id, found in proofs.items() if found is proof}
-        moved = ledger.resolve(campaign, status, keys, by="proved by the mail server's log") if keys else Moved(moved=0)
-        said(f"{moved.moved} {words}.")
-    unknown = sum(found is Proof.UNKNOWN for found in proofs.values())
-    if unknown:
-        said(f"{unknown} the log says nothing of. A log is whole only a minute after an attempt; try again then.")
+        proved = {doubt.key for doubt in doubts if proofs[doubt.message_id] is proof}
+        if proved:
+            moved = ledger.resolve(campaign, status, proved, by="proved by the mail server's log")
+            said(f"{moved.moved} {words}")
+            if status is Status.QUEUED and moved.moved:
+                said(f"To send them: {send_command(campaign)}")
+            total = Moved(
+                moved=total.moved + moved.moved,
+                suppressed=total.suppressed + moved.suppressed,
+                unlisted=total.unlisted + moved.unlisted,
+            )
+    for proof, number in Counter(proofs.values()).items():
+        for sentence in unproved(number).get(proof.name, ()):
+            said(sentence)
+    return total
+
+
+def unproved(number: int) -> dict[str, tuple[str, ...]]:
+    """Why a log leaves so many uncertain, and what would help."""
+    return {
+        "ABSENT": (
+            f"{number} not in this log. That proves nothing: it may be another server's, or not all of it.",
+            "Give all its files: --postfix-log FILE for each. After less than a minute, wait and try again.",
+        ),
+        "UNFINISHED": (
+            f"{number} in this log, but not what became of them.",
+            "Wait a minute and try again. If lines or files are missing, give them too: --postfix-log FILE for each.",
+        ),
+        "UNWITNESSED": (
+            f"{number} broken off in this log, but nothing shows that this server is the one we handed them to.",
+            "For that it must hold a message that arrived safely: send one by `mailer test` or `mailer send`, try again.",
+        ),
+        "MISTIMED": (
+            f"{number} broken off in this log, but at another time than ours: it may have been another attempt.",
+            "Give all its files: --postfix-log FILE for each. Also compare the clocks of the two computers.",
+        ),
+    }
 
 
 def lines_of(path: Path) -> Iterator[str]:
-    """The lines of a log. Raises UsageError if it cannot be read."""
+    """The lines of a log, also of one that was compressed when it was put away. Raises UsageError if it cannot be read."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as log:
+        with (
+            gzip.open(path, "rt", encoding="utf-8", errors="replace")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8", errors="replace")
+        ) as log:
             yield from log
-    except OSError as error:
-        raise UsageError(
-            f"The log {path} cannot be read: {error.strerror}.", hint="check the name of the file"
-        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or "it is not whole"
+        raise UsageError(f"The log {path} cannot be read: {why}.", hint="check the name of the file") from error
 
 
 def chosen(ledger: Ledger, campaign: CampaignRecord, addresses: list[str]) -> set[str]:
@@ -142,7 +191,7 @@ def chosen(ledger: Ledger, campaign: CampaignRecord, addresses: list[str]) -> se
     return set(keys)
 
 
-def show(campaign: CampaignRecord, left: list, moved: Moved, decision: Choice | None) -> None:  # type: ignore[type-arg]
+def show(campaign: CampaignRecord, left: Sequence[DeliveryRecord], moved: Moved, decision: Choice | None) -> None:
     """What was decided and what is still open."""
     if decision is not None:
         became = "as sent" if decision is Choice.SENT else "to be sent again"
@@ -150,8 +199,11 @@ def show(campaign: CampaignRecord, left: list, moved: Moved, decision: Choice | 
         say_kept_out(moved)
         if decision is Choice.QUEUED and moved.moved:
             console.say(f"To send them: {send_command(campaign)}")
+    else:
+        say_kept_out(moved)
     if not left:
-        console.say("Nothing is uncertain." if decision is None else "Nothing is uncertain any more.")
+        decided = decision is not None or moved != Moved(moved=0)
+        console.say("Nothing is uncertain any more." if decided else "Nothing is uncertain.")
         return
     console.say(f"{len(left)} uncertain in {campaign.name}:")
     for record in left:

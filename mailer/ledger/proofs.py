@@ -1,0 +1,50 @@
+"""What the ledger knows that a mail server's log can be held against."""
+
+from __future__ import annotations
+
+import re
+
+from mailer.ledger.store import Store
+from mailer.model import CampaignRecord
+from mailer.postfix_log import Doubt, Witness
+
+NEAREST = 50
+"""Witnesses on either side of a doubt: enough for a log that holds only some of them."""
+
+RIVAL_SECONDS = 10.0
+"""Attempts at one delivery closer together than this could be taken for each other."""
+
+# Postfix's answer to the final dot: "250 2.0.0 Ok: queued as 4FxZ2k0Xq1z3Y"
+QUEUED_AS = re.compile(r"\bqueued as ([0-9A-Za-z]{5,24})\b")
+
+
+class Proofs(Store):
+    """Doubts, and the messages of which the mail server itself said that it took them."""
+
+    def doubtful(self, campaign: CampaignRecord) -> list[Doubt]:
+        """The uncertain deliveries of a campaign, each with its last attempt and what can bear witness for its log."""
+        query = (
+            "SELECT d.message_id, d.key, a.account, a.started_at, (SELECT count(*) FROM attempts b"
+            " WHERE b.delivery_id = d.id AND b.id < a.id AND coalesce(b.finished_at, b.started_at) > a.started_at - ?)"
+            " FROM deliveries d JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE delivery_id = d.id)"
+            " WHERE d.campaign_id = ? AND d.status = 'uncertain'"
+        )
+        return [
+            Doubt(message_id=message_id, key=key, began=at, rivals=rivals, witnesses=self._witnesses(account, at))
+            for message_id, key, account, at, rivals in self._all(query, RIVAL_SECONDS, campaign.id)
+        ]
+
+    def _witnesses(self, account: str, at: float) -> tuple[Witness, ...]:
+        """Messages of all campaigns, and tests, that the account's server took, those before and after a time."""
+        query = (
+            "SELECT d.message_id, a.text, a.started_at, a.finished_at FROM attempts a"
+            " LEFT JOIN deliveries d ON d.id = a.delivery_id WHERE a.account = ? AND a.verdict = 'sent'"
+            " AND a.text IS NOT NULL AND a.finished_at IS NOT NULL"
+        )
+        rows = self._all(f"{query} AND a.started_at < ? ORDER BY a.started_at DESC LIMIT ?", account, at, NEAREST)
+        rows += self._all(f"{query} AND a.started_at >= ? ORDER BY a.started_at LIMIT ?", account, at, NEAREST)
+        return tuple(
+            Witness(queue_id=match[1], message_id=message_id, began=began, ended=ended)
+            for message_id, text, began, ended in rows
+            if (match := QUEUED_AS.search(text))
+        )
