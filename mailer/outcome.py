@@ -74,6 +74,7 @@ QUOTA = (Scope.ACCOUNT, Verdict.REQUEUED, Action.PAUSE)
 SENDER = (Scope.ACCOUNT, Verdict.REQUEUED, Action.STOP)
 DISTRUST = (Scope.POLICY, Verdict.FAILED, Action.CONTINUE)
 DISTRUST_LATER = (Scope.POLICY, Verdict.DEFERRED, Action.CONTINUE)
+DISTRUST_WAIT = (Scope.POLICY, Verdict.REQUEUED, Action.PAUSE)
 LETTER = (Scope.MESSAGE, Verdict.REQUEUED, Action.STOP)
 LOGIN_REFUSED = (Scope.AUTH, Verdict.REQUEUED, Action.STOP)
 LOGIN_LATER = (Scope.AUTH, Verdict.REQUEUED, Action.PAUSE)
@@ -83,45 +84,73 @@ BLOCKED = (Scope.POLICY, Verdict.REQUEUED, Action.STOP)
 UNKNOWN_FATE = (Scope.CONNECTION, Verdict.UNCERTAIN, Action.RECONNECT)
 
 RELAY_TEXT = (
-    r"relay(ing)?( access)? (denied|not permitted)|not permitted to relay|unable to relay|credentials for relay|"
-    r"authentication (is )?(required|needed)|must authenticate\b|not authenticated to|not authorized to perform"
+    r"relay(ing)?( access)?( is)? (denied|not permitted|not allowed|disallowed|prohibited)|not permitted to relay|"
+    r"unable to relay|credentials for relay|rcpthosts|authentication (is )?(required|needed)|must authenticate\b|"
+    r"not authenticated to|not authorized to perform"
 )
 SUSPENDED_TEXT = (
     r"(sending|outgoing mail.{0,60}|your account)( has been| is| was)? (suspended|paused|disabled)|"
-    r"bad outbound sender"
+    r"bad outbound sender|OutboundSpamException|UserAction verdict|(your|smtp) account is not (yet )?activated"
 )
 QUOTA_TEXT = (
-    r"max(imum)? (defers and failures|e?mails) per hour|(send(ing)?|relay|submission|message|hourly|daily|recipients) "
-    r"(rate )?(limit|quota)( for \S+)?( has been| was)? (exceeded|reached)|(exceeded|reached) (your|its|the) "
-    r"(?!.{0,25}(size|storage|mailbox|disk))(\w+ ){0,3}(limit|quota|rate)|mail (send )?(limit|quota) exceeded|throttl|"
-    r"SubmissionQuota|too many (messages|e?mails)|sending rate|rate limit|(messages|mails|recipients) per "
-    r"(minute|hour|day) exceeded|sender thread limit|concurrent connections limit"
+    r"max(imum)? (defers and failures|e?mails) per hour|(send(ing)?|outgoing|outbound|relay|submission|message|hourly|"
+    r"daily|recipients) (e?mail |message )?(rate )?(limit|quota)( for \S+)?( has been| was)? (exceeded|reached)|"
+    r"(exceeded|reached) (your|its|the) (?!.{0,25}(size|storage|mailbox|disk))(\w+ ){0,3}(limit|quota|rate)|"
+    r"exceeded (\w+ )?(sending|outgoing|outbound) (\w+ )?(limit|quota)|mail (send )?(limit|quota) exceeded|throttl|"
+    r"over ?quota for (sending|outgoing|outbound)|(sending|outgoing|outbound) (e?mail )?(is )?over ?quota|"
+    r"SubmissionQuota|too many (messages|e?mails)|sending rate|rate (over)?limit|(messages|mails|recipients) per "
+    r"(minute|hour|day) exceeded|sender thread limit|concurrent connections limit|unusual sending activity"
 )
+PACE_TEXT = r"too much mail from|too many recipients (from|received)|slow down"
+UNCONFIRMED_TEXT = r"is not verified|(sender|from) address not verified|verified sender identity"
 SENDER_TEXT = (
-    r"sender address rejected|sender verify fail|send (as this|on behalf)|SendAsDenied|not owned by user|is not verified|sender (is )?not "
-    r"(allowed|authori[sz]ed|permitted)|not allowed to send from"
+    r"sender address rejected|sender verify fail|send (as this|on behalf)|SendAsDenied|not owned by user|"
+    r"sender( address)? (is )?not (allowed|authori[sz]ed|permitted)|not allowed to send from|domain( \S+)? is not allowed to send|"
+    r"sender( address)? does(n.t| not) match|domain of sender\b|sender domain (not found|does(n.t| not) exist)|"
+    r"configuration set"
 )
 SIZE_TEXT = (
     r"(message|mail|file|content) (\w+ ){0,3}(too (large|big|long)|exceed\w* (\S+ ){0,5}size)|"
     r"(message|maximum) (\w+ )?size.*(exceed|limit)|too much mail data"
 )
+HEADER_TEXT = (
+    r"(duplicate|missing|invalid|illegal|malformed|multiple) ((?!dkim)\S+ ){0,3}headers?\b|header (is )?missing|not RFC "
+    r"?\d+ compliant|missing start boundary|invalid MIME|multiple addresses in From|missing a valid message-?id"
+)
 VIRUS_TEXT = r"\bvirus|malware|infected|security issue|\b(attachment|file).*(not allowed|forbidden|prohibited|blocked)"
 UNKNOWN_TEXT = (
     r"(user|recipient|mailbox|address|account)( is| was)? (unknown|not found|unavailable|inactive|disabled)|unknown "
     r"(user|recipient|local part)|no such (user|recipient|mailbox|address|person)|does(n.t| not) (exist|have an?)|"
-    r"unrout(e)?able|invalid (recipient|mailbox)|not a valid (recipient|mailbox)|address blacklisted"
+    r"unrout(e)?able|invalid (recipient|mailbox)|not a valid (recipient|mailbox)|address blacklisted|no mailbox here"
+)
+CLOSED_TEXT = (
+    r"RESOLVER\.RST\.(?!SendSize)|only accepts? (mail|messages) from|not (allowed|authori[sz]ed|permitted) to "
+    r"(send|post|write)( \w+)? to (this|the) (recipient|mailbox|group|list|address|user)"
 )
 FULL_TEXT = (
     r"(mailbox|inbox|account|storage|disk|quota)( \w+){0,4} full\b(?! \w)|over ?quota|quota exceeded|"
     r"exceeded (storage|\w+ quota)"
 )
-FLOOD_TEXT = r"receiving mail (at a rate|too)|recipient thread limit"
+FLOOD_TEXT = r"receiving mail (at a rate|too)|recipient thread limit|recipient has exceeded .{0,20}number of messages"
+LOCKED_TEXT = r"(?<!your )(mailbox|maildrop) (is )?(\w+ )?(locked|busy|in use)|lock (the |your )?(mailbox|maildrop)"
+GREY_TEXT = r"gr[ea]y-?list|\[GL\d\d\]"
 SPAM_TEXT = (
     r"\bspam\b|unsolicited|bulk mail|\bblocked\b|block(ed)? ?list|black ?list|deny ?list|listed (at|by|in|on)\b|"
     r"spamhaus|spamcop|barracuda|reputation|\bdmarc\b|\bspf\b|\bdkim\b|policy (reasons|violation)|due to policy|"
-    r"unusual rate|user complaints|banned s"
+    r"unusual rate|user complaints|banned s|administrative prohibition"
 )
-POLICY_CODE = r"\.7\.(2[3-9]|3[12]|5\d\d|6\d\d|7\d\d)"
+# Narrower than SPAM_TEXT, for replies that could as well mean a busy server or a spent quota.
+REPUTATION_TEXT = (
+    r"reputation|unusual rate|unsolicited|user complaints|users from spam|blocked using|\[TSS?\d\d\]|\bRP-00\d"
+)
+SENDER_BLOCKED_TEXT = (
+    r"sender( address)? (is |was |has been )?(blocked|black ?listed|banned|denied|rejected|refused)|badmailfrom|"
+    r"(blocked|banned) sender"
+)
+HELO_TEXT = r"\b(helo|ehlo)\b.*(rejected|invalid|qualified|denied|blocked)|(bad|invalid) (helo|ehlo)\b"
+CONNECTIONS_TEXT = r"too many (\w+ ){0,2}(connections|sessions)"
+# RFC 7372 and its registry (20-29), Gmail's (30 also means a login, so it is judged by text) and Microsoft's (500-799).
+POLICY_CODE = r"\.7\.(2\d|3[12]|40|[5-7]\d\d)"
 
 NOTE_SENT = "The mail server accepted the message."
 NOTE_UNSURE = (
@@ -129,12 +158,18 @@ NOTE_UNSURE = (
     "itself; look in the mail account's sent mail or ask the provider, then decide with `mailer resolve`."
 )
 NOTE_BUSY = "The mail server ended the connection; we connect again after a pause. Nobody loses their place."
+NOTE_CONNECTIONS = (
+    "The mail server allows fewer connections at a time; we connect again after a pause. If this comes back, send with "
+    "fewer connections."
+)
 NOTE_STEP = "The mail server lost track of the conversation; we connect again. Nobody loses their place."
 NOTE_LOGIN = (
     "The mail server refused the user name or password. Check both; many providers want an app password or have "
     "SMTP sending switched off until you allow it in the account's security settings."
 )
-NOTE_LOGIN_WAIT = "The mail server cannot check the password right now. We pause, and do not keep knocking."
+NOTE_LOGIN_WAIT = (
+    "The mail server takes no login right now. We pause, and do not keep knocking: it may lock the account."
+)
 NOTE_RELAY = (
     "The mail server does not accept us as a logged-in sender. Check that user name, password and port are set."
 )
@@ -142,18 +177,40 @@ NOTE_QUOTA = (
     "The mail account has reached its provider's sending limit. We pause; nobody is lost. If this comes back, set a "
     "lower rate than the provider's limit."
 )
+NOTE_PACE = (
+    "The mail server takes fewer messages from us in a minute or an hour than we sent. We pause; nobody is lost. Set a "
+    "lower rate, then continue."
+)
 NOTE_SENDER = (
     "The mail server does not let this account send from this sender address. Use the account's own address, or have "
     "the address confirmed by the provider."
 )
+NOTE_UNCONFIRMED = (
+    "The provider has not confirmed this sender address yet, or the account is on trial and may only write to confirmed "
+    "addresses. Confirm the sender's address there, or ask the provider to open the account."
+)
 NOTE_SUSPENDED = (
     "The provider has suspended sending for this mail account. Ask the provider what is needed to lift this."
 )
+NOTE_TENANT = (
+    "The provider lets your organisation's account send nothing to the outside at the moment, as it does with very new "
+    "accounts and after unusual sending. Ask the provider's support to lift this."
+)
+NOTE_OWN_FULL = "The mailbox of the sending account is full, so the mail server takes nothing from it. Make room in it."
 NOTE_POLICY = (
     "The receiving side does not trust this mail: the sender's domain is not set up for it (SPF, DKIM, DMARC), or the "
     "letter or the mail server looks like spam to it. Ask the provider what the domain needs; sending stops when "
     "this happens to several people in a row."
 )
+NOTE_REPUTATION = (
+    "The receiving side holds mail from here back for now: too much came at once, or it does not trust the sender's "
+    "domain or the mail server yet. Send more slowly; if this comes back, ask the provider."
+)
+NOTE_SENDER_BLOCKED = (
+    "The receiving server refuses mail from this sender address, whoever it is for. The recipient's address may well be "
+    "right. Ask your provider; sending stops when this happens to several people in a row."
+)
+NOTE_HELO = "The mail server does not accept the name by which this computer introduces itself. Ask the provider."
 NOTE_DOOR = "The mail server does not want connections from here: this network's address is blocked. Ask the provider."
 NOTE_SIZE = "The message is larger than the mail server accepts. Make the attachments or images smaller."
 NOTE_CONTENT = "The mail server does not accept what is in the letter or its attachments. Change the letter."
@@ -163,6 +220,7 @@ NOTE_GONE = "The mail server says it has no such mailbox."
 NOTE_UTF8 = "This address has letters outside a-z, which the mail server cannot handle."
 NOTE_CLOSED = "This address only accepts mail from chosen senders."
 NOTE_FULL = "The mailbox is full. We try again later."
+NOTE_LOCKED = "The mailbox is in use by another program at the moment. We try again later."
 NOTE_GREY = "The receiving server asks us to come back later, as many do with a new sender. We try again."
 NOTE_FLOOD = "This person is getting too much mail at the moment. We try again later."
 NOTE_LATER = "The mail server could not take this message for this address just now. We try again later."
@@ -192,7 +250,28 @@ RULES = (
     # After the dot only 2xx, 4xx and 5xx are an answer (RFC 5321, 4.2.1); anything else proves nothing.
     _rule(DOT, r"2\d\d", (Scope.RECIPIENT, Verdict.SENT, Action.CONTINUE), NOTE_SENT),
     _rule(DOT, r"(?![45]\d\d$).*", UNKNOWN_FATE, NOTE_UNSURE),
+    # A login that is put off, by 421 too, or an answer that makes no sense: whoever tries on soon is locked out.
+    _rule(
+        frozenset({Phase.AUTH}),
+        r"4(?!21)\d\d",
+        LOGIN_REFUSED,
+        NOTE_LOGIN,
+        text=r"too many (?!auth commands)|transition|password",
+    ),
+    _rule(frozenset({Phase.AUTH}), r"(?!5\d\d$).*", LOGIN_LATER, NOTE_LOGIN_WAIT),
+    # The receiving side puts us off, be it with 421 or while it speaks of rates. Connecting again at once makes it worse.
+    _rule(RECIPIENT, r"4\d\d", LATER, NOTE_GREY, text=GREY_TEXT),
+    _rule(TRANSACTION, r"4\d\d", DISTRUST_LATER, NOTE_REPUTATION, enhanced="4" + POLICY_CODE),
+    _rule(TRANSACTION, r"4\d\d", DISTRUST_LATER, NOTE_REPUTATION, text=REPUTATION_TEXT),
+    _rule(SETUP, r"4\d\d", DISTRUST_WAIT, NOTE_REPUTATION, text=REPUTATION_TEXT),
+    _rule(ANY, r"421", RELINK, NOTE_CONNECTIONS, text=CONNECTIONS_TEXT),
     _rule(ANY, r"421", RELINK, NOTE_BUSY),
+    # The receiving side does not trust us, in words that else look like a login, a quota or an unknown mailbox.
+    _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_TENANT, enhanced=r"5\.7\.(705|708|750)"),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced="5" + POLICY_CODE),
+    _rule(frozenset({Phase.MAIL}), r"5\d\d", BLOCKED, NOTE_POLICY, enhanced="5" + POLICY_CODE),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced=r"5\.7\.30", text=r"\bdkim\b"),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, text=r"due to (\w+ )?reputation"),
     # Connection and login. 454 may be passing, but whoever strips encryption says it too: never knock on and on.
     _rule(frozenset({Phase.TLS}), r"454|5\d\d", NO_ENTRY, NOTE_TLS),
     _rule(SETUP, r"4\d\d", RELINK, NOTE_SERVER),
@@ -200,51 +279,58 @@ RULES = (
     _rule(SETUP, r"5\d\d", NO_ENTRY, NOTE_SERVER),
     _rule(LOGIN, r"538", LOGIN_REFUSED, NOTE_ENCRYPT),
     _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, NOTE_ENCRYPT, text=r"encryption (is )?required|must issue a STARTTLS"),
-    _rule(frozenset({Phase.AUTH}), r"4\d\d", LOGIN_REFUSED, NOTE_LOGIN, text=r"too many|transition|password"),
-    _rule(frozenset({Phase.AUTH}), r"4\d\d", LOGIN_LATER, NOTE_LOGIN_WAIT),
     _rule(frozenset({Phase.AUTH}), r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN),
     _rule(ANY, r"53[0458]", LOGIN_REFUSED, NOTE_LOGIN),
     _rule(ANY, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN, enhanced=r"5\.7\.(3|8|14|30|57|139)"),
-    _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN, enhanced=r"5\.7\.9"),
+    _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN, enhanced=r"5\.7\.9", text=r"^(?!.*\bpolicy\b)"),
     # Limits of the receiving side that look like ours: Gmail says 450 4.2.1 and 550 5.2.1 for both.
-    _rule(
-        RECIPIENT, r"5\d\d", DEAD, NOTE_CLOSED, text=r"RESOLVER\.RST\.(?!SendSize)|only accepts? (mail|messages) from"
-    ),
+    _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_CLOSED, text=CLOSED_TEXT),
     _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FLOOD, text=FLOOD_TEXT),
+    _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FLOOD, enhanced=r"[45]\.2\.12[12]"),
     _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FULL, enhanced=r"[45]\.2\.2"),
-    _rule(RECIPIENT, r"4\d\d", LATER, NOTE_GREY, text=r"gr[ea]y-?list"),
     # The size of the message, before limits of other kinds.
     _rule(TRANSACTION, r"5\d\d", LETTER, NOTE_SIZE, enhanced=r"5\.3\.4"),
     _rule(CONTENT | {Phase.MAIL}, r"5\d\d", LETTER, NOTE_SIZE, enhanced=r"5\.2\.3"),
     _rule(TRANSACTION, r"5\d\d", LETTER, NOTE_SIZE, text=SIZE_TEXT),
+    _rule(frozenset({Phase.MAIL}), r"[45]\d\d", SENDER, NOTE_OWN_FULL, enhanced=r"[45]\.2\.2"),
     _rule(frozenset({Phase.MAIL}), r"552", LETTER, NOTE_SIZE),
     # The sending account: not logged in, suspended, over its quota, or not allowed this sender.
     _rule(TRANSACTION, r"[45]\d\d", LOGIN_REFUSED, NOTE_RELAY, text=RELAY_TEXT),
+    _rule(TRANSACTION, r"5\d\d", QUOTA, NOTE_QUOTA, text=r"verdict is RefuseQuota"),
     _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_SUSPENDED, text=SUSPENDED_TEXT),
-    _rule(TRANSACTION, r"5\d\d", QUOTA, NOTE_QUOTA, enhanced=r"5\.4\.5|5\.1\.90|5\.5\.3|5\.7\.705"),
+    _rule(TRANSACTION, r"5\d\d", QUOTA, NOTE_QUOTA, enhanced=r"5\.4\.5|5\.1\.90|5\.5\.3|5\.7\.23[236]"),
     _rule(TRANSACTION, r"[45]\d\d", QUOTA, NOTE_QUOTA, text=QUOTA_TEXT),
+    # Postfix (anvil) counts by the minute and over all connections: to connect again does not help, and for it every
+    # recipient is the wrong one at this moment. So it is treated as a quota: rest, or stop with exit code 4.
+    _rule(TRANSACTION, r"4\d\d", QUOTA, NOTE_PACE, text=PACE_TEXT),
     _rule(RECIPIENT, r"5\d\d", QUOTA, NOTE_QUOTA, enhanced=r"5\.7\.1", text=r"quota exceeded"),
     _rule(TRANSACTION, r"4\d\d", QUOTA, NOTE_QUOTA, enhanced=r"4\.3\.2", text=r"STOREDRV|submission"),
     _rule(RECIPIENT, r"4\d\d", LATER, NOTE_LATER, enhanced=r"4\.2\.1", text=r"address rejected|mailbox|disabled"),
+    _rule(RECIPIENT, r"4\d\d", LATER, NOTE_LOCKED, text=LOCKED_TEXT),
     _rule(TRANSACTION, r"450", QUOTA, NOTE_QUOTA, enhanced=r"4\.2\.1"),
     _rule(TRANSACTION, r"454", QUOTA, NOTE_QUOTA),
+    _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_UNCONFIRMED, text=UNCONFIRMED_TEXT),
     _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_SENDER, text=SENDER_TEXT),
     _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_SENDER, enhanced=r"5\.1\.[78]|5\.7\.60|5\.2\.252"),
-    _rule(RECIPIENT, r"4\d\d", QUOTA, NOTE_SENDER, text=r"sender address rejected"),
+    _rule(TRANSACTION, r"4\d\d", QUOTA, NOTE_SENDER, text=r"sender address rejected|domain of sender\b"),
+    _rule(TRANSACTION, r"4\d\d", QUOTA, NOTE_SENDER, enhanced=r"4\.1\.[78]"),
+    _rule(TRANSACTION, r"5(?!03)\d\d", NO_ENTRY, NOTE_HELO, text=HELO_TEXT),
     # What is in the message.
     _rule(frozenset({Phase.RCPT}), r"5\d\d", DEAD, NOTE_UTF8, enhanced=r"5\.6\.7"),
     _rule(CONTENT | {Phase.MAIL}, r"5\d\d", LETTER, NOTE_CONTENT, enhanced=r"5\.6\.\d+"),
+    _rule(CONTENT, r"5\d\d", LETTER, NOTE_CONTENT, text=HEADER_TEXT),
     _rule(CONTENT, r"5\d\d", LETTER, NOTE_VIRUS, text=VIRUS_TEXT),
-    # The recipient.
+    # The recipient; but "no such mailbox" is also said by those who do not like the sender.
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_SENDER_BLOCKED, text=SENDER_BLOCKED_TEXT),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced="", text=f"mailbox unavailable.*({SPAM_TEXT})"),
     _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_DEAD, enhanced=r"5\.1\.(1|3|6|10)|5\.2\.1", suppress=True),
     _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_GONE, enhanced=r"|5\.1\.\d+|5\.0\.0|5\.5\.0", text=UNKNOWN_TEXT),
     _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FULL, text=FULL_TEXT),
     _rule(frozenset({Phase.RCPT}), r"552", LATER, NOTE_FULL, enhanced=r""),
     # Policy and reputation.
     _rule(frozenset({Phase.MAIL}), r"5\d\d", BLOCKED, NOTE_DOOR, text=SPAM_TEXT),
-    _rule(RECIPIENT, r"4\d\d", DISTRUST_LATER, NOTE_POLICY, enhanced="4" + POLICY_CODE),
     _rule(RECIPIENT, r"4\d\d", DISTRUST_LATER, NOTE_POLICY, text=SPAM_TEXT),
-    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced=r"5\.7\.[019]|5" + POLICY_CODE),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced=r"5\.7\.[019]"),
     _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, text=SPAM_TEXT),
     # A server short of disk (4.3.1), counting recipients per connection (4.5.3) or out of step (503).
     _rule(RECIPIENT, r"4\d\d", RELINK, NOTE_SERVER, enhanced=r"4\.3\.1|4\.5\.3"),
@@ -261,6 +347,9 @@ RULES = (
 
 LONGEST = 1000
 """Characters of a server's words that are kept. No server needs more; one may send 64 KB with every refusal."""
+
+LINE_CODE = re.compile(r"^[ \t]*[245]\.\d{1,3}\.\d{1,3}[ \t]+", re.MULTILINE)
+"""The enhanced code that stands before every line of a reply, in the midst of a sentence too (RFC 2034, 4)."""
 
 ESCAPE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]P^_X][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]?"
@@ -281,7 +370,7 @@ def match(phase: Phase, reply: Reply) -> Rule:
     """The first rule of the table that fits; the last one fits everything."""
     code, enhanced = str(reply.code), reply.enhanced or ""
     # somebody may be called spam@example.org; that is no reason
-    text = " ".join(without_addresses(words(reply.text), "").split())
+    text = " ".join(without_addresses(words(LINE_CODE.sub("", reply.text)), "").split())
     return next(rule for rule in RULES if rule.fits(phase, code, enhanced, text))
 
 

@@ -26,6 +26,7 @@ QUOTA = "account requeued pause"
 SENDER = "account requeued stop"
 POLICY = "policy failed continue"
 POLICY_LATER = "policy deferred continue"
+POLICY_WAIT = "policy requeued pause"
 BLOCKED = "policy requeued stop"
 LETTER = "message requeued stop"
 LOGIN = "auth requeued stop"
@@ -54,7 +55,6 @@ REPLIES = [
     (TLS, 502, "5.5.1 STARTTLS not implemented", NO_ENTRY),
     (RCPT, 421, "4.7.0 Try again later, closing connection. gsmtp", RELINK),
     (DATA, 421, "4.3.2 Service shutting down", RELINK),
-    (DOT, 421, "4.7.28 Our system has detected an unusual rate of unsolicited mail", RELINK),
     (MAIL, 421, "Too many concurrent SMTP connections", RELINK),
     (RCPT, 421, "Rate limit reached. Please try again later", RELINK),
     (MAIL, 451, "4.3.0 Temporary lookup failure", RELINK),
@@ -77,7 +77,11 @@ REPLIES = [
     (AUTH, 454, "4.7.0 Too many login attempts, please try again later.", LOGIN),
     (AUTH, 432, "4.7.12 A password transition is needed", LOGIN),
     (AUTH, 454, "4.7.0 Temporary authentication failure", LOGIN_LATER),
-    (AUTH, 421, "4.7.0 Try again later", RELINK),
+    (AUTH, 421, "4.7.0 Try again later", LOGIN_LATER),
+    (AUTH, 421, "4.7.0 Too many connections from your address", LOGIN_LATER),
+    (AUTH, 450, "4.7.1 Error: too many AUTH commands from 192.0.2.1", LOGIN_LATER),
+    (AUTH, 451, "4.7.0 Internal error", LOGIN_LATER),
+    (AUTH, -1, "garbage", LOGIN_LATER),
     (MAIL, 530, "5.7.0 Authentication Required.", LOGIN),
     (MAIL, 530, "5.7.0 Must issue a STARTTLS command first", LOGIN),
     (MAIL, 550, "5.7.30 Basic authentication is not supported", LOGIN),
@@ -93,6 +97,7 @@ REPLIES = [
     (RCPT, 550, "5.4.5 <ada@example.net>: Recipient address rejected: Domain Sending Quota Exceeded", QUOTA),
     (RCPT, 450, "4.2.1 Peak SMTP relay limit exceeded for customer.", QUOTA),
     (RCPT, 450, "4.2.1 Please slow down", QUOTA),
+    (RCPT, 450, "4.2.1 no", QUOTA),
     (DOT, 454, "Throttling failure: Maximum sending rate exceeded", QUOTA),
     (DOT, 454, "Throttling failure: Daily message quota exceeded", QUOTA),
     (RCPT, 454, "later", QUOTA),
@@ -216,7 +221,127 @@ REPLIES = [
     (DOT, 451, "4.7.24 The SPF record has suspicious entries", POLICY_LATER),
     (RCPT, 450, "Reject due to policy violations.", POLICY_LATER),
     (MAIL, 550, "5.7.1 Blocked: listed at bl.spamcop.net", BLOCKED),
+    (MAIL, 554, "5.7.9 Message not accepted for policy reasons.", BLOCKED),
+    (MAIL, 550, "5.7.25 The IP address sending this message does not have a PTR record", BLOCKED),
+    (DOT, 550, "5.7.30 This mail has been blocked because DKIM does not pass.", POLICY),
+    (DOT, 550, "5.7.40 no", POLICY),
+    (DOT, 550, "5.7.26 Unauthenticated email from example.org is not accepted.\n5.7.26 You must authenticate", POLICY),
+    (DOT, 550, "Messages from 192.0.2.1 are rate limited due to IP reputation", POLICY),
+    (DOT, 550, "5.7.20 No passing DKIM signature found: missing DKIM header", POLICY),
+    (RCPT, 550, "Administrative prohibition", POLICY),
+    (RCPT, 550, "Requested action not taken: mailbox unavailable\nReject due to SPF policy.", POLICY),
+    (
+        DOT,
+        550,
+        "5.7.1 [192.0.2.1] Our system has detected that this message is\n5.7.1 likely unsolicited mail.",
+        POLICY,
+    ),
+    (RCPT, 550, "5.1.1 Access denied: sender blocked", POLICY),
+    (RCPT, 550, "5.1.1 sorry, your envelope sender is in my badmailfrom list", POLICY),
+    (RCPT, 553, "sorry, your envelope sender is in my badmailfrom list (#5.7.1)", POLICY),
+    (RCPT, 550, "5.1.1 sender rejected", POLICY),
+    (RCPT, 550, "5.1.1 <ada@example.net>: Recipient rejected", DEAD + " suppress"),
+    (RCPT, 550, "5.1.1 <blocked.sender@example.net>: User unknown", DEAD + " suppress"),
+    (CONNECT, 421, "4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to user complaints", POLICY_WAIT),
+    (CONNECT, 421, "RP-001 Unfortunately, some messages from 192.0.2.1 weren't sent.", POLICY_WAIT),
+    (CONNECT, 421, "4.7.0 barracuda.example Error: too many connections from 192.0.2.1", RELINK),
+    (RCPT, 421, "4.7.0 Error: too many new TLS sessions", RELINK),
+    (RCPT, 421, "4.3.2 Spam filter is overloaded, closing connection", RELINK),
+    (RCPT, 421, "4.7.1 [GL01] Message from 192.0.2.1 temporarily deferred", LATER),
+    (RCPT, 451, "4.7.1 Greylisted for its low reputation", LATER),
+    # whom a limit is about
+    (RCPT, 450, "4.7.1 <ada@example.net>: Recipient address rejected: too much mail for this user", LATER),
+    (RCPT, 452, "4.5.3 Error: too many recipients", RELINK),
+    (RCPT, 550, "5.2.122 The recipient has exceeded their limit for the number of messages", LATER),
+    (DOT, 554, "5.2.121 Recipient's per hour message receive limit exceeded", LATER),
+    (RCPT, 550, "User is over quota", LATER),
+    (RCPT, 550, "The recipient has exceeded their mailbox quota: mailbox full", LATER),
+    (RCPT, 452, "4.2.2 The user is over quota", LATER),
+    (MAIL, 552, "5.2.2 Over quota", SENDER),
+    (MAIL, 452, "4.2.2 Mailbox full", SENDER),
+    (RCPT, 454, "4.3.0 Temporary failure: mailbox locked by another session", LATER),
+    (RCPT, 454, "4.3.0 cannot lock mailbox", LATER),
+    (RCPT, 451, "4.3.0 maildrop is temporarily busy", LATER),
+    (RCPT, 454, "4.7.1 Your mailbox is locked after unusual sending activity", QUOTA),
+    (RCPT, 454, "4.7.1 Your mailbox is locked", QUOTA),
+    (RCPT, 550, "5.7.1 Sender is not allowed to send mail to this group", DEAD),
+    (RCPT, 550, "5.4.6 Routing loop detected", DEAD),
+    (DOT, 554, "5.2.0 STOREDRV.Deliver.Exception:ConversionFailedException", DEAD),
+    # who we are
+    (RCPT, 553, "Relaying disallowed as o@example.org", LOGIN),
+    (RCPT, 553, "sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", LOGIN),
+    (RCPT, 504, "5.5.2 <localhost>: Helo command rejected: need fully-qualified hostname", NO_ENTRY),
+    (MAIL, 503, "5.5.1 Error: send HELO/EHLO first", RELINK),
+    (RCPT, 550, "5.1.1 <helo@example.net>: rejected", DEAD + " suppress"),
+    (MAIL, 450, "4.1.8 <o@example.org>: Sender address rejected: Domain not found", QUOTA),
+    (MAIL, 451, "Domain of sender address o@example.org does not resolve", QUOTA),
+    (MAIL, 451, "4.1.8 no", QUOTA),
+    (RCPT, 450, "4.1.2 <ada@example.net>: Recipient address rejected: Domain not found", LATER),
+    (RCPT, 550, "sender domain does not exist", SENDER),
+    (RCPT, 550, "recipient domain does not exist", DEAD),
+    (DOT, 554, "Configuration Set doesn't exist", SENDER),
+    # what is in the letter
+    (DOT, 554, "Transaction failed: Duplicate header 'Subject'.", LETTER),
+    (DOT, 554, "Transaction failed: Duplicate header 'DKIM-Signature'.", LETTER),
+    (DOT, 554, "Transaction failed: Missing start boundary", LETTER),
+    (DOT, 550, "5.7.1 This message is not RFC 5322 compliant: multiple From headers found", LETTER),
+    (DOT, 550, "5.7.1 missing DKIM-Signature header", POLICY),
+    (DOT, 451, "4.3.0 Error: queue file write error", LATER),
 ]
+
+# Said by servers that check at any moment, hence the same at MAIL, RCPT and the final dot.
+WHENEVER = [
+    (
+        451,
+        "4.7.650 The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation. (S775)",
+        POLICY_LATER,
+    ),
+    (451, "The mail server [192.0.2.1] has been temporarily limited due to IP reputation", POLICY_LATER),
+    (451, "4.7.500 Server busy. Please try again later from [192.0.2.1]. (AS77719)", POLICY_LATER),
+    (421, "4.7.28 Our system has detected an unusual rate of unsolicited mail", POLICY_LATER),
+    (
+        421,
+        "4.7.0 This message fails authentication checks. To protect our users from spam, it is blocked",
+        POLICY_LATER,
+    ),
+    (421, "4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume", POLICY_LATER),
+    (421, "4.7.0 mx.example Error: too many connections from 192.0.2.1", RELINK),
+    (421, "4.7.0 Temporary System Problem. Try again later.", RELINK),
+    (450, "4.7.1 Error: too much mail from 192.0.2.1", QUOTA),
+    (450, "4.7.1 Error: too many recipients from 192.0.2.1", QUOTA),
+    (451, "4.7.1 Please slow down", QUOTA),
+    (550, "Sender rate overlimit - 101.3 / 1h", QUOTA),
+    (
+        550,
+        "Domain example.org has exceeded the max emails per hour (120/100 (120%)) allowed. Message discarded.",
+        QUOTA,
+    ),
+    (550, "5.7.1 User over quota for sending", QUOTA),
+    (550, "User has exceeded sending quota", QUOTA),
+    (550, "5.4.6 Unusual sending activity detected. Please try after sometime", QUOTA),
+    (550, "Outgoing email quota reached", QUOTA),
+    (550, "5.4.5 Daily user sending limit exceeded", QUOTA),
+    (550, "5.7.233 Message cannot be sent because of the tenant external recipient rate", QUOTA),
+    (454, "Throttling failure: Maximum sending rate exceeded", QUOTA),
+    (454, "Throttling failure: Daily message quota exceeded", QUOTA),
+    (
+        554,
+        "5.2.0 STOREDRV.Submission.Exception:OutboundSpamException; Failed to process message due to a permanent\n"
+        + "exception with message WASCL UserAction verdict is not None. Actual verdict is Suspend, ShowTierUpgrade",
+        SENDER,
+    ),
+    (554, "5.2.0 WASCL UserAction verdict is not None. Actual verdict is RefuseQuota, ShowTierUpgrade", QUOTA),
+    (550, "5.1.8 Access denied, bad outbound sender AS(42004)", SENDER),
+    (550, "5.7.705 Access denied, tenant has exceeded threshold", SENDER),
+    (550, "5.7.708 Service unavailable. Access denied, traffic not accepted from this IP. AS(7230)", SENDER),
+    (550, "Requested action not taken: mailbox unavailable\nSender address is not allowed.", SENDER),
+    (554, "Message rejected: Email address is not verified. The following identities failed: o@example.org", SENDER),
+    (550, "The from address does not match a verified Sender Identity.", SENDER),
+    (550, "5.7.0 Your account has been\n5.7.0 suspended", SENDER),
+    (554, "5.7.1 <ada@example.net>: Relay access denied", LOGIN),
+    (454, "4.7.1 <ada@example.net>: Relay access denied", LOGIN),
+]
+REPLIES += [(phase, code, text, expected) for code, text, expected in WHENEVER for phase in (MAIL, RCPT, DOT)]
 
 
 def told(result):
@@ -249,6 +374,24 @@ def test_a_real_reply_means_what_the_design_says(phase, code, text, expected):
         (DOT, 550, "5.7.26 no", "trust"),
         (DOT, 250, "ok", "accepted"),
         (DOT, 354, "what", "mailer resolve"),
+        (AUTH, 421, "4.7.0 no", "takes no login right now"),
+        (MAIL, 421, "4.7.0 Error: too many connections from 192.0.2.1", "fewer connections"),
+        (DOT, 421, "4.7.28 no", "Send more slowly"),
+        (MAIL, 450, "4.7.1 Error: too much mail from 192.0.2.1", "lower rate"),
+        (DOT, 550, "5.7.708 no", "your organisation's account"),
+        (MAIL, 552, "5.2.2 no", "mailbox of the sending account is full"),
+        (DOT, 554, "Email address is not verified", "confirmed"),
+        (DOT, 554, "Transaction failed: Duplicate header 'To'.", "Change the letter"),
+        (
+            RCPT,
+            550,
+            "Requested action not taken: mailbox unavailable\nSender address is not allowed",
+            "this sender address",
+        ),
+        (RCPT, 550, "5.1.1 sender blocked", "may well be right"),
+        (RCPT, 454, "4.3.0 mailbox locked", "in use by another program"),
+        (RCPT, 550, "5.2.121 no", "too much mail"),
+        (RCPT, 504, "5.5.2 Helo command rejected: Host not found", "introduces itself"),
     ],
 )
 def test_an_organiser_is_told_the_reason_in_plain_words(phase, code, text, word):
@@ -316,6 +459,14 @@ replies = st.builds(
     code=st.one_of(st.integers(-1, 1000), st.sampled_from([250, 354, 421, 450, 451, 452, 454, 550, 552, 554])),
     text=st.one_of(st.text(max_size=60), st.sampled_from([text for _, _, text, _ in REPLIES])),
 )
+
+
+@given(reply=replies)
+def test_whatever_is_said_at_the_login_nobody_knocks_again_at_once(reply):
+    result = outcome.classify(AUTH, reply)
+    assert result.scope is Scope.AUTH
+    assert result.action in {Action.PAUSE, Action.STOP}
+    assert result.verdict is Verdict.REQUEUED
 
 
 @given(phase=st.sampled_from(Phase), reply=replies)
