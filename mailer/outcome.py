@@ -133,7 +133,7 @@ FULL_TEXT = (
 )
 FLOOD_TEXT = r"receiving mail (at a rate|too)|recipient thread limit|recipient has exceeded .{0,20}number of messages"
 LOCKED_TEXT = r"(?<!your )(mailbox|maildrop) (is )?(\w+ )?(locked|busy|in use)|lock (the |your )?(mailbox|maildrop)"
-GREY_TEXT = r"gr[ea]y-?list|\[GL\d\d\]"
+GREY_TEXT = r"gr[ea]y-?list(?![\w-]*\.\w)|\[GL\d\d\]"
 SPAM_TEXT = (
     r"\bspam\b|unsolicited|bulk mail|\bblocked\b|block(ed)? ?list|black ?list|deny ?list|listed (at|by|in|on)\b|"
     r"spamhaus|spamcop|barracuda|reputation|\bdmarc\b|\bspf\b|\bdkim\b|policy (reasons|violation)|due to policy|"

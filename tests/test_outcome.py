@@ -249,6 +249,8 @@ REPLIES = [
     (RCPT, 421, "4.3.2 Spam filter is overloaded, closing connection", RELINK),
     (RCPT, 421, "4.7.1 [GL01] Message from 192.0.2.1 temporarily deferred", LATER),
     (RCPT, 451, "4.7.1 Greylisted for its low reputation", LATER),
+    (RCPT, 421, "greylist.example.org closing connection", RELINK),
+    (RCPT, 451, "Greylisting.", LATER),
     # whom a limit is about
     (RCPT, 450, "4.7.1 <ada@example.net>: Recipient address rejected: too much mail for this user", LATER),
     (RCPT, 452, "4.5.3 Error: too many recipients", RELINK),
@@ -326,8 +328,10 @@ WHENEVER = [
     (454, "Throttling failure: Daily message quota exceeded", QUOTA),
     (
         554,
-        "5.2.0 STOREDRV.Submission.Exception:OutboundSpamException; Failed to process message due to a permanent\n"
-        + "exception with message WASCL UserAction verdict is not None. Actual verdict is Suspend, ShowTierUpgrade",
+        (
+            "5.2.0 STOREDRV.Submission.Exception:OutboundSpamException; Failed to process message due to a permanent "
+            "exception with message WASCL UserAction verdict is not None. Actual verdict is Suspend, ShowTierUpgrade"
+        ),
         SENDER,
     ),
     (554, "5.2.0 WASCL UserAction verdict is not None. Actual verdict is RefuseQuota, ShowTierUpgrade", QUOTA),
