@@ -85,6 +85,48 @@ def test_suppressing_says_where_it_is_noted_and_who_was_there(journey: Journey) 
     assert ran.out == "1 address may be mailed again. 1 was not suppressed.\n"
 
 
+def test_removing_who_was_not_suppressed_changes_nothing(journey: Journey) -> None:
+    ran = journey.call("suppress", "remove", "nobody@example.org")
+    assert ran.out == "Nothing was changed: that address was not suppressed.\n"
+    ran = journey.call("suppress", "remove", "nobody@example.org", "zoe@example.org", "ZOE@example.org")
+    assert ran.out == "Nothing was changed: none of those addresses was suppressed.\n"
+
+
+def test_removing_one_address_of_a_suppressed_domain_names_the_domain(journey: Journey) -> None:
+    journey.call("suppress", "add", "p2@example.org", "example.org")
+    ran = journey.call("suppress", "remove", "p2@example.org")
+    assert ran.out.splitlines() == [
+        "1 entry was removed.",
+        "Everybody @example.org is suppressed. To mail them again:",
+        "  mailer suppress remove example.org",
+    ]
+    assert "not suppressed by itself" in journey.call("suppress", "remove", "p2@example.org").out
+    assert journey.call("suppress", "remove", "example.org").out == "1 address may be mailed again.\n"
+
+
+@pytest.mark.parametrize("entry", ["p3@example.org", "@example.org"])
+def test_who_was_left_out_of_a_campaign_that_has_begun_is_told_with_the_way_in(journey: Journey, entry: str) -> None:
+    journey.call("suppress", "add", "p3@example.org" if entry[0] != "@" else entry)
+    if entry[0] == "@":  # somebody has to be mailed for it to begin
+        journey.write("list.csv", as_csv([*people(3), {"name": "Kim", "email": "kim@example.net", "city": "Leiden"}]))
+    assert journey.server is not None
+    journey.server.on("greeting", nth=1, reply="554 5.7.1 No mail from your network")
+    assert journey.call("send", *journey.campaign, "--campaign", "never begun", "--yes").code == 4
+    assert journey.call("send", *journey.campaign, "--campaign", "May Day", "--yes", "--limit", "1").code in {0, 3}
+    ran = journey.call("suppress", "remove", entry)
+    assert ran.out.splitlines() == [
+        "1 address may be mailed again.",
+        "Campaign May Day has begun without them, and leaves them out. To mail them there, too:",
+        '  mailer retry "May Day"',
+    ]
+    assert journey.call("suppress", "remove", entry, "--json").data == {
+        "removed": 0,
+        "unknown": 1,
+        "suppressed_by": [],
+        "left_out_in": ["May Day"],
+    }
+
+
 def test_help_sentences_are_whole(capsys: pytest.CaptureFixture[str]) -> None:
     main(["suppress", "--help"])
     assert "  import  Suppress every address of a list.\n" in capsys.readouterr().out

@@ -18,7 +18,7 @@ from mailer.cli.options import (
 )
 from mailer.cli.recipients import each
 from mailer.cli.saving import save_problems
-from mailer.errors import ListError, UsageError
+from mailer.errors import ListError, UsageError, quoted
 from mailer.times import iso
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def normalised(entries: list[str]) -> list[str]:
                 hint="write for example pat@example.org, or @example.org for everybody there",
             )
         keys.append(key)
-    return keys
+    return list(dict.fromkeys(keys))
 
 
 def say_added(added: int, known: int) -> None:
@@ -103,12 +103,44 @@ def remove(addresses: AddressesArgument, *, as_json: JsonOption = False) -> None
     keys = normalised(addresses)
     with opened() as ledger:
         removed = ledger.unsuppress(keys)
+        still = ledger.suppressions()
+        domains = sorted({domain for key in keys if (domain := f"@{key.rpartition('@')[2]}") in still})
+        begun = left_out(ledger, [key for key in keys if f"@{key.rpartition('@')[2]}" not in still])
     if as_json:
-        console.emit({"removed": removed, "unknown": len(keys) - removed})
-    else:
         unknown = len(keys) - removed
-        rest = f" {each(unknown, 'was', 'were')} not suppressed." if unknown else ""
-        console.say(f"{each(removed, 'address', 'addresses') or 'Nobody'} may be mailed again.{rest}", sentence=True)
+        console.emit({"removed": removed, "unknown": unknown, "suppressed_by": domains, "left_out_in": begun})
+    else:
+        say_removed(keys, removed, domains)
+        say_left_out(begun)
+
+
+def left_out(ledger: Ledger, keys: list[str]) -> list[str]:
+    """The campaigns that have begun without somebody of these; any other is frozen anew when it begins."""
+    return [name for name in ledger.left_out(keys) if ledger.tried(ledger.find(name))]
+
+
+def say_removed(keys: list[str], removed: int, domains: list[str]) -> None:
+    """What changed; and who is suppressed all the same, with everybody at their domain."""
+    unknown = len(keys) - removed
+    rest = f" {each(unknown, 'was', 'were')} not suppressed." if unknown else ""
+    if removed:
+        what = ("entry was removed", "entries were removed") if domains else ("address may", "addresses may")
+        console.say(f"{each(removed, *what)}{'' if domains else ' be mailed again'}.{rest}", sentence=True)
+    else:
+        which = "none of those addresses was" if unknown > 1 else "that address was not"
+        console.say(f"Nothing was changed: {which} suppressed{' by itself' if domains else ''}.", sentence=True)
+    for domain in domains:
+        console.say(f"Everybody {domain} is suppressed. To mail them again:", sentence=True)
+        console.say(f"  mailer suppress remove {domain[1:]}")  # to PowerShell a word with @ is no word
+
+
+def say_left_out(begun: list[str]) -> None:
+    """Who was left out of a campaign stays so, until somebody says otherwise."""
+    for name in begun:
+        console.say(
+            f"Campaign {name} has begun without them, and leaves them out. To mail them there, too:", sentence=True
+        )
+        console.say(f"  mailer retry {quoted(name)}")
 
 
 @suppress.command("list")

@@ -54,6 +54,19 @@ class Memory(Store):
         with self._transaction():
             return sum(self._db.execute("DELETE FROM suppressions WHERE key = ?", (key,)).rowcount for key in keys)
 
+    def left_out(self, keys: Iterable[str]) -> list[str]:
+        """The names of campaigns, the oldest first, in which somebody is suppressed under one of these addresses or @domains."""
+        found: dict[int, str] = {}
+        for key in keys:
+            # by the index (campaign_id, key), but for a whole domain
+            where = "d.key = ?" if not key.startswith("@") else "substr(d.key, -length(?1)) = ?1"
+            query = (
+                "SELECT c.id, c.name FROM campaigns c WHERE EXISTS (SELECT 1 FROM deliveries d"
+                f" WHERE d.campaign_id = c.id AND d.status = 'suppressed' AND {where})"
+            )
+            found |= dict(self._all(query, key))
+        return [found[number] for number in sorted(found)]
+
     def keep_preview(self, manifest: Manifest, digests: Mapping[str, str]) -> None:
         """Remember what a seal vouches for."""
         packed = zlib.compress(json.dumps(dict(digests)).encode())
