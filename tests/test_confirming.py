@@ -115,6 +115,28 @@ def test_the_command_that_continues_asks_again(monkeypatch: pytest.MonkeyPatch) 
     assert again() == "mailer send a b.csv --rate 1/hour"
 
 
+def test_with_yes_nobody_gets_a_letter_again_for_a_renamed_list(journey: Journey) -> None:
+    assert journey.call("send", *journey.campaign, "--yes").code == 0
+    journey.write("members.csv", as_csv(people(11)))
+    renamed = ("send", "appeal", "members.csv")
+    ran = journey.run(*renamed, "--yes", "--limit", "10")
+    assert ran.code == 2
+    assert "10 of these 11 people already got this letter, in campaign 'appeal--list'" in ran.err
+    assert "Then continue that one: --campaign appeal--list" in ran.err
+    assert "Hint: if they are to get it again: add --campaign appeal--members\n" in ran.err
+    assert ran.err.endswith("to look at it first, and be asked: mailer send appeal members.csv --limit 10\n")
+    assert len(journey.accepted()) == 10
+    ran = journey.call(*renamed)  # whoever is asked reads it before the question
+    assert "10 of these 11 people already got this letter" in ran.err
+    assert "Nobody is there to confirm 11 messages" in ran.err
+    # the way on that the refusal names, for each of its two meanings
+    named = (*renamed, "--campaign", "appeal--members", "--yes")
+    assert journey.call(*named, "--limit", "1").code == 3
+    assert journey.call(*renamed, "--yes", "--limit", "1").code == 3  # it has begun, so it is continued
+    assert journey.call(*renamed, "--campaign", "appeal--list", "--update", "--yes").code == 0
+    assert journey.accepted() == {f"p{row}@example.org": 2 if row < 4 else 1 for row in range(2, 13)}
+
+
 def interrupted(running: Running) -> str:
     running.interrupt()
     ran = running.ended()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailer.cli import console
+from mailer.cli.confirming import confirm, refuse_to_repeat
 from mailer.cli.options import (
     CampaignOption,
     EmailColumnOption,
@@ -119,6 +120,8 @@ def send(
                 on_progress=progress,
                 on_plan=lambda plan: save_problems(problems, plan.contacts, plan.unrendered.values()),
             )
+        if yes and campaign is None:
+            refuse_to_repeat(prepared, again(()))
         sending = Sending(
             settings,
             ledger,
@@ -280,23 +283,6 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def confirm(count: int) -> None:
-    """Have the number of messages typed. Raises UsageError without a terminal or with any other answer."""
-    if not sys.stdin or not sys.stdin.isatty():
-        raise UsageError(
-            f"Nobody is there to confirm {messages(count)}. Nothing was sent.",
-            hint="run it in a terminal, or add --yes if you are sure",
-        )
-    try:
-        console.err().print(f"Type {count} to send {messages(count)}; anything else stops: ", end="")
-        answer = sys.stdin.readline().strip()
-    except KeyboardInterrupt:
-        console.note()
-        raise Paused("Nothing was sent.", hint="run the same command again when you are ready") from None
-    if answer.replace(",", "") != str(count):
-        raise UsageError("Not confirmed, so nothing was sent.", hint="run the same command again when you are ready")
 
 
 # What was meant for one run only, and what also for this campaign only. Each run is to be confirmed by itself.
