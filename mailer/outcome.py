@@ -14,10 +14,11 @@ from mailer.privacy import without_addresses
 
 ANY = frozenset(Phase)
 SETUP = frozenset({Phase.CONNECT, Phase.TLS})
-LOGIN = frozenset({Phase.AUTH, Phase.MAIL})
+AUTH, MAIL, RCPT = frozenset({Phase.AUTH}), frozenset({Phase.MAIL}), frozenset({Phase.RCPT})
+LOGIN = AUTH | MAIL
 CONTENT = frozenset({Phase.DATA, Phase.CONTENT, Phase.FINAL_DOT})
-RECIPIENT = CONTENT | {Phase.RCPT}
-TRANSACTION = RECIPIENT | {Phase.MAIL}
+RECIPIENT = CONTENT | RCPT
+TRANSACTION = RECIPIENT | MAIL
 DOT = frozenset({Phase.FINAL_DOT})
 
 
@@ -29,9 +30,7 @@ class Rule:
     codes: re.Pattern[str]
     enhanced: re.Pattern[str] | None
     text: re.Pattern[str] | None
-    scope: Scope
-    verdict: Verdict
-    action: Action
+    result: tuple[Scope, Verdict, Action]
     suppress: bool
     note: str
 
@@ -54,15 +53,12 @@ def _rule(
     text: str | None = None,
     suppress: bool = False,
 ) -> Rule:
-    scope, verdict, action = result
     return Rule(
         phases=phases,
         codes=re.compile(codes),
         enhanced=re.compile(enhanced) if enhanced is not None else None,
         text=re.compile(text, re.IGNORECASE) if text is not None else None,
-        scope=scope,
-        verdict=verdict,
-        action=action,
+        result=result,
         suppress=suppress,
         note=note,
     )
@@ -104,9 +100,9 @@ QUOTA_TEXT = (
 PACE_TEXT = r"too much mail from|too many recipients (from|received)|slow down"
 UNCONFIRMED_TEXT = r"is not verified|(sender|from) address not verified|verified sender identity"
 SENDER_TEXT = (
-    r"sender address rejected|sender verify fail|send (as this|on behalf)|SendAsDenied|not owned by user|"
-    r"sender( address)? (is )?not (allowed|authori[sz]ed|permitted)|not allowed to send from|domain( \S+)? is not allowed to send|"
-    r"sender( address)? does(n.t| not) match|domain of sender\b|sender domain (not found|does(n.t| not) exist)|"
+    r"sender address rejected|sender verify fail|send (as this|on behalf)|SendAsDenied|not owned by user|sender( "
+    r"address)? (is )?not (allowed|authori[sz]ed|permitted)|not allowed to send from|domain( \S+)? is not allowed to "
+    r"send|sender( address)? does(n.t| not) match|domain of sender\b|sender domain (not found|does(n.t| not) exist)|"
     r"configuration set"
 )
 SIZE_TEXT = (
@@ -158,10 +154,7 @@ NOTE_UNSURE = (
     "itself; look in the mail account's sent mail or ask the provider, then decide with `mailer resolve`."
 )
 NOTE_BUSY = "The mail server ended the connection; we connect again after a pause. Nobody loses their place."
-NOTE_CONNECTIONS = (
-    "The mail server allows fewer connections at a time; we connect again after a pause. If this comes back, send with "
-    "fewer connections."
-)
+NOTE_CONNECTIONS = "The mail server allows fewer connections at a time; we connect again after a pause."
 NOTE_STEP = "The mail server lost track of the conversation; we connect again. Nobody loses their place."
 NOTE_LOGIN = (
     "The mail server refused the user name or password. Check both; many providers want an app password or have "
@@ -177,10 +170,7 @@ NOTE_QUOTA = (
     "The mail account has reached its provider's sending limit. We pause; nobody is lost. If this comes back, set a "
     "lower rate than the provider's limit."
 )
-NOTE_PACE = (
-    "The mail server takes fewer messages from us in a minute or an hour than we sent. We pause; nobody is lost. Set a "
-    "lower rate, then continue."
-)
+NOTE_PACE = "We send faster than the mail server allows. We pause; nobody is lost. Set a lower rate, then continue."
 NOTE_SENDER = (
     "The mail server does not let this account send from this sender address. Use the account's own address, or have "
     "the address confirmed by the provider."
@@ -192,10 +182,7 @@ NOTE_UNCONFIRMED = (
 NOTE_SUSPENDED = (
     "The provider has suspended sending for this mail account. Ask the provider what is needed to lift this."
 )
-NOTE_TENANT = (
-    "The provider lets your organisation's account send nothing to the outside at the moment, as it does with very new "
-    "accounts and after unusual sending. Ask the provider's support to lift this."
-)
+NOTE_TENANT = "The provider lets your organisation send nothing to the outside for now. Ask its support to lift this."
 NOTE_OWN_FULL = "The mailbox of the sending account is full, so the mail server takes nothing from it. Make room in it."
 NOTE_POLICY = (
     "The receiving side does not trust this mail: the sender's domain is not set up for it (SPF, DKIM, DMARC), or the "
@@ -206,10 +193,7 @@ NOTE_REPUTATION = (
     "The receiving side holds mail from here back for now: too much came at once, or it does not trust the sender's "
     "domain or the mail server yet. Send more slowly; if this comes back, ask the provider."
 )
-NOTE_SENDER_BLOCKED = (
-    "The receiving server refuses mail from this sender address, whoever it is for. The recipient's address may well be "
-    "right. Ask your provider; sending stops when this happens to several people in a row."
-)
+NOTE_SENDER_BLOCKED = "This server blocks our sender address; the recipient's may well be right. Ask your provider."
 NOTE_HELO = "The mail server does not accept the name by which this computer introduces itself. Ask the provider."
 NOTE_DOOR = "The mail server does not want connections from here: this network's address is blocked. Ask the provider."
 NOTE_SIZE = "The message is larger than the mail server accepts. Make the attachments or images smaller."
@@ -251,14 +235,8 @@ RULES = (
     _rule(DOT, r"2\d\d", (Scope.RECIPIENT, Verdict.SENT, Action.CONTINUE), NOTE_SENT),
     _rule(DOT, r"(?![45]\d\d$).*", UNKNOWN_FATE, NOTE_UNSURE),
     # A login that is put off, by 421 too, or an answer that makes no sense: whoever tries on soon is locked out.
-    _rule(
-        frozenset({Phase.AUTH}),
-        r"4(?!21)\d\d",
-        LOGIN_REFUSED,
-        NOTE_LOGIN,
-        text=r"too many (?!auth commands)|transition|password",
-    ),
-    _rule(frozenset({Phase.AUTH}), r"(?!5\d\d$).*", LOGIN_LATER, NOTE_LOGIN_WAIT),
+    _rule(AUTH, r"4(?!21)\d\d", LOGIN_REFUSED, NOTE_LOGIN, text=r"too many (?!auth )|transition|password"),
+    _rule(AUTH, r"(?!5\d\d$).*", LOGIN_LATER, NOTE_LOGIN_WAIT),
     # The receiving side puts us off, be it with 421 or while it speaks of rates. Connecting again at once makes it worse.
     _rule(RECIPIENT, r"4\d\d", LATER, NOTE_GREY, text=GREY_TEXT),
     _rule(TRANSACTION, r"4\d\d", DISTRUST_LATER, NOTE_REPUTATION, enhanced="4" + POLICY_CODE),
@@ -269,7 +247,7 @@ RULES = (
     # The receiving side does not trust us, in words that else look like a login, a quota or an unknown mailbox.
     _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_TENANT, enhanced=r"5\.7\.(705|708|750)"),
     _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced="5" + POLICY_CODE),
-    _rule(frozenset({Phase.MAIL}), r"5\d\d", BLOCKED, NOTE_POLICY, enhanced="5" + POLICY_CODE),
+    _rule(MAIL, r"5\d\d", BLOCKED, NOTE_POLICY, enhanced="5" + POLICY_CODE),
     _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced=r"5\.7\.30", text=r"\bdkim\b"),
     _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, text=r"due to (\w+ )?reputation"),
     # Connection and login. 454 may be passing, but whoever strips encryption says it too: never knock on and on.
@@ -279,7 +257,7 @@ RULES = (
     _rule(SETUP, r"5\d\d", NO_ENTRY, NOTE_SERVER),
     _rule(LOGIN, r"538", LOGIN_REFUSED, NOTE_ENCRYPT),
     _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, NOTE_ENCRYPT, text=r"encryption (is )?required|must issue a STARTTLS"),
-    _rule(frozenset({Phase.AUTH}), r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN),
+    _rule(AUTH, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN),
     _rule(ANY, r"53[0458]", LOGIN_REFUSED, NOTE_LOGIN),
     _rule(ANY, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN, enhanced=r"5\.7\.(3|8|14|30|57|139)"),
     _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN, enhanced=r"5\.7\.9", text=r"^(?!.*\bpolicy\b)"),
@@ -290,10 +268,10 @@ RULES = (
     _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FULL, enhanced=r"[45]\.2\.2"),
     # The size of the message, before limits of other kinds.
     _rule(TRANSACTION, r"5\d\d", LETTER, NOTE_SIZE, enhanced=r"5\.3\.4"),
-    _rule(CONTENT | {Phase.MAIL}, r"5\d\d", LETTER, NOTE_SIZE, enhanced=r"5\.2\.3"),
+    _rule(CONTENT | MAIL, r"5\d\d", LETTER, NOTE_SIZE, enhanced=r"5\.2\.3"),
     _rule(TRANSACTION, r"5\d\d", LETTER, NOTE_SIZE, text=SIZE_TEXT),
-    _rule(frozenset({Phase.MAIL}), r"[45]\d\d", SENDER, NOTE_OWN_FULL, enhanced=r"[45]\.2\.2"),
-    _rule(frozenset({Phase.MAIL}), r"552", LETTER, NOTE_SIZE),
+    _rule(MAIL, r"[45]\d\d", SENDER, NOTE_OWN_FULL, enhanced=r"[45]\.2\.2"),
+    _rule(MAIL, r"552", LETTER, NOTE_SIZE),
     # The sending account: not logged in, suspended, over its quota, or not allowed this sender.
     _rule(TRANSACTION, r"[45]\d\d", LOGIN_REFUSED, NOTE_RELAY, text=RELAY_TEXT),
     _rule(TRANSACTION, r"5\d\d", QUOTA, NOTE_QUOTA, text=r"verdict is RefuseQuota"),
@@ -316,8 +294,8 @@ RULES = (
     _rule(TRANSACTION, r"4\d\d", QUOTA, NOTE_SENDER, enhanced=r"4\.1\.[78]"),
     _rule(TRANSACTION, r"5(?!03)\d\d", NO_ENTRY, NOTE_HELO, text=HELO_TEXT),
     # What is in the message.
-    _rule(frozenset({Phase.RCPT}), r"5\d\d", DEAD, NOTE_UTF8, enhanced=r"5\.6\.7"),
-    _rule(CONTENT | {Phase.MAIL}, r"5\d\d", LETTER, NOTE_CONTENT, enhanced=r"5\.6\.\d+"),
+    _rule(RCPT, r"5\d\d", DEAD, NOTE_UTF8, enhanced=r"5\.6\.7"),
+    _rule(CONTENT | MAIL, r"5\d\d", LETTER, NOTE_CONTENT, enhanced=r"5\.6\.\d+"),
     _rule(CONTENT, r"5\d\d", LETTER, NOTE_CONTENT, text=HEADER_TEXT),
     _rule(CONTENT, r"5\d\d", LETTER, NOTE_VIRUS, text=VIRUS_TEXT),
     # The recipient; but "no such mailbox" is also said by those who do not like the sender.
@@ -326,9 +304,9 @@ RULES = (
     _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_DEAD, enhanced=r"5\.1\.(1|3|6|10)|5\.2\.1", suppress=True),
     _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_GONE, enhanced=r"|5\.1\.\d+|5\.0\.0|5\.5\.0", text=UNKNOWN_TEXT),
     _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FULL, text=FULL_TEXT),
-    _rule(frozenset({Phase.RCPT}), r"552", LATER, NOTE_FULL, enhanced=r""),
+    _rule(RCPT, r"552", LATER, NOTE_FULL, enhanced=r""),
     # Policy and reputation.
-    _rule(frozenset({Phase.MAIL}), r"5\d\d", BLOCKED, NOTE_DOOR, text=SPAM_TEXT),
+    _rule(MAIL, r"5\d\d", BLOCKED, NOTE_DOOR, text=SPAM_TEXT),
     _rule(RECIPIENT, r"4\d\d", DISTRUST_LATER, NOTE_POLICY, text=SPAM_TEXT),
     _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced=r"5\.7\.[019]"),
     _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, text=SPAM_TEXT),
@@ -337,9 +315,9 @@ RULES = (
     _rule(TRANSACTION, r"503", RELINK, NOTE_STEP),
     _rule(frozenset({Phase.DATA}), r"5\d\d", RELINK, NOTE_STEP, text=r"no valid recipients"),
     # By class of code.
-    _rule(frozenset({Phase.RCPT}), r"45[01]", LATER, NOTE_GREY, enhanced=r"4\.7\.\d+"),
-    _rule(frozenset({Phase.MAIL}), r"4\d\d", RELINK, NOTE_SERVER),
-    _rule(frozenset({Phase.MAIL}), r"5\d\d", SENDER, NOTE_SENDER),
+    _rule(RCPT, r"45[01]", LATER, NOTE_GREY, enhanced=r"4\.7\.\d+"),
+    _rule(MAIL, r"4\d\d", RELINK, NOTE_SERVER),
+    _rule(MAIL, r"5\d\d", SENDER, NOTE_SENDER),
     _rule(RECIPIENT, r"4\d\d", LATER, NOTE_LATER),
     _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_REFUSED),
     _rule(ANY, r".*", RELINK, NOTE_STEP),
@@ -380,12 +358,13 @@ def classify(phase: Phase, reply: Reply) -> Outcome:
     A reply that has no place in the dialogue (a success as a refusal, no code at all) is a broken connection.
     """
     rule = match(phase, reply)
+    scope, verdict, action = rule.result
     return Outcome(
-        verdict=rule.verdict,
-        scope=rule.scope,
+        verdict=verdict,
+        scope=scope,
         phase=phase,
         text=f"{reply.code} {words(reply.text)}".rstrip(),
-        action=rule.action,
+        action=action,
         reply=reply,
         suppress=rule.suppress,
     )

@@ -382,7 +382,7 @@ def test_a_real_reply_means_what_the_design_says(phase, code, text, expected):
         (MAIL, 421, "4.7.0 Error: too many connections from 192.0.2.1", "fewer connections"),
         (DOT, 421, "4.7.28 no", "Send more slowly"),
         (MAIL, 450, "4.7.1 Error: too much mail from 192.0.2.1", "lower rate"),
-        (DOT, 550, "5.7.708 no", "your organisation's account"),
+        (DOT, 550, "5.7.708 no", "your organisation"),
         (MAIL, 552, "5.2.2 no", "mailbox of the sending account is full"),
         (DOT, 554, "Email address is not verified", "confirmed"),
         (DOT, 554, "Transaction failed: Duplicate header 'To'.", "Change the letter"),
