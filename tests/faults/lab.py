@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import baseline, clocks, disks, kills, rivals, servers, signals, wire  # noqa: F401 - they enter their faults
+from . import baseline, clocks, disks, kills, quotas, rivals, servers, signals, wire  # noqa: F401 - they enter their faults
 from .programs import preload
 from .registry import FAULTS
 from .trial import USUAL, Skipped, Trial

@@ -10,14 +10,17 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from smtp_script import Rule, parse_rule
+from smtp_script import Rule
 from smtp_server import Accepted, Certificate, ScriptedServer
 from smtp_session import Session
+
+from .script import AFTER_CONTENT, TIMEOUT, Allowance, Script, withholds
 
 HOST = "127.0.0.1"
 
@@ -34,52 +37,51 @@ class Taken:
     recipients: tuple[str, ...]
 
 
-class Allowance(Rule):
-    """Takes only so many messages in so many seconds and tells nobody: 451 for the rest."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Misdeed:
+    """A moment (monotonic) at which the server misbehaved. `doubts` is the one recipient whom this may leave in doubt."""
 
-    def counts(self, phase: str, connection: int, address: str | None) -> bool:
-        if phase != self.phase:
-            return False
-        since = time.monotonic() - self.delay
-        recent = sum(message.at > since for message in self.server.accepted)
-        return recent >= (self.nth or 1)
-
-    server: Any = None
+    at: float
+    phase: str
+    doubts: str = ""
 
 
-class Script:
-    """Rules of tests/smtp_script.py, and two more words: `drip=SECONDS` a byte, `allow n=NUMBER seconds=SECONDS`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun:
+    """A transaction as a server may count it for a quota: from DATA on, or from a recipient that it did not take."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.rules: list[Rule] = []
-        self.drips: dict[int, float] = {}
-        for text in texts:
-            words = text.split()
-            if words[0] == "allow":
-                number, seconds = (word.partition("=")[2] for word in words[1:3])
-                self.rules.append(
-                    Allowance(phase="rcpt", nth=int(number), delay=float(seconds), reply="451 4.7.1 Please try later")
-                )
-                continue
-            drip = next((float(word[5:]) for word in words if word.startswith("drip=")), 0.0)
-            rule = parse_rule(" ".join(word for word in words if not word.startswith("drip=")) if drip else text)
-            if drip:
-                self.drips[id(rule)] = drip
-            self.rules.append(rule)
+    at: float
+    recipient: str
 
 
 class LabSession(Session):
-    """A session that notes when it misbehaves, and can answer a byte at a time."""
+    """A session that notes when it misbehaves and what it begins, and can answer a byte at a time."""
 
     server: LabServer
+    recipient = ""
+
+    async def rcpt(self, rest: str) -> None:
+        at, taken = time.monotonic(), len(self.rcpt_to)
+        self.recipient = rest.partition("<")[2].partition(">")[0]
+        try:
+            await super().rcpt(rest)
+        finally:
+            if len(self.rcpt_to) == taken:
+                self.server.begins(at, self.recipient)
+
+    async def data(self) -> None:
+        if self.rcpt_to:
+            self.server.begins(time.monotonic(), self.recipient)
+        await super().data()
 
     async def play(self, rule: Rule, default: str) -> str:
-        drip = self.server.script.drips.get(id(rule))
+        drip = self.server.script.drips.get(id(rule), 0.0)
         if isinstance(rule, Allowance):
             self.say(rule.reply or "")
             return rule.reply or ""
-        if drip or rule.reply or rule.raw or rule.drop or rule.reset or rule.silence:
-            self.server.note(rule)
+        if drip or rule.reply or rule.raw or rule.drop or rule.reset or rule.silence or rule.delay > TIMEOUT:
+            doubtful = rule.phase in AFTER_CONTENT and withholds(rule, default, drip)
+            self.server.note(rule, self.recipient if doubtful else "")
         if not drip:
             return await super().play(rule, default)
         lines = (rule.reply or default).split("\n")
@@ -94,9 +96,11 @@ class LabSession(Session):
 
 
 class LabServer(ScriptedServer):
-    """The scripted server, with a note of each time it misbehaved and, if asked, every message as a file."""
+    """The scripted server, with a note of all it began and each time it misbehaved; if asked, every message as a file."""
 
-    def __init__(self, *, script: Script, faults: Path, keep: Path | None = None, **given: Any) -> None:
+    def __init__(
+        self, *, script: Script, faults: Path, begun: Path, failed: Path, keep: Path | None = None, **given: Any
+    ) -> None:
         super().__init__(host=HOST, **given)
         self.script = script
         self.rules = script.rules
@@ -105,6 +109,8 @@ class LabServer(ScriptedServer):
                 rule.server = self
                 rule.delay = rule.delay or 1.0
         self._faults = faults.open("a", encoding="utf-8", newline="\n")
+        self._begun = begun.open("a", encoding="utf-8", newline="\n")
+        self._failed = failed
         self._keep = keep
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -113,12 +119,21 @@ class LabServer(ScriptedServer):
         task = asyncio.ensure_future(LabSession(self, reader, writer, len(self.transcripts), transcript).run())
         self._sessions.add(task)
         task.add_done_callback(self._sessions.discard)
-        with contextlib.suppress(asyncio.CancelledError):
+        try:
             await task
+        except asyncio.CancelledError:
+            pass
+        except Exception:  # noqa: BLE001 - or the program would be blamed for it
+            with self._failed.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(traceback.format_exc())
 
-    def note(self, rule: Rule) -> None:
-        self._faults.write(f"{time.monotonic():.6f}\t{rule.phase}\n")
+    def note(self, rule: Rule, doubts: str) -> None:
+        self._faults.write(f"{time.monotonic():.6f}\t{rule.phase}\t{doubts}\n")
         self._faults.flush()
+
+    def begins(self, at: float, recipient: str) -> None:
+        self._begun.write(f"{at:.6f}\t{recipient}\n")
+        self._begun.flush()
 
     def record(self, message: Accepted) -> None:
         if self._keep:
@@ -139,6 +154,7 @@ class Oracle:
         keep: Path | None = None,
     ) -> None:
         self._accepted, self._faults = folder / "accepted.txt", folder / "faults.txt"
+        self._begun, self._failed = folder / "begun.txt", folder / "failed.txt"
         self.rules, self.users, self.security, self._keep = rules, users, security, keep
         self.certificate = Certificate.make(folder) if security == "starttls" else None
         self.port = 0
@@ -174,6 +190,8 @@ class Oracle:
             server = LabServer(
                 script=Script(self.rules),
                 faults=self._faults,
+                begun=self._begun,
+                failed=self._failed,
                 keep=self._keep,
                 port=port,
                 oracle=self._accepted,
@@ -203,14 +221,10 @@ class Oracle:
 
     def accepted(self) -> list[Taken]:
         """Everything accepted so far, in this order. A line that a crash cut off was not answered."""
-        if not self._accepted.exists():
-            return []
-        taken = []
-        for line in self._accepted.read_text(encoding="utf-8").splitlines(keepends=True):
-            fields = line.rstrip("\n").split("\t")
-            if line.endswith("\n") and len(fields) == 5:
-                taken.append(Taken(at=float(fields[0]), message_id=fields[1], recipients=tuple(fields[3].split(","))))
-        return taken
+        return [
+            Taken(at=float(at), message_id=message_id, recipients=tuple(recipients.split(",")))
+            for at, message_id, _, recipients, _ in _lines(self._accepted, 5)
+        ]
 
     def count(self) -> int:
         """How many were accepted; cheap enough to ask a thousand times a second."""
@@ -221,12 +235,26 @@ class Oracle:
             self._seen += new.count(b"\n")
         return self._seen
 
-    def faults(self) -> list[tuple[float, str]]:
-        """When (monotonic) the server misbehaved, and in which phase."""
-        if not self._faults.exists():
-            return []
-        lines = self._faults.read_text(encoding="utf-8").splitlines()
-        return [(float(at), phase) for at, _, phase in (line.partition("\t") for line in lines)]
+    def faults(self) -> list[Misdeed]:
+        """Each time the server misbehaved."""
+        return [Misdeed(at=float(at), phase=phase, doubts=doubts) for at, phase, doubts in _lines(self._faults, 3)]
+
+    def begun(self) -> list[Begun]:
+        """Every transaction that a server may count, whatever became of it."""
+        return [Begun(at=float(at), recipient=recipient) for at, recipient in _lines(self._begun, 2)]
+
+    def failures(self) -> str:
+        """What went wrong in the server itself; nothing, as a rule."""
+        return self._failed.read_text(encoding="utf-8") if self._failed.exists() else ""
+
+
+def _lines(path: Path, fields: int) -> Iterator[list[str]]:
+    """The whole lines of a table, which a crash may have cut off."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    for line in text.splitlines(keepends=True):
+        found = line.removesuffix("\n").split("\t")
+        if line.endswith("\n") and len(found) == fields:
+            yield found
 
 
 def _free_port() -> int:

@@ -16,8 +16,7 @@ def server_crash(trial: Trial) -> None:
     for _ in range(CRASHES):
         if not trial.some_moment(program):
             break
-        trial.oracle.crash()
-        trial.server_crashed()
+        trial.crash_server()
         time.sleep(trial.chance.uniform(0, 0.3))
         trial.oracle.start()
         trial.server_is_back(program)

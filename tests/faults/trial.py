@@ -10,13 +10,16 @@ import random
 import signal
 import sqlite3
 import time
+from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from .oracle import Oracle, Taken
 from .programs import PATIENCE, Ended, Program, start
-from .verdict import REPORTED, UNDER_WAY, Verdict, judge
+from .script import TIMEOUT
+from .verdict import REPORTED, UNDER_WAY, Quota, Verdict, judge
 
 NAME = "appeal--people"
 LETTER = """---
@@ -52,15 +55,20 @@ class Trial:
         users: dict[str, str] | None = None,
         security: str = "none",
         settings: Mapping[str, str] | None = None,
+        quotas: Sequence[Quota] = (),
     ) -> None:
         self.folder, self.chance, self.connections, self.cold = folder, chance, connections, cold
-        self.people = [f"p{number}@example.org" for number in range(1, people + 1)]
+        self.quotas = quotas
+        domains = ("example.org", "example.net") if quotas else ("example.org",)
+        self.people = [f"p{number}@{domains[number % len(domains)]}" for number in range(1, people + 1)]
         self.verdict = Verdict()
         self.oracle = Oracle(folder, rules, users=users, security="starttls" if security == "starttls" else "none")
         self.ledger = folder / "mailer.db"
-        self.settings = dict(settings or {})
+        self.settings = dict(settings or {}) | {quota.setting: quota.value for quota in quotas}
         self.hours = 0.0  # seconds that pass for the hours until the next try
         self._strikes: list[float] = []
+        self._crashes: list[float] = []
+        self._excused = 0
         self._doubtful = 0
         self._commands = 0
         self._programs: list[Program] = []
@@ -77,7 +85,7 @@ class Trial:
             "MAILER_SMTP_HOST": "localhost" if self.oracle.certificate else "127.0.0.1",
             "MAILER_SMTP_PORT": str(self.oracle.port),
             "MAILER_SMTP_SECURITY": self.oracle.security,
-            "MAILER_SMTP_TIMEOUT": "5",
+            "MAILER_SMTP_TIMEOUT": f"{TIMEOUT:g}",
             "MAILER_SENDER": "Union Office <office@example.org>",
             "MAILER_POSTAL_ADDRESS": "1 Mill Lane, Leeds",
             "MAILER_UNSUBSCRIBE_MAILTO": "leave@example.org",
@@ -172,26 +180,40 @@ class Trial:
         self.verdict.strikes += 1
         now = self.doubtful()
         left, self._doubtful = now - self._doubtful, now
-        self.verdict.worst = max(self.verdict.worst, left)
-        if left > (self.connections if lines is None else lines):
-            self.broken(f"{left} in doubt after one crash with {self.connections} connections")
+        lines = self.connections if lines is None else lines
+        self._excused += lines
+        self._judge_crash(left, lines)
         return left
+
+    def _judge_crash(self, left: int, lines: int) -> None:
+        """At most one in doubt for each connection that the crash cut off."""
+        self.verdict.worst = max(self.verdict.worst, left)
+        if left > lines:
+            self.broken(f"{left} in doubt after one crash with {self.connections} connections")
 
     def decided(self) -> None:
         """Somebody resolved what was in doubt."""
         self._doubtful = self.doubtful()
 
-    def server_crashed(self) -> None:
-        """Note a crash of the server, while the program may have messages on their way."""
+    def crash_server(self) -> None:
+        """Kill the server, while the program may have messages on their way."""
         self._strikes.append(time.monotonic())
+        self._crashes.append(time.time())  # before: the program notices at once
+        self._excused += self.connections
         self.verdict.strikes += 1
+        self.oracle.crash()
 
     def server_is_back(self, program: Program) -> None:
-        """Once messages leave again, see how many its crash left in doubt."""
+        """Wait until messages leave again, on every connection; what its crash left in doubt is judged at the end."""
         self.wait_for(program, min(len(self.people), self.oracle.count() + self.connections + 1), 10)
-        now = self.doubtful("uncertain")
-        left, self._doubtful = now - self._doubtful, now
-        self.verdict.worst = max(self.verdict.worst, left)
+
+    def _judge_crashes(self) -> None:
+        """What each crash of the server left in doubt, by when the program noticed."""
+        if self._crashes:
+            found = self._asked("SELECT finished_at FROM attempts WHERE verdict = 'uncertain'")
+            after = Counter(bisect(self._crashes, at) for (at,) in found)
+            for number in after.keys() - {0}:
+                self._judge_crash(after[number], self.connections)
 
     def kill(self, program: Program, number: int = signal.SIGKILL) -> Ended:
         program.signal(number)
@@ -209,15 +231,18 @@ class Trial:
     def doubtful(self, *statuses: str) -> int:
         """How many the ledger holds in doubt; asked beside the program, since a crash has just ended it."""
         statuses = statuses or ("sending", "uncertain")
+        marks = ",".join("?" * len(statuses))
+        found = self._asked(f"SELECT count(*) FROM deliveries WHERE status IN ({marks})", *statuses)
+        return int(found[0][0]) if found else 0
+
+    def _asked(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         if not self.ledger.exists():
-            return 0
+            return []
         with contextlib.closing(sqlite3.connect(self.ledger, timeout=10)) as ledger:
             try:
-                marks = ",".join("?" * len(statuses))
-                query = f"SELECT count(*) FROM deliveries WHERE status IN ({marks})"
-                return int(ledger.execute(query, statuses).fetchone()[0])
+                return ledger.execute(query, values).fetchall()
             except sqlite3.OperationalError:
-                return 0  # killed before there was a table
+                return []  # killed before there was a table
 
     def hours_pass(self) -> None:
         """Make everybody due who is to be tried again in some hours."""
@@ -242,11 +267,15 @@ class Trial:
         self._send_all()
         rows, accepted = self.rows(), self.oracle.accepted()
         judge(self.verdict, self.people, rows, accepted)
-        self._judge_doubt(self.verdict.uncertain)
+        self._judge_crashes()
+        self._judge_doubt(self._unexplained(rows))
         self._compare_with_status(rows)
         self._resolve(rows, accepted)
         self._judge_end()
+        self._judge_quotas()
         self._recoveries()
+        if failures := self.oracle.failures():
+            self.broken(f"the laboratory's own server failed: {failures[-600:]}")
         return self.verdict
 
     def _send_all(self) -> None:
@@ -262,17 +291,23 @@ class Trial:
             self.hours_pass()
         self.broken(f"still work left after {MOST_STARTS} starts: {ended.said.strip()[-300:]}")
 
-    def _judge_doubt(self, doubtful: int) -> None:
-        """At most one for each connection that ended without an answer; a server that breaks one is a crash of it.
-
-        One that goes silent within the content may have been sent the final dot without reading it.
-        """
-        broken_lines = sum(phase in {"content", "dot", "accepted"} for _, phase in self.oracle.faults())
-        allowed = self.verdict.strikes * self.connections + broken_lines
-        if broken_lines and doubtful:
+    def _unexplained(self, rows: Sequence[Mapping[str, str]]) -> int:
+        """How many are in doubt though the server answered what was said of them."""
+        withheld = {misdeed.doubts for misdeed in self.oracle.faults()}
+        doubtful = [row["address"] for row in rows if row["status"] == "uncertain"]
+        if any(address in withheld for address in doubtful):
             self.verdict.worst = max(self.verdict.worst, 1)
-        if doubtful > allowed:
-            self.broken(f"{doubtful} uncertain where {allowed} are allowed")
+        return sum(address not in withheld for address in doubtful)
+
+    def _judge_doubt(self, unexplained: int) -> None:
+        """Without a server that withholds an answer, only crashes are an excuse: one for each connection."""
+        if unexplained > self._excused:
+            self.broken(f"{unexplained} uncertain for no reason where {self._excused} are allowed for crashes")
+
+    def _judge_quotas(self) -> None:
+        """Never above the limit, in any window, as the server counts."""
+        begun = [(one.at, one.recipient) for one in self.oracle.begun()]
+        self.verdict.broken += [breach for quota in self.quotas if (breach := quota.breach(begun))]
 
     def _compare_with_status(self, rows: Sequence[Mapping[str, str]]) -> None:
         ended = self.ended(self.call("status", NAME, "--json", cold=False))
@@ -312,7 +347,7 @@ class Trial:
         """Seconds from each fault to the next accepted message; of cold starts only, as a user would wait."""
         times = [message.at for message in self.oracle.accepted()]
         strikes = self._strikes if self.cold else []
-        for at in strikes + [at for at, _ in self.oracle.faults()]:
+        for at in strikes + [misdeed.at for misdeed in self.oracle.faults()]:
             later = min((time for time in times if time > at), default=None)
             if later is not None:
                 self.verdict.recoveries.append(later - at)

@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 import statistics
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .oracle import Taken
 
 UNDER_WAY = frozenset({"queued", "sending", "deferred"})
 REPORTED = frozenset({"failed", "uncertain", "skipped", "suppressed"})
+
+
+GRAIN = 0.005
+"""Seconds by which two readings of clocks may differ: the server's, and the ledger's of a sender that was killed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quota:
+    """At most so many transactions within so many seconds: of one domain, or of the account."""
+
+    count: int
+    seconds: int
+    domain: str = ""
+
+    @property
+    def setting(self) -> str:
+        return "MAILER_DOMAIN_RATE" if self.domain else "MAILER_RATE"
+
+    @property
+    def value(self) -> str:
+        return f"{self.domain}{'=' if self.domain else ''}{self.count}/{self.seconds} seconds"
+
+    def breach(self, begun: Iterable[tuple[float, str]]) -> str:
+        """What broke it, in words; of transactions by when they began and to whom."""
+        times = [at for at, recipient in begun if not self.domain or recipient.endswith(f"@{self.domain}")]
+        most = most_within(times, self.seconds)
+        return f"{most} were begun within {self.seconds} seconds where {self.value} is allowed" * (most > self.count)
 
 
 @dataclass(kw_only=True)
@@ -55,6 +83,14 @@ def judge(
     ):
         if count:
             verdict.broken.append(f"{count} {what}")
+
+
+def most_within(times: Iterable[float], seconds: float) -> int:
+    """The most of these moments that any window of so many seconds holds."""
+    found = sorted(times)
+    return max(
+        (position + 1 - bisect_right(found, at - seconds + GRAIN) for position, at in enumerate(found)), default=0
+    )
 
 
 def median(values: Sequence[float]) -> float | None:

@@ -1,0 +1,57 @@
+"""kill -9 while a quota holds the program back: whoever is killed must not forget what the server has counted."""
+
+from __future__ import annotations
+
+import time
+
+from mailer.crashpoint import NAMES
+
+from .registry import Trial, Variant, fault
+from .verdict import Quota
+
+KILLS = 5
+ACCOUNT = Quota(count=6, seconds=2)
+DOMAIN = Quota(count=3, seconds=2, domain="example.net")
+PEOPLE = 24
+"""Half of them in the domain."""
+
+POINTS = sorted(NAMES - {"after-start"})
+SOME_MOMENT = "some moment"
+
+
+def variants(quota: Quota) -> list[Variant]:
+    return [Variant(setup={"connections": number, "people": PEOPLE, "quotas": [quota]}, slow=True) for number in (1, 4)]
+
+
+def strike_under(trial: Trial, quota: Quota) -> None:
+    """Twice where the server has counted a message of which no intent is written yet, then anywhere."""
+    for number in range(KILLS):
+        point = trial.chance.choice([*POINTS, SOME_MOMENT]) if number > 1 else "before-intent"
+        if not (killed_sometime(trial, quota) if point == SOME_MOMENT else killed_at(trial, quota, point)):
+            return
+
+
+def killed_at(trial: Trial, quota: Quota, point: str) -> bool:
+    passed = trial.chance.randint(1, 2 if point == "after-outcome" else quota.count)
+    ended = trial.ended(trial.send(MAILER_CRASH_AT=f"{point}:{passed}"))
+    if ended.killed:
+        trial.struck()
+    return ended.killed
+
+
+def killed_sometime(trial: Trial, quota: Quota) -> bool:
+    program = trial.send()
+    if not trial.wait_for(program, trial.oracle.count() + trial.chance.randint(1, quota.count)):
+        return False
+    time.sleep(trial.chance.choice([trial.chance.uniform(0, 0.004), trial.chance.uniform(0, quota.seconds)]))
+    return trial.kill(program).killed
+
+
+@fault("kill -9 under a quota", short=2, long=20, variants=variants(ACCOUNT))
+def under_a_quota(trial: Trial) -> None:
+    strike_under(trial, ACCOUNT)
+
+
+@fault("kill -9 under a domain's quota", short=2, long=20, variants=variants(DOMAIN))
+def under_a_domains_quota(trial: Trial) -> None:
+    strike_under(trial, DOMAIN)
