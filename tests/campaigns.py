@@ -77,6 +77,7 @@ class Watcher:
     records: list[tuple[str, Status, Outcome]] = field(default_factory=list)
     waits: list[tuple[Quota | None, float]] = field(default_factory=list)
     reconnects: list[str] = field(default_factory=list)
+    silences: list[tuple[float, float]] = field(default_factory=list)
     on_record: Callable[[], None] = lambda: None
     on_wait: Callable[[], None] = lambda: None
 
@@ -90,6 +91,9 @@ class Watcher:
 
     def reconnecting(self, why: str, _delay: float) -> None:
         self.reconnects.append(why)
+
+    def silent(self, seconds: float, patience: float) -> None:
+        self.silences.append((seconds, patience))
 
     def statuses(self, key: str) -> list[Status]:
         return [status for one, status, _ in self.records if one == key]

@@ -149,7 +149,21 @@ async def test_queueing_failed_ones_again_leaves_the_dead_and_the_unwilling_alon
         ledger.suppress([(PEOPLE[1], "asked")], source="by hand")
         assert ledger.requeue_failed(campaign) == Moved(moved=1, suppressed=2)
     found = statuses(ledger, campaign)
-    assert [found[key] for key in PEOPLE] == [Status.SUPPRESSED, Status.SUPPRESSED, Status.QUEUED, Status.SENT]
+    # who failed is still told of by name
+    assert [found[key] for key in PEOPLE] == [Status.FAILED, Status.FAILED, Status.QUEUED, Status.SENT]
+
+
+async def test_who_is_no_longer_suppressed_is_mailed_after_a_retry(campaign_folder: Path, ledger: Ledger) -> None:
+    ledger.suppress([(PEOPLE[0], "asked")], source="by hand")
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    ledger.suppress([(PEOPLE[1], "asked")], source="by hand")
+    with ScriptedServer() as server:
+        await send(ledger, campaign, server)
+        assert ledger.requeue_failed(campaign) == Moved(moved=0)
+        ledger.unsuppress(PEOPLE[:2])
+        assert ledger.requeue_failed(campaign) == Moved(moved=2)
+        await send(ledger, campaign, server)
+        assert received(server) == dict.fromkeys(PEOPLE, 1)
 
 
 async def test_who_left_the_list_is_not_mailed_by_a_decision(campaign_folder: Path, ledger: Ledger) -> None:
@@ -163,7 +177,7 @@ async def test_who_left_the_list_is_not_mailed_by_a_decision(campaign_folder: Pa
         assert ledger.tally(campaign).failed == 1
         assert ledger.requeue_failed(campaign) == Moved(moved=0, unlisted=1)
         assert ledger.resolve(campaign, Status.QUEUED, None) == Moved(moved=0, unlisted=1)
-    assert {statuses(ledger, campaign)[key] for key in PEOPLE[:2]} == {Status.SKIPPED}
+    assert [statuses(ledger, campaign)[key] for key in PEOPLE[:2]] == [Status.FAILED, Status.SKIPPED]
     assert {record.reason for record in ledger.records(campaign, Status.SKIPPED)} == {"no longer in the list"}
 
 

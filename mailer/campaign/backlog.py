@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mailer.model import OPEN
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -53,6 +55,13 @@ class Backlog:
         # behind it are those of its domain that were set aside; among the others it is the first
         self._aside.get(delivery.contact.domain, self._loaded).appendleft(delivery)
 
+    def look_again(self) -> None:
+        """Load everybody anew who was loaded: in the ledger, some may be out of the queue by now."""
+        loaded = [delivery.id for queue in (*self._aside.values(), self._loaded) for delivery in queue]
+        self._aside.clear()
+        self._loaded.clear()
+        self._due.extendleft(reversed(loaded))
+
     def _waited_for(self, now: float) -> Delivery | None:
         for domain in self._aside:
             if self._ready_at(domain) <= now:
@@ -60,9 +69,9 @@ class Backlog:
         return None
 
     def _next(self) -> Delivery | None:
-        if not self._loaded and self._due:
+        while not self._loaded and self._due:
             ids = [self._due.popleft() for _ in range(min(CHUNK, len(self._due)))]
-            self._loaded.extend(self._load(ids))
+            self._loaded.extend(delivery for delivery in self._load(ids) if delivery.status in OPEN)
         return self._loaded.popleft() if self._loaded else None
 
     def _pop(self, domain: str) -> Delivery:

@@ -24,17 +24,28 @@ if TYPE_CHECKING:
 # Servers close idle connections after some minutes; leave politely before a longer wait.
 IDLE_SECONDS = 10.0
 
+# An outcome waits no longer than this for the next intent: a server may take its time over the next envelope.
+HELD_SECONDS = 0.1
+
+GAVE_WAY = Outcome(
+    verdict=Verdict.REQUEUED,
+    scope=Scope.CONNECTION,
+    phase=Phase.CONTENT,
+    text="ended before the final dot: somebody else has decided about this message",
+)
+
 
 class Line:
     """Sends from the run's backlog over one connection at a time.
 
-    An outcome is held until the next intent, so that both are one commit, but never through a wait.
+    An outcome is held until the next intent, so that both are one commit, but through no wait, and never for long.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._connection: Connection | None = None
         self._unwritten: list[Record] = []
+        self._late: asyncio.Future[None] | None = None
         self._retries = Retries()
 
     async def work(self) -> None:
@@ -57,10 +68,6 @@ class Line:
         return not (self._run.stopped or self._retries.given_up)
 
     async def _send(self, delivery: Delivery) -> None:
-        message = self._render(delivery)
-        if isinstance(message, Outcome):
-            self._record(delivery, message, started_at=time.time(), intended=False)
-            return
         await self._hold_back()
         slot = await self._slot(delivery)
         connection = await self._connected() if slot else None
@@ -69,15 +76,24 @@ class Line:
                 slot.cancel()
             self._run.backlog.put_back(delivery)
             return
+        message = self._render(delivery, slot)
+        if isinstance(message, Outcome):
+            self._record(delivery, message, started_at=time.time(), intended=False)
+            return
         await self._transmit(connection, delivery, message, slot)
         await self._after_transaction(connection)
 
-    def _render(self, delivery: Delivery) -> Message | Outcome:
+    def _render(self, delivery: Delivery, slot: Slot) -> Message | Outcome:
+        """Its message, made only now: the Date is that at which it leaves, however long it had to wait."""
         try:
             return self._run.render(delivery)
         except LetterError as error:
+            slot.cancel()
             # Every message was rendered before the start; this is a frozen letter that this version reads otherwise.
             return Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.CONNECT, text=error.message)
+        except BaseException:
+            slot.cancel()
+            raise
 
     async def _hold_back(self) -> None:
         wait = self._run.held_back()
@@ -123,19 +139,26 @@ class Line:
 
     async def _transmit(self, connection: Connection, delivery: Delivery, message: Message, slot: Slot) -> None:
         started_at, intended = time.time(), False
+        late = asyncio.get_running_loop().call_later(HELD_SECONDS, self._flush_soon) if self._unwritten else None
 
         async def intent() -> bool:
             nonlocal intended
+            if late:
+                late.cancel()
             records, self._unwritten = self._unwritten, []
             intended = await self._run.writer.write(records=records, intent=self._intent(delivery))
             return intended
 
         try:
-            outcome = await connection.transmit(message, intent)
+            with self._run.answering(self._run.relay.final_timeout):
+                outcome = await connection.transmit(message, intent)
         finally:
             slot.done()
+            if late:
+                late.cancel()
         if outcome is None:
-            return  # somebody else has it, so it is not ours to record
+            await self._give_way(delivery, started_at)
+            return
         if outcome.scope is not Scope.CONNECTION:
             self._retries = Retries()
         status = self._record(delivery, outcome, started_at=started_at, intended=intended)
@@ -150,6 +173,25 @@ class Line:
             await self._flush()
             if connection.transactions <= 1:  # after good ones, a closed connection is nothing unusual
                 await self._run.broken(outcome, self._retries)
+
+    async def _give_way(self, delivery: Delivery, started_at: float) -> None:
+        """Somebody else has decided about it, so it is not ours to record; but the server has counted a transaction."""
+        self._unwritten.append(
+            Record(
+                delivery=None,
+                token=self._run.token,
+                account=self._run.relay.account,
+                domain=delivery.contact.domain,
+                started_at=started_at,
+                finished_at=time.time(),
+                outcome=GAVE_WAY,
+                status=Status.SKIPPED,
+                intended=False,
+            )
+        )
+        await self._flush()
+        # they may have decided about many
+        self._run.backlog.look_again()
 
     def _intent(self, delivery: Delivery) -> Intent:
         return Intent(
@@ -190,7 +232,16 @@ class Line:
             if len(self._run.backlog):
                 await self._run.sleep(options.batch_pause)
 
+    def _flush_soon(self) -> None:
+        self._late = asyncio.ensure_future(self._write())
+
     async def _flush(self) -> None:
+        late, self._late = self._late, None
+        if late:
+            await late
+        await self._write()
+
+    async def _write(self) -> None:
         if self._unwritten:
             records, self._unwritten = self._unwritten, []
             await self._run.writer.write(records=records)

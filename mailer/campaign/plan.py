@@ -96,7 +96,9 @@ class Plan:
             elif reason is None:
                 yield Row(contact=contact, message_id=identifier, digest=digest)
             else:
-                yield Row(contact=contact, message_id=identifier, status=Status.SUPPRESSED, reason=reason)
+                yield Row(
+                    contact=contact, message_id=identifier, status=Status.SUPPRESSED, reason=reason, digest=digest
+                )
         for bad in self.contacts.bad_rows:
             # what stood in the cell, so that the row is found again in the report; without a key nobody mails it
             cell = bad.fields.get(self.contacts.email_column.name, "")

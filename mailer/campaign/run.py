@@ -7,7 +7,7 @@ import contextlib
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +40,9 @@ RECONNECT_DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 # Seconds after the first failure of a run that has not met its server at all: more likely its name or port is wrong.
 STRANGER = 60.0
+
+# Seconds without an answer after which whoever watches is told, and then again after so many.
+SILENCE, SILENCE_AGAIN = 15.0, 120.0
 
 # A server that keeps taking messages without saying so must not be given the whole list.
 UNCERTAIN_IN_A_ROW = 3
@@ -77,6 +80,10 @@ class Observer(Protocol):
 
     def reconnecting(self, why: str, delay: float) -> None: ...
 
+    def silent(self, seconds: float, patience: float) -> None:
+        """The server has not answered for so long, and is given so much time in all."""
+        ...
+
 
 class Run:
     """One run of one campaign: some lines, each with its connection, share a backlog, a pace and a writer."""
@@ -108,6 +115,7 @@ class Run:
         self._uncertain = 0
         self._requeues: Counter[int] = Counter()
         self._met = False
+        self._answering: dict[object, tuple[float, float]] = {}
         self._brake = BounceBrake(failures=options.bounce_failures or 0, percent=options.bounce_percent)
         self._streak = PolicyStreak()
         self._throttle = Throttle()
@@ -127,7 +135,7 @@ class Run:
     async def run(self) -> MailerError | None:
         """Send until nothing may be tried now. Returns why it ended earlier, if it did. Raises LedgerError."""
         self._ledger.note_lines(self._campaign, self.relay.account, self.options.connections)
-        async with self.writer:
+        async with self.writer, self._noticing_silence():
             remaining = self.options.limit
             while not self.stopped:
                 due = self._ledger.due(self._campaign, time.time())[:remaining]
@@ -138,6 +146,36 @@ class Run:
                     break
         self._ledger.note_lines(self._campaign, self.relay.account, 0)
         return self._reason
+
+    @contextlib.asynccontextmanager
+    async def _noticing_silence(self) -> AsyncIterator[None]:
+        watching = asyncio.ensure_future(self._notice_silence())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+
+    async def _notice_silence(self) -> None:
+        told = -SILENCE_AGAIN
+        while True:
+            await asyncio.sleep(SILENCE / 5)
+            since, patience = min(self._answering.values(), default=(time.monotonic(), 0.0))
+            now = time.monotonic()
+            if now - since >= SILENCE and now - told >= SILENCE_AGAIN:
+                told = now
+                self.observer.silent(now - since, patience)
+
+    @contextlib.contextmanager
+    def answering(self, patience: float) -> Iterator[None]:
+        """While the server has something to answer, for which it has `patience` seconds."""
+        key = object()
+        self._answering[key] = (time.monotonic(), patience)
+        try:
+            yield
+        finally:
+            del self._answering[key]
 
     async def _send_all(self, due: list[int]) -> None:
         self.backlog = Backlog(due, self._ledger.deliveries, self.pace.own_start)
@@ -172,7 +210,8 @@ class Run:
     async def connect(self, retries: Retries) -> Connection | None:
         """A connection ready for transactions; None if the run is stopped, or the line has no tries left."""
         while not (self.stopped or retries.given_up):
-            result = await self._unless_stopped(connect(self.relay))
+            with self.answering(self.relay.patience):
+                result = await self._unless_stopped(connect(self.relay))
             if result is None or isinstance(result, Connection):
                 self._met = self._met or result is not None
                 return result

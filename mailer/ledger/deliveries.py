@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from mailer.ledger.memory import LEAVE, UNLIST
+from mailer.ledger.memory import IS_SUPPRESSED, IS_UNLISTED, LEAVE, UNLIST
 from mailer.ledger.store import Store, moment
 from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Status, Tally
 
@@ -165,8 +165,26 @@ class Deliveries(Store):
         return self._move(campaign, Status.UNCERTAIN, status, reason, keys)
 
     def requeue_failed(self, campaign: CampaignRecord) -> Moved:
-        """Queue failed deliveries again, with a fresh schedule of retries."""
-        return self._move(campaign, Status.FAILED, Status.QUEUED, "queued again by hand", None)
+        """Queue failed deliveries again, with a fresh schedule of retries, and those who are no longer suppressed.
+
+        Who may not be mailed stays failed: nobody's failure turns into silence.
+        """
+        now = time.time()
+        with self._transaction():
+            count = "SELECT count(*) FROM deliveries WHERE campaign_id = ? AND status = 'failed'"
+            suppressed = self._db.execute(f"{count} AND {IS_SUPPRESSED}", (campaign.id,)).fetchone()[0]
+            unlisted = self._db.execute(
+                f"{count} AND NOT {IS_SUPPRESSED} AND {IS_UNLISTED}", (campaign.id,)
+            ).fetchone()[0]
+            moved = self._db.execute(
+                "UPDATE deliveries SET status = 'queued', reason = 'queued again by hand', token = NULL, updated_at = ?,"
+                " next_attempt_at = NULL, attempts = 0, first_attempt_at = ? WHERE campaign_id = ?"
+                f" AND status IN ('failed', 'suppressed') AND NOT {IS_SUPPRESSED} AND NOT {IS_UNLISTED}",
+                (now, now, campaign.id),
+            ).rowcount
+            if moved:
+                self._db.execute("UPDATE campaigns SET finished_at = NULL WHERE id = ?", (campaign.id,))
+        return Moved(moved=moved, suppressed=suppressed, unlisted=unlisted)
 
     def _move(
         self, campaign: CampaignRecord, before: Status, after: Status, reason: str, keys: Collection[str] | None

@@ -89,8 +89,7 @@ class AccountLock:
             sending = (c for c in self._ledger.campaigns() if c.owner and SenderLock(self._ledger, c.name).is_held())
             who = next((f", for campaign {c.name!r} ({c.owner})" for c in sending), "")
             raise CampaignError(
-                f"{self.what}{who}. Two at once would go beyond its limit. "
-                "Nothing was sent from here.",
+                f"{self.what}{who}. Two at once would go beyond its limit. Nothing was sent from here.",
                 hint="wait until it is done, or pause it there with Ctrl-C",
             ) from None
         return self

@@ -92,21 +92,23 @@ class Memory(Store):
 
 
 # '@' to 'A' are the keys of whole domains: few, so that comparing each of them with each delivery costs little
-LEAVE = """
+IS_SUPPRESSED = """(key IN (SELECT key FROM suppressions)
+    OR EXISTS (SELECT 1 FROM suppressions s
+        WHERE s.key >= '@' AND s.key < 'A' AND substr(deliveries.key, -length(s.key)) = s.key))"""
+
+LEAVE = f"""
 UPDATE deliveries SET status = 'suppressed', updated_at = ?, reason = (
     SELECT reason FROM suppressions s WHERE s.key = deliveries.key
         OR (s.key >= '@' AND s.key < 'A' AND substr(deliveries.key, -length(s.key)) = s.key))
-WHERE status IN ('queued', 'deferred') AND (
-    key IN (SELECT key FROM suppressions)
-    OR EXISTS (SELECT 1 FROM suppressions s
-        WHERE s.key >= '@' AND s.key < 'A' AND substr(deliveries.key, -length(s.key)) = s.key))
+WHERE status IN ('queued', 'deferred') AND {IS_SUPPRESSED}
 """
 
 # Who left the list with --update is not mailed, however the delivery comes back into a queue.
-UNLIST = """
+IS_UNLISTED = "listed_in < (SELECT revision FROM campaigns c WHERE c.id = deliveries.campaign_id)"
+
+UNLIST = f"""
 UPDATE deliveries SET status = 'skipped', reason = 'no longer in the list', updated_at = ?
-WHERE status IN ('queued', 'deferred')
-    AND listed_in < (SELECT revision FROM campaigns c WHERE c.id = deliveries.campaign_id)
+WHERE status IN ('queued', 'deferred') AND {IS_UNLISTED}
 """
 
 UNLIST_ONE = f"""{UNLIST}
