@@ -366,3 +366,14 @@ async def test_login_works_and_a_wrong_password_is_a_stop(tmp_path: Path) -> Non
 
 def test_a_password_is_not_shown_in_a_representation() -> None:
     assert "hush" not in repr(Relay(host="h.example", port=25, username="ana", password="hush"))
+
+
+async def test_a_wrong_name_and_a_closed_port_are_told_apart() -> None:
+    with ScriptedServer() as server:
+        closed = relay(server)
+    nothing = await connect(closed)
+    unknown = await connect(Relay(host="smtp.nothing.invalid", port=587, timeout=20.0))
+    assert isinstance(nothing, Outcome)
+    assert "nothing answers at that port" in nothing.text
+    assert isinstance(unknown, Outcome)
+    assert "no such name" in unknown.text

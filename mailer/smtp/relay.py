@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from dataclasses import dataclass, field
 from typing import cast
@@ -146,6 +147,10 @@ def _in_words(error: Exception, relay: Relay, phase: Phase) -> str:
     if isinstance(error, aiosmtplib.SMTPTimeoutError | TimeoutError):
         doubt = f"; is the port right? {PORTS}" if phase is Phase.CONNECT else ""
         return f"{where} did not answer in time{doubt}"
+    if isinstance(cause, socket.gaierror):
+        return f"no connection to {where}: no such name was found; is it written right, and is this computer online?"
+    if isinstance(cause, ConnectionRefusedError):
+        return f"no connection to {where}: nothing answers at that port{'' if relay.is_local else f'; {PORTS}'}"
     if isinstance(error, aiosmtplib.SMTPConnectError | OSError):
         return f"no connection to {where}"
     return str(error).rstrip(".") or type(error).__name__
