@@ -67,15 +67,27 @@ def test_a_number_in_the_servers_words_makes_no_other_reason(journey: Journey) -
     assert "kim@" not in said.partition("mailer keeps trying")[0]
 
 
-def test_a_silent_server_is_said_once_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_silent_server_is_said_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressLine(3) as line:
-        for _ in range(3):
-            line.silent(15, 600)
+        line.silent(15.2, 600)
         line.silent(15, 60)
+        line.silent(136, 600)
     assert capsys.readouterr().err.splitlines() == [
         NOT_ANSWERED,
         "The mail server has not answered for 15 seconds; mailer waits up to 60 seconds. Ctrl-C pauses.",
+        "The mail server has not answered for 2 minutes; mailer waits up to 10 minutes. Ctrl-C pauses.",
     ]
+
+
+def test_a_server_that_takes_a_message_and_says_nothing_is_told_after_a_while(journey: Journey) -> None:
+    assert journey.server is not None
+    rule = journey.server.on("accepted", nth=2, hold=True)
+    running = journey.start("send", *journey.campaign, "--yes", settings={"MAILER_SMTP_TIMEOUT": "300"})
+    assert rule.fired.wait(PATIENCE)
+    running.wait_for("; mailer waits up to 10 minutes. Ctrl-C pauses.")
+    rule.release()
+    assert journey.calm(running.ended()).code == 0
+    assert journey.settled() == {"sent": 3}
 
 
 def test_a_silent_server_is_said_above_the_line_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:

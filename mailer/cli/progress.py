@@ -116,10 +116,7 @@ class ProgressLine:
         so_long, at_most = in_words(seconds), in_words(patience)
         self._waiting = (f"no answer yet; waiting up to {at_most}", "no answer yet")
         # in a terminal it stands above the line, which goes on: both are written by the same console
-        self._say_once(
-            f"no answer, {at_most}",
-            f"The mail server has not answered for {so_long}; mailer waits up to {at_most}. Ctrl-C pauses.",
-        )
+        console.note(f"The mail server has not answered for {so_long}; mailer waits up to {at_most}. Ctrl-C pauses.")
 
     def _say_once(self, what: str, sentence: str) -> None:
         if what not in self._said:
