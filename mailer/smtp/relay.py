@@ -138,19 +138,27 @@ def _phase_of(error: Exception, phase: Phase) -> Phase:
 def _in_words(error: Exception, relay: Relay, phase: Phase) -> str:
     cause = error.__cause__ or error
     where = f"{relay.host} port {relay.port}"
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"the certificate of {where} is not valid for it ({cause.verify_message})"
-    if isinstance(cause, ssl.SSLError) and cause.reason in PLAIN_ANSWER:
-        return f"{where} {NO_TLS}; is the port right? {PORTS}"
     if isinstance(cause, ssl.SSLError):
-        return f"{where} does not speak TLS as configured; check SMTP_SECURITY and SMTP_PORT"
+        return _tls_in_words(cause, where)
     if isinstance(error, aiosmtplib.SMTPTimeoutError | TimeoutError):
         doubt = f"; is the port right? {PORTS}" if phase is Phase.CONNECT else ""
         return f"{where} did not answer in time{doubt}"
-    if isinstance(cause, socket.gaierror):
-        return f"no connection to {where}: no such name was found; is it written right, and is this computer online?"
-    if isinstance(cause, ConnectionRefusedError):
-        return f"no connection to {where}: nothing answers at that port{'' if relay.is_local else f'; {PORTS}'}"
     if isinstance(error, aiosmtplib.SMTPConnectError | OSError):
-        return f"no connection to {where}"
+        return f"no connection to {where}{_unreached(cause, relay)}"
     return str(error).rstrip(".") or type(error).__name__
+
+
+def _tls_in_words(cause: ssl.SSLError, where: str) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the certificate of {where} is not valid for it ({cause.verify_message})"
+    if cause.reason in PLAIN_ANSWER:
+        return f"{where} {NO_TLS}; is the port right? {PORTS}"
+    return f"{where} does not speak TLS as configured; check SMTP_SECURITY and SMTP_PORT"
+
+
+def _unreached(cause: BaseException, relay: Relay) -> str:
+    if isinstance(cause, socket.gaierror):
+        return ": no such name was found; is it written right, and is this computer online?"
+    if isinstance(cause, ConnectionRefusedError):
+        return f": nothing answers at that port{'' if relay.is_local else f'; {PORTS}'}"
+    return ""
