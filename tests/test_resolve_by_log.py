@@ -78,10 +78,10 @@ class Scene:
         return [line for line in self.lines() if any(f" {queue_id}: " in line for queue_id in queue_ids)]
 
 
-def campaign(folder: Path, port: int) -> Program:
+def campaign(folder: Path, port: int, people: int = PEOPLE) -> Program:
     (folder / "templates").mkdir()
     (folder / "templates/hello.md").write_text("---\nsubject: Hello\n---\nDear {{ name }}\n", encoding="utf-8")
-    rows = "".join(f"p{number}@example.org,Pat {number}\n" for number in range(PEOPLE))
+    rows = "".join(f"p{number}@example.org,Pat {number}\n" for number in range(people))
     (folder / "people.csv").write_text("email,name\n" + rows, encoding="utf-8")
     settings = {"MAILER_SMTP_HOST": "127.0.0.1", "MAILER_SMTP_PORT": str(port), "MAILER_SENDER": "ana@example.org"}
     return Program(folder=folder, settings=settings)
@@ -118,25 +118,30 @@ def arrived(relay: real_servers.Relay, at_least: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def relay() -> Iterator[real_servers.Relay]:
     real_servers.require("postfix")
-    with real_servers.server_folder() as folder, real_servers.postfix(folder) as relay:
-        program = campaign(tmp_path_factory.mktemp("campaign"), relay.port)
-        for point in KILLS:
-            if point == "random":
-                kill_at_random(program, relay)
-                continue
-            program.settings["MAILER_CRASH_AT"] = point
-            assert program.run("send", "hello", "people.csv", "--yes").returncode == -signal.SIGKILL
-            del program.settings["MAILER_CRASH_AT"]
-        done = program.run("send", "hello", "people.csv", "--yes", "--json")
-        assert done.returncode in {0, 1}, done.stderr
-        status = program.json("status", NAME)
-        assert status["sent"] + status["uncertain"] == PEOPLE
-        arrived(relay, status["sent"])
-        left = program.json("resolve", NAME, code=1 if status["uncertain"] else 0)["deliveries"]
-        doubts = {delivery["message_id"]: delivery["address"] for delivery in left}
-        yield Scene(program=program, relay=relay, sent=status["sent"], doubts=doubts)
+    with real_servers.server_folder() as folder, real_servers.postfix(folder) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def scene(relay: real_servers.Relay, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    program = campaign(tmp_path_factory.mktemp("campaign"), relay.port)
+    for point in KILLS:
+        if point == "random":
+            kill_at_random(program, relay)
+            continue
+        program.settings["MAILER_CRASH_AT"] = point
+        assert program.run("send", "hello", "people.csv", "--yes").returncode == -signal.SIGKILL
+        del program.settings["MAILER_CRASH_AT"]
+    done = program.run("send", "hello", "people.csv", "--yes", "--json")
+    assert done.returncode in {0, 1}, done.stderr
+    status = program.json("status", NAME)
+    assert status["sent"] + status["uncertain"] == PEOPLE
+    arrived(relay, status["sent"])
+    left = program.json("resolve", NAME, code=1 if status["uncertain"] else 0)["deliveries"]
+    doubts = {delivery["message_id"]: delivery["address"] for delivery in left}
+    return Scene(program=program, relay=relay, sent=status["sent"], doubts=doubts)
 
 
 def refuse_to_decide(scene: Scene, *options: str | Path) -> str:
@@ -208,3 +213,17 @@ def test_kills_at_any_moment_are_settled_without_a_wrong_verdict(
             f"\n{len(KILLS)} kills (seed {SEED}), {PEOPLE} people: {scene.uncertain} uncertain, of which the log proved"
             f" {taken} accepted and {scene.uncertain - taken} not; {PEOPLE} arrived, nobody twice."
         )
+
+
+def test_the_only_message_of_all_needs_a_test_as_its_witness(relay: real_servers.Relay, tmp_path: Path) -> None:
+    program, log = campaign(tmp_path, relay.port, people=1), relay.folder / "log" / "mail.log"
+    program.settings["MAILER_CRASH_AT"] = "after-intent:1"
+    assert program.run("send", "hello", "people.csv", "--yes").returncode == -signal.SIGKILL
+    del program.settings["MAILER_CRASH_AT"]
+    alone = program.run("resolve", NAME, "--postfix-log", log)
+    assert alone.returncode == 1
+    assert "nothing shows that this server is the one we handed them to" in alone.stdout
+
+    assert program.run("test", "hello", "people.csv", "--to", "ana@example.org").returncode == 0
+    witnessed = program.json("resolve", NAME, "--postfix-log", log)
+    assert (witnessed["resolved"], witnessed["queued"], witnessed["uncertain"]) == (1, 1, 0)
