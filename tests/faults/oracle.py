@@ -113,6 +113,11 @@ class LabServer(ScriptedServer):
         self._failed = failed
         self._keep = keep
 
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._faults.close()
+        self._begun.close()
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         transcript: list[str] = []
         self.transcripts.append(transcript)
@@ -181,24 +186,27 @@ class Oracle:
             time.sleep(0.05)
         raise RuntimeError("the scripted server could not be started")
 
+    def server(self, port: int = 0) -> LabServer:
+        """The server itself, for whoever wants it in a thread instead."""
+        return LabServer(
+            script=Script(self.rules),
+            faults=self._faults,
+            begun=self._begun,
+            failed=self._failed,
+            keep=self._keep,
+            port=port,
+            oracle=self._accepted,
+            users=self.users,
+            security=self.security,
+            context=self.certificate.server_context() if self.certificate else None,
+        )
+
     def _serve(self, port: int, ready: int) -> None:
         """In the forked process; does not return."""
         try:
             os.setsid()
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            context = self.certificate.server_context() if self.certificate else None
-            server = LabServer(
-                script=Script(self.rules),
-                faults=self._faults,
-                begun=self._begun,
-                failed=self._failed,
-                keep=self._keep,
-                port=port,
-                oracle=self._accepted,
-                users=self.users,
-                security=self.security,
-                context=context,
-            )
+            server = self.server(port)
             with server:
                 os.write(ready, b"!")
                 os.close(ready)

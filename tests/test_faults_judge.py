@@ -1,0 +1,155 @@
+"""The laboratory's judge: whom it lets be in doubt, how it counts a quota, and that it sees what a mutant would do."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import smtplib
+import sqlite3
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+if sys.platform == "win32":
+    pytest.skip("the laboratory kills by POSIX signals", allow_module_level=True)
+
+from faults.oracle import Oracle
+from faults.script import Script, withholds
+from faults.trial import Trial
+from faults.verdict import Quota, most_within
+
+QUEUED = "250 2.0.0 Ok: queued as 1"
+
+
+def withheld(text: str) -> bool:
+    script = Script([text])
+    rule = script.rules[0]
+    return withholds(rule, "" if rule.phase == "content" else QUEUED, script.drips.get(id(rule), 0.0))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "dot drop",
+        "accepted reset",
+        "accepted silence",
+        'accepted raw="250-2.0" drop',
+        r'dot raw="\x00 what?\r\n250 ok\r\n"',
+        'dot reply="399 Strange"',
+        'dot reply="777 Strange"',
+        'content after=20 reply="421 4.3.2 Leaving" drop',
+        "accepted drip=1.2",
+        "accepted delay=11",
+    ],
+)
+def test_a_lost_answer_may_leave_a_doubt(rule: str) -> None:
+    assert withheld(rule)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'dot reply="451 4.3.0 Try again later"',
+        'dot reply="550 5.0.0 Refused"',
+        'dot reply="421 4.3.2 Shutting down"',
+        'dot reply="421 4.3.2 Shutting down" drop',
+        'accepted reply="299 Strange"',
+        "accepted drip=0.004",
+        "accepted delay=0.5",
+        "content after=20 delay=0.5",
+    ],
+)
+def test_an_answer_leaves_no_doubt(rule: str) -> None:
+    assert not withheld(rule)
+
+
+def hand_over(oracle: Oracle, *people: str) -> None:
+    """One message each, over a connection of its own."""
+    with oracle.server() as server:
+        for person in people:
+            # the server may hang up at any moment, also within the farewell
+            with (
+                contextlib.suppress(smtplib.SMTPException),
+                smtplib.SMTP("127.0.0.1", server.port, timeout=10) as client,
+            ):
+                client.sendmail("office@example.org", person, f"Message-ID: <{person}>\r\n\r\nHello.\r\n")
+
+
+def test_the_server_notes_whom_it_left_in_doubt(tmp_path: Path) -> None:
+    rules = ('dot nth=1 reply="550 5.0.0 No"', "dot nth=2 drop", "accepted nth=1 drop", "mail nth=5 drop")
+    oracle = Oracle(tmp_path, rules)
+    hand_over(oracle, *(f"p{number}@example.org" for number in range(1, 6)))
+    found = [(misdeed.phase, misdeed.doubts) for misdeed in oracle.faults()]
+    assert found == [("dot", ""), ("dot", "p2@example.org"), ("accepted", "p3@example.org"), ("mail", "")]
+    assert not oracle.failures()
+
+
+def test_the_server_counts_what_it_refuses_as_begun_but_once(tmp_path: Path) -> None:
+    people = [f"p{number}@example.org" for number in range(1, 5)]
+    oracle = Oracle(tmp_path, ('rcpt nth=1 reply="550 5.1.1 No"', "rcpt nth=2 drop", 'dot nth=1 reply="451 Later"'))
+    hand_over(oracle, *people)
+    assert [one.recipient for one in oracle.begun()] == people
+    assert [message.recipients for message in oracle.accepted()] == [("p4@example.org",)]
+
+
+def rows(*doubtful: str) -> list[dict[str, str]]:
+    return [{"address": address, "status": "uncertain", "message_id": ""} for address in doubtful]
+
+
+def judged(folder: Path, doubtful: Sequence[str], *rules: str) -> Trial:
+    """A trial of a server with these rules, to which two people's messages were handed over."""
+    trial = Trial(folder, random.Random(1), people=2, rules=rules)
+    hand_over(trial.oracle, *trial.people)
+    trial._judge_doubt(trial._unexplained(rows(*doubtful)))
+    return trial
+
+
+def test_a_doubt_about_somebody_whose_answer_was_lost_is_allowed(tmp_path: Path) -> None:
+    assert not judged(tmp_path, ["p2@example.org"], "accepted nth=2 drop").verdict.broken
+
+
+def test_a_doubt_about_somebody_else_is_noticed(tmp_path: Path) -> None:
+    assert judged(tmp_path, ["p1@example.org"], "accepted nth=2 drop").verdict.broken
+
+
+def test_a_plain_refusal_that_is_called_uncertain_is_noticed(tmp_path: Path) -> None:
+    assert judged(tmp_path, ["p2@example.org"], 'dot nth=2 reply="550 5.0.0 No"').verdict.broken
+
+
+def test_a_strike_that_breaks_no_connection_excuses_no_doubt(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, random.Random(1))
+    trial.verdict.strikes += 3  # as a clock that jumps
+    trial._judge_doubt(1)
+    assert trial.verdict.broken
+
+
+@pytest.mark.parametrize(("times", "broken"), [((1.5, 2.5), False), ((1.5, 1.6), True), ((2.5, 2.6), True)])
+def test_more_doubt_than_one_for_each_connection_is_noticed_after_a_crash_of_the_server(
+    tmp_path: Path, times: tuple[float, float], broken: bool
+) -> None:
+    trial = Trial(tmp_path, random.Random(1), connections=1)
+    trial._crashes = [1.0, 2.0]
+    with contextlib.closing(sqlite3.connect(trial.ledger)) as ledger, ledger:
+        ledger.execute("CREATE TABLE attempts (finished_at REAL, verdict TEXT)")
+        ledger.executemany("INSERT INTO attempts VALUES (?, 'uncertain')", [(at,) for at in times])
+        ledger.execute("INSERT INTO attempts VALUES (1.7, 'sent')")
+    trial._judge_crashes()
+    assert bool(trial.verdict.broken) is broken
+    assert trial.verdict.worst == 1 + broken
+
+
+def test_a_window_of_any_place_counts() -> None:
+    times = [0.0, 1.9, 2.0, 3.0, 3.8, 9.0]
+    assert most_within(times, 2) == 4
+    assert most_within([], 2) == 0
+    assert most_within([5.0, 3.0], 2) == 1, "a window is open at one end"
+
+
+def test_a_quota_covers_its_domain_or_the_whole_account() -> None:
+    begun = [(0.1 * number, f"p{number}@example.{'net' if number % 2 else 'org'}") for number in range(6)]
+    assert Quota(count=2, seconds=2, domain="example.net").breach(begun)
+    assert not Quota(count=3, seconds=2, domain="example.net").breach(begun)
+    assert Quota(count=5, seconds=2).breach(begun)
+    assert not Quota(count=6, seconds=2).breach(begun)
