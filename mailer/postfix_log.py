@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from enum import Enum, StrEnum
+from functools import lru_cache
 from itertools import chain
 
 CLOCKS_AGREE = 0.5
@@ -161,7 +162,7 @@ def _judge(doubt: Doubt, reading: _Reading) -> Proof:
     if not tied:
         return Proof.UNWITNESSED
     # another attempt's broken reception must not pass for this one's
-    return Proof.NOT_ACCEPTED if any(tied) and len(tied) > doubt.rivals else Proof.MISTIMED
+    return Proof.NOT_ACCEPTED if sum(tied) > doubt.rivals else Proof.MISTIMED
 
 
 def _clocks(doubt: Doubt, reception: Reception, reading: _Reading) -> tuple[float, float] | None:
@@ -290,7 +291,7 @@ def _entries(lines: Iterable[str], now: datetime, reading: _Reading) -> Iterator
 def _dated(line: str, now: datetime) -> Iterator[tuple[float, float, str]]:
     try:
         if match := TRADITIONAL.match(line):
-            at = _in_year(match, now).timestamp()
+            at = _in_year(match[0], now)
             yield at, at + 1, line[match.end() :]
         elif match := RFC3339.match(line):
             at = datetime.fromisoformat(match[1]).timestamp()
@@ -299,16 +300,16 @@ def _dated(line: str, now: datetime) -> Iterator[tuple[float, float, str]]:
         return
 
 
-def _in_year(match: re.Match[str], now: datetime) -> datetime:
-    """The latest such day that is not in the future: these lines have no year."""
-    zone: tzinfo | None = now.tzinfo
-    month = MONTHS.index(match[1]) + 1
-    day, hour, minute, second = map(int, match.groups()[1:])
+@lru_cache(maxsize=16)
+def _in_year(text: str, now: datetime) -> float:
+    """The latest such day that is not in the future: these lines have no year. Raises ValueError."""
+    month, day, clock = text.split()
+    hour, minute, second = map(int, clock.split(":"))
     for year in range(now.year, now.year - 5, -1):  # five, for the 29th of February
         try:
-            at = datetime(year, month, day, hour, minute, second, tzinfo=zone)
+            at = datetime(year, MONTHS.index(month) + 1, int(day), hour, minute, second, tzinfo=now.tzinfo)
         except ValueError:
             continue
         if at <= now + timedelta(days=1):
-            return at
+            return at.timestamp()
     raise ValueError("no such day")

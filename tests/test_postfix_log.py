@@ -163,6 +163,8 @@ def test_two_attempts_shortly_after_each_other_need_two_broken_receptions():
     ]
     again = [line for line in again if "102]" not in line and "730A4988292" not in line]
     assert of_half([*LINES, *again], rivals=1) is Proof.NOT_ACCEPTED
+    long_ago = [line.replace("12:4", "11:4") for line in again]
+    assert of_half([*long_ago, *LINES], rivals=1) is Proof.MISTIMED
 
 
 @pytest.mark.parametrize(

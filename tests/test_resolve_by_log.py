@@ -136,7 +136,7 @@ def scene(relay: real_servers.Relay, tmp_path_factory: pytest.TempPathFactory) -
         del program.settings["MAILER_CRASH_AT"]
     done = program.run("send", "hello", "people.csv", "--yes", "--json")
     assert done.returncode in {0, 1}, done.stderr
-    status = program.json("status", NAME)
+    status = json.loads(done.stdout)
     assert status["sent"] + status["uncertain"] == PEOPLE
     arrived(relay, status["sent"])
     left = program.json("resolve", NAME, code=1 if status["uncertain"] else 0)["deliveries"]
