@@ -34,7 +34,7 @@ from mailer.cli.recipients import accounted, messages
 from mailer.cli.saving import save_problems
 from mailer.cli.standing import show_result
 from mailer.cli.stopping import interrupted, stopping
-from mailer.errors import Paused, UsageError, quoted
+from mailer.errors import LedgerError, Paused, UsageError, quoted
 from mailer.retry import LONGEST
 
 if TYPE_CHECKING:
@@ -248,9 +248,14 @@ class Sending:
                 ProgressLine(count, self._settings.rate) as line,
                 asyncio.Runner(loop_factory=loop_factory()) as runner,
             ):
-                return runner.run(main(line, stops))
-        finally:
+                reason = runner.run(main(line, stops))
+        except LedgerError:
+            raise  # what has just failed to be written is not tried once more
+        except BaseException:
             self._ledger.set_owner(campaign, None)
+            raise
+        self._ledger.set_owner(campaign, None)
+        return reason
 
 
 @contextmanager
