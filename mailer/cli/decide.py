@@ -232,9 +232,10 @@ def say_kept_out(moved: Moved) -> None:
 
 
 def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
-    """Queue failed messages again.
+    """Queue failed messages again, and people who are no longer suppressed.
 
-    Use it when the reason is gone: a full mailbox was emptied, the account is trusted again. Then run the send command.
+    Use it when the reason is gone: a full mailbox was emptied, the account is trusted again, somebody wants our mail after
+    all. Then run the send command.
 
     \b
     Example:

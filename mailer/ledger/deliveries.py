@@ -148,15 +148,6 @@ class Deliveries(Store):
         )
         self._db.execute("UPDATE campaigns SET wire_lines = 0 WHERE id = ?", (campaign.id,))
 
-    def doubts(self, campaign: CampaignRecord) -> dict[str, tuple[str, float, float]]:
-        """The uncertain deliveries: key by Message-ID, with when the last attempt began and ended."""
-        query = (
-            "SELECT d.message_id, d.key, a.started_at, coalesce(a.finished_at, a.started_at) FROM deliveries d"
-            " JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE delivery_id = d.id)"
-            " WHERE d.campaign_id = ? AND d.status = 'uncertain'"
-        )
-        return {row[0]: (row[1], row[2], row[3]) for row in self._all(query, campaign.id)}
-
     def resolve(
         self, campaign: CampaignRecord, status: Status, keys: Collection[str] | None, *, by: str = "decided by hand"
     ) -> Moved:
