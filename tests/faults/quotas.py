@@ -24,15 +24,19 @@ def variants(quota: Quota) -> list[Variant]:
 
 
 def strike_under(trial: Trial, quota: Quota) -> None:
-    """Twice where the server has counted a message of which no intent is written yet, then anywhere."""
-    for number in range(KILLS):
+    """First as it takes up the last place, which no intent tells of yet; then there again, and anywhere."""
+    # every other message is of the domain
+    most = 2 * quota.count - 1 if quota.domain else quota.count
+    if not killed_at(trial, "before-intent", most):
+        return
+    for number in range(1, KILLS):
         point = trial.chance.choice([*POINTS, SOME_MOMENT]) if number > 1 else "before-intent"
-        if not (killed_sometime(trial, quota) if point == SOME_MOMENT else killed_at(trial, quota, point)):
+        passed = trial.chance.randint(1, 2 if point == "after-outcome" else most)
+        if not (killed_sometime(trial, quota) if point == SOME_MOMENT else killed_at(trial, point, passed)):
             return
 
 
-def killed_at(trial: Trial, quota: Quota, point: str) -> bool:
-    passed = trial.chance.randint(1, 2 if point == "after-outcome" else quota.count)
+def killed_at(trial: Trial, point: str, passed: int) -> bool:
     ended = trial.ended(trial.send(MAILER_CRASH_AT=f"{point}:{passed}"))
     if ended.killed:
         trial.struck()
