@@ -48,7 +48,7 @@ faults: .venv/installed
 	$(PYTHON) -m tests.faults $(ARGS)
 
 faults-long: .venv/installed
-	$(PYTHON) -m tests.faults --long --write tests/faults/RESULTS.md $(ARGS)
+	$(PYTHON) -m tests.faults --long --write tests/faults/RESULTS.md --readme README.md $(ARGS)
 	MAILER_TEST_KILLS=50 $(PYTHON) -m pytest -q tests/test_resolve_by_log.py
 
 # The first Python that is new enough and can make virtual environments (Debian ships some without).

@@ -42,7 +42,7 @@ def test_a_refused_port_is_said_at_once_in_a_pipe(tmp_path: Path) -> None:
     running.wait_for("; mailer keeps trying.")
     running.interrupt()
     said = journey.calm(running.ended()).err
-    assert f"\nNo connection to 127.0.0.1 port {port}; mailer keeps trying.\n" in said
+    assert f"\nNo connection to 127.0.0.1 port {port}: nothing answers at that port; mailer keeps trying.\n" in said
 
 
 def test_a_reason_to_connect_anew_is_said_once_and_not_once_a_try(journey: Journey) -> None:

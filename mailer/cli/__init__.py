@@ -28,7 +28,7 @@ COMMANDS = {
     "send": ("mailer.cli.send:send", "Send a campaign, or continue it."),
     "status": ("mailer.cli.standing:status", "Show how far a campaign is."),
     "resolve": ("mailer.cli.decide:resolve", "Decide about messages of which nobody knows whether they arrived."),
-    "retry": ("mailer.cli.decide:retry", "Queue failed messages again."),
+    "retry": ("mailer.cli.decide:retry", "Queue failed messages again, and people who are no longer suppressed."),
     "report": ("mailer.cli.report:report", "Show and save what became of every message."),
     "suppress": ("mailer.cli.suppress:suppress", "Keep the list of addresses that must not be mailed."),
     "mailbox": ("mailer.cli.mailbox:mailbox", "Run a mail server that only collects, to try things out."),

@@ -126,25 +126,28 @@ class Deliveries(Store):
         """
         now = time.time()
         with self._transaction():
-            ended = self._db.execute(
+            self._db.execute(
                 "UPDATE attempts SET finished_at = ? WHERE finished_at IS NULL AND delivery_id IN"
                 " (SELECT id FROM deliveries WHERE campaign_id = ? AND status = 'sending')",
                 (now, campaign.id),
-            ).rowcount
-            self._charge(campaign, ended, now)
+            )
+            self._charge(campaign, now)
             return self._db.execute(
                 "UPDATE deliveries SET status = 'uncertain', updated_at = ?, reason = ?"
                 " WHERE campaign_id = ? AND status = 'sending'",
                 (now, f"{what} ended between the message and the server's answer", campaign.id),
             ).rowcount
 
-    def _charge(self, campaign: CampaignRecord, known: int, now: float) -> None:
-        """Count what a dead sender may have begun without an intent: to no domain that is known, so towards all of them."""
+    def _charge(self, campaign: CampaignRecord, now: float) -> None:
+        """Count what a dead sender may have begun without an intent: to no domain that is known, so towards all of them.
+
+        One a connection, beside the attempt that is still open there: its outcome waits for the intent of the next.
+        """
         query = "SELECT wire_account, wire_lines FROM campaigns WHERE id = ?"
         account, lines = self._db.execute(query, (campaign.id,)).fetchone()
         self._db.executemany(
             "INSERT INTO attempts (account, domain, started_at, finished_at) VALUES (?, '', ?, ?)",
-            [(account, now, now)] * max(0, lines - known),
+            [(account, now, now)] * lines,
         )
         self._db.execute("UPDATE campaigns SET wire_lines = 0 WHERE id = ?", (campaign.id,))
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from . import baseline, fuzz, lab, power, table
+from . import baseline, brief, fuzz, lab, power, table
 from .registry import FAULTS
 from .verdict import Verdict
 
@@ -35,8 +35,10 @@ def main() -> int:
         print(f"BROKEN  {what}")
     print(verdict)
     if given.write:
-        text = table.page(sys.argv[1:], given.seed, tables, verdict)
+        text = table.page(["--long"] if given.long else [], given.seed, tables, verdict)
         given.write.write_text(text, encoding="utf-8", newline="\n")
+        if given.readme:
+            brief.put_into(given.readme, text)
     return 1 if broken else 0
 
 
@@ -57,6 +59,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=int, default=lab.default_workers())
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the tables to a file, too")
+    parser.add_argument(
+        "--readme", type=Path, metavar="FILE", help="bring its short table up to date, too (with --write)"
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the folders of trials that broke a promise")
     return parser.parse_args()
 

@@ -84,9 +84,7 @@ def complaints(found: Mapping[str, Sequence[Verdict]]) -> list[str]:
 
 def page(arguments: Sequence[str], seed: int, tables: Sequence[str], verdict: str) -> str:
     """All tables as a file of their own, with the command that makes it again."""
-    command = shlex.join(
-        ("python", "-m", "tests.faults", *arguments, *([] if "--seed" in arguments else ["--seed", str(seed)]))
-    )
+    command = shlex.join(("python", "-m", "tests.faults", *arguments, "--seed", str(seed)))
     return (
         "\n\n".join(("# What the fault laboratory found", MEANING, f"Written by `{command}`. {verdict}", *tables))
         + "\n"
