@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailer import crashpoint
+from mailer.campaign.decide import Decision
 from mailer.campaign.retries import Retries
 from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import Intent, Record
@@ -176,19 +178,8 @@ class Line:
 
     async def _give_way(self, delivery: Delivery, started_at: float) -> None:
         """Somebody else has decided about it, so it is not ours to record; but the server has counted a transaction."""
-        self._unwritten.append(
-            Record(
-                delivery=None,
-                token=self._run.token,
-                account=self._run.relay.account,
-                domain=delivery.contact.domain,
-                started_at=started_at,
-                finished_at=time.time(),
-                outcome=GAVE_WAY,
-                status=Status.SKIPPED,
-                intended=False,
-            )
-        )
+        gone = self._entry(delivery, GAVE_WAY, Decision(status=Status.SKIPPED), started_at=started_at, intended=False)
+        self._unwritten.append(replace(gone, delivery=None))
         await self._flush()
         # they may have decided about many
         self._run.backlog.look_again()
@@ -204,25 +195,28 @@ class Line:
 
     def _record(self, delivery: Delivery, outcome: Outcome, *, started_at: float, intended: bool) -> Status:
         decision = self._run.conclude(delivery, outcome)
-        self._unwritten.append(
-            Record(
-                delivery=delivery.id,
-                token=self._run.token,
-                account=self._run.relay.account,
-                domain=delivery.contact.domain,
-                started_at=started_at,
-                finished_at=time.time(),
-                outcome=outcome,
-                status=decision.status,
-                intended=intended,
-                reason=decision.reason,
-                next_attempt_at=decision.next_attempt_at,
-                suppress=decision.suppress,
-            )
-        )
+        self._unwritten.append(self._entry(delivery, outcome, decision, started_at=started_at, intended=intended))
         # only now: whoever watches may fail, and what the server said must not be lost with it
         self._run.observer.recorded(delivery, decision.status, outcome)
         return decision.status
+
+    def _entry(
+        self, delivery: Delivery, outcome: Outcome, decision: Decision, *, started_at: float, intended: bool
+    ) -> Record:
+        return Record(
+            delivery=delivery.id,
+            token=self._run.token,
+            account=self._run.relay.account,
+            domain=delivery.contact.domain,
+            started_at=started_at,
+            finished_at=time.time(),
+            outcome=outcome,
+            status=decision.status,
+            intended=intended,
+            reason=decision.reason,
+            next_attempt_at=decision.next_attempt_at,
+            suppress=decision.suppress,
+        )
 
     async def _after_transaction(self, connection: Connection) -> None:
         options = self._run.options

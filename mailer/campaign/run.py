@@ -293,7 +293,7 @@ class Run:
             self.stop(
                 Paused(
                     f"The connection broke {self._uncertain} times in a row just after a message was handed over.",
-                    hint=f"mailer resolve {quoted(self._campaign.name)}",
+                    hint="find out whether they arrived before you go on: each further try may leave more in doubt",
                 )
             )
 
