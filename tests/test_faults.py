@@ -12,6 +12,7 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("the laboratory kills by POSIX signals", allow_module_level=True)
 
+from faults.brief import brief
 from faults.oracle import Taken
 from faults.trial import Trial
 from faults.verdict import Verdict, judge
@@ -96,3 +97,9 @@ def test_ctrl_c_in_the_first_moments_shows_no_traceback() -> None:
     ran = subprocess.run([sys.executable, "-c", EARLY], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60)
     assert ran.returncode != 0
     assert "Traceback" not in ran.stderr
+
+
+def test_the_readme_has_the_figures_that_the_long_run_wrote() -> None:
+    page = (ROOT / "tests" / "faults" / "RESULTS.md").read_text(encoding="utf-8")
+    assert "Every promise held." in page
+    assert brief(page) in (ROOT / "README.md").read_text(encoding="utf-8")
