@@ -21,7 +21,7 @@ def brief(page: str) -> str:
         ("---", "--:", "--:", "--:", "--:"),
         ("killed, at every step and at random", *map(_shown, killed)),
         ("servers that lie, stall, hang up; full disks; clock jumps; two senders; Ctrl-C", *map(_shown, rest)),
-        ("the power failed (simulated)", cuts[0], cuts[4], cuts[2], "0"),
+        ("the power failed (simulated)", cuts[0], cuts[4], cuts[2], cuts[6]),
         ("for comparison: a sender that notes who has it *after* the reply, killed", *map(_shown, baseline)),
     ]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
