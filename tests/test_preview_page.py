@@ -78,6 +78,19 @@ def test_the_counts_and_the_filters_lead_to_their_messages(page, gallery):
     assert set(names(page)) == {"Lee"}
 
 
+def test_a_key_pressed_before_the_address_tells_of_the_last_one_is_not_undone(page, gallery):
+    page.goto(f"{gallery.as_uri()}#4")
+    page.locator("#message").wait_for()
+    # the address has changed already, but says so only when all scripts have ended
+    at = page.evaluate("""() => {
+        const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+        location.replace("#14");
+        press("ArrowUp");
+        return new Promise((resolve) => setTimeout(() => resolve(location.hash), 400));
+    }""")
+    assert at == "#3"
+
+
 def test_the_keyboard_alone_searches_opens_moves_on_and_returns(page, gallery):
     page.goto(gallery.as_uri())
     page.keyboard.press("/")

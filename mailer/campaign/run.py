@@ -292,8 +292,9 @@ class Run:
         elif self._uncertain >= UNCERTAIN_IN_A_ROW:
             self.stop(
                 Paused(
-                    f"The connection broke {self._uncertain} times in a row just after a message was handed over.",
-                    hint="find out whether they arrived before you go on: each further try may leave more in doubt",
+                    f"The connection broke {self._uncertain} times in a row just after a message was handed over. Find out"
+                    " whether they arrived before you go on: each further try may leave more in doubt.",
+                    hint=f"mailer resolve {quoted(self._campaign.name)}",
                 )
             )
 

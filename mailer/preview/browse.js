@@ -16,9 +16,11 @@ function browse({ draw, haystack, facets, label, find, page, title, count }) {
     haystack,
     facets,
     // Holding an arrow key passes over messages; only where it rests is loaded.
-    choose: (index) => { clearTimeout(waiting); waiting = setTimeout(() => read(index), 60); },
-    open: () => { clearTimeout(waiting); if (list.chosen !== null) { read(list.chosen); frame.focus(); } },
+    choose: (index) => { settle(); waiting = setTimeout(() => { waiting = 0; read(index); }, 60); },
+    open: () => { settle(); if (list.chosen !== null) { read(list.chosen); frame.focus(); } },
   });
+
+  function settle() { clearTimeout(waiting); waiting = 0; }
 
   function read(index) {
     const hash = `#${label(index)}`;
@@ -38,7 +40,8 @@ function browse({ draw, haystack, facets, label, find, page, title, count }) {
     const wanted = new URL(`${page(index)}#${state}`, document.baseURI).href;
     if (frame.dataset.page !== wanted) frame.contentWindow.location.replace(wanted);
     frame.dataset.page = wanted;
-    if (list.chosen !== index && list.select(index)) clearTimeout(waiting);
+    // The address tells of a change late; whoever has moved on since is not to be taken back.
+    if (!waiting && list.chosen !== index && list.select(index)) settle();
   }
 
   function say() { el("found").textContent = count(list.found.length, list.rows.length); }
@@ -46,7 +49,7 @@ function browse({ draw, haystack, facets, label, find, page, title, count }) {
   function forward() { list.move(list.at + 1); }
   function backward() { list.move(Math.max(0, list.at - 1)); }
   function overview() {
-    clearTimeout(waiting);
+    settle();
     if (reading()) location.hash = "";
     el("list").focus();
   }
