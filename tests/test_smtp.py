@@ -1,6 +1,10 @@
 """Relay connections and transactions, against a scripted server that knows what it accepted."""
 
 import asyncio
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -377,3 +381,35 @@ async def test_a_wrong_name_and_a_closed_port_are_told_apart() -> None:
     assert "nothing answers at that port" in nothing.text
     assert isinstance(unknown, Outcome)
     assert "no such name" in unknown.text
+
+
+STOPPED = """
+import asyncio, sys
+from mailer.cli.send import loop_factory
+from mailer.model import Envelope, Message
+from mailer.smtp import Relay, Security, connect
+async def main():
+    relay = Relay(host=sys.argv[1], port=int(sys.argv[2]), security=Security.NONE, timeout=2.0, final_timeout=1.0)
+    connection = await connect(relay)
+    envelope = Envelope(mail_from="a@example.org", rcpt_to="b@example.org")
+    async def yes():
+        return True
+    outcome = await connection.transmit(Message(envelope=envelope, message_id="<1@x>", content=b"Subject: x\\r\\n\\r\\nx\\r\\n"), yes)
+    print(outcome.verdict)
+with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    runner.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows stops no process")
+def test_an_answer_that_came_while_the_program_stood_still_is_heard() -> None:
+    with ScriptedServer() as server:
+        rule = server.on("accepted", delay=0.5)
+        command = [sys.executable, "-c", STOPPED, server.host, str(server.port)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+            assert rule.fired.wait(20)
+            program.send_signal(signal.SIGSTOP)
+            time.sleep(1.6)
+            program.send_signal(signal.SIGCONT)
+            said, _ = program.communicate(timeout=20)
+    assert said.strip() == "sent"

@@ -16,6 +16,9 @@ from mailer.model import Reply
 MAX_LINE = 8192
 MAX_REPLY = 65536
 
+# Seconds in which the event loop certainly looks at the connection once more.
+GRACE = 0.05
+
 # RFC 5321, 4.2; some servers leave out the space when there is no text
 REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
@@ -130,6 +133,9 @@ class Dialogue(asyncio.Protocol):
 
     async def _wait(self, future: asyncio.Future[None], timeout: float, late: str) -> None:
         done, _ = await asyncio.wait({future}, timeout=timeout)
+        if not done:
+            # this process may have stood still (SIGSTOP, a laptop asleep): what came meanwhile is read before judging
+            done, _ = await asyncio.wait({future}, timeout=GRACE)
         if not done:
             self._end(f"{late} within {timeout:g} seconds")
 
