@@ -55,8 +55,8 @@ class Slot:
 
     __slots__ = ("_pace", "_windows")
 
-    def __init__(self, pace: Pace, windows: tuple[_Window, ...]) -> None:
-        self._pace: Pace | None = pace
+    def __init__(self, pace: Pace | None, windows: tuple[_Window, ...]) -> None:
+        self._pace = pace
         self._windows = windows
 
     def done(self, at: float | None = None) -> None:
@@ -75,6 +75,10 @@ class Slot:
             for window in self._windows:
                 window.under_way -= 1
             pace.wake()
+
+
+NO_LIMIT = Slot(None, ())
+"""The slot of every transaction that no quota counts."""
 
 
 class _Group:
@@ -139,6 +143,8 @@ class Pace:
         self._tickets = 0
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
+        self.unlimited = not (self._each or any(group.windows for group in self._groups))
+        """Whether there are no quotas at all, so that nobody ever waits."""
 
     @property
     def longest_window(self) -> int:
@@ -171,11 +177,15 @@ class Pace:
 
     def next_start(self, domain: str) -> float | None:
         """The earliest start by `clock`, not counting who waits already. None: a transaction must end first."""
+        if self.unlimited:
+            return self.clock()
         free_at = self._group(domain).free_at()
         return None if free_at == math.inf else max(free_at, self.clock())
 
     def own_start(self, domain: str) -> float:
         """As `next_start`, of the domain's own quotas only: minus infinity without any, infinity if all are in use."""
+        if self.unlimited:
+            return -math.inf
         group = self._group(domain)
         return -math.inf if group is self._others else group.own_free_at()
 
@@ -190,16 +200,25 @@ class Pace:
         wait = window.quota.seconds if free_at == math.inf else free_at - now
         return window.quota, self.wall() + wait
 
+    def try_reserve(self, domain: str) -> Slot | None:
+        """A slot if a transaction to a domain may start this instant, and nobody waits who came before. None after `stop`."""
+        if self._stopped:
+            return None
+        if self.unlimited:
+            return NO_LIMIT
+        group = self._group(domain)
+        free = self._timer is None and not self._waiting() and group.free_at() <= self.clock()
+        return self._take(group) if free else None
+
     async def reserve(self, domain: str) -> Slot | None:
         """Wait until a transaction to a domain may start. None after `stop`.
 
         Who came first goes first, except that nobody waits for a domain other than their own.
         """
-        if self._stopped:
-            return None
+        slot = self.try_reserve(domain)
+        if slot or self._stopped:
+            return slot
         group = self._group(domain)
-        if self._timer is None and not self._waiting() and group.free_at() <= self.clock():
-            return self._take(group)
         waiter: asyncio.Future[Slot | None] = asyncio.get_running_loop().create_future()
         self._tickets += 1
         group.waiters.append((self._tickets, waiter))

@@ -419,3 +419,28 @@ def test_a_quota_for_each_domain_is_kept_across_a_restart(loop):
     pace.preload([(now - 600, "a.example")])
     assert pace.next_start("a.example") == pytest.approx(START + 3000)
     assert pace.next_start("b.example") == START
+
+
+def test_without_waiting_a_slot_is_had_only_if_a_transaction_may_start_now(loop):
+    pace = paced(loop, "2/minute")
+
+    async def run():
+        first = pace.try_reserve("a.example")
+        assert not pace.unlimited
+        assert pace.try_reserve("b.example")
+        assert pace.try_reserve("c.example") is None
+        first.cancel()
+        assert pace.try_reserve("c.example")
+        pace.stop()
+        assert pace.try_reserve("c.example") is None
+
+    loop.run_until_complete(run())
+
+
+def test_without_quotas_a_slot_is_always_had_until_the_stop(loop):
+    pace = paced(loop, "")
+    assert pace.unlimited
+    assert all(pace.try_reserve("a.example") for _ in range(1000))
+    assert pace.own_start("a.example") < pace.next_start("a.example") == loop.time()
+    pace.stop()
+    assert pace.try_reserve("a.example") is None
