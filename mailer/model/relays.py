@@ -92,6 +92,18 @@ class Security(StrEnum):
     NONE = "none"
 
 
+class Pipelining(StrEnum):
+    """What is sent without waiting for answers (RFC 2920), where the server offers it.
+
+    AUTO: the envelope of the next message leaves with the end of this one, a round trip each. MESSAGE: MAIL, RCPT and DATA
+    together, two round trips. OFF: command by command, four.
+    """
+
+    AUTO = "auto"
+    MESSAGE = "message"
+    OFF = "off"
+
+
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 

@@ -1,16 +1,29 @@
-"""One transaction a message (RFC 5321, 3.3), with the moment before the final dot held open for the ledger."""
+"""One transaction a message (RFC 5321, 3.3), with the moment before the final dot held open for the ledger.
+
+Where the server takes commands together (RFC 2920), a message costs one round trip: the envelope of the next one leaves with
+the final dot of this one, and what answers it is read when its turn has come.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mailer import crashpoint
-from mailer.model import Action, Message, Outcome, Phase, Reply, Scope, Verdict
+from mailer.model import Action, Message, Outcome, Phase, Pipelining, Reply, Scope, Verdict
 from mailer.outcome import classify, lost
 from mailer.smtp.dialogue import ConnectionEnded, Dialogue
 
 QUIT_TIMEOUT = 5.0
+
+EARLY = 65_536
+"""Octets from which a message leaves before its intent is durable, all but the final dot; below, both leave in one write."""
+
+ENVELOPE_PATIENCE = 60.0
+"""Seconds for the answer to an envelope that left with the message before: some servers throw away what comes so early."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,65 +35,122 @@ class Extensions:
     size: int | None = None
 
 
+def nobody() -> Message | None:
+    """No message follows."""
+    return None
+
+
 class Connection:
-    """A relay connection after login. Transactions follow each other; never two at once."""
+    """A relay connection after login. Transactions follow each other; only the envelope of the next may be begun early."""
 
     def __init__(
-        self, dialogue: Dialogue, extensions: Extensions, *, timeout: float = 300.0, final_timeout: float = 600.0
+        self,
+        dialogue: Dialogue,
+        extensions: Extensions,
+        *,
+        timeout: float = 300.0,
+        final_timeout: float = 600.0,
+        pipelining: Pipelining = Pipelining.AUTO,
     ) -> None:
         self._dialogue = dialogue
         self.extensions = extensions
         self._timeout = timeout
         self._final_timeout = final_timeout
+        self._together = extensions.pipelining and pipelining is not Pipelining.OFF
+        self.overlaps = extensions.pipelining and pipelining is Pipelining.AUTO
         self._needs_reset = False
         self._phase = Phase.MAIL
         self.transactions = 0
+        self.begun: Message | None = None
+        """The message whose envelope has left although its turn has not come."""
+        self.deaf = False
+        """Whether the server seems to throw away what leaves together with the end of a message."""
 
     @property
     def usable(self) -> bool:
         """Whether another transaction may begin here."""
         return self._dialogue.ended is None and not self._dialogue.pending
 
-    async def transmit(self, message: Message, intent: Callable[[], Awaitable[bool]]) -> Outcome | None:
-        """Send one message. Calls `intent` when everything but the final dot is on its way.
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can be said here."""
+        return self._dialogue.ended is not None
 
-        Returns None, having sent nothing, if `intent` answers that somebody else has the delivery. The connection is
-        closed after everything that leaves the server's state in doubt; see `usable`.
+    @property
+    def waits_until(self) -> float | None:
+        """By the loop's clock, when the server's silence ends the connection; None while nothing is awaited."""
+        return self._dialogue.waits_until
+
+    async def transmit(
+        self,
+        message: Message,
+        intent: Callable[[], Awaitable[bool]],
+        following: Callable[[], Message | None] = nobody,
+    ) -> Outcome | None:
+        """Send one message. Calls `intent` when only the end of it has not left, and `following` as it leaves.
+
+        What `following` returns is the message to transmit next, here or, should this connection end, elsewhere: its envelope
+        goes with the final dot (see `begun`). Returns None, having sent nothing, if `intent` answers that somebody else has
+        the delivery. The connection is closed after everything that leaves the server's state in doubt; see `usable`.
         """
-        if unfit := self._unfit(message):
-            return unfit
-        self.transactions += 1
+        begun, self.begun = self.begun is message, None
+        if not begun:
+            if unfit := self._unfit(message):
+                return unfit
+            self.transactions += 1
         try:
-            if refusal := await self._envelope(message) or await self._content(message):
+            if refusal := await (self._early_answers() if begun else self._envelope(message)):
                 return refusal
+            rest = _stuffed(message.content)
+            self._phase = Phase.CONTENT
+            if len(rest) > EARLY:
+                if refusal := await self._content(rest):
+                    return refusal
+                rest = b""
             crashpoint.pass_through("before-intent")
             if not await self._cleared(intent):
                 return None
-            return await self._interrupted() or await self._final_dot()
+            return await self._interrupted() or await self._final_dot(rest, following)
         except ConnectionEnded as ended:
             self._dialogue.abort()
+            if begun and self._phase is Phase.MAIL:
+                # the first on its connection: no server takes one message only and goes without a word
+                self.deaf = self._dialogue.fell_silent or self.transactions == 2
             return lost(self._phase, str(ended))
 
     async def _envelope(self, message: Message) -> Outcome | None:
         """MAIL, RCPT and DATA; in one round trip where the server takes them together (RFC 2920)."""
+        reset, self._needs_reset = ("RSET",) if self._needs_reset else (), False
         commands = self._commands(message)
+        if self._together:
+            self._dialogue.write(_lines(*reset, *commands))
+        self._phase = Phase.MAIL
+        if reset:
+            if not self._together:
+                self._dialogue.write(_lines(*reset))
+            if (await self._dialogue.reply(self._timeout)).code != 250:
+                raise ConnectionEnded("the server did not accept RSET")
+        if self._together:
+            return await self._answers(self._timeout)
+        for phase, command in zip(ENVELOPE, commands, strict=True):
+            self._dialogue.write(_lines(command))
+            if refusal := await self._reply(phase, self._timeout):
+                return refusal
+        return None
+
+    async def _early_answers(self) -> Outcome | None:
+        self._phase = Phase.MAIL
+        return await self._answers(min(self._timeout, ENVELOPE_PATIENCE))
+
+    async def _answers(self, timeout: float) -> Outcome | None:
+        """The answers to MAIL, RCPT and DATA, all of which have left."""
         refusal: Outcome | None = None
-        if not self.extensions.pipelining:
-            for phase, command in commands:
-                await self._reset()
-                self._write(command)
-                if refusal := await self._reply(phase):
-                    break
-            return refusal
-        await self._reset()
-        self._write(*(command for _, command in commands))
-        for phase, _ in commands:
-            refusal = await (self._leftover(refusal) if refusal else self._reply(phase))
+        for phase in ENVELOPE:
+            refusal = await (self._leftover(refusal) if refusal else self._reply(phase, timeout))
         return refusal
 
-    async def _content(self, message: Message) -> Outcome | None:
-        self._phase = Phase.CONTENT
-        self._dialogue.write(_stuffed(message.content))
+    async def _content(self, content: bytes) -> Outcome | None:
+        self._dialogue.write(content)
         await self._dialogue.drain(self._timeout)
         return await self._interrupted()
 
@@ -88,9 +158,15 @@ class Connection:
         """What the server said before the final dot, e.g. 552: it had enough, and waits for no dot."""
         return self._refused(await self._dialogue.reply(self._timeout)) if self._dialogue.pending else None
 
-    async def _final_dot(self) -> Outcome:
+    async def _final_dot(self, rest: bytes, following: Callable[[], Message | None]) -> Outcome:
         crashpoint.pass_through("after-intent")
-        self._dialogue.write(b".\r\n")
+        next_one = following() if self.overlaps else None
+        if next_one is None or self._unfit(next_one) or any(map(CONTROL.search, self._commands(next_one))):
+            self._dialogue.write(rest + b".\r\n")
+        else:
+            self._dialogue.write(rest + b".\r\n" + _lines(*self._commands(next_one)))
+            self.begun = next_one
+            self.transactions += 1
         self._phase = Phase.FINAL_DOT
         crashpoint.pass_through("after-dot")
         reply = await self._dialogue.reply(self._final_timeout)
@@ -109,31 +185,15 @@ class Connection:
             return Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.MAIL, text=text)
         return None
 
-    def _commands(self, message: Message) -> list[tuple[Phase, str]]:
+    def _commands(self, message: Message) -> tuple[str, str, str]:
         utf8 = " SMTPUTF8" if message.needs_smtputf8 else ""
         size = f" SIZE={len(message.content)}" if self.extensions.size else ""
-        return [
-            (Phase.MAIL, f"MAIL FROM:<{message.envelope.mail_from}>{size}{utf8}"),
-            (Phase.RCPT, f"RCPT TO:<{message.envelope.rcpt_to}>"),
-            (Phase.DATA, "DATA"),
-        ]
+        envelope = message.envelope
+        return (f"MAIL FROM:<{envelope.mail_from}>{size}{utf8}", f"RCPT TO:<{envelope.rcpt_to}>", "DATA")
 
-    async def _reset(self) -> None:
-        if self._needs_reset:
-            self._needs_reset = False
-            self._write("RSET")
-            if (await self._dialogue.reply(self._timeout)).code != 250:
-                raise ConnectionEnded("the server did not accept RSET")
-
-    def _write(self, *commands: str) -> None:
-        # A line end inside would be a second command. Addresses are checked long before; this is the last door.
-        if any(ord(char) < 32 or ord(char) == 127 for command in commands for char in command):
-            raise ConnectionEnded("a command held a control character")
-        self._dialogue.write("".join(f"{command}\r\n" for command in commands).encode())
-
-    async def _reply(self, phase: Phase) -> Outcome | None:
+    async def _reply(self, phase: Phase, timeout: float) -> Outcome | None:
         self._phase = phase
-        reply = await self._dialogue.reply(self._timeout)
+        reply = await self._dialogue.reply(timeout)
         return None if _accepted(phase, reply) else self._refused(reply)
 
     async def _leftover(self, refusal: Outcome) -> Outcome:
@@ -164,16 +224,30 @@ class Connection:
             self._dialogue.abort()
         return free
 
+    def abort(self) -> None:
+        """Leave without a word. What was begun and had no final dot is not delivered (RFC 5321, 4.1.1.4)."""
+        self._dialogue.abort()
+
     async def quit(self) -> None:
         """Take leave. Whatever the server answers, the connection is closed afterwards."""
         try:
-            if self.usable:
+            if self.usable and self.begun is None:
                 self._dialogue.write(b"QUIT\r\n")
                 await self._dialogue.reply(QUIT_TIMEOUT)
         except ConnectionEnded:
             pass
         finally:
             self._dialogue.abort()
+
+
+ENVELOPE = (Phase.MAIL, Phase.RCPT, Phase.DATA)
+
+
+def _lines(*commands: str) -> bytes:
+    # A line end inside would be a second command. Addresses are checked long before; this is the last door.
+    if any(map(CONTROL.search, commands)):
+        raise ConnectionEnded("a command held a control character")
+    return ("\r\n".join(commands) + "\r\n").encode()
 
 
 def _accepted(phase: Phase, reply: Reply) -> bool:

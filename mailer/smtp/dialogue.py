@@ -22,6 +22,9 @@ GRACE = 0.05
 # RFC 5321, 4.2; some servers leave out the space when there is no text
 REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
+REMEMBERED = 64
+"""Replies of one line that are said again and again: a connection makes each of them once."""
+
 
 class ConnectionEnded(Exception):
     """The connection is gone, or says what no SMTP server says. `str()` is the reason in plain words."""
@@ -32,12 +35,19 @@ class Dialogue(asyncio.Protocol):
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._buffer = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._buffer = b""
         self._lines: list[bytes] = []
         self._replies: deque[Reply] = deque()
+        self._known: dict[bytes, Reply] = {}
         self._ended: str | None = None
-        self._wake: asyncio.Future[None] | None = None
-        self._writable: asyncio.Future[None] | None = None
+        self._full = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._late = ""
+        self._overdue = 0.0
+        self.fell_silent = False
+        self._timer: asyncio.TimerHandle | None = None
         transport.set_protocol(self)
         # aiosmtplib may have paused or left it reading; a no-op if it reads already
         transport.resume_reading()
@@ -45,31 +55,39 @@ class Dialogue(asyncio.Protocol):
     # -- what asyncio calls
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while self._ended is None:
-            end = self._buffer.find(b"\n")
-            if end < 0:
-                if len(self._buffer) > MAX_LINE:
-                    self._end("the server sent a line without end")
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            if self._ended is not None:
                 return
-            line = bytes(self._buffer[:end]).rstrip(b"\r")
-            del self._buffer[: end + 1]
-            self._take_line(line)
+            if reply := self._known.get(line):
+                if self._lines:
+                    self._take_line(line)
+                else:
+                    self._replies.append(reply)
+            else:
+                self._take_line(line)
+        if len(self._buffer) > MAX_LINE:
+            self._end("the server sent a line without end")
+        elif self._replies:
+            self._wake()
 
     def _take_line(self, line: bytes) -> None:
-        match = REPLY_LINE.fullmatch(line)
-        if not match or (self._lines and line[:3] != self._lines[0][:3]):
+        said = line.rstrip(b"\r")
+        match = REPLY_LINE.fullmatch(said)
+        if not match or len(line) > MAX_LINE or (self._lines and said[:3] != self._lines[0][:3]):
             self._end("the server sent something that is not an SMTP reply")
             return
-        self._lines.append(line)
+        self._lines.append(said)
         if match[2] == b"-":
             if sum(map(len, self._lines)) > MAX_REPLY:
                 self._end("the server sent a reply without end")
             return
         text = "\n".join(part[4:].decode("utf-8", "replace") for part in self._lines)
+        reply = Reply(code=int(match[1]), text=text)
+        if len(self._lines) == 1 and len(self._known) < REMEMBERED:
+            self._known[line] = reply
         self._lines = []
-        self._replies.append(Reply(code=int(match[1]), text=text))
-        _resolve(self._wake)
+        self._replies.append(reply)
 
     def eof_received(self) -> bool:
         self._end("the server closed the connection")
@@ -79,18 +97,24 @@ class Dialogue(asyncio.Protocol):
         self._end("the connection broke" if exc else "the server closed the connection")
 
     def pause_writing(self) -> None:
-        self._writable = asyncio.get_running_loop().create_future()
+        self._full = True
 
     def resume_writing(self) -> None:
-        _resolve(self._writable)
-        self._writable = None
+        self._full = False
+        self._wake()
 
     def _end(self, why: str) -> None:
         if self._ended is None:
             self._ended = why
             self._transport.close()
-        _resolve(self._wake)
-        _resolve(self._writable)
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
 
     # -- what a transaction calls
 
@@ -104,6 +128,11 @@ class Dialogue(asyncio.Protocol):
         """Whether the server has said something that nobody asked for yet."""
         return bool(self._replies)
 
+    @property
+    def waits_until(self) -> float | None:
+        """By the loop's clock, when the server's silence ends the connection; None while nothing is awaited."""
+        return self._deadline if self._waiter else None
+
     def write(self, data: bytes) -> None:
         """Hand bytes to the connection. Raises ConnectionEnded if not one of them can leave any more."""
         if self.ended:
@@ -111,40 +140,55 @@ class Dialogue(asyncio.Protocol):
         self._transport.write(data)
 
     async def drain(self, timeout: float) -> None:
-        """Wait until the connection takes more. Raises ConnectionEnded after `timeout` seconds."""
-        if self._writable:
-            await self._wait(self._writable, timeout, "the server took no more data")
+        """Wait until the connection takes more, or the server says something. Raises ConnectionEnded after `timeout` seconds."""
+        deadline = self._loop.time() + timeout
+        while self._full and not self._replies and self._ended is None:
+            await self._wait(deadline, f"the server took no more data within {timeout:g} seconds")
         if self.ended and not self.pending:
             raise ConnectionEnded(self.ended)
 
     async def reply(self, timeout: float) -> Reply:
         """The next reply. Raises ConnectionEnded if none comes within `timeout` seconds."""
         if not self._replies:
-            if self.ended:
-                raise ConnectionEnded(self.ended)
-            self._wake = asyncio.get_running_loop().create_future()
-            try:
-                await self._wait(self._wake, timeout, "the server did not answer")
-            finally:
-                self._wake = None
-            if not self._replies:
-                raise ConnectionEnded(self.ended or "the server did not answer")
+            deadline = self._loop.time() + timeout
+            while not self._replies:
+                if self.ended:
+                    raise ConnectionEnded(self.ended)
+                await self._wait(deadline, f"the server did not answer within {timeout:g} seconds")
         return self._replies.popleft()
 
-    async def _wait(self, future: asyncio.Future[None], timeout: float, late: str) -> None:
-        done, _ = await asyncio.wait({future}, timeout=timeout)
-        if not done:
+    async def _wait(self, deadline: float, late: str) -> None:
+        """Until something happens; at the deadline the connection ends, which is something, too."""
+        self._deadline, self._late = deadline, late
+        # one timer for many waits: setting one for each would cost more than the waiting
+        if self._timer is None or self._timer.when() > deadline:
+            self._set_timer(deadline)
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _set_timer(self, at: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._set_timer(self._deadline)
+        elif self._overdue != self._deadline:
             # this process may have stood still (SIGSTOP, a laptop asleep): what came meanwhile is read before judging
-            done, _ = await asyncio.wait({future}, timeout=GRACE)
-        if not done:
-            self._end(f"{late} within {timeout:g} seconds")
+            self._overdue = self._deadline
+            self._set_timer(self._loop.time() + GRACE)
+        else:
+            self.fell_silent = True
+            self._end(self._late)
 
     def abort(self) -> None:
         """Close at once, without QUIT."""
         self._end("the connection was closed")
         self._transport.abort()
-
-
-def _resolve(future: asyncio.Future[None] | None) -> None:
-    if future and not future.done():
-        future.set_result(None)

@@ -11,7 +11,7 @@ from typing import cast
 import aiosmtplib
 
 from mailer.loopback import is_loopback
-from mailer.model import Outcome, Phase, Reply, Security
+from mailer.model import Outcome, Phase, Pipelining, Reply, Security
 from mailer.outcome import NO_ENCRYPTION, NO_TLS, classify, lost
 from mailer.smtp.connection import Connection, Extensions
 from mailer.smtp.dialogue import Dialogue
@@ -45,6 +45,7 @@ class Relay:
     timeout: float = 300.0
     final_timeout: float = 600.0
     tls_context: ssl.SSLContext | None = None
+    pipelining: Pipelining = Pipelining.AUTO
 
     @property
     def account(self) -> str:
@@ -100,7 +101,13 @@ async def connect(relay: Relay) -> Connection | Outcome:
         client.close()
         raise
     dialogue = Dialogue(cast("asyncio.Transport", client.transport))
-    return Connection(dialogue, _extensions(client), timeout=relay.timeout, final_timeout=relay.final_timeout)
+    return Connection(
+        dialogue,
+        _extensions(client),
+        timeout=relay.timeout,
+        final_timeout=relay.final_timeout,
+        pipelining=relay.pipelining,
+    )
 
 
 async def _login(client: aiosmtplib.SMTP, relay: Relay) -> None:
