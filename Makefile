@@ -5,6 +5,7 @@
 #   make check    style and types
 #   make faults   kill it, starve it, deceive it, some minutes long; ARGS="--seed 7 --only silent" some of it again
 #   make faults-long   the same with a thousand kills and more, half an hour long; writes tests/faults/RESULTS.md
+#   make bench    how fast it is, beside its peers, an hour long; ARGS="--quick" everything small; writes benchmarks/RESULTS.md
 #   make lock     pin the newest versions of all libraries in requirements.txt
 #   make clean    remove what can be made again; never a ledger or a list
 
@@ -27,7 +28,7 @@ export PIP_REQUIRE_HASHES := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check faults faults-long lock clean
+.PHONY: help demo test check faults faults-long bench lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,6 +51,15 @@ faults: .venv/installed
 faults-long: .venv/installed
 	$(PYTHON) -m tests.faults --long --write tests/faults/RESULTS.md --readme README.md $(ARGS)
 	MAILER_TEST_KILLS=50 $(PYTHON) -m pytest -q tests/test_resolve_by_log.py
+
+# mailer comes from .venv, its peers from an environment of their own with the same Python.
+bench: .venv/installed .bench-venv/installed
+	$(PYTHON) -m benchmarks --write benchmarks/RESULTS.md --readme README.md $(ARGS)
+
+.bench-venv/installed: benchmarks/requirements.txt .venv/installed
+	$(PYTHON) -m venv --clear .bench-venv
+	$(subst .venv,.bench-venv,$(PYTHON)) -m pip install --quiet --require-hashes -r benchmarks/requirements.txt
+	@touch $@
 
 # The first Python that is new enough and can make virtual environments (Debian ships some without).
 SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))

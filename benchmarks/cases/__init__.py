@@ -1,0 +1,8 @@
+"""What is measured: each case is a module whose `measure` makes a section of the page, under its `TITLE`."""
+
+from __future__ import annotations
+
+from . import distance, growth, million, paced, start, whole
+
+CASES = {"whole": whole, "distance": distance, "million": million, "start": start, "growth": growth, "pace": paced}
+"""In the order of the page."""

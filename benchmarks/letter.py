@@ -1,0 +1,96 @@
+"""The letter, for each sender in its own form: text and HTML, some 4.4 KB together as mailer sends it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+SIZE = 4_400
+"""Bytes of the constant message."""
+
+SENDER = "ana@example.org"
+SUBJECT = "{{ name }}, your branch in {{ city }} can help"
+
+BODY = """\
+Dear {{ name }},
+
+**two comrades of {{ branch }} have been dismissed** because they spoke at a meeting of their own workmates. They ask \
+every branch in {{ country }} for three things, and each of them takes less than an hour.
+
+- Bring the model motion to your next meeting in {{ city }}, and send us the day on which it was passed.
+- Write to the company. A letter in your own words counts for more than a hundred that are all the same.
+- Share [the appeal](https://example.org/appeal) with those who worked with them, and ask them to sign it.
+
+You have been with us since {{ joined }}, so you know how such a case goes: what is not answered in the first weeks is \
+forgotten in the third month. Last year it took forty branches and eleven days until the doors were opened again. \
+Nobody had expected it, least of all the company.
+
+In solidarity,
+
+Ana Berg, for the committee
+"""
+
+HTML = "\n".join(f'<p style="margin: 0 0 14px;">{part}</p>' for part in BODY.strip().split("\n\n"))
+
+MAILER_TOML = """\
+sender = "Ana Berg <{sender}>"
+smtp_host = "127.0.0.1"
+smtp_port = {port}
+smtp_security = "none"
+"""
+
+MAILMERGE_CONF = """\
+[smtp_server]
+host = 127.0.0.1
+port = {port}
+"""
+
+
+def for_mailer(folder: Path, port: int) -> Path:
+    """Write a campaign folder for a server on a port, but for its list; return the letter."""
+    settings(folder, port)
+    letter = folder / "templates" / "appeal.md"
+    letter.parent.mkdir(parents=True)
+    letter.write_text(f'---\nsubject: "{SUBJECT}"\nlanguage: en\n---\n{BODY}', encoding="utf-8")
+    return letter
+
+
+def settings(folder: Path, port: int) -> None:
+    """Write mailer's settings for a server on a port."""
+    (folder / "mailer.toml").write_text(MAILER_TOML.format(sender=SENDER, port=port), encoding="utf-8")
+
+
+def for_mailmerge(folder: Path, port: int) -> None:
+    """Write mailmerge's template and settings under the names that it looks for."""
+    head = f"TO: {{{{ email }}}}\nSUBJECT: {SUBJECT}\nFROM: Ana Berg <{SENDER}>\nContent-Type: text/markdown\n"
+    (folder / "mailmerge_template.txt").write_text(f"{head}\n{BODY}", encoding="utf-8")
+    (folder / "mailmerge_server.conf").write_text(MAILMERGE_CONF.format(port=port), encoding="utf-8")
+
+
+def for_redmail(folder: Path) -> Path:
+    """Write subject, text and HTML as templates for the loop."""
+    path = folder / "letter.json"
+    parts = {"sender": SENDER, "subject": SUBJECT, "text": BODY, "html": f"<html><body>{HTML}</body></html>"}
+    path.write_text(json.dumps(parts), encoding="utf-8")
+    return path
+
+
+def constant(folder: Path) -> Path:
+    """Write a message that is the same for everybody, of exactly SIZE bytes on the wire."""
+    boundary = "=_constant"
+    text = BODY.replace("{{ name }}", "Comrade").replace("{{ ", "").replace(" }}", "").replace("\n", "\r\n")
+    html = HTML.replace("{{ name }}", "Comrade").replace("{{ ", "").replace(" }}", "").replace("\n", "\r\n")
+    kind = "charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    head = (
+        f"From: Ana Berg <{SENDER}>\r\nTo: Comrade <comrade@example.org>\r\nSubject: Your branch can help\r\n"
+        "Date: Mon, 23 Nov 2026 12:00:00 +0000\r\nMessage-ID: <constant@example.org>\r\nMIME-Version: 1.0\r\n"
+        f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'
+        f"--{boundary}\r\nContent-Type: text/plain; {kind}{text}\r\n--{boundary}\r\nContent-Type: text/html; {kind}{html}\r\n"
+    )
+    end = f"--{boundary}--\r\n"
+    left = SIZE - len(head) - len(end)
+    filling = "<!-- filling -->\r\n"
+    message = head + (filling * left)[: left - 2].rstrip("\r\n").ljust(left - 2, "-") + "\r\n" + end
+    path = folder / "constant.eml"
+    path.write_bytes(message.encode("ascii"))
+    return path

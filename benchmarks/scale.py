@@ -1,0 +1,46 @@
+"""How much is measured: a quick look, the usual run, or the full one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Sizes of all cases; `repeats` is how often each contender runs, of which the median counts."""
+
+    repeats: int
+    messages: int
+    far_messages: int
+    rows: int
+    sizes: Sequence[int]
+    starts: int
+    paced: Sequence[tuple[str, int, float, int]]
+    """Rates to keep, each as it is given to mailer, its count, its seconds, and how many messages are sent under it."""
+
+
+PER_SECOND = ("100/second", 100, 1.0, 1_000)
+PER_MINUTE = ("20/minute", 20, 60.0, 60)
+
+USUAL = Scale(
+    repeats=3,
+    messages=20_000,
+    far_messages=500,
+    rows=1_000_000,
+    sizes=(1_000, 10_000, 100_000),
+    starts=15,
+    paced=(PER_SECOND,),
+)
+QUICK = Scale(
+    repeats=1, messages=5_000, far_messages=200, rows=50_000, sizes=(1_000, 10_000), starts=5, paced=(PER_SECOND,)
+)
+FULL = Scale(
+    repeats=3,
+    messages=100_000,
+    far_messages=1_500,
+    rows=1_000_000,
+    sizes=(1_000, 10_000, 100_000, 1_000_000),
+    starts=15,
+    paced=(PER_SECOND, PER_MINUTE),
+)
