@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import brief, machine, table
 from .cases import CASES
+from .measure import Failed, Skipped
 from .scale import FULL, QUICK, USUAL, Scale
 
 
@@ -21,7 +22,7 @@ def main() -> int:
     made, failures = {}, 0
     for name in chosen(given.only):
         print(f"{name}:", file=sys.stderr, flush=True)
-        section = CASES[name].measure(scale)
+        section = measured(name, scale)
         failures += len(section.failures)
         section = replace(section, measured=f"{section.measured}\n\n({machine.state()})")
         made[section.title] = section.markdown()
@@ -29,6 +30,17 @@ def main() -> int:
         write(given, described, made)
     print(f"{time.monotonic() - began:.0f} seconds; {failures} failures")
     return 1 if failures else 0
+
+
+def measured(name: str, scale: Scale) -> table.Section:
+    """One case; what keeps it from being measured at all is said in its place."""
+    title = CASES[name].TITLE
+    try:
+        return CASES[name].measure(scale)
+    except Skipped as reason:
+        return table.Section(title=title, measured=f"Skipped: {reason}")
+    except Failed as reason:
+        return table.Section(title=title, measured="It could not be measured.", failures=[str(reason)])
 
 
 def arguments() -> argparse.Namespace:

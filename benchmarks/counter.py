@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import cast
 
 from .apart import serve
 
@@ -35,9 +36,8 @@ class Session(asyncio.Protocol):
         self._content = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(b"220 counter.test ESMTP\r\n")
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(b"220 counter.test ESMTP\r\n")
 
     def data_received(self, data: bytes) -> None:
         received = self._received

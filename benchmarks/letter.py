@@ -46,13 +46,16 @@ port = {port}
 """
 
 
-def for_mailer(folder: Path, port: int) -> Path:
-    """Write a campaign folder for a server on a port, but for its list; return the letter."""
+NAME = "appeal"
+"""What mailer is told to send."""
+
+
+def for_mailer(folder: Path, port: int) -> None:
+    """Write a campaign folder for a server on a port, but for its list."""
     settings(folder, port)
-    letter = folder / "templates" / "appeal.md"
+    letter = folder / "templates" / f"{NAME}.md"
     letter.parent.mkdir(parents=True)
     letter.write_text(f'---\nsubject: "{SUBJECT}"\nlanguage: en\n---\n{BODY}', encoding="utf-8")
-    return letter
 
 
 def settings(folder: Path, port: int) -> None:

@@ -96,7 +96,8 @@ def run(
     )
     if spent.code not in set(allowed):
         ended = f"was given up after {patience:.0f} s" if seconds >= patience else f"ended with {spent.code}"
-        raise Failed(f"{Path(str(command[0])).name} {ended}: {' '.join(spent.said.split())[-300:]}")
+        said = " ".join(spent.said.replace(str(folder), "...").split())
+        raise Failed(f"{Path(str(command[0])).name} {ended}: {said[-300:]}")
     return spent
 
 

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+Paced = tuple[str, int, float, int]
+"""A rate to keep as it is given to mailer, its count, its seconds, and how many messages are sent under it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scale:
     """Sizes of all cases; `repeats` is how often each contender runs, of which the median counts."""
@@ -16,8 +20,7 @@ class Scale:
     rows: int
     sizes: Sequence[int]
     starts: int
-    paced: Sequence[tuple[str, int, float, int]]
-    """Rates to keep, each as it is given to mailer, its count, its seconds, and how many messages are sent under it."""
+    paced: Sequence[Paced]
 
 
 PER_SECOND = ("100/second", 100, 1.0, 1_000)

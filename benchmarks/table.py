@@ -14,13 +14,14 @@ class Section:
 
     title: str
     measured: str
-    heads: Row
-    rows: Sequence[Row]
+    heads: Row = ()
+    rows: Sequence[Row] = ()
     failures: Sequence[str] = ()
 
     def markdown(self) -> str:
         broken = "\n".join(f"- FAILED: {failure}" for failure in self.failures)
-        parts = (f"## {self.title}", self.measured, markdown(self.heads, self.rows), broken)
+        rows = markdown(self.heads, self.rows) if self.heads else ""
+        parts = (f"## {self.title}", self.measured, rows, broken)
         return "\n\n".join(part for part in parts if part) + "\n"
 
 

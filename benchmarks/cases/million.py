@@ -64,7 +64,7 @@ def measure(scale: Scale) -> Section:
 
 def check(made: Made, folder: Path) -> Spent:
     """Raises Failed if it does not find exactly what is wrong with the list."""
-    spent = run([*mailer_program(), "check", made.path, "--json"], folder=folder, allowed=(0, 2))
+    spent = run([*mailer_program(), "check", CAMPAIGN_LIST, "--json"], folder=folder, allowed=(0, 2))
     said = json.loads(spent.said[spent.said.index("{") :])
     found = {
         "rows": said["rows"],
@@ -81,8 +81,8 @@ def check(made: Made, folder: Path) -> Spent:
 def sending(made: Made, folder: Path) -> Sequence[Row]:
     """Enqueue everybody, then continue when nearly all is done."""
     with counter() as server:
-        template = letter.for_mailer(folder, server.port)
-        command = [*mailer_program(), "send", str(template), str(made.path), "--yes", "--skip-problems"]
+        letter.for_mailer(folder, server.port)
+        command = [*mailer_program(), "send", letter.NAME, CAMPAIGN_LIST, "--yes", "--skip-problems"]
         enqueued = run([*command, "--limit", "1"], folder=folder, allowed=(3,))
         rows = [_first("enqueue, until the first message", enqueued, server, 1)]
     if (queued := _count(folder, "key IS NOT NULL")) != made.people:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.measure import Rounds, interleaved, run
 from benchmarks.peers import MAILER, Work, mailer, mailer_knows
-from benchmarks.scale import Scale
+from benchmarks.scale import Paced, Scale
 from benchmarks.servers import Noted, counter
 from benchmarks.table import Row, Section
 
@@ -24,7 +24,7 @@ counts every window of that length, wherever it begins, the largest of {repeats}
 
 
 def measure(scale: Scale) -> Section:
-    rates = {rate[0]: (rate, ()) for rate in scale.paced}
+    rates: dict[str, tuple[Paced, Sequence[str]]] = {rate[0]: (rate, ()) for rate in scale.paced}
     if mailer_knows("--processes"):
         rates[f"{scale.paced[0][0]} --processes 2"] = (scale.paced[0], ("--processes", "2"))
     rounds: Rounds[Noted] = Rounds()

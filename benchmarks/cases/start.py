@@ -45,9 +45,9 @@ def measure(scale: Scale) -> Section:
 def prepare(folder: Path) -> None:
     """Send a small campaign, and suppress somebody."""
     with counter() as server:
-        template = letter.for_mailer(folder, server.port)
-        people = contacts.make(folder / CAMPAIGN_LIST, 20)
-        run([*mailer_program(), "send", template, people.path, "--yes"], folder=folder)
+        letter.for_mailer(folder, server.port)
+        contacts.make(folder / CAMPAIGN_LIST, 20)
+        run([*mailer_program(), "send", letter.NAME, CAMPAIGN_LIST, "--yes"], folder=folder)
     run([*mailer_program(), "suppress", "add", "somebody@example.org"], folder=folder)
 
 

@@ -68,10 +68,10 @@ def mailer(work: Work) -> Command:
     missing = [word for word in work.options if word.startswith("--") and not mailer_knows(word)]
     if missing:
         raise Skipped(f"this version of mailer has no {missing[0]}")
-    template = letter.for_mailer(work.folder, work.port)
-    people = contacts.make(work.folder / CAMPAIGN_LIST, work.messages)
+    letter.for_mailer(work.folder, work.port)
+    contacts.make(work.folder / CAMPAIGN_LIST, work.messages)
     connections = ("--connections", str(work.connections))
-    return [*mailer_program(), "send", str(template), str(people.path), "--yes", *connections, *work.options]
+    return [*mailer_program(), "send", letter.NAME, str(CAMPAIGN_LIST), "--yes", *connections, *work.options]
 
 
 def smtp_source(work: Work) -> Command:
