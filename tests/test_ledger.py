@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -204,8 +203,8 @@ async def test_a_dead_address_leaves_all_other_campaigns_in_the_same_commit(
 ) -> None:
     other = ledger.start(start([contact(n) for n in range(1, 4)], name="motion--people"))
     dead = Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.RCPT, text="550 5.1.1 no", suppress=True)
-    refused = replace(
-        record(1, intended=False), outcome=dead, status=Status.FAILED, reason="does not exist", suppress=True
+    refused = record(1, intended=False)._replace(
+        outcome=dead, status=Status.FAILED, reason="does not exist", suppress=True
     )
     async with Writer(ledger.path) as writer:
         await writer.write(records=[refused])

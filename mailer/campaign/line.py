@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mailer import crashpoint
 from mailer.campaign.decide import Decision
 from mailer.campaign.retries import Retries
 from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import Intent, Record
-from mailer.model import Action, Delivery, Outcome, Phase, Scope, Status, Verdict
+from mailer.model import Action, Delivery, Message, Outcome, Phase, Scope, Status, Verdict
+from mailer.pace import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from mailer.campaign.run import Run
-    from mailer.model import Message
-    from mailer.pace import Slot
     from mailer.smtp import Connection
 
 # Servers close idle connections after some minutes; leave politely before a longer wait.
@@ -36,25 +34,51 @@ GAVE_WAY = Outcome(
     text="ended before the final dot: somebody else has decided about this message",
 )
 
+LEFT_EARLY = Outcome(
+    verdict=Verdict.REQUEUED,
+    scope=Scope.CONNECTION,
+    phase=Phase.MAIL,
+    text="only its envelope had left, with the message before it, when the connection ended",
+)
+
+
+class Turn(NamedTuple):
+    """A delivery whose time has come: its slot is taken and its message made."""
+
+    delivery: Delivery
+    slot: Slot
+    message: Message
+    started_at: float
+
 
 class Line:
     """Sends from the run's backlog over one connection at a time.
 
+    While a message's intent is being written the next one is made ready, so that its envelope can leave with the final dot.
     An outcome is held until the next intent, so that both are one commit, but through no wait, and never for long.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._connection: Connection | None = None
+        self._ahead: Turn | None = None
         self._unwritten: list[Record] = []
         self._late: asyncio.Future[None] | None = None
+        self._held_since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._retries = Retries()
+
+    @property
+    def waiting(self) -> tuple[float, float] | None:
+        """Since when the server owes an answer (by the loop's clock) and how many seconds it is given; None if it does not."""
+        return self._connection.waiting if self._connection else None
 
     async def work(self) -> None:
         """Send until the backlog is empty or the run is stopped. Raises LedgerError."""
         try:
-            while self._goes_on and (delivery := self._run.backlog.take(self._run.pace.clock())):
-                await self._send(delivery)
+            while turn := await self._next_turn():
+                await self._transmit(turn)
+                await self._after_transaction()
             await self._flush()
         except BaseException as error:
             # The other lines finish their transactions; what cannot be recorded stays in doubt, and is said so later.
@@ -63,13 +87,27 @@ class Line:
                 await self._flush()
             raise
         finally:
+            if self._timer:
+                self._timer.cancel()
             await self._hang_up()
 
     @property
     def _goes_on(self) -> bool:
         return not (self._run.stopped or self._retries.given_up)
 
-    async def _send(self, delivery: Delivery) -> None:
+    # -- whose turn it is
+
+    async def _next_turn(self) -> Turn | None:
+        if self._ahead:
+            ahead, self._ahead = self._ahead, None
+            return ahead
+        while self._goes_on and (delivery := self._run.backlog.take(self._run.pace.clock())):
+            if turn := await self._turn(delivery):
+                return turn
+        return None
+
+    async def _turn(self, delivery: Delivery) -> Turn | None:
+        """Wait for its time and for a connection. None if it has no message, or the run was stopped meanwhile."""
         await self._hold_back()
         slot = await self._slot(delivery)
         connection = await self._connected() if slot else None
@@ -77,25 +115,64 @@ class Line:
             if slot:
                 slot.cancel()
             self._run.backlog.put_back(delivery)
-            return
-        message = self._render(delivery, slot)
-        if isinstance(message, Outcome):
-            self._record(delivery, message, started_at=time.time(), intended=False)
-            return
-        await self._transmit(connection, delivery, message, slot)
-        await self._after_transaction(connection)
-
-    def _render(self, delivery: Delivery, slot: Slot) -> Message | Outcome:
-        """Its message, made only now: the Date is that at which it leaves, however long it had to wait."""
+            return None
         try:
-            return self._run.render(delivery)
+            # made only now: the Date is that at which it leaves, however long it had to wait
+            return Turn(delivery, slot, self._run.render(delivery), time.time())
         except LetterError as error:
             slot.cancel()
             # Every message was rendered before the start; this is a frozen letter that this version reads otherwise.
-            return Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.CONNECT, text=error.message)
+            outcome = Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.CONNECT, text=error.message)
+            self._record(delivery, outcome, started_at=time.time(), intended=False)
+            return None
         except BaseException:
             slot.cancel()
             raise
+
+    def _look_ahead(self, connection: Connection) -> None:
+        """Make the next message ready, if it may go at once: its envelope can then leave with the end of this one."""
+        run = self._run
+        if (
+            not (run.overlaps and connection.overlaps and self._goes_on)
+            or connection.transactions >= run.options.batch_size
+            or run.held_back() > 0
+            or (delivery := run.backlog.take(run.pace.clock())) is None
+        ):
+            return
+        slot = run.pace.try_reserve(delivery.contact.domain)
+        try:
+            if slot:
+                self._ahead = Turn(delivery, slot, run.render(delivery), time.time())
+        except Exception:  # noqa: BLE001  # it comes up again when this one is over, and is told then
+            assert slot is not None
+            slot.cancel()
+        if self._ahead is None:
+            run.backlog.put_back(delivery)
+
+    def _following(self) -> Message | None:
+        """Called as a final dot leaves."""
+        return self._ahead.message if self._ahead and self._goes_on else None
+
+    async def _settle_ahead(self, connection: Connection) -> None:
+        """Whoever was made ready and cannot go on over this connection gets its place back."""
+        turn = self._ahead
+        if turn is None:
+            return
+        begun = connection.begun is turn.message
+        if begun and self._goes_on and not connection.ended:
+            return
+        self._ahead = None
+        if begun:
+            connection.abort()
+            turn.slot.done()
+            # the server may have counted it
+            nothing = Decision(status=Status.SKIPPED)
+            left = self._entry(turn.delivery, LEFT_EARLY, nothing, started_at=turn.started_at, intended=False)
+            self._unwritten.append(left._replace(delivery=None))
+            await self._flush()
+        else:
+            turn.slot.cancel()
+        self._run.backlog.put_back(turn.delivery)
 
     async def _hold_back(self) -> None:
         wait = self._run.held_back()
@@ -139,47 +216,57 @@ class Line:
         self._connection = await self._run.connect(self._retries)
         return self._connection
 
-    async def _transmit(self, connection: Connection, delivery: Delivery, message: Message, slot: Slot) -> None:
-        started_at, intended = time.time(), False
-        late = asyncio.get_running_loop().call_later(HELD_SECONDS, self._flush_soon) if self._unwritten else None
+    # -- its transaction
+
+    async def _transmit(self, turn: Turn) -> None:
+        connection = self._connection
+        assert connection is not None
+        intended = False
 
         async def intent() -> bool:
             nonlocal intended
-            if late:
-                late.cancel()
             records, self._unwritten = self._unwritten, []
-            intended = await self._run.writer.write(records=records, intent=self._intent(delivery))
+            writing = self._run.writer.write(records=records, intent=self._intent(turn.delivery))
+            self._look_ahead(connection)
+            intended = await writing
             return intended
 
+        if self._unwritten:
+            self._hold()
         try:
-            with self._run.answering(self._run.relay.final_timeout):
-                outcome = await connection.transmit(message, intent)
+            outcome = await connection.transmit(turn.message, intent, self._following)
         finally:
-            slot.done()
-            if late:
-                late.cancel()
+            turn.slot.done()
         if outcome is None:
-            await self._give_way(delivery, started_at)
-            return
+            await self._settle_ahead(connection)
+            await self._give_way(turn)
+        else:
+            await self._take_outcome(connection, turn, outcome, intended=intended)
+
+    async def _take_outcome(self, connection: Connection, turn: Turn, outcome: Outcome, *, intended: bool) -> None:
         if outcome.scope is not Scope.CONNECTION:
             self._retries = Retries()
-        status = self._record(delivery, outcome, started_at=started_at, intended=intended)
+        if connection.deaf:
+            self._run.stop_overlapping()
+        status = self._record(turn.delivery, outcome, started_at=turn.started_at, intended=intended)
+        await self._settle_ahead(connection)
         if not intended:
             # the server has counted it, and no intent says so: a crash must not give the quota back
             await self._flush()
         if status is Status.QUEUED:
             # durable first: another line may take it at once
             await self._flush()
-            self._run.backlog.put_back(delivery)
+            self._run.backlog.put_back(turn.delivery)
         if outcome.action is Action.RECONNECT:
             await self._flush()
             if connection.transactions <= 1:  # after good ones, a closed connection is nothing unusual
                 await self._run.broken(outcome, self._retries)
 
-    async def _give_way(self, delivery: Delivery, started_at: float) -> None:
+    async def _give_way(self, turn: Turn) -> None:
         """Somebody else has decided about it, so it is not ours to record; but the server has counted a transaction."""
-        gone = self._entry(delivery, GAVE_WAY, Decision(status=Status.SKIPPED), started_at=started_at, intended=False)
-        self._unwritten.append(replace(gone, delivery=None))
+        nothing = Decision(status=Status.SKIPPED)
+        gone = self._entry(turn.delivery, GAVE_WAY, nothing, started_at=turn.started_at, intended=False)
+        self._unwritten.append(gone._replace(delivery=None))
         await self._flush()
         # they may have decided about many
         self._run.backlog.look_again()
@@ -218,16 +305,32 @@ class Line:
             suppress=decision.suppress,
         )
 
-    async def _after_transaction(self, connection: Connection) -> None:
-        options = self._run.options
-        if connection.transactions >= options.batch_size:
+    async def _after_transaction(self) -> None:
+        connection, options = self._connection, self._run.options
+        if connection and not self._ahead and connection.transactions >= options.batch_size:
             await self._flush()
             await self._hang_up()
             if len(self._run.backlog):
                 await self._run.sleep(options.batch_pause)
 
-    def _flush_soon(self) -> None:
-        self._late = asyncio.ensure_future(self._write())
+    # -- outcomes that wait for company
+
+    def _hold(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._held_since = loop.time()
+        if self._timer is None:
+            # one timer for many outcomes: nearly all of them wait no millisecond
+            self._timer = loop.call_later(HELD_SECONDS, self._let_go)
+
+    def _let_go(self) -> None:
+        self._timer = None
+        if self._unwritten:
+            loop = asyncio.get_running_loop()
+            left = self._held_since + HELD_SECONDS - loop.time()
+            if left > 0:
+                self._timer = loop.call_later(left, self._let_go)
+            else:
+                self._late = asyncio.ensure_future(self._write())
 
     async def _flush(self) -> None:
         late, self._late = self._late, None

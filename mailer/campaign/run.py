@@ -7,7 +7,7 @@ import contextlib
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -115,7 +115,9 @@ class Run:
         self._uncertain = 0
         self._requeues: Counter[int] = Counter()
         self._met = False
-        self._answering: dict[object, tuple[float, float]] = {}
+        self._connecting: dict[object, tuple[float, float]] = {}
+        self._lines: list[Line] = []
+        self.overlaps = True
         self._brake = BounceBrake(failures=options.bounce_failures or 0, percent=options.bounce_percent)
         self._streak = PolicyStreak()
         self._throttle = Throttle()
@@ -161,26 +163,21 @@ class Run:
         told = -SILENCE_AGAIN
         while True:
             await asyncio.sleep(SILENCE / 5)
-            since, patience = min(self._answering.values(), default=(time.monotonic(), 0.0))
-            now = time.monotonic()
+            now = asyncio.get_running_loop().time()
+            waits = [*self._connecting.values(), *(line.waiting for line in self._lines if line.waiting)]
+            since, patience = min(waits, default=(now, 0.0))
             if now - since >= SILENCE and now - told >= SILENCE_AGAIN:
                 told = now
                 self.observer.silent(now - since, patience)
 
-    @contextlib.contextmanager
-    def answering(self, patience: float) -> Iterator[None]:
-        """While the server has something to answer, for which it has `patience` seconds."""
-        key = object()
-        self._answering[key] = (time.monotonic(), patience)
-        try:
-            yield
-        finally:
-            del self._answering[key]
+    def stop_overlapping(self) -> None:
+        """The server throws away what leaves together with the end of a message: two round trips a message from now on."""
+        self.overlaps = False
 
     async def _send_all(self, due: list[int]) -> None:
         self.backlog = Backlog(due, self._ledger.deliveries, self.pace.own_start)
-        lines = (Line(self).work() for _ in range(min(self.options.connections, len(due))))
-        ends = await asyncio.gather(*lines, return_exceptions=True)
+        self._lines = [Line(self) for _ in range(min(self.options.connections, len(due)))]
+        ends = await asyncio.gather(*(line.work() for line in self._lines), return_exceptions=True)
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
@@ -210,8 +207,12 @@ class Run:
     async def connect(self, retries: Retries) -> Connection | None:
         """A connection ready for transactions; None if the run is stopped, or the line has no tries left."""
         while not (self.stopped or retries.given_up):
-            with self.answering(self.relay.patience):
+            key = object()
+            self._connecting[key] = (asyncio.get_running_loop().time(), self.relay.patience)
+            try:
                 result = await self._unless_stopped(connect(self.relay))
+            finally:
+                del self._connecting[key]
             if result is None or isinstance(result, Connection):
                 self._met = self._met or result is not None
                 return result

@@ -1,11 +1,12 @@
 """The durable record of campaigns, deliveries and attempts: the only source for resume and report."""
 
+from mailer.ledger.attempts import Intent, Record
 from mailer.ledger.campaigns import Row, Start
 from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger
 from mailer.ledger.lock import AccountLock, DomainsLock, SenderLock, mark_interrupted, settle
 from mailer.ledger.memory import Preview
-from mailer.ledger.writer import Intent, Record, Writer
+from mailer.ledger.writer import Writer
 
 __all__ = [
     "AccountLock",

@@ -11,45 +11,23 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from mailer.errors import LedgerError
+from mailer.ledger.attempts import Intent, Record, write_one
 from mailer.ledger.connection import connect, plain_errors
-from mailer.ledger.memory import LEAVE_ADDRESS, UNLIST_ONE
-from mailer.model import OPEN, Outcome, Status
+from mailer.ledger.together import prepare_together, write_together
 
 GROUP_LIMIT = 1000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Intent:
-    """Said before the final dot of a delivery's message: from here on it may have arrived."""
+class Waiting(NamedTuple):
+    """Who waits for a commit, and for what in it."""
 
-    delivery: int
-    token: str
-    account: str
-    domain: str
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
-    """What an attempt came to. `intended` tells whether an Intent went before (else it was refused before the dot)."""
-
-    delivery: int | None
-    token: str
-    account: str
-    domain: str
-    started_at: float
-    finished_at: float
-    outcome: Outcome
-    status: Status
-    intended: bool
-    reason: str = ""
-    next_attempt_at: float | None = None
-    suppress: bool = False
+    records: Sequence[Record]
+    intent: Intent | None
+    done: asyncio.Future[bool]
 
 
 class Writer:
@@ -57,8 +35,9 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._broken: LedgerError | None = None
+        self._common = False
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
 
     async def __aenter__(self) -> Self:
@@ -70,17 +49,17 @@ class Writer:
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def write(self, *, records: Sequence[Record] = (), intent: Intent | None = None) -> bool:
-        """Make outcomes and the next intent durable in one commit.
+    def write(self, *, records: Sequence[Record] = (), intent: Intent | None = None) -> asyncio.Future[bool]:
+        """Make outcomes and the next intent durable in one commit, for which to wait.
 
-        Returns False if the delivery of the intent is no longer free: somebody else has it, so send nothing.
+        Comes to False if the delivery of the intent is no longer free: somebody else has it, so send nothing.
         Raises LedgerError if the commit fails, now and ever after.
         """
         if self._broken:
             raise self._broken
-        waiting = _Waiting(records=tuple(records), intent=intent, done=self._loop.create_future())
-        self._queue.put(waiting)
-        return await waiting.done
+        done = self._loop.create_future()
+        self._queue.put(Waiting(records, intent, done))
+        return done
 
     def _run(self) -> None:
         try:
@@ -92,6 +71,7 @@ class Writer:
             self._broken = LedgerError(f"The ledger {self._path} cannot be opened ({type(error).__name__}).")
             self._broken.__cause__ = error
             connection = None
+        self._common = connection is not None and prepare_together(connection)
         while True:
             group, last = self._collect()
             if group:
@@ -101,7 +81,7 @@ class Writer:
         if connection:
             connection.close()
 
-    def _collect(self) -> tuple[list[_Waiting], bool]:
+    def _collect(self) -> tuple[list[Waiting], bool]:
         first = self._queue.get()
         if first is None:
             return [], True
@@ -116,14 +96,16 @@ class Writer:
             group.append(item)
         return group, False
 
-    def _commit(self, connection: sqlite3.Connection | None, group: list[_Waiting]) -> list[bool] | LedgerError:
+    def _commit(self, connection: sqlite3.Connection | None, group: list[Waiting]) -> list[bool] | LedgerError:
         if self._broken or connection is None:
             return self._broken or LedgerError(f"The ledger {self._path} cannot be used.")
         try:
             with plain_errors(self._path):
+                if self._common and write_together(connection, [item[:2] for item in group]):
+                    return [True] * len(group)
                 connection.execute("BEGIN IMMEDIATE")
                 try:
-                    results = [item.apply(connection) for item in group]
+                    results = [write_one(connection, *item[:2]) for item in group]
                     connection.execute("COMMIT")
                 except BaseException:
                     if connection.in_transaction:
@@ -138,7 +120,7 @@ class Writer:
             return self._broken
         return results
 
-    def _answer(self, group: list[_Waiting], results: list[bool] | LedgerError) -> None:
+    def _answer(self, group: list[Waiting], results: list[bool] | LedgerError) -> None:
         def resolve() -> None:
             for number, item in enumerate(group):
                 if item.done.done():
@@ -151,102 +133,3 @@ class Writer:
         # The loop may have been closed by a second Ctrl-C; nobody waits any more then.
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(resolve)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Waiting:
-    records: tuple[Record, ...]
-    intent: Intent | None
-    done: asyncio.Future[bool]
-
-    def apply(self, connection: sqlite3.Connection) -> bool:
-        for record in self.records:
-            write_record(connection, record)
-        return write_intent(connection, self.intent) if self.intent else True
-
-
-def write_intent(connection: sqlite3.Connection, intent: Intent) -> bool:
-    """Compare and set: only one sender ever moves a delivery from open to sending."""
-    changed = connection.execute(
-        "UPDATE deliveries SET status = 'sending', token = ?, updated_at = ?,"
-        " first_attempt_at = coalesce(first_attempt_at, ?)"
-        " WHERE id = ? AND status IN ('queued', 'deferred')",
-        (intent.token, intent.at, intent.at, intent.delivery),
-    ).rowcount
-    if not changed:
-        return False
-    connection.execute(
-        "INSERT INTO attempts (delivery_id, token, account, domain, started_at) VALUES (?, ?, ?, ?, ?)",
-        (intent.delivery, intent.token, intent.account, intent.domain, intent.at),
-    )
-    return True
-
-
-def write_record(connection: sqlite3.Connection, record: Record) -> None:
-    """Write an outcome, and move its delivery if it is still this sender's to move."""
-    connection.execute(_MOVE_OWN if record.intended else _MOVE_FREE, _values(record))
-    connection.execute(_COMPLETE if record.intended else _ADD, _values(record))
-    if record.suppress:
-        connection.execute(_SUPPRESS, _values(record))
-    if record.suppress or record.status in OPEN:
-        # dead for other campaigns too; and whoever was suppressed while on the wire does not get back into a queue
-        connection.execute(LEAVE_ADDRESS, (record.finished_at, record.delivery))
-    if record.status in OPEN:
-        connection.execute(UNLIST_ONE, (record.finished_at, record.delivery))
-
-
-def _values(record: Record) -> dict[str, object]:
-    outcome = record.outcome
-    # A delivery that goes back into the queue did not get its try: it keeps its place and its schedule.
-    tried = record.status is not Status.QUEUED
-    return {
-        "delivery": record.delivery,
-        "token": record.token,
-        "account": record.account,
-        "domain": record.domain,
-        "started_at": record.started_at,
-        "finished_at": record.finished_at,
-        "first_attempt_at": record.started_at if tried else None,
-        "tries": int(tried),
-        "status": record.status,
-        "reason": record.reason,
-        "next_attempt_at": record.next_attempt_at,
-        "verdict": outcome.verdict,
-        "scope": outcome.scope,
-        "phase": outcome.phase,
-        "code": outcome.reply.code if outcome.reply else None,
-        "enhanced": outcome.reply.enhanced if outcome.reply else None,
-        "text": outcome.text,
-    }
-
-
-_MOVE = """
-UPDATE deliveries SET status = :status, reason = :reason, next_attempt_at = :next_attempt_at, updated_at = :finished_at,
-    attempts = attempts + :tries, first_attempt_at = coalesce(first_attempt_at, :first_attempt_at)
-WHERE id = :delivery AND """
-
-# after an intent: still by proof that comes late, while nobody else has decided
-_MOVE_OWN = _MOVE + "token = :token AND status IN ('sending', 'uncertain')"
-
-# refused before the dot: nobody held it
-_MOVE_FREE = _MOVE + "status IN ('queued', 'deferred')"
-
-# The attempt that this sender began. Another one may have tried the delivery again since.
-_COMPLETE = """
-UPDATE attempts SET finished_at = :finished_at, verdict = :verdict, scope = :scope, phase = :phase, code = :code,
-    enhanced = :enhanced, text = :text
-WHERE id = (SELECT max(id) FROM attempts WHERE delivery_id = :delivery AND token = :token AND verdict IS NULL)
-"""
-
-# The delivery may be gone: its campaign was frozen anew while this sender stood still.
-_ADD = """
-INSERT INTO attempts (delivery_id, token, account, domain, started_at, finished_at, verdict, scope, phase, code,
-    enhanced, text)
-VALUES ((SELECT id FROM deliveries WHERE id = :delivery), :token, :account, :domain, :started_at, :finished_at,
-    :verdict, :scope, :phase, :code, :enhanced, :text)
-"""
-
-_SUPPRESS = """
-INSERT INTO suppressions (key, reason, source, created_at)
-SELECT key, :reason, 'refused', :finished_at FROM deliveries WHERE id = :delivery ON CONFLICT DO NOTHING
-"""

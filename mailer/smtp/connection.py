@@ -77,9 +77,9 @@ class Connection:
         return self._dialogue.ended is not None
 
     @property
-    def waits_until(self) -> float | None:
-        """By the loop's clock, when the server's silence ends the connection; None while nothing is awaited."""
-        return self._dialogue.waits_until
+    def waiting(self) -> tuple[float, float] | None:
+        """Since when the server owes something (by the loop's clock) and how many seconds it is given; None if it does not."""
+        return self._dialogue.waiting
 
     async def transmit(
         self,

@@ -43,7 +43,7 @@ class Dialogue(asyncio.Protocol):
         self._ended: str | None = None
         self._full = False
         self._waiter: asyncio.Future[None] | None = None
-        self._deadline = 0.0
+        self._deadline = self._patience = 0.0
         self._late = ""
         self._overdue = 0.0
         self.fell_silent = False
@@ -129,9 +129,9 @@ class Dialogue(asyncio.Protocol):
         return bool(self._replies)
 
     @property
-    def waits_until(self) -> float | None:
-        """By the loop's clock, when the server's silence ends the connection; None while nothing is awaited."""
-        return self._deadline if self._waiter else None
+    def waiting(self) -> tuple[float, float] | None:
+        """Since when the server owes something (by the loop's clock) and how many seconds it is given; None if it does not."""
+        return (self._deadline - self._patience, self._patience) if self._waiter else None
 
     def write(self, data: bytes) -> None:
         """Hand bytes to the connection. Raises ConnectionEnded if not one of them can leave any more."""
@@ -141,7 +141,7 @@ class Dialogue(asyncio.Protocol):
 
     async def drain(self, timeout: float) -> None:
         """Wait until the connection takes more, or the server says something. Raises ConnectionEnded after `timeout` seconds."""
-        deadline = self._loop.time() + timeout
+        deadline, self._patience = self._loop.time() + timeout, timeout
         while self._full and not self._replies and self._ended is None:
             await self._wait(deadline, f"the server took no more data within {timeout:g} seconds")
         if self.ended and not self.pending:
@@ -150,7 +150,7 @@ class Dialogue(asyncio.Protocol):
     async def reply(self, timeout: float) -> Reply:
         """The next reply. Raises ConnectionEnded if none comes within `timeout` seconds."""
         if not self._replies:
-            deadline = self._loop.time() + timeout
+            deadline, self._patience = self._loop.time() + timeout, timeout
             while not self._replies:
                 if self.ended:
                     raise ConnectionEnded(self.ended)

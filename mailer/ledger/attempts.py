@@ -1,0 +1,131 @@
+"""Intents and outcomes as rows: what a sender says before the final dot, and what came of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mailer.ledger.memory import LEAVE_ADDRESS, UNLIST_ONE
+from mailer.model import OPEN, Outcome, Status
+
+
+class Intent(NamedTuple):
+    """Said before the final dot of a delivery's message: from here on it may have arrived."""
+
+    delivery: int
+    token: str
+    account: str
+    domain: str
+    at: float
+
+
+class Record(NamedTuple):
+    """What an attempt came to. `intended` tells whether an Intent went before (else it was refused before the dot)."""
+
+    delivery: int | None
+    token: str
+    account: str
+    domain: str
+    started_at: float
+    finished_at: float
+    outcome: Outcome
+    status: Status
+    intended: bool
+    reason: str = ""
+    next_attempt_at: float | None = None
+    suppress: bool = False
+
+
+def write_one(connection: sqlite3.Connection, records: Sequence[Record], intent: Intent | None) -> bool:
+    """Outcomes, then the intent after them, one statement at a time."""
+    for record in records:
+        write_record(connection, record)
+    return write_intent(connection, intent) if intent else True
+
+
+def write_intent(connection: sqlite3.Connection, intent: Intent) -> bool:
+    """Compare and set: only one sender ever moves a delivery from open to sending."""
+    changed = connection.execute(
+        "UPDATE deliveries SET status = 'sending', token = ?, updated_at = ?,"
+        " first_attempt_at = coalesce(first_attempt_at, ?)"
+        " WHERE id = ? AND status IN ('queued', 'deferred')",
+        (intent.token, intent.at, intent.at, intent.delivery),
+    ).rowcount
+    if not changed:
+        return False
+    connection.execute(
+        "INSERT INTO attempts (delivery_id, token, account, domain, started_at) VALUES (?, ?, ?, ?, ?)",
+        (intent.delivery, intent.token, intent.account, intent.domain, intent.at),
+    )
+    return True
+
+
+def write_record(connection: sqlite3.Connection, record: Record) -> None:
+    """Write an outcome, and move its delivery if it is still this sender's to move."""
+    connection.execute(_MOVE_OWN if record.intended else _MOVE_FREE, _values(record))
+    connection.execute(_COMPLETE if record.intended else _ADD, _values(record))
+    if record.suppress:
+        connection.execute(_SUPPRESS, _values(record))
+    if record.suppress or record.status in OPEN:
+        # dead for other campaigns too; and whoever was suppressed while on the wire does not get back into a queue
+        connection.execute(LEAVE_ADDRESS, (record.finished_at, record.delivery))
+    if record.status in OPEN:
+        connection.execute(UNLIST_ONE, (record.finished_at, record.delivery))
+
+
+def _values(record: Record) -> dict[str, object]:
+    outcome = record.outcome
+    # A delivery that goes back into the queue did not get its try: it keeps its place and its schedule.
+    tried = record.status is not Status.QUEUED
+    return {
+        "delivery": record.delivery,
+        "token": record.token,
+        "account": record.account,
+        "domain": record.domain,
+        "started_at": record.started_at,
+        "finished_at": record.finished_at,
+        "first_attempt_at": record.started_at if tried else None,
+        "tries": int(tried),
+        "status": record.status,
+        "reason": record.reason,
+        "next_attempt_at": record.next_attempt_at,
+        "verdict": outcome.verdict,
+        "scope": outcome.scope,
+        "phase": outcome.phase,
+        "code": outcome.reply.code if outcome.reply else None,
+        "enhanced": outcome.reply.enhanced if outcome.reply else None,
+        "text": outcome.text,
+    }
+
+
+_MOVE = """
+UPDATE deliveries SET status = :status, reason = :reason, next_attempt_at = :next_attempt_at, updated_at = :finished_at,
+    attempts = attempts + :tries, first_attempt_at = coalesce(first_attempt_at, :first_attempt_at)
+WHERE id = :delivery AND """
+
+# after an intent: still by proof that comes late, while nobody else has decided
+_MOVE_OWN = _MOVE + "token = :token AND status IN ('sending', 'uncertain')"
+
+# refused before the dot: nobody held it
+_MOVE_FREE = _MOVE + "status IN ('queued', 'deferred')"
+
+# The attempt that this sender began. Another one may have tried the delivery again since.
+_COMPLETE = """
+UPDATE attempts SET finished_at = :finished_at, verdict = :verdict, scope = :scope, phase = :phase, code = :code,
+    enhanced = :enhanced, text = :text
+WHERE id = (SELECT max(id) FROM attempts WHERE delivery_id = :delivery AND token = :token AND verdict IS NULL)
+"""
+
+# The delivery may be gone: its campaign was frozen anew while this sender stood still.
+_ADD = """
+INSERT INTO attempts (delivery_id, token, account, domain, started_at, finished_at, verdict, scope, phase, code,
+    enhanced, text)
+VALUES ((SELECT id FROM deliveries WHERE id = :delivery), :token, :account, :domain, :started_at, :finished_at,
+    :verdict, :scope, :phase, :code, :enhanced, :text)
+"""
+
+_SUPPRESS = """
+INSERT INTO suppressions (key, reason, source, created_at)
+SELECT key, :reason, 'refused', :finished_at FROM deliveries WHERE id = :delivery ON CONFLICT DO NOTHING
+"""

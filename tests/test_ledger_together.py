@@ -1,0 +1,161 @@
+"""Groups written by one statement leave the ledger as if they had been written one by one."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+import mailer.ledger.together
+from mailer.ledger import Intent, Record
+from mailer.ledger.attempts import write_one
+from mailer.ledger.together import prepare_together, write_together
+from mailer.model import Outcome, Reply, Scope, Status, Verdict
+from mailer.model import Phase as SmtpPhase
+
+ME, OTHER = "me", "other"
+Item = tuple[Sequence[Record], Intent | None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A delivery as it may stand when a group comes, and the attempts at it: token, and whether it is open."""
+
+    status: str
+    token: str | None
+    first: float | None
+    attempts: tuple[tuple[str, bool], ...]
+
+
+rows = st.builds(
+    Row,
+    status=st.sampled_from(["queued", "sending", "sent", "deferred", "uncertain", "suppressed"]),
+    token=st.sampled_from([None, ME, ME, OTHER]),
+    first=st.sampled_from([None, 5.0]),
+    attempts=st.lists(st.tuples(st.sampled_from([ME, OTHER]), st.booleans()), max_size=3).map(tuple),
+)
+
+
+def record(delivery: int, words: str, *, status: Status = Status.SENT, intended: bool = True) -> Record:
+    outcome = Outcome(
+        verdict=Verdict.SENT,
+        scope=Scope.MESSAGE,
+        phase=SmtpPhase.FINAL_DOT,
+        text=words,
+        reply=Reply(code=250, text=words),
+    )
+    return Record(delivery, ME, "@relay", "example.org", 10.25, 11.5, outcome, status, intended=intended)
+
+
+@st.composite
+def groups(draw: st.DrawFn, size: int) -> list[Item]:
+    free = draw(st.permutations(range(1, size + 1)))
+    group: list[Item] = []
+    while len(free) > 1 and draw(st.booleans()):
+        intent = Intent(free.pop(), ME, "@relay", "d.example", 12.0) if draw(st.booleans()) else None
+        many = draw(st.integers(0, min(2, len(free))))
+        words = st.sampled_from(["2.0.0 Ok: queued as 4FxZ", 'ümlaut " \\ \x01 ☃', ""])
+        status = st.sampled_from([Status.SENT] * 9 + [Status.FAILED])
+        records = [record(free.pop(), draw(words), status=draw(status)) for _ in range(many)]
+        group.append((records, intent))
+    return group
+
+
+cases = st.lists(rows, min_size=2, max_size=7).flatmap(lambda found: st.tuples(st.just(found), groups(len(found))))
+
+
+SCHEMA = files("mailer.ledger").joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+def ledger_with(found: Sequence[Row]) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(SCHEMA)
+    connection.execute("INSERT INTO campaigns (name, started_at) VALUES ('c', 0)")
+    for number, row in enumerate(found, start=1):
+        connection.execute(
+            "INSERT INTO deliveries (campaign_id, revision, listed_in, row, address, key, name, fields, message_id, digest,"
+            " status, token, first_attempt_at, updated_at) VALUES (1, 1, 1, ?, ?, ?, '', '{}', '', 0, ?, ?, ?, 0)",
+            (number, f"p{number}@d.example", f"p{number}@d.example", row.status, row.token, row.first),
+        )
+        connection.executemany(
+            "INSERT INTO attempts (delivery_id, token, account, domain, started_at, verdict) VALUES (?, ?, '', '', 0, ?)",
+            [(number, token, None if opened else "deferred") for token, opened in row.attempts],
+        )
+    return connection
+
+
+def contents(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+    return [
+        tuple(row)
+        for table in ("deliveries", "attempts")
+        for row in connection.execute(f"SELECT * FROM {table} ORDER BY id")
+    ]
+
+
+def compare(found: Sequence[Row], group: Sequence[Item]) -> bool:
+    """Whether the group was written together. Raises AssertionError if that made a difference."""
+    together, one = ledger_with(found), ledger_with(found)
+    before = contents(together)
+    assert prepare_together(together)
+    written = write_together(together, group)
+    granted = [write_one(one, *item) for item in group]
+    assert contents(together) == (contents(one) if written else before)
+    if written:
+        assert all(granted), "an intent was granted that is somebody else's"
+    together.close()
+    one.close()
+    return written
+
+
+def test_a_group_written_together_is_as_if_written_one_by_one() -> None:
+    written = []
+
+    @settings(max_examples=300, deadline=None)
+    @given(cases)
+    def check(case: tuple[list[Row], list[Item]]) -> None:
+        written.append(compare(*case) and bool(case[1]))
+
+    check()
+    assert sum(written) > 30, "hardly a group was as usual"
+
+
+SEEDED = {
+    "record of anybody": ("AND token = NEW.token AND status IN", "AND status IN"),
+    "record against a decision": (" AND status IN ('sending', 'uncertain')", ""),
+    "record only in time": ("('sending', 'uncertain')", "('sending')"),
+    "answer to anybody's attempt": ("AND a.token = NEW.token", ""),
+    "answer to an attempt that is closed": (" AND a.verdict IS NULL", ""),
+    "answer to the first attempt": ("max(a.id)", "min(a.id)"),
+    "tries are not counted": ("attempts = attempts + 1", "attempts = attempts"),
+    "intent without looking at the status": ("'$[0]') AND status IN ('queued', 'deferred')", "'$[0]')"),
+    "who is taken is granted": ("<> json_array_length", "> json_array_length"),
+    "intent forgets whose it is": ("'sending', token = NEW.token,", "'sending', token = coalesce(token, NEW.token),"),
+    "intent forgets when it began": ("coalesce(first_attempt_at, json_extract(i.value, '$[1]'))", "first_attempt_at"),
+}
+
+
+@pytest.mark.parametrize("bug", SEEDED)
+def test_a_seeded_bug_in_the_statement_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = SEEDED[bug]
+    trigger = mailer.ledger.together._TRIGGER
+    assert old in trigger
+    monkeypatch.setattr(mailer.ledger.together, "_TRIGGER", trigger.replace(old, new))
+
+    @settings(max_examples=1000, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+    @given(cases)
+    def check(case: tuple[list[Row], list[Item]]) -> None:
+        compare(*case)
+
+    with pytest.raises(AssertionError):
+        check()
+
+
+def test_a_group_with_a_delivery_twice_or_of_two_senders_is_written_one_by_one() -> None:
+    free = Row("queued", None, None, ())
+    mine = Intent(1, ME, "@relay", "d.example", 1.0)
+    assert not compare([free, free], [((), mine), ((), mine)])
+    assert not compare([free, free], [((), mine), ((), mine._replace(delivery=2, token=OTHER))])
+    assert compare([free, free], [((), mine), ((), mine._replace(delivery=2))])
