@@ -479,7 +479,7 @@ async def test_a_quota_counts_what_was_sent_before_a_restart(campaign_folder: Pa
         assert len(server.accepted) == 4
         [(what, until)] = watcher.waits
         assert what == quota
-        assert 3500 < until - time.time() <= 3601
+        assert 3500 < until - time.time() <= 3610
         # another account has a quota of its own
         run = run_of(ledger, campaign, relay_to(server, host="localhost"), account=[quota])
         await asyncio.wait_for(run.run(), 10)
