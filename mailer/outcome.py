@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mailer import explanations as say
 from mailer.model import Action, Outcome, Phase, Reply, Scope, Verdict
 from mailer.privacy import without_addresses
 
@@ -148,179 +149,109 @@ CONNECTIONS_TEXT = r"too many (\w+ ){0,2}(connections|sessions)"
 # RFC 7372 and its registry (20-29), Gmail's (30 also means a login, so it is judged by text) and Microsoft's (500-799).
 POLICY_CODE = r"\.7\.(2\d|3[12]|40|[5-7]\d\d)"
 
-NOTE_SENT = "The mail server accepted the message."
-NOTE_UNSURE = (
-    "We cannot tell whether this message was accepted: the answer was lost or made no sense. It is not sent again by "
-    "itself; look in the mail account's sent mail or ask the provider, then decide with `mailer resolve`."
-)
-NOTE_BUSY = "The mail server ended the connection; we connect again after a pause. Nobody loses their place."
-NOTE_CONNECTIONS = "The mail server allows fewer connections at a time; we connect again after a pause."
-NOTE_STEP = "The mail server lost track of the conversation; we connect again. Nobody loses their place."
-NOTE_LOGIN = (
-    "The mail server refused the user name or password. Check both; many providers want an app password or have "
-    "SMTP sending switched off until you allow it in the account's security settings."
-)
-NOTE_LOGIN_WAIT = (
-    "The mail server takes no login right now. We pause, and do not keep knocking: it may lock the account."
-)
-NOTE_RELAY = (
-    "The mail server does not accept us as a logged-in sender. Check that user name, password and port are set."
-)
-NOTE_QUOTA = (
-    "The mail account has reached its provider's sending limit. We pause; nobody is lost. If this comes back, set a "
-    "lower rate than the provider's limit."
-)
-NOTE_PACE = "We send faster than the mail server allows. We pause; nobody is lost. Set a lower rate, then continue."
-NOTE_SENDER = (
-    "The mail server does not let this account send from this sender address. Use the account's own address, or have "
-    "the address confirmed by the provider."
-)
-NOTE_UNCONFIRMED = (
-    "The provider has not confirmed this sender address yet, or the account is on trial and may only write to confirmed "
-    "addresses. Confirm the sender's address there, or ask the provider to open the account."
-)
-NOTE_SUSPENDED = (
-    "The provider has suspended sending for this mail account. Ask the provider what is needed to lift this."
-)
-NOTE_TENANT = "The provider lets your organisation send nothing to the outside for now. Ask its support to lift this."
-NOTE_OWN_FULL = "The mailbox of the sending account is full, so the mail server takes nothing from it. Make room in it."
-NOTE_POLICY = (
-    "The receiving side does not trust this mail: the sender's domain is not set up for it (SPF, DKIM, DMARC), or the "
-    "letter or the mail server looks like spam to it. Ask the provider what the domain needs; sending stops when "
-    "this happens to several people in a row."
-)
-NOTE_REPUTATION = (
-    "The receiving side holds mail from here back for now: too much came at once, or it does not trust the sender's "
-    "domain or the mail server yet. Send more slowly; if this comes back, ask the provider."
-)
-NOTE_SENDER_BLOCKED = "This server blocks our sender address; the recipient's may well be right. Ask your provider."
-NOTE_HELO = "The mail server does not accept the name by which this computer introduces itself. Ask the provider."
-NOTE_DOOR = "The mail server does not want connections from here: this network's address is blocked. Ask the provider."
-NOTE_SIZE = "The message is larger than the mail server accepts. Make the attachments or images smaller."
-NOTE_CONTENT = "The mail server does not accept what is in the letter or its attachments. Change the letter."
-NOTE_VIRUS = "The mail server found a forbidden or dangerous attachment. Send another kind of file, or a link."
-NOTE_DEAD = "This address does not exist (any more), says its mail server. It will not be mailed again."
-NOTE_GONE = "The mail server says it has no such mailbox."
-NOTE_UTF8 = "This address has letters outside a-z, which the mail server cannot handle."
-NOTE_CLOSED = "This address only accepts mail from chosen senders."
-NOTE_FULL = "The mailbox is full. We try again later."
-NOTE_LOCKED = "The mailbox is in use by another program at the moment. We try again later."
-NOTE_GREY = "The receiving server asks us to come back later, as many do with a new sender. We try again."
-NOTE_FLOOD = "This person is getting too much mail at the moment. We try again later."
-NOTE_LATER = "The mail server could not take this message for this address just now. We try again later."
-NOTE_REFUSED = "The mail server refused this message for this address for good."
-NOTE_SERVER = "The mail server has a problem of its own or refuses us as a whole. Its own words say more."
-NOTE_ENCRYPT = "The server wants an encrypted connection before it takes a password: set smtp_security."
-NOTE_NO_TLS = "This port of the mail server does not begin with TLS. Usual are port 587 with starttls, 465 with tls."
-NOTE_TLS = (
-    "The mail server offers no encryption on this port, or somebody in between takes the offer out. Neither the password "
-    "nor a message was sent. Check host, port and security in the settings (port 465 with tls works with many "
-    "providers); if they are right, try from another network."
-)
 NO_TLS = "does not speak TLS from the start"
 """Why there is no connection to a port that greets in plain text, where TLS was to come first (RFC 8314, 3)."""
 
 NO_ENCRYPTION = "the server does not offer STARTTLS"
 """Why a connection ends before the login, where the server's list of extensions lacks it (RFC 3207)."""
 
-NOTE_LOST = "The connection to the mail server broke before the message was handed over. Nobody loses their place."
 LOST = {
-    Phase.AUTH: "The mail server hung up during the login. " + NOTE_LOGIN,
+    Phase.AUTH: "The mail server hung up during the login. " + say.LOGIN,
     Phase.TLS: "No safe connection to the mail server. Check host, port and security in the settings.",
     Phase.CONNECT: "The mail server cannot be reached. Check the network, and host and port in the settings.",
 }
 
 RULES = (
     # After the dot only 2xx, 4xx and 5xx are an answer (RFC 5321, 4.2.1); anything else proves nothing.
-    _rule(DOT, r"2\d\d", (Scope.RECIPIENT, Verdict.SENT, Action.CONTINUE), NOTE_SENT),
-    _rule(DOT, r"(?![45]\d\d$).*", UNKNOWN_FATE, NOTE_UNSURE),
+    _rule(DOT, r"2\d\d", (Scope.RECIPIENT, Verdict.SENT, Action.CONTINUE), say.SENT),
+    _rule(DOT, r"(?![45]\d\d$).*", UNKNOWN_FATE, say.UNSURE),
     # A login that is put off, by 421 too, or an answer that makes no sense: whoever tries on soon is locked out.
-    _rule(AUTH, r"4(?!21)\d\d", LOGIN_REFUSED, NOTE_LOGIN, text=r"too many (?!auth )|transition|password"),
-    _rule(AUTH, r"(?!5\d\d$).*", LOGIN_LATER, NOTE_LOGIN_WAIT),
+    _rule(AUTH, r"4(?!21)\d\d", LOGIN_REFUSED, say.LOGIN, text=r"too many (?!auth )|transition|password"),
+    _rule(AUTH, r"(?!5\d\d$).*", LOGIN_LATER, say.LOGIN_WAIT),
     # The receiving side puts us off, be it with 421 or while it speaks of rates. Connecting again at once makes it worse.
-    _rule(RECIPIENT, r"4\d\d", LATER, NOTE_GREY, text=GREY_TEXT),
-    _rule(TRANSACTION, r"4\d\d", DISTRUST_LATER, NOTE_REPUTATION, enhanced="4" + POLICY_CODE),
-    _rule(TRANSACTION, r"4\d\d", DISTRUST_LATER, NOTE_REPUTATION, text=REPUTATION_TEXT),
-    _rule(SETUP, r"4\d\d", DISTRUST_WAIT, NOTE_REPUTATION, text=REPUTATION_TEXT),
-    _rule(ANY, r"421", RELINK, NOTE_CONNECTIONS, text=CONNECTIONS_TEXT),
-    _rule(ANY, r"421", RELINK, NOTE_BUSY),
+    _rule(RECIPIENT, r"4\d\d", LATER, say.GREY, text=GREY_TEXT),
+    _rule(TRANSACTION, r"4\d\d", DISTRUST_LATER, say.REPUTATION, enhanced="4" + POLICY_CODE),
+    _rule(TRANSACTION, r"4\d\d", DISTRUST_LATER, say.REPUTATION, text=REPUTATION_TEXT),
+    _rule(SETUP, r"4\d\d", DISTRUST_WAIT, say.REPUTATION, text=REPUTATION_TEXT),
+    _rule(ANY, r"421", RELINK, say.CONNECTIONS, text=CONNECTIONS_TEXT),
+    _rule(ANY, r"421", RELINK, say.BUSY),
     # The receiving side does not trust us, in words that else look like a login, a quota or an unknown mailbox.
-    _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_TENANT, enhanced=r"5\.7\.(705|708|750)"),
-    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced="5" + POLICY_CODE),
-    _rule(MAIL, r"5\d\d", BLOCKED, NOTE_POLICY, enhanced="5" + POLICY_CODE),
-    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced=r"5\.7\.30", text=r"\bdkim\b"),
-    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, text=r"due to (\w+ )?reputation"),
+    _rule(TRANSACTION, r"5\d\d", SENDER, say.TENANT, enhanced=r"5\.7\.(705|708|750)"),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, say.POLICY, enhanced="5" + POLICY_CODE),
+    _rule(MAIL, r"5\d\d", BLOCKED, say.POLICY, enhanced="5" + POLICY_CODE),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, say.POLICY, enhanced=r"5\.7\.30", text=r"\bdkim\b"),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, say.POLICY, text=r"due to (\w+ )?reputation"),
     # Connection and login. 454 may be passing, but whoever strips encryption says it too: never knock on and on.
-    _rule(frozenset({Phase.TLS}), r"454|5\d\d", NO_ENTRY, NOTE_TLS),
-    _rule(SETUP, r"4\d\d", RELINK, NOTE_SERVER),
-    _rule(SETUP, r"5\d\d", BLOCKED, NOTE_DOOR, text=SPAM_TEXT),
-    _rule(SETUP, r"5\d\d", NO_ENTRY, NOTE_SERVER),
-    _rule(LOGIN, r"538", LOGIN_REFUSED, NOTE_ENCRYPT),
-    _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, NOTE_ENCRYPT, text=r"encryption (is )?required|must issue a STARTTLS"),
-    _rule(AUTH, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN),
-    _rule(ANY, r"53[0458]", LOGIN_REFUSED, NOTE_LOGIN),
-    _rule(ANY, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN, enhanced=r"5\.7\.(3|8|14|30|57|139)"),
-    _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, NOTE_LOGIN, enhanced=r"5\.7\.9", text=r"^(?!.*\bpolicy\b)"),
+    _rule(frozenset({Phase.TLS}), r"454|5\d\d", NO_ENTRY, say.TLS),
+    _rule(SETUP, r"4\d\d", RELINK, say.SERVER),
+    _rule(SETUP, r"5\d\d", BLOCKED, say.DOOR, text=SPAM_TEXT),
+    _rule(SETUP, r"5\d\d", NO_ENTRY, say.SERVER),
+    _rule(LOGIN, r"538", LOGIN_REFUSED, say.ENCRYPT),
+    _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, say.ENCRYPT, text=r"encryption (is )?required|must issue a STARTTLS"),
+    _rule(AUTH, r"5\d\d", LOGIN_REFUSED, say.LOGIN),
+    _rule(ANY, r"53[0458]", LOGIN_REFUSED, say.LOGIN),
+    _rule(ANY, r"5\d\d", LOGIN_REFUSED, say.LOGIN, enhanced=r"5\.7\.(3|8|14|30|57|139)"),
+    _rule(LOGIN, r"5\d\d", LOGIN_REFUSED, say.LOGIN, enhanced=r"5\.7\.9", text=r"^(?!.*\bpolicy\b)"),
     # Limits of the receiving side that look like ours: Gmail says 450 4.2.1 and 550 5.2.1 for both.
-    _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_CLOSED, text=CLOSED_TEXT),
-    _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FLOOD, text=FLOOD_TEXT),
-    _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FLOOD, enhanced=r"[45]\.2\.12[12]"),
-    _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FULL, enhanced=r"[45]\.2\.2"),
+    _rule(RECIPIENT, r"5\d\d", DEAD, say.CLOSED, text=CLOSED_TEXT),
+    _rule(RECIPIENT, r"[45]\d\d", LATER, say.FLOOD, text=FLOOD_TEXT),
+    _rule(RECIPIENT, r"[45]\d\d", LATER, say.FLOOD, enhanced=r"[45]\.2\.12[12]"),
+    _rule(RECIPIENT, r"[45]\d\d", LATER, say.FULL, enhanced=r"[45]\.2\.2"),
     # The size of the message, before limits of other kinds.
-    _rule(TRANSACTION, r"5\d\d", LETTER, NOTE_SIZE, enhanced=r"5\.3\.4"),
-    _rule(CONTENT | MAIL, r"5\d\d", LETTER, NOTE_SIZE, enhanced=r"5\.2\.3"),
-    _rule(TRANSACTION, r"5\d\d", LETTER, NOTE_SIZE, text=SIZE_TEXT),
-    _rule(MAIL, r"[45]\d\d", SENDER, NOTE_OWN_FULL, enhanced=r"[45]\.2\.2"),
-    _rule(MAIL, r"552", LETTER, NOTE_SIZE),
+    _rule(TRANSACTION, r"5\d\d", LETTER, say.SIZE, enhanced=r"5\.3\.4"),
+    _rule(CONTENT | MAIL, r"5\d\d", LETTER, say.SIZE, enhanced=r"5\.2\.3"),
+    _rule(TRANSACTION, r"5\d\d", LETTER, say.SIZE, text=SIZE_TEXT),
+    _rule(MAIL, r"[45]\d\d", SENDER, say.OWN_FULL, enhanced=r"[45]\.2\.2"),
+    _rule(MAIL, r"552", LETTER, say.SIZE),
     # The sending account: not logged in, suspended, over its quota, or not allowed this sender.
-    _rule(TRANSACTION, r"[45]\d\d", LOGIN_REFUSED, NOTE_RELAY, text=RELAY_TEXT),
-    _rule(TRANSACTION, r"5\d\d", QUOTA, NOTE_QUOTA, text=r"verdict is RefuseQuota"),
-    _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_SUSPENDED, text=SUSPENDED_TEXT),
-    _rule(TRANSACTION, r"5\d\d", QUOTA, NOTE_QUOTA, enhanced=r"5\.4\.5|5\.1\.90|5\.5\.3|5\.7\.23[236]"),
-    _rule(TRANSACTION, r"[45]\d\d", QUOTA, NOTE_QUOTA, text=QUOTA_TEXT),
+    _rule(TRANSACTION, r"[45]\d\d", LOGIN_REFUSED, say.RELAY, text=RELAY_TEXT),
+    _rule(TRANSACTION, r"5\d\d", QUOTA, say.QUOTA, text=r"verdict is RefuseQuota"),
+    _rule(TRANSACTION, r"5\d\d", SENDER, say.SUSPENDED, text=SUSPENDED_TEXT),
+    _rule(TRANSACTION, r"5\d\d", QUOTA, say.QUOTA, enhanced=r"5\.4\.5|5\.1\.90|5\.5\.3|5\.7\.23[236]"),
+    _rule(TRANSACTION, r"[45]\d\d", QUOTA, say.QUOTA, text=QUOTA_TEXT),
     # Postfix (anvil) counts by the minute and over all connections: to connect again does not help, and for it every
     # recipient is the wrong one at this moment. So it is treated as a quota: rest, or stop with exit code 4.
-    _rule(TRANSACTION, r"4\d\d", QUOTA, NOTE_PACE, text=PACE_TEXT),
-    _rule(RECIPIENT, r"5\d\d", QUOTA, NOTE_QUOTA, enhanced=r"5\.7\.1", text=r"quota exceeded"),
-    _rule(TRANSACTION, r"4\d\d", QUOTA, NOTE_QUOTA, enhanced=r"4\.3\.2", text=r"STOREDRV|submission"),
-    _rule(RECIPIENT, r"4\d\d", LATER, NOTE_LATER, enhanced=r"4\.2\.1", text=r"address rejected|mailbox|disabled"),
-    _rule(RECIPIENT, r"4\d\d", LATER, NOTE_LOCKED, text=LOCKED_TEXT),
-    _rule(TRANSACTION, r"450", QUOTA, NOTE_QUOTA, enhanced=r"4\.2\.1"),
-    _rule(TRANSACTION, r"454", QUOTA, NOTE_QUOTA),
-    _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_UNCONFIRMED, text=UNCONFIRMED_TEXT),
-    _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_SENDER, text=SENDER_TEXT),
-    _rule(TRANSACTION, r"5\d\d", SENDER, NOTE_SENDER, enhanced=r"5\.1\.[78]|5\.7\.60|5\.2\.252"),
-    _rule(TRANSACTION, r"4\d\d", QUOTA, NOTE_SENDER, text=r"sender address rejected|domain of sender\b"),
-    _rule(TRANSACTION, r"4\d\d", QUOTA, NOTE_SENDER, enhanced=r"4\.1\.[78]"),
-    _rule(TRANSACTION, r"5(?!03)\d\d", NO_ENTRY, NOTE_HELO, text=HELO_TEXT),
+    _rule(TRANSACTION, r"4\d\d", QUOTA, say.PACE, text=PACE_TEXT),
+    _rule(RECIPIENT, r"5\d\d", QUOTA, say.QUOTA, enhanced=r"5\.7\.1", text=r"quota exceeded"),
+    _rule(TRANSACTION, r"4\d\d", QUOTA, say.QUOTA, enhanced=r"4\.3\.2", text=r"STOREDRV|submission"),
+    _rule(RECIPIENT, r"4\d\d", LATER, say.LATER, enhanced=r"4\.2\.1", text=r"address rejected|mailbox|disabled"),
+    _rule(RECIPIENT, r"4\d\d", LATER, say.LOCKED, text=LOCKED_TEXT),
+    _rule(TRANSACTION, r"450", QUOTA, say.QUOTA, enhanced=r"4\.2\.1"),
+    _rule(TRANSACTION, r"454", QUOTA, say.QUOTA),
+    _rule(TRANSACTION, r"5\d\d", SENDER, say.UNCONFIRMED, text=UNCONFIRMED_TEXT),
+    _rule(TRANSACTION, r"5\d\d", SENDER, say.SENDER, text=SENDER_TEXT),
+    _rule(TRANSACTION, r"5\d\d", SENDER, say.SENDER, enhanced=r"5\.1\.[78]|5\.7\.60|5\.2\.252"),
+    _rule(TRANSACTION, r"4\d\d", QUOTA, say.SENDER, text=r"sender address rejected|domain of sender\b"),
+    _rule(TRANSACTION, r"4\d\d", QUOTA, say.SENDER, enhanced=r"4\.1\.[78]"),
+    _rule(TRANSACTION, r"5(?!03)\d\d", NO_ENTRY, say.HELO, text=HELO_TEXT),
     # What is in the message.
-    _rule(RCPT, r"5\d\d", DEAD, NOTE_UTF8, enhanced=r"5\.6\.7"),
-    _rule(CONTENT | MAIL, r"5\d\d", LETTER, NOTE_CONTENT, enhanced=r"5\.6\.\d+"),
-    _rule(CONTENT, r"5\d\d", LETTER, NOTE_CONTENT, text=HEADER_TEXT),
-    _rule(CONTENT, r"5\d\d", LETTER, NOTE_VIRUS, text=VIRUS_TEXT),
+    _rule(RCPT, r"5\d\d", DEAD, say.UTF8, enhanced=r"5\.6\.7"),
+    _rule(CONTENT | MAIL, r"5\d\d", LETTER, say.CONTENT, enhanced=r"5\.6\.\d+"),
+    _rule(CONTENT, r"5\d\d", LETTER, say.CONTENT, text=HEADER_TEXT),
+    _rule(CONTENT, r"5\d\d", LETTER, say.VIRUS, text=VIRUS_TEXT),
     # The recipient; but "no such mailbox" is also said by those who do not like the sender.
-    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_SENDER_BLOCKED, text=SENDER_BLOCKED_TEXT),
-    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced="", text=f"mailbox unavailable.*({SPAM_TEXT})"),
-    _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_DEAD, enhanced=r"5\.1\.(1|3|6|10)|5\.2\.1", suppress=True),
-    _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_GONE, enhanced=r"|5\.1\.\d+|5\.0\.0|5\.5\.0", text=UNKNOWN_TEXT),
-    _rule(RECIPIENT, r"[45]\d\d", LATER, NOTE_FULL, text=FULL_TEXT),
-    _rule(RCPT, r"552", LATER, NOTE_FULL, enhanced=r""),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, say.SENDER_BLOCKED, text=SENDER_BLOCKED_TEXT),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, say.POLICY, enhanced="", text=f"mailbox unavailable.*({SPAM_TEXT})"),
+    _rule(RECIPIENT, r"5\d\d", DEAD, say.DEAD, enhanced=r"5\.1\.(1|3|6|10)|5\.2\.1", suppress=True),
+    _rule(RECIPIENT, r"5\d\d", DEAD, say.GONE, enhanced=r"|5\.1\.\d+|5\.0\.0|5\.5\.0", text=UNKNOWN_TEXT),
+    _rule(RECIPIENT, r"[45]\d\d", LATER, say.FULL, text=FULL_TEXT),
+    _rule(RCPT, r"552", LATER, say.FULL, enhanced=r""),
     # Policy and reputation.
-    _rule(MAIL, r"5\d\d", BLOCKED, NOTE_DOOR, text=SPAM_TEXT),
-    _rule(RECIPIENT, r"4\d\d", DISTRUST_LATER, NOTE_POLICY, text=SPAM_TEXT),
-    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, enhanced=r"5\.7\.[019]"),
-    _rule(RECIPIENT, r"5\d\d", DISTRUST, NOTE_POLICY, text=SPAM_TEXT),
+    _rule(MAIL, r"5\d\d", BLOCKED, say.DOOR, text=SPAM_TEXT),
+    _rule(RECIPIENT, r"4\d\d", DISTRUST_LATER, say.POLICY, text=SPAM_TEXT),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, say.POLICY, enhanced=r"5\.7\.[019]"),
+    _rule(RECIPIENT, r"5\d\d", DISTRUST, say.POLICY, text=SPAM_TEXT),
     # A server short of disk (4.3.1), counting recipients per connection (4.5.3) or out of step (503).
-    _rule(RECIPIENT, r"4\d\d", RELINK, NOTE_SERVER, enhanced=r"4\.3\.1|4\.5\.3"),
-    _rule(TRANSACTION, r"503", RELINK, NOTE_STEP),
-    _rule(frozenset({Phase.DATA}), r"5\d\d", RELINK, NOTE_STEP, text=r"no valid recipients"),
+    _rule(RECIPIENT, r"4\d\d", RELINK, say.SERVER, enhanced=r"4\.3\.1|4\.5\.3"),
+    _rule(TRANSACTION, r"503", RELINK, say.STEP),
+    _rule(frozenset({Phase.DATA}), r"5\d\d", RELINK, say.STEP, text=r"no valid recipients"),
     # By class of code.
-    _rule(RCPT, r"45[01]", LATER, NOTE_GREY, enhanced=r"4\.7\.\d+"),
-    _rule(MAIL, r"4\d\d", RELINK, NOTE_SERVER),
-    _rule(MAIL, r"5\d\d", SENDER, NOTE_SENDER),
-    _rule(RECIPIENT, r"4\d\d", LATER, NOTE_LATER),
-    _rule(RECIPIENT, r"5\d\d", DEAD, NOTE_REFUSED),
-    _rule(ANY, r".*", RELINK, NOTE_STEP),
+    _rule(RCPT, r"45[01]", LATER, say.GREY, enhanced=r"4\.7\.\d+"),
+    _rule(MAIL, r"4\d\d", RELINK, say.SERVER),
+    _rule(MAIL, r"5\d\d", SENDER, say.SENDER),
+    _rule(RECIPIENT, r"4\d\d", LATER, say.LATER),
+    _rule(RECIPIENT, r"5\d\d", DEAD, say.REFUSED),
+    _rule(ANY, r".*", RELINK, say.STEP),
 )
 
 LONGEST = 1000
@@ -338,9 +269,12 @@ ESCAPE = re.compile(
 def words(text: str) -> str:
     """A server's words on one line, at most `LONGEST` characters, safe to keep and to show."""
     # cut first as well: a pattern must not be given 64 KB of somebody else's making
-    plain = ESCAPE.sub(" ", text[: 4 * LONGEST])
-    # nor may it turn the direction of what is shown after it, or hold what nobody sees
-    shown = " ".join("".join(char if char.isprintable() else " " for char in plain).split())
+    plain = text[: 4 * LONGEST]
+    if not plain.isprintable():
+        plain = ESCAPE.sub(" ", plain)
+        # nor may it turn the direction of what is shown after it, or hold what nobody sees
+        plain = "".join(char if char.isprintable() else " " for char in plain)
+    shown = " ".join(plain.split())
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
 
 
@@ -350,6 +284,17 @@ def match(phase: Phase, reply: Reply) -> Rule:
     # somebody may be called spam@example.org; that is no reason
     text = " ".join(without_addresses(words(LINE_CODE.sub("", reply.text)), "").split())
     return next(rule for rule in RULES if rule.fits(phase, code, enhanced, text))
+
+
+def accepted(reply: Reply) -> Outcome:
+    """What a 2xx after the final dot means, as `classify` has it: by far the most frequent answer."""
+    return Outcome(
+        verdict=Verdict.SENT,
+        scope=Scope.RECIPIENT,
+        phase=Phase.FINAL_DOT,
+        text=f"{reply.code} {words(reply.text)}".rstrip(),
+        reply=reply,
+    )
 
 
 def classify(phase: Phase, reply: Reply) -> Outcome:
@@ -391,9 +336,9 @@ def explain(outcome: Outcome) -> str:
     if outcome.reply is not None:
         return match(outcome.phase, outcome.reply).note
     if outcome.verdict is Verdict.UNCERTAIN:
-        return NOTE_UNSURE
+        return say.UNSURE
     if NO_TLS in outcome.text:
-        return NOTE_NO_TLS
+        return say.NO_TLS
     if outcome.text == NO_ENCRYPTION:
-        return NOTE_TLS
-    return LOST.get(outcome.phase, NOTE_LOST)
+        return say.TLS
+    return LOST.get(outcome.phase, say.LOST)

@@ -19,7 +19,7 @@ LEVELS = [
     {"campaign", "cluster", "settings"},
     {"contacts", "merge", "mime", "pace", "smtp", "ledger", "inbox", "preflight", "report", "preview", "mailbox"},
     {"outcome", "postfix_log", "retry", "suppression", "throttle"},
-    {"address", "crashpoint", "harmless", "loopback", "markup", "privacy", "times"},
+    {"address", "crashpoint", "explanations", "harmless", "loopback", "markup", "privacy", "times"},
     {"model", "errors"},
 ]
 """Top to bottom. A module imports only from levels below its own; `errors` may name `model` for its annotations."""

@@ -22,13 +22,16 @@ class Decision:
     suppress: bool = False
 
 
+SENT = Decision(status=Status.SENT)
+
+
 def decide(
     delivery: Delivery, outcome: Outcome, now: float, *, give_way: bool = False, longest: float = LONGEST
 ) -> Decision:
     """Apply an outcome. `give_way`: the connection broke too often on this one, so others go first."""
     match outcome.verdict:
         case Verdict.SENT:
-            return Decision(status=Status.SENT)
+            return SENT
         case Verdict.FAILED:
             return Decision(status=Status.FAILED, reason=explain(outcome), suppress=outcome.suppress)
         case Verdict.UNCERTAIN:

@@ -67,6 +67,7 @@ class Line:
         self._held_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._retries = Retries()
+        self._turns = 0
 
     @property
     def waiting(self) -> tuple[float, float] | None:
@@ -213,6 +214,7 @@ class Line:
             return self._connection
         await self._flush()
         await self._hang_up()
+        self._turns = 0
         self._connection = await self._run.connect(self._retries)
         return self._connection
 
@@ -222,6 +224,7 @@ class Line:
         connection = self._connection
         assert connection is not None
         intended = False
+        self._turns += 1
 
         async def intent() -> bool:
             nonlocal intended
@@ -244,7 +247,7 @@ class Line:
             await self._take_outcome(connection, turn, outcome, intended=intended)
 
     async def _take_outcome(self, connection: Connection, turn: Turn, outcome: Outcome, *, intended: bool) -> None:
-        if outcome.scope is not Scope.CONNECTION:
+        if self._retries.made and outcome.scope is not Scope.CONNECTION:
             self._retries = Retries()
         if connection.deaf:
             self._run.stop_overlapping()
@@ -259,7 +262,7 @@ class Line:
             self._run.backlog.put_back(turn.delivery)
         if outcome.action is Action.RECONNECT:
             await self._flush()
-            if connection.transactions <= 1:  # after good ones, a closed connection is nothing unusual
+            if self._turns <= 1:  # after good ones, a closed connection is nothing unusual
                 await self._run.broken(outcome, self._retries)
 
     async def _give_way(self, turn: Turn) -> None:
@@ -272,13 +275,8 @@ class Line:
         self._run.backlog.look_again()
 
     def _intent(self, delivery: Delivery) -> Intent:
-        return Intent(
-            delivery=delivery.id,
-            token=self._run.token,
-            account=self._run.relay.account,
-            domain=delivery.contact.domain,
-            at=time.time(),
-        )
+        run = self._run
+        return Intent(delivery.id, run.token, run.account, delivery.contact.domain, time.time())
 
     def _record(self, delivery: Delivery, outcome: Outcome, *, started_at: float, intended: bool) -> Status:
         decision = self._run.conclude(delivery, outcome)
@@ -293,7 +291,7 @@ class Line:
         return Record(
             delivery=delivery.id,
             token=self._run.token,
-            account=self._run.relay.account,
+            account=self._run.account,
             domain=delivery.contact.domain,
             started_at=started_at,
             finished_at=time.time(),

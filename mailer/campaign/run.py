@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mailer.campaign.backlog import Backlog
-from mailer.campaign.decide import Decision, decide
+from mailer.campaign.decide import SENT, Decision, decide
 from mailer.campaign.line import Line
 from mailer.campaign.retries import Retries
 from mailer.errors import MailerError, Paused, RelayStopped, quoted
@@ -105,6 +105,7 @@ class Run:
         self.options = options
         self.observer = observer
         self.token = uuid.uuid4().hex
+        self.account = relay.account
         self.backlog = Backlog((), ledger.deliveries, pace.own_start)
         self.writer = Writer(ledger.path)
         self._ledger = ledger
@@ -136,7 +137,7 @@ class Run:
 
     async def run(self) -> MailerError | None:
         """Send until nothing may be tried now. Returns why it ended earlier, if it did. Raises LedgerError."""
-        self._ledger.note_lines(self._campaign, self.relay.account, self.options.connections)
+        self._ledger.note_lines(self._campaign, self.account, self.options.connections)
         async with self.writer, self._noticing_silence():
             remaining = self.options.limit
             while not self.stopped:
@@ -146,7 +147,7 @@ class Run:
                     remaining = None if remaining is None else remaining - len(due)
                 elif remaining == 0 or not await self._wait_for_deferred():
                     break
-        self._ledger.note_lines(self._campaign, self.relay.account, 0)
+        self._ledger.note_lines(self._campaign, self.account, 0)
         return self._reason
 
     @contextlib.asynccontextmanager
@@ -259,6 +260,9 @@ class Run:
 
     def conclude(self, delivery: Delivery, outcome: Outcome) -> Decision:
         """Decide what becomes of a delivery, and whether the run goes on."""
+        if outcome.verdict is Verdict.SENT:
+            self._note_success(outcome)
+            return SENT
         if outcome.verdict is Verdict.REQUEUED and outcome.scope is Scope.CONNECTION:
             self._requeues[delivery.id] += 1
         decision = decide(
@@ -270,6 +274,14 @@ class Run:
         )
         self._watch(outcome, delivery)
         return decision
+
+    def _note_success(self, outcome: Outcome) -> None:
+        self.answered_at = time.monotonic()
+        self._uncertain = self._pauses = 0
+        self._throttle.observe(put_off=False)
+        self._streak.record(outcome)
+        if self.options.bounce_failures is not None:
+            self._brake.record(time.time(), failed=False)
 
     def _watch(self, outcome: Outcome, delivery: Delivery) -> None:
         """Stop where going on would do harm."""
@@ -300,10 +312,7 @@ class Run:
             )
 
     def _adapt(self, outcome: Outcome) -> None:
-        if outcome.verdict is Verdict.SENT:
-            self._pauses = 0
-            self._throttle.observe(put_off=False)
-        elif outcome.reply and 400 <= outcome.reply.code < 500 and self._throttle.observe(put_off=True):
+        if outcome.reply and 400 <= outcome.reply.code < 500 and self._throttle.observe(put_off=True):
             rate = self._throttle.rate or 0.0
             self.observer.reconnecting(
                 f"the mail server puts off many messages, so at most {rate * 60:.0f} a minute", 0
@@ -315,10 +324,9 @@ class Run:
         self._pauses += 1
 
     def _bounced(self, outcome: Outcome) -> bool:
-        if self.options.bounce_failures is None or outcome.verdict not in {Verdict.SENT, Verdict.FAILED}:
+        if self.options.bounce_failures is None or outcome.verdict is not Verdict.FAILED:
             return False
-        dead = outcome.verdict is Verdict.FAILED and outcome.scope is Scope.RECIPIENT
-        return self._brake.record(time.time(), failed=dead)
+        return self._brake.record(time.time(), failed=outcome.scope is Scope.RECIPIENT)
 
 
 def _stopped_by(outcome: Outcome, delivery: Delivery | None = None) -> RelayStopped:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mailer import crashpoint
 from mailer.model import Action, Message, Outcome, Phase, Pipelining, Reply, Scope, Verdict
-from mailer.outcome import classify, lost
+from mailer.outcome import accepted, classify, lost
 from mailer.smtp.dialogue import ConnectionEnded, Dialogue
 
 QUIT_TIMEOUT = 5.0
@@ -144,6 +144,9 @@ class Connection:
 
     async def _answers(self, timeout: float) -> Outcome | None:
         """The answers to MAIL, RCPT and DATA, all of which have left."""
+        if self._dialogue.take(250, 250, 354):
+            self._phase = Phase.DATA
+            return None
         refusal: Outcome | None = None
         for phase in ENVELOPE:
             refusal = await (self._leftover(refusal) if refusal else self._reply(phase, timeout))
@@ -161,17 +164,21 @@ class Connection:
     async def _final_dot(self, rest: bytes, following: Callable[[], Message | None]) -> Outcome:
         crashpoint.pass_through("after-intent")
         next_one = following() if self.overlaps else None
-        if next_one is None or self._unfit(next_one) or any(map(CONTROL.search, self._commands(next_one))):
-            self._dialogue.write(rest + b".\r\n")
-        else:
-            self._dialogue.write(rest + b".\r\n" + _lines(*self._commands(next_one)))
+        envelope = self._early_envelope(next_one) if next_one else b""
+        self._dialogue.write(rest + b".\r\n" + envelope)
+        if envelope:
             self.begun = next_one
             self.transactions += 1
         self._phase = Phase.FINAL_DOT
         crashpoint.pass_through("after-dot")
         reply = await self._dialogue.reply(self._final_timeout)
         crashpoint.pass_through("after-reply")
-        return self._refused(reply) if reply.code != 250 else classify(self._phase, reply)
+        return accepted(reply) if reply.code == 250 else self._refused(reply)
+
+    def _early_envelope(self, message: Message) -> bytes:
+        """The commands that may leave before their turn; nothing if they will have to be refused."""
+        commands = self._commands(message)
+        return b"" if self._unfit(message) or any(map(CONTROL.search, commands)) else _lines(*commands)
 
     def _unfit(self, message: Message) -> Outcome | None:
         size = self.extensions.size
@@ -194,7 +201,7 @@ class Connection:
     async def _reply(self, phase: Phase, timeout: float) -> Outcome | None:
         self._phase = phase
         reply = await self._dialogue.reply(timeout)
-        return None if _accepted(phase, reply) else self._refused(reply)
+        return None if _agrees(phase, reply) else self._refused(reply)
 
     async def _leftover(self, refusal: Outcome) -> Outcome:
         """Read the answer to a command that went out before the refusal of an earlier one was known."""
@@ -250,7 +257,7 @@ def _lines(*commands: str) -> bytes:
     return ("\r\n".join(commands) + "\r\n").encode()
 
 
-def _accepted(phase: Phase, reply: Reply) -> bool:
+def _agrees(phase: Phase, reply: Reply) -> bool:
     return reply.code == 354 if phase is Phase.DATA else reply.code in {250, 251, 252}
 
 

@@ -147,6 +147,15 @@ class Dialogue(asyncio.Protocol):
         if self.ended and not self.pending:
             raise ConnectionEnded(self.ended)
 
+    def take(self, *codes: int) -> bool:
+        """Take the next replies off, if just these have come already."""
+        replies = self._replies
+        if len(replies) < len(codes) or any(replies[n].code != code for n, code in enumerate(codes)):
+            return False
+        for _ in codes:
+            replies.popleft()
+        return True
+
     async def reply(self, timeout: float) -> Reply:
         """The next reply. Raises ConnectionEnded if none comes within `timeout` seconds."""
         if not self._replies:
