@@ -220,6 +220,8 @@ WRONG = {
     "batch_size": ["0", "1.5"],
     "batch_pause": ["a while"],
     "connections": ["51"],
+    "processes": ["0", "17", "two"],
+    "pipelining": ["yes", "on"],
     "bounce_brake": ["5", "10%", "0, 10%", "5, 101%", "5, 10", "5 10%", "-1, 10%", "\u0665, 10%", "5, 10%, 3"],
     "proxy": ["http://127.0.0.1:1", "socks5://127.0.0.1", "socks5://h:99999", "127.0.0.1:9050"],
     "smtp_allow_unencrypted_i_understand_the_risk": ["maybe"],

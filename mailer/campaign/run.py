@@ -61,6 +61,7 @@ class RunOptions:
     batch_size: int = 50
     batch_pause: float = 0.0
     connections: int = 1
+    processes: int = 1
     limit: int | None = None
     wait: bool = False
     bounce_failures: int | None = 5

@@ -100,6 +100,7 @@ def relay_of(settings: Settings) -> Relay:
         timeout=settings.smtp_timeout,
         # RFC 5321, 4.5.3.2.6: twice as long for the answer to the final dot as for any other
         final_timeout=2 * settings.smtp_timeout,
+        pipelining=settings.pipelining,
     )
 
 

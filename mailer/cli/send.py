@@ -66,6 +66,15 @@ def send(
     connections: Annotated[
         int | None, typer.Option("--connections", metavar="N", help="Connections at the same time (1).")
     ] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", metavar="N", help="Processes that share the connections (1).")
+    ] = None,
+    pipelining: Annotated[
+        str | None,
+        typer.Option(
+            "--pipelining", metavar="auto|message|off", help="What is sent without waiting for answers (auto)."
+        ),
+    ] = None,
     hold_after: Annotated[
         int | None,
         typer.Option("--hold-after", min=1, metavar="N", help="Hold once after the first N, to see how they fare."),
@@ -100,7 +109,14 @@ def send(
     from mailer.ledger import Ledger, SenderLock, mark_interrupted  # noqa: PLC0415
 
     settings = settings_here(
-        overrides(rate=joined(rate), batch_size=batch_size, batch_pause=batch_pause, connections=connections),
+        overrides(
+            rate=joined(rate),
+            batch_size=batch_size,
+            batch_pause=batch_pause,
+            connections=connections,
+            processes=processes,
+            pipelining=pipelining,
+        ),
         to_send=True,
     )
     patience = seconds_of(give_up_after)
@@ -223,6 +239,7 @@ class Sending:
             batch_size=self._settings.batch_size,
             batch_pause=self._settings.batch_pause,
             connections=self._settings.connections,
+            processes=self._settings.processes,
             limit=limit,
             wait=self._wait,
             give_up_after=self._give_up_after,

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
-from mailer.model import Identity, Mailbox, Problem, Quota, Security, Severity
+from mailer.model import Identity, Mailbox, Pipelining, Problem, Quota, Security, Severity
 from mailer.settings import passwords, values
 from mailer.settings.sources import Entry, Layer, Origin
 from mailer.settings.values import Auth
@@ -99,6 +99,10 @@ class Settings(BaseSettings):
     batch_size: Annotated[int, PlainValidator(values.whole(1, 10_000))] = example("50", default=50)
     batch_pause: Annotated[float, PlainValidator(values.duration)] = example("30s", default=0.0)
     connections: Annotated[int, PlainValidator(values.whole(1, 50))] = example("1", default=1)
+    processes: Annotated[int, PlainValidator(values.whole(1, 16))] = example("2", default=1)
+    pipelining: Annotated[Pipelining, PlainValidator(values.choice(Pipelining))] = example(
+        "message", default=Pipelining.AUTO
+    )
     bounce_brake: Annotated[tuple[int, float] | None, PlainValidator(values.bounce_brake)] = example(
         "5, 10%", default=(5, 10.0)
     )
