@@ -19,13 +19,14 @@ def main() -> int:
     scale = scale_of(given)
     servers.install_postfix()
     described, began = machine.describe(), time.monotonic()
-    print(f"{described}\n\n{machine.state()}\n", flush=True)
+    print(f"{described}\n", flush=True)
     made, failures = {}, 0
     for name in chosen(given.only):
         print(f"{name}:", file=sys.stderr, flush=True)
+        state = machine.state()
         section = measured(name, scale)
         failures += len(section.failures)
-        section = replace(section, measured=f"{section.measured}\n\n({machine.state()})")
+        section = replace(section, measured=f"{section.measured}\n\n({state})")
         made[section.title] = section.markdown()
         print(made[section.title], flush=True)
         write(given, described, made)
