@@ -5,7 +5,7 @@
 #   make check    style and types
 #   make faults   kill it, starve it, deceive it, some minutes long; ARGS="--seed 7 --only silent" some of it again
 #   make faults-long   the same with a thousand kills and more, half an hour long; writes tests/faults/RESULTS.md
-#   make bench    how fast it is, beside its peers, an hour long; ARGS="--quick" everything small; writes benchmarks/RESULTS.md
+#   make bench    how fast it is, beside its peers, some twenty minutes long; ARGS="--quick" everything small; writes benchmarks/RESULTS.md
 #   make lock     pin the newest versions of all libraries in requirements.txt
 #   make clean    remove what can be made again; never a ledger or a list
 

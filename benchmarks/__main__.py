@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from . import brief, machine, table
+from . import brief, machine, servers, table
 from .cases import CASES
 from .measure import Failed, Skipped
 from .scale import FULL, QUICK, USUAL, Scale
@@ -17,14 +17,16 @@ from .scale import FULL, QUICK, USUAL, Scale
 def main() -> int:
     given = arguments()
     scale = scale_of(given)
+    servers.install_postfix()
     described, began = machine.describe(), time.monotonic()
-    print(f"{described}\n\n{machine.state()}\n", flush=True)
+    print(f"{described}\n", flush=True)
     made, failures = {}, 0
     for name in chosen(given.only):
         print(f"{name}:", file=sys.stderr, flush=True)
+        state = machine.state()
         section = measured(name, scale)
         failures += len(section.failures)
-        section = replace(section, measured=f"{section.measured}\n\n({machine.state()})")
+        section = replace(section, measured=f"{section.measured}\n\n({state})")
         made[section.title] = section.markdown()
         print(made[section.title], flush=True)
         write(given, described, made)
@@ -36,11 +38,12 @@ def measured(name: str, scale: Scale) -> table.Section:
     """One case; what keeps it from being measured at all is said in its place."""
     title = CASES[name].TITLE
     try:
-        return CASES[name].measure(scale)
+        section: table.Section = CASES[name].measure(scale)
     except Skipped as reason:
         return table.Section(title=title, measured=f"Skipped: {reason}")
     except Failed as reason:
         return table.Section(title=title, measured="It could not be measured.", failures=[str(reason)])
+    return section
 
 
 def arguments() -> argparse.Namespace:

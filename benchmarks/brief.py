@@ -9,54 +9,51 @@ from .table import MACHINE, cells, markdown, sections
 
 BEGIN, END = "<!-- made by: make bench -->\n", "<!-- until here -->\n"
 
-WHOLE = ("messages/s", "mailer is as fast times", "CPU us a message", "peak MB")
+WHOLE = ("messages/s", "mailer is times as fast", "CPU us a message", "peak MB")
 
 
 def brief(page: str) -> str:
-    """The whole path as a table, and a sentence for each other case that the page has."""
+    """The whole path as a table, and a line for each other case that the page has."""
     found = sections(page)
     rows = cells(found[whole.TITLE])
-    table = [
-        (name, row["does"], *(row[head] for head in WHOLE))
-        for name, row in rows.items()
-        if WHOLE[0] in row and row[WHOLE[0]]
-    ]
+    table = [(name, row["does"], *(row[head] for head in WHOLE)) for name, row in rows.items() if row.get(WHOLE[0])]
+    lines = [f"- {said}: {_figures(title, found[title])}." for title, said in LINES.items() if title in found]
+    lines = [line.replace(SIZE, _size(found, million.TITLE)) for line in lines]
     parts = [
         markdown(("sender", "does", *WHOLE), table),
-        "\n".join(f"- {line}" for line in _sentences(found)),
-        f"Measured on: {_machine(found[MACHINE])}.",
+        "\n".join(lines),
+        f"Measured with {_size(found, whole.TITLE)} messages on {_machine(found[MACHINE])}.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _sentences(found: dict[str, str]) -> list[str]:
-    said = []
-    for title, sentence in SENTENCES.items():
-        rows = cells(found.get(title, ""))
-        said += [f"{sentence}: " + "; ".join(_told(title, rows)) + "."] if rows else []
-    return said
+SIZE = "{rows}"
 
-
-def _told(title: str, rows: dict[str, dict[str, str]]) -> list[str]:
-    head, unit = FIGURES[title]
-    return [f"{name} {row[head]}{unit}" for name, row in rows.items() if row.get(head)]
-
-
-SENTENCES = {
-    distance.TITLE: "A mail server 50 ms away, 5 connections, messages/s",
-    million.TITLE: "A list of a million rows, seconds",
-    start.TITLE: "Starting, milliseconds",
-    growth.TITLE: "Messages/s as the list grows",
-    paced.TITLE: "Of a rate limit that it must keep, it uses",
+LINES = {
+    distance.TITLE: "Messages/s over 5 connections to a server 50 ms away",
+    million.TITLE: f"Seconds for a list of {SIZE} rows",
+    start.TITLE: "Milliseconds to start",
+    growth.TITLE: "Messages/s with so many in the list",
+    paced.TITLE: "Share that it uses of a rate which it must not exceed",
 }
 
-FIGURES = {
-    distance.TITLE: ("messages/s", ""),
-    million.TITLE: ("seconds", ""),
-    start.TITLE: ("ms", ""),
-    growth.TITLE: ("messages/s", ""),
-    paced.TITLE: ("quota used", ""),
+COLUMNS = {
+    distance.TITLE: "messages/s",
+    million.TITLE: "seconds",
+    start.TITLE: "ms",
+    growth.TITLE: "messages/s",
+    paced.TITLE: "quota used",
 }
+
+
+def _figures(title: str, section: str) -> str:
+    rows = cells(section)
+    return "; ".join(f"{name}: **{row[COLUMNS[title]]}**" for name, row in rows.items() if row.get(COLUMNS[title]))
+
+
+def _size(found: dict[str, str], title: str) -> str:
+    """The number with which the text of a section begins: how many rows or messages."""
+    return found[title].split("\n\n")[1].split()[0] if title in found else ""
 
 
 def _machine(section: str) -> str:

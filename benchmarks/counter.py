@@ -36,7 +36,7 @@ class Session(asyncio.Protocol):
         self._content = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         self._transport.write(b"220 counter.test ESMTP\r\n")
 
     def data_received(self, data: bytes) -> None:

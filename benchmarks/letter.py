@@ -30,7 +30,20 @@ In solidarity,
 Ana Berg, for the committee
 """
 
-HTML = "\n".join(f'<p style="margin: 0 0 14px;">{part}</p>' for part in BODY.strip().split("\n\n"))
+FILLING = """
+---
+
+You get this letter because your branch is in contact with us about our work for comrades who lost theirs. We keep no \
+record of who opened it, and nobody but us has the list that your address is in. We send such a letter when it can \
+still change something, at most once in a month, and never for anybody who asks for money or for votes. What came of \
+the last five of them stands on our page, with the names of the branches that wrote, and what the companies answered.
+
+To get no more letters from us, just answer and say so; a single word is enough, and you need not give a reason. If \
+this letter belongs to somebody else in your branch, please pass it on, and tell us whom we should write to next time.
+"""
+"""What mailer's own layout has in a like measure: without it the other senders' messages would be shorter."""
+
+HTML = "\n".join(f'<p style="margin: 0 0 14px;">{part}</p>' for part in f"{BODY}{FILLING}".strip().split("\n\n"))
 
 MAILER_TOML = """\
 sender = "Ana Berg <{sender}>"
@@ -66,34 +79,30 @@ def settings(folder: Path, port: int) -> None:
 def for_mailmerge(folder: Path, port: int) -> None:
     """Write mailmerge's template and settings under the names that it looks for."""
     head = f"TO: {{{{ email }}}}\nSUBJECT: {SUBJECT}\nFROM: Ana Berg <{SENDER}>\nContent-Type: text/markdown\n"
-    (folder / "mailmerge_template.txt").write_text(f"{head}\n{BODY}", encoding="utf-8")
+    (folder / "mailmerge_template.txt").write_text(f"{head}\n{BODY}{FILLING}", encoding="utf-8")
     (folder / "mailmerge_server.conf").write_text(MAILMERGE_CONF.format(port=port), encoding="utf-8")
 
 
 def for_redmail(folder: Path) -> Path:
     """Write subject, text and HTML as templates for the loop."""
     path = folder / "letter.json"
-    parts = {"sender": SENDER, "subject": SUBJECT, "text": BODY, "html": f"<html><body>{HTML}</body></html>"}
+    parts = {"sender": SENDER, "subject": SUBJECT, "text": BODY + FILLING, "html": f"<html><body>{HTML}</body></html>"}
     path.write_text(json.dumps(parts), encoding="utf-8")
     return path
 
 
 def constant(folder: Path) -> Path:
     """Write a message that is the same for everybody, of exactly SIZE bytes on the wire."""
-    boundary = "=_constant"
-    text = BODY.replace("{{ name }}", "Comrade").replace("{{ ", "").replace(" }}", "").replace("\n", "\r\n")
-    html = HTML.replace("{{ name }}", "Comrade").replace("{{ ", "").replace(" }}", "").replace("\n", "\r\n")
-    kind = "charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
     head = (
-        f"From: Ana Berg <{SENDER}>\r\nTo: Comrade <comrade@example.org>\r\nSubject: Your branch can help\r\n"
-        "Date: Mon, 23 Nov 2026 12:00:00 +0000\r\nMessage-ID: <constant@example.org>\r\nMIME-Version: 1.0\r\n"
-        f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'
-        f"--{boundary}\r\nContent-Type: text/plain; {kind}{text}\r\n--{boundary}\r\nContent-Type: text/html; {kind}{html}\r\n"
+        f"From: Ana Berg <{SENDER}>\nTo: Comrade <comrade@example.org>\nSubject: Your branch can help\n"
+        "Date: Mon, 23 Nov 2026 12:00:00 +0000\nMessage-ID: <constant@example.org>\nMIME-Version: 1.0\n"
+        'Content-Type: multipart/alternative; boundary="=_constant"\n'
     )
-    end = f"--{boundary}--\r\n"
-    left = SIZE - len(head) - len(end)
-    filling = "<!-- filling -->\r\n"
-    message = head + (filling * left)[: left - 2].rstrip("\r\n").ljust(left - 2, "-") + "\r\n" + end
+    text = f"\n--=_constant\nContent-Type: text/plain; charset=utf-8\n\n{BODY}"
+    html = f"\n--=_constant\nContent-Type: text/html; charset=utf-8\n\n{HTML}{HTML}"
+    end = "\n--=_constant--\n"
+    whole, closing = (part.replace("\n", "\r\n").encode("ascii") for part in (head + text + html, end))
+    content = whole[: SIZE - len(closing)]
     path = folder / "constant.eml"
-    path.write_bytes(message.encode("ascii"))
+    path.write_bytes(content + closing)
     return path

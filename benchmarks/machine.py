@@ -31,8 +31,9 @@ def describe() -> str:
 
 
 def state() -> str:
-    """What varies from run to run: which mailer, how long this disk takes to make a write durable."""
-    return f"mailer {_commit()}; a durable write takes {_sync() * 1000:.2f} ms here"
+    """What varies from run to run: which mailer, how long the disk takes to make a write durable, what else is going on."""
+    others = f"{os.getloadavg()[0]:.1f} programs wanted to run in the minute before"
+    return f"mailer {_commit()}; a durable write took {_sync() * 1000:.2f} ms; {others}"
 
 
 def _processor() -> str:

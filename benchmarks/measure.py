@@ -139,15 +139,15 @@ def interleaved(contenders: Mapping[str, Callable[[], Result]], times: int) -> R
         for name in list(contenders)[:: -1 if number % 2 else 1]:
             if name in rounds.failed or name in rounds.skipped:
                 continue
-            print(f"  {number + 1}/{times} {name}", end="", file=sys.stderr, flush=True)
+            began = time.monotonic()
             try:
                 rounds.results.setdefault(name, []).append(contenders[name]())
             except Failed as reason:
                 rounds.failed[name] = str(reason)
             except Skipped as reason:
                 rounds.skipped[name] = str(reason)
-            why = rounds.failed.get(name) or rounds.skipped.get(name)
-            print(f": {why}" if why else "", file=sys.stderr, flush=True)
+            said = rounds.failed.get(name) or rounds.skipped.get(name) or f"{time.monotonic() - began:.1f} s"
+            print(f"  {number + 1}/{times} {name}: {said}", file=sys.stderr, flush=True)
     for name in (*rounds.failed, *rounds.skipped):
         rounds.results.pop(name, None)
     return rounds

@@ -32,7 +32,14 @@ class Delayed:
         self._delay = delay
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[bytes | None] = deque()
-        self.target: asyncio.Transport | None = None
+        self._overdue = 0
+        self._target: asyncio.Transport | None = None
+
+    def lead_to(self, target: asyncio.Transport) -> None:
+        """Where it all goes; what arrived before goes now."""
+        self._target = target
+        for _ in range(self._overdue):
+            self._release()
 
     def send(self, data: bytes | None) -> None:
         """Pass it on later; None is the end."""
@@ -40,14 +47,15 @@ class Delayed:
         self._loop.call_later(self._delay, self._release)
 
     def _release(self) -> None:
-        data = self._waiting.popleft()
-        if self.target is None or self.target.is_closing():
+        if self._target is None:
+            self._overdue += 1
             return
+        data = self._waiting.popleft()
         if data is None:
-            self.target.close()
-        else:
+            self._target.close()
+        elif not self._target.is_closing():
             self.passed(data)
-            self.target.write(data)
+            self._target.write(data)
 
     def passed(self, data: bytes) -> None:
         """Note a piece that arrives now."""
@@ -77,7 +85,7 @@ class Client(asyncio.Protocol):
         self._notes.append(self._note)
         self._commands = Delayed(self._delay)
         self._replies = Replies(self._delay, self._note)
-        self._replies.target = transport
+        self._replies.lead_to(transport)
         # SYN, SYN-ACK and ACK are each under way once; the greeting is under way as any reply
         asyncio.get_running_loop().call_later(3 * self._delay, self._connect)
 
@@ -87,7 +95,7 @@ class Client(asyncio.Protocol):
     async def _connected(self) -> None:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_connection(lambda: Server(self._replies), HOST, self._port)
-        self._commands.target = transport
+        self._commands.lead_to(transport)
 
     def data_received(self, data: bytes) -> None:
         if self._note.first_mail is None and b"MAIL FROM" in data.upper():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
 Paced = tuple[str, int, float, int]
 """A rate to keep as it is given to mailer, its count, its seconds, and how many messages are sent under it."""
 

@@ -28,22 +28,24 @@ SUPER_PATHS = ("/usr/sbin", "/usr/local/sbin", "/sbin", "/opt/homebrew/sbin")
 
 
 def program(name: str) -> str:
-    """The path of one of Postfix's programs, installed first if that is allowed. Raises Skipped."""
-    for _ in range(2):
-        found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(SUPER_PATHS))
-        if found:
-            return found
-        _install_postfix()
-    raise Skipped(f"{name} is not here; it is part of Postfix (on Debian and Ubuntu: apt install postfix)")
+    """The path of one of Postfix's programs. Raises Skipped."""
+    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(SUPER_PATHS))
+    if not found:
+        raise Skipped(f"{name} is not here; it is part of Postfix (on Debian and Ubuntu: apt install postfix)")
+    return found
 
 
-def _install_postfix() -> None:
-    if os.geteuid() != 0 or not (apt := shutil.which("apt-get")):
-        return
-    # without a configuration of its own Postfix is not started
-    quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (("update",), ("install", "--yes", "--no-install-recommends", "postfix")):
-        subprocess.run([apt, "--quiet", *words], env=quietly, stdout=subprocess.DEVNULL, check=False)
+def install_postfix() -> None:
+    """Where its programs are missing, and it is allowed: Debian's package, which starts nothing by itself."""
+    try:
+        program("smtp-sink")
+    except Skipped:
+        apt = shutil.which("apt-get")
+        if os.geteuid() != 0 or not apt:
+            return
+        quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for words in (("update",), ("install", "--yes", "--no-install-recommends", "postfix")):
+            subprocess.run([apt, "--quiet", *words], env=quietly, stdout=subprocess.DEVNULL, check=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -147,9 +147,9 @@ def test_addresses_passed_in_bulk_are_those_that_pass_one_by_one(cells):
     rows = pd.Index(range(2, 2 + len(cells)), dtype="int64")
     found = screen(pd.Series(cells, dtype="str", index=rows), file="list.csv", column="email")
     one_by_one = [check(cell) for cell in cells]
-    assert found.address.tolist() == [r.address if isinstance(r, Checked) else "" for r in one_by_one]
-    assert found.key.tolist() == [r.key if isinstance(r, Checked) else "" for r in one_by_one]
-    for address in filter(None, found.address):
+    assert found.address.to_pylist() == [r.address if isinstance(r, Checked) else "" for r in one_by_one]
+    assert found.key.to_pylist() == [r.key if isinstance(r, Checked) else "" for r in one_by_one]
+    for address in filter(None, found.address.to_pylist()):
         assert (
             validate_email(address, check_deliverability=False, test_environment=True).ascii_email.lower()
             == address.lower()

@@ -17,7 +17,7 @@ TITLE = "50 ms away"
 DELAY = 0.025
 CONNECTIONS = 5
 HEADS = (
-    "sender", "messages/s", "slowest to fastest", "round trips a message", "and connecting", "mailer is as fast times",
+    "sender", "messages/s", "slowest to fastest", "round trips a message", "and connecting", "mailer is times as fast",
     "CPU us a message",
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ TITLE = "Whole path"
 SOURCE = "smtp-source (C)"
 CONNECTIONS = 8
 HEADS = (
-    "sender", "does", "messages", "messages/s", "slowest to fastest", "of smtp-source", "mailer is as fast times",
+    "sender", "does", "messages", "messages/s", "slowest to fastest", "of smtp-source", "mailer is times as fast",
     "CPU us a message", "peak MB",
 )  # fmt: skip
 

@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import merge
+from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import overload
 
@@ -17,8 +20,9 @@ import pyarrow.compute as pc
 
 from mailer.contacts.naming import Column
 from mailer.contacts.problems_file import write_rows
-from mailer.contacts.table import arrow
-from mailer.model import Contact, FieldValue, Problem, SkippedRow
+from mailer.contacts.refuse import BadRows, Refuse, reasoned
+from mailer.contacts.table import TEXT, Positions, arrow, chosen, picked
+from mailer.model import Contact, FieldValue, Findings, SkippedRow
 
 STEP = 4096
 """Contacts made at a time while iterating."""
@@ -37,28 +41,21 @@ class Join:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Body:
-    """The contacts' columns, aligned: one entry each. The index holds row numbers."""
+    """The columns of all rows, aligned, and in `places` the positions of those that are contacts. The index holds row numbers."""
 
     frame: pd.DataFrame
-    address: pd.Series[str]
-    key: pd.Series[str]
-    name: pd.Series[str]
-    language: pd.Series[str]
+    places: Positions
+    address: pa.ChunkedArray
+    key: pa.ChunkedArray
+    name: pa.ChunkedArray
+    language: pa.ChunkedArray
     joins: Mapping[str, Join] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Refuse:
-    """The rows that cannot be mailed, as they stand in the file."""
-
-    cells: Mapping[int, Sequence[str]]
-    addresses: Mapping[int, str]
 
 
 class ContactList(Sequence[Contact]):
     """Contacts in the list's order, without duplicates and without rows that have problems.
 
-    Always `rows == len(list) + duplicates + len(bad_rows)`.
+    Always `rows == len(list) + duplicates + len(bad_rows)`. A contact is made anew whenever it is asked for.
     """
 
     def __init__(
@@ -72,8 +69,8 @@ class ContactList(Sequence[Contact]):
         refuse: Refuse,
         blank: int,
         duplicates: int,
-        problems: tuple[Problem, ...],
-        warnings: tuple[Problem, ...],
+        problems: Findings,
+        warnings: Findings,
     ) -> None:
         self.path = path
         self.sheet = sheet
@@ -83,12 +80,17 @@ class ContactList(Sequence[Contact]):
         self.duplicates = duplicates
         self.problems = problems
         self.warnings = warnings
-        self.rows = len(body.frame) + duplicates + len(refuse.cells)
+        self.rows = len(body.places) + duplicates + len(refuse)
         self._body = body
         self._refuse = refuse
+        # usable names come last, so that they win where one column's header is another's usable name
+        named = [(c.original or c.name, at) for at, c in enumerate(columns)] + [
+            (c.name, at) for at, c in enumerate(columns)
+        ]
+        self._named = dict(named)
 
     def __len__(self) -> int:
-        return len(self._body.frame)
+        return len(self._body.places)
 
     @overload
     def __getitem__(self, index: int) -> Contact: ...
@@ -104,92 +106,108 @@ class ContactList(Sequence[Contact]):
 
     def __iter__(self) -> Iterator[Contact]:
         for start in range(0, len(self), STEP):
-            yield from self._contacts(start, min(start + STEP, len(self)))
+            yield from self._contacts(start, start + STEP)
 
     def __repr__(self) -> str:
         return f"<{len(self)} contacts of {self.rows} rows in {self.path.name}>"
 
     @cached_property
-    def bad_rows(self) -> tuple[SkippedRow, ...]:
+    def bad_rows(self) -> Sequence[SkippedRow]:
         """The rows that have problems, each with its reason."""
-        reasons = self._reasons()
-        return tuple(
-            SkippedRow(
-                row=row,
-                address=self._refuse.addresses.get(row) or None,
-                reason=" ".join(reasons[row]),
-                fields=self._fields([cell.strip() for cell in cells]),
-            )
-            for row, cells in self._refuse.cells.items()
-        )
+        return BadRows(self._refuse, self.problems, self._fields)
+
+    def keys(self) -> Iterator[str]:
+        """The key of each contact, in the list's order."""
+        for at in self._steps():
+            yield from picked(self._body.key, at)
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of each contact's content by its key; neither row number, column order nor file format counts."""
-        hashed = (hashlib.sha256(text.encode()).hexdigest() for text in self._texts().to_pylist())
-        return dict(zip(self._body.key.tolist(), hashed, strict=True))
+        return {key: digest.hex() for key, digest in zip(self.keys(), self._hashed(), strict=True)}
 
     def fingerprint(self) -> str:
         """SHA-256 over the set of contacts: another order or format of the same contacts changes nothing."""
-        return hashlib.sha256("".join(sorted(self.digests().values())).encode()).hexdigest()
+        digests = np.frombuffer(b"".join(self._hashed()), dtype=">u8").reshape(-1, 4)
+        order = np.lexsort(digests.T[::-1])
+        whole = hashlib.sha256()
+        for start in range(0, len(order), STEP):
+            whole.update(digests[order[start : start + STEP]].tobytes().hex().encode())
+        return whole.hexdigest()
 
     def write_problems(self, path: Path, more: Iterable[SkippedRow] = ()) -> int:
         """Write the rows that have problems, unchanged, with `row` and `problem` added; returns how many.
 
         `more` are rows of this list that turned out later to get no message. Raises UsageError if it cannot be written.
         """
-        reasons = self._reasons()
-        rows = [(row, cells, " ".join(reasons[row])) for row, cells in self._refuse.cells.items()]
         later = {skipped.row: skipped.reason for skipped in more}
-        cells_of = self._body.frame.loc[list(later)].itertuples(index=False, name=None)
-        rows += [(row, cells, reason) for (row, reason), cells in zip(later.items(), cells_of, strict=True)]
-        write_rows(path, [column.original for column in self.columns], sorted(rows, key=lambda entry: entry[0]))
-        return len(rows)
-
-    def _reasons(self) -> dict[int, list[str]]:
-        reasons: dict[int, list[str]] = {row: [] for row in self._refuse.cells}
-        for problem in self.problems:
-            if problem.row is not None:
-                reasons[problem.row].append(problem.message)
-        return reasons
+        cells = self._body.frame.loc[sorted(later)].itertuples(index=False, name=None)
+        named = zip(sorted(later), cells, strict=True)
+        refused = ((row, cells, reason) for (row, cells, _), reason in reasoned(self._refuse, self.problems))
+        rows = merge(refused, ((row, cells, later[row]) for row, cells in named), key=itemgetter(0))
+        header = [column.original for column in self.columns]
+        write_rows(path, header, rows, width=max(len(header), self._refuse.width))
+        return len(self._refuse) + len(later)
 
     def _fields(self, cells: Sequence[str]) -> dict[str, str]:
         pairs = list(zip(self.columns, cells, strict=False))  # a ragged row has fewer or more
         return {c.original: cell for c, cell in pairs if c.original} | {c.name: cell for c, cell in pairs}
 
+    def _steps(self) -> Iterator[Positions]:
+        for start in range(0, len(self), STEP):
+            yield self._body.places[start : start + STEP]
+
     def _contacts(self, start: int, stop: int) -> list[Contact]:
-        body = self._body
-        span = slice(start, stop)
-        names = [c.original or c.name for c in self.columns] + [c.name for c in self.columns]
-        cells = [body.frame[position].iloc[span].tolist() for position in body.frame.columns]
-        joins = [(name, join.rows, join.match[span].tolist()) for name, join in body.joins.items()]
+        body, at = self._body, self._body.places[start:stop]
+        columns = [picked(values, at) for values in self._cells]
+        joins = [(name, join.rows, join.match[at].tolist()) for name, join in body.joins.items()]
         made = []
-        for at, (values, address, key, row, name, language) in enumerate(
+        names = list(self._named)
+        for number, (values, address, key, row, name, language) in enumerate(
             zip(
-                zip(*cells, strict=True),
-                body.address.iloc[span].tolist(),
-                body.key.iloc[span].tolist(),
-                body.frame.index[span].tolist(),
-                body.name.iloc[span].tolist(),
-                body.language.iloc[span].tolist(),
+                zip(*(columns[position] for position in self._named.values()), strict=True),
+                picked(body.address, at),
+                picked(body.key, at),
+                body.frame.index[at].tolist(),
+                picked(body.name, at),
+                picked(body.language, at),
                 strict=True,
             )
         ):
-            # usable names come last, so that they win where one column's header is another's usable name
-            fields: dict[str, FieldValue] = dict(zip(names, values + values, strict=True))
+            fields: dict[str, FieldValue] = dict(zip(names, values, strict=True))
             for lookup, rows, match in joins:
-                fields[lookup] = rows[match[at]]
+                fields[lookup] = rows[match[number]]
             made.append(Contact(address=address, key=key, row=row, name=name, language=language or None, fields=fields))
         return made
 
-    def _texts(self) -> pa.ChunkedArray:
+    @cached_property
+    def _cells(self) -> list[pa.ChunkedArray]:
+        return [arrow(self._body.frame[position]) for position in range(len(self.columns))]
+
+    @cached_property
+    def _table_texts(self) -> dict[str, pa.Array]:
+        """Each row of each look-up table in one text."""
+        return {
+            name: pa.array([GROUP.join(f"{k}{UNIT}{v}" for k, v in sorted(row.items())) for row in join.rows], TEXT)
+            for name, join in self._body.joins.items()
+        }
+
+    def _hashed(self) -> Iterator[bytes]:
+        """SHA-256 of each contact's content."""
+        for at in self._steps():
+            texts = self._texts(at)
+            _, offsets, data = texts.buffers()
+            ends = np.frombuffer(offsets, dtype=np.int64)[texts.offset : texts.offset + len(texts) + 1].tolist()
+            view = memoryview(data)
+            for begin, end in pairwise(ends):
+                yield hashlib.sha256(view[begin:end]).digest()
+
+    def _texts(self, at: Positions) -> pa.LargeStringArray:
+        """All of each contact in one text."""
         body = self._body
-        cells = {column.name: arrow(body.frame[position]) for position, column in enumerate(self.columns)}
+        named = [chosen(values, at) for values in (body.address, body.key, body.name, body.language)]
+        cells = {column.name: chosen(values, at) for column, values in zip(self.columns, self._cells, strict=True)}
         for name, join in body.joins.items():
-            texts = [GROUP.join(f"{k}{UNIT}{v}" for k, v in sorted(row.items())) for row in join.rows]
-            cells[name] = pa.chunked_array([pa.array(texts, pa.large_string()).take(pa.array(join.match))])
-        named: list[pa.ChunkedArray | pa.Scalar] = [
-            arrow(s) for s in (body.address, body.key, body.name, body.language)
-        ]
+            cells[name] = self._table_texts[name].take(pa.array(join.match[at]))
         for name in sorted(cells):
-            named += [pa.scalar(name, pa.large_string()), cells[name]]
-        return pc.binary_join_element_wise(*named, pa.scalar(UNIT, pa.large_string()))
+            named += [pa.scalar(name, TEXT), cells[name]]
+        return pc.binary_join_element_wise(*named, pa.scalar(UNIT, TEXT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from mailer.contacts.encoding import decode
+from mailer.contacts.encoding import CHUNK, decode, utf8_of
 from mailer.contacts.header import DEPTH, find_header
-from mailer.contacts.table import Packer, Table, Wanted
+from mailer.contacts.table import Packer, Table, Wanted, arrow, text_series
 from mailer.errors import ListError
 from mailer.model import Problem
 
@@ -28,6 +31,9 @@ HEAD = 1 << 20
 """Characters in which those and the header are looked for, however long the file is."""
 
 SEP_LINE = re.compile(r'"?sep=(.)"?[ ,;\t]*(\r\n|\r|\n|$)', re.IGNORECASE)
+SEP_LINE_LENGTH = 100
+"""Characters at most that such a line is looked for in."""
+
 CELL_ADDRESS = re.compile(r"[^\s@,;|]+@[^\s@,;|]+\.[^\s@,;|]+")
 END = "\x1eend of the list\x1e"
 """Fed to the parser after the last line: if it comes back inside a cell, a quotation mark was left open."""
@@ -45,19 +51,29 @@ class _Layout:
 
 def read_delimited(path: Path, data: bytes, wanted: Wanted) -> Table:
     """Raises ListError if there is no header, or a cell never ends."""
-    text, warnings = decode(data, str(path))
+    octets = utf8_of(data)
+    # most files are UTF-8: the parser takes their bytes, and only the head is made text
+    text, warnings = (_head(octets), ()) if octets else decode(data, str(path))
     text = text.removeprefix("\ufeff")
     start, separator = _sep_line(text)
     try:
         separator = separator or sniff_separator(text[start : start + HEAD], path.suffix.lower())
         layout = _layout(path, text, start, separator, wanted)
-        frame = _read_regular(text, layout)
-        return _checked(frame, layout, warnings) if frame is not None else _read_careful(path, text, layout, warnings)
+        before = len(text[: layout.body].encode()) if octets else 0
+        frame = _read_regular(octets[before:] if octets else text[layout.body :].encode("utf-8", "replace"), layout)
+        if frame is not None:
+            return _checked(frame, layout, warnings)
+        return _read_careful(path, str(octets, "utf-8") if octets else text, layout, warnings)
     except csv.Error as error:
         raise ListError(
             f"{path} has a cell that is longer than any cell should be.",
             hint="Probably a quotation mark opens a cell and none closes it.",
         ) from error
+
+
+def _head(octets: memoryview) -> str:
+    """As much of a file as its separator and header are looked for in, and the line `sep=` before it."""
+    return codecs.getincrementaldecoder("utf-8")().decode(octets[: 4 * (HEAD + SEP_LINE_LENGTH)])
 
 
 def sniff_separator(text: str, suffix: str) -> str:
@@ -116,13 +132,12 @@ def _width_after(some: Sequence[tuple[list[str], int]], position: int) -> int:
     return max((len(record) for record, _ in some[position + 1 :]), default=0)
 
 
-def _read_regular(text: str, layout: _Layout) -> pd.DataFrame | None:
+def _read_regular(body: bytes | memoryview, layout: _Layout) -> pd.DataFrame | None:
     """All rows at once, or None where a row is not like the others or a cell spans lines.
 
     The engine cuts the file at line ends and does not report an open quotation mark, so quoted line ends are not for it.
     """
-    body = text[layout.body :].encode("utf-8", "replace")
-    if not body.strip() or not _quotes_close_on_their_line(body):
+    if _only_blanks(body) or not _quotes_close_on_their_line(body):
         return None
     width = len(layout.header)
     irregular: list[Any] = []
@@ -133,7 +148,7 @@ def _read_regular(text: str, layout: _Layout) -> pd.DataFrame | None:
 
     try:
         frame = pd.read_csv(
-            io.BytesIO(body),
+            pa.BufferReader(body),
             engine="pyarrow",
             sep=layout.separator,
             header=None,
@@ -147,13 +162,24 @@ def _read_regular(text: str, layout: _Layout) -> pd.DataFrame | None:
     return None if irregular or frame.shape[1] != width else frame
 
 
-def _quotes_close_on_their_line(body: bytes) -> bool:
-    if b'"' not in body:
-        return True
-    octets = np.frombuffer(body, dtype=np.uint8)
-    parity = np.cumsum(octets == ord('"'), dtype=np.uint8) & 1  # wraps at 256, which keeps it odd or even
-    line_ends = (octets == ord("\n")) | (octets == ord("\r"))
-    return not parity[-1] and not bool((parity[line_ends]).any())
+def _only_blanks(body: bytes | memoryview) -> bool:
+    return not any(bytes(body[start : start + CHUNK]).strip() for start in range(0, len(body), CHUNK))
+
+
+def _quotes_close_on_their_line(body: bytes | memoryview) -> bool:
+    inside = False
+    for start in range(0, len(body), CHUNK):
+        octets = np.frombuffer(body[start : start + CHUNK], dtype=np.uint8)
+        marks = octets == ord('"')
+        if not inside and not marks.any():
+            continue
+        parity = (np.cumsum(marks, dtype=np.uint8) & 1).astype(
+            bool
+        ) ^ inside  # wraps at 256, which keeps it odd or even
+        if parity[(octets == ord("\n")) | (octets == ord("\r"))].any():
+            return False
+        inside = bool(parity[-1])
+    return not inside
 
 
 def _checked(frame: pd.DataFrame, layout: _Layout, warnings: tuple[Problem, ...]) -> Table:
@@ -165,10 +191,17 @@ def _checked(frame: pd.DataFrame, layout: _Layout, warnings: tuple[Problem, ...]
         blank[blank] = (frame[column][blank].str.strip() == "").to_numpy(dtype=bool)
         if not blank.any():
             break
-    kept = frame[~blank] if blank.any() else frame
+    kept = _without(frame, blank) if blank.any() else frame
     return Table(
         header=layout.header, frame=kept, blank=int(blank.sum()), separator=layout.separator, warnings=warnings
     )
+
+
+def _without(frame: pd.DataFrame, blank: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """The other rows. Column by column, each given free at once, lest a long list be there twice for a blank line."""
+    index, mask = frame.index[~blank], pa.array(~blank)
+    columns = {name: text_series(arrow(frame.pop(name)).filter(mask)) for name in list(frame.columns)}
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(index))).set_axis(index, axis=0)
 
 
 def _read_careful(path: Path, text: str, layout: _Layout, warnings: tuple[Problem, ...]) -> Table:

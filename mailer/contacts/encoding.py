@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 from mailer.model import Problem, Severity
@@ -13,6 +14,9 @@ BOMS = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
+CHUNK = 1 << 20
+"""Bytes that are decoded at a time where only whether they can be is of interest."""
+
 MULTIBYTE = re.compile(rb"[\xc3-\xf4][\x80-\xbf]+")
 HIGH = re.compile(rb"[\x80-\xff]+")
 
@@ -39,6 +43,20 @@ def decode(data: bytes, file: str) -> tuple[str, tuple[Problem, ...]]:
         severity=Severity.WARNING,
     )
     return _windows_1252(data), (warning,)
+
+
+def utf8_of(data: bytes) -> memoryview | None:
+    """The bytes without a mark if `decode` would read every one of them as UTF-8, so that they need not be decoded."""
+    body = memoryview(data)[3:] if data.startswith(BOMS[0][0]) else memoryview(data)
+    if any(body[:4].tobytes().startswith(bom) for bom, _ in BOMS) or _unmarked_utf16(data):
+        return None
+    check = codecs.getincrementaldecoder("utf-8")().decode
+    try:
+        for start in range(0, len(body), CHUNK):
+            check(body[start : start + CHUNK], start + CHUNK >= len(body))
+    except UnicodeDecodeError:
+        return None
+    return body
 
 
 def _unmarked_utf16(data: bytes) -> str | None:

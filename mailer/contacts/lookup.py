@@ -17,6 +17,7 @@ import pandas as pd
 from mailer.contacts import vocabulary
 from mailer.contacts.address import Checked, check
 from mailer.contacts.contact_list import Join
+from mailer.contacts.found import Found
 from mailer.contacts.load import load
 from mailer.contacts.naming import Column, columns_of, did_you_mean, find
 from mailer.contacts.roles import MOSTLY, address_share, position_in
@@ -24,6 +25,9 @@ from mailer.contacts.rows import IN_A_LINE, IN_TEXT, Grid, matching, stripped
 from mailer.contacts.table import Wanted, arrow
 from mailer.errors import ListError
 from mailer.model import Lookup, Problem, Severity
+
+GUESSES = 500
+"""Values for which the nearest in the table is looked for; more of them are no slips, and each costs a look at all keys."""
 
 LONGEST_SHOWN = 80
 """Characters of a cell that are repeated in a sentence."""
@@ -50,7 +54,7 @@ class Joined:
     """The joins by name, problems of rows that find no match, and warnings about stale table rows."""
 
     joins: dict[str, Join]
-    problems: list[Problem]
+    problems: list[Found]
     warnings: list[Problem]
 
 
@@ -73,7 +77,7 @@ def join_tables(grid: Grid, lookups: Mapping[str, Lookup], *, folders: Sequence[
         match, missed = _join(grid, position, name, table)
         joined.joins[name] = Join(rows=table.cells, match=match)
         joined.problems.extend(missed)
-        joined.warnings.extend(_stale(table, set(match[match >= 0].tolist()), lookup.max_age_days, today))
+        joined.warnings.extend(_stale(table, np.unique(match[match >= 0]).tolist(), lookup.max_age_days, today))
     return joined
 
 
@@ -92,7 +96,7 @@ def read_table(lookup: Lookup, folders: Sequence[Path]) -> LookupTable:
     if position is None:
         raise ListError(f'{lookup.table} has no column "{key}".', hint=did_you_mean(key, columns))
     if loaded.ragged:
-        row, torn = next(iter(loaded.ragged.items()))
+        row, torn = next(loaded.ragged.rows())
         raise ListError(
             f"{lookup.table}, row {row}: the row has {len(torn)} cells, but there are {len(columns)} columns.",
             hint="A separator is missing or too many; a cell that holds one must stand in quotation marks.",
@@ -175,43 +179,47 @@ def _cells(
     return [dict(zip(names, (*row, *row), strict=True)) for row in zip(*texts, strict=True)]
 
 
-def _join(grid: Grid, position: int, name: str, table: LookupTable) -> tuple[npt.NDArray[np.int64], list[Problem]]:
+def _join(grid: Grid, position: int, name: str, table: LookupTable) -> tuple[npt.NDArray[np.int64], list[Found]]:
     """For each row the position of its match in the table, or -1."""
     column = grid.columns[position]
     coded = arrow(grid.frame[position]).combine_chunks().dictionary_encode()
     values = coded.dictionary.to_pylist()
-    target = [table.by_key.get(key_of(value), -1) for value in values]
+    target = np.array([table.by_key.get(key_of(value), -1) for value in values], dtype=np.int64)
     codes = coded.indices.to_numpy()
-    match = np.array(target, dtype=np.int64)[codes]
-    said = {
-        code: _complaint(value, at, name, column, table)
-        for code, (value, at) in enumerate(zip(values, target, strict=True))
-        if at < 0 or at in table.faults
-    }
-    problems = []
-    for at in np.flatnonzero(np.isin(codes, list(said))).tolist():
-        code, message, hint = said[int(codes[at])]
-        row = int(grid.frame.index[at])
-        problems.append(Problem(code=code, message=message, file=grid.file, row=row, column=column.original, hint=hint))
-    return match, problems
+    wrong = [code for code, at in enumerate(target.tolist()) if at < 0 or at in table.faults]
+    missed = np.flatnonzero(np.isin(codes, wrong))
+    missed = missed[np.argsort(codes[missed], kind="stable")]
+    index = grid.frame.index.to_numpy()
+    found: list[Found] = []
+    for at in np.split(missed, np.flatnonzero(np.diff(codes[missed])) + 1) if len(missed) else ():
+        kind = codes[at[0]]
+        code, message, hint = _complaint(
+            values[kind], int(target[kind]), name, column, table, guess=len(found) < GUESSES
+        )
+        problem = Problem(code=code, message=message, file=grid.file, column=column.original, hint=hint)
+        found.append(Found(problem=problem, rows=index[at]))
+    return target[codes] if len(target) else np.empty(0, dtype=np.int64), found
 
 
-def _complaint(value: str, at: int, name: str, column: Column, table: LookupTable) -> tuple[str, str, str | None]:
+def _complaint(
+    value: str, at: int, name: str, column: Column, table: LookupTable, *, guess: bool
+) -> tuple[str, str, str | None]:
     if at >= 0:
         code, why = table.faults[at]
         return code, f"The {name} has {why} ({table.file}, row {table.numbers[at]}).", "Correct it in the table."
     if not value:
         return "no-lookup-match", f'"{column.original}" is blank, so no {name} can be found.', "Fill in the cell."
     shown = f"'{value}'" if "@" not in value and len(value) < LONGEST_SHOWN else "this value"
-    near = difflib.get_close_matches(key_of(value), [key for key in table.by_key if "@" not in key], n=1)
-    guess = f' Did you mean "{table.keys[table.by_key[near[0]]]}"?' if near else ""
-    hint = f"Correct the cell or add a row to {table.file}.{guess}"
+    keys = [key for key in table.by_key if "@" not in key] if guess else []
+    near = difflib.get_close_matches(key_of(value), keys, n=1)
+    meant = f' Did you mean "{table.keys[table.by_key[near[0]]]}"?' if near else ""
+    hint = f"Correct the cell or add a row to {table.file}.{meant}"
     return "no-lookup-match", f"no {name} for {column.name} {shown} in {table.file}", hint
 
 
-def _stale(table: LookupTable, used: set[int], max_age_days: int, today: date) -> list[Problem]:
+def _stale(table: LookupTable, used: Sequence[int], max_age_days: int, today: date) -> list[Problem]:
     warnings = []
-    for at in sorted(used) if table.checked is not None else ():
+    for at in used if table.checked is not None else ():
         text = table.checked[at] if table.checked else ""
         checked = parse_date(text)
         if checked and (today - checked).days <= max_age_days:

@@ -12,16 +12,19 @@ from mailer.harmless import cell
 SUFFIXES = {".csv": ",", ".txt": ",", ".tsv": "\t", "": ","}
 
 
-def write_rows(path: Path, header: Sequence[str], rows: Iterable[tuple[int, Sequence[str], str]]) -> None:
-    """UTF-8 with a mark, so that Excel reads its letters right. Raises UsageError if it cannot be written."""
-    rows = list(rows)
+def write_rows(
+    path: Path, header: Sequence[str], rows: Iterable[tuple[int, Sequence[str], str]], *, width: int
+) -> None:
+    """Rows of at most `width` cells, each with its number and problem; they are taken one at a time.
+
+    UTF-8 with a mark, so that Excel reads its letters right. Raises UsageError if it cannot be written.
+    """
     separator = SUFFIXES.get(path.suffix.lower())
     if separator is None:
         raise UsageError(
             f"Problems are written as CSV, not as {path.suffix}.",
             hint=f"Name the file {path.with_suffix('.csv').name}.",
         )
-    width = max([len(header), *(len(cells) for _, cells, _ in rows)])
     try:
         with path.open("w", encoding="utf-8-sig", newline="") as file:
             writer = csv.writer(file, delimiter=separator)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
 
 from mailer.contacts import roles, rows
-from mailer.contacts.address import Checked, check
-from mailer.contacts.contact_list import Body, ContactList, Join, Refuse
+from mailer.contacts.contact_list import Body, ContactList, Join
+from mailer.contacts.found import gathered
 from mailer.contacts.load import load
 from mailer.contacts.lookup import join_tables
 from mailer.contacts.naming import columns_of
+from mailer.contacts.refuse import Refuse
 from mailer.contacts.rows import Grid
-from mailer.contacts.screen import Screened, screen
-from mailer.contacts.table import Table, Wanted
+from mailer.contacts.screen import Screened, replaced, screen
+from mailer.contacts.table import Positions, Table, Wanted, arrow, text_series
 from mailer.contacts.vocabulary import is_email_header
 from mailer.errors import ListError
 from mailer.model import Lookup, Problem
@@ -49,16 +48,17 @@ def read(
     joined = join_tables(
         grid, lookups, folders=tuple(map(Path, lookup_folders)), today=today or datetime.now(UTC).date()
     )
-    problems = [
-        *rows.ragged(table, grid.file),
-        *screened.problems,
-        *rows.control_characters(grid),
-        *rows.swallowed(grid, table.separator),
-        *rows.blank_required(grid, required, joined.joins),
-        *joined.problems,
-    ]
-    bad = {problem.row for problem in problems}
-    good = ~np.isin(grid.frame.index.to_numpy(), [row for row in bad if row is not None])
+    problems = gathered(
+        [
+            *rows.ragged(table, grid.file),
+            *screened.problems,
+            *rows.control_characters(grid),
+            *rows.swallowed(grid, table.separator),
+            *rows.blank_required(grid, required, joined.joins),
+            *joined.problems,
+        ]
+    )
+    good = ~np.isin(grid.frame.index.to_numpy(), np.unique(np.array(problems.rows, dtype=np.int64)))
     stays, repeats = rows.first_of_each(screened.key, good)
     language, unknown = rows.languages(grid)
     return ContactList(
@@ -67,11 +67,11 @@ def read(
         columns=grid.columns,
         email_column=grid.columns[grid.email],
         body=_body(grid, screened, language, joined.joins, stays=stays),
-        refuse=_refuse(table.frame[~good], table.ragged, screened),
+        refuse=Refuse(frame=table.frame, at=np.flatnonzero(~good), address=screened.address, torn=table.ragged),
         blank=table.blank,
-        duplicates=len(repeats),
-        problems=_by_row(problems),
-        warnings=_by_row(
+        duplicates=len(repeats.later),
+        problems=problems,
+        warnings=gathered(
             [
                 *table.warnings,
                 *guess,
@@ -95,33 +95,20 @@ def _grid(path: Path, table: Table, email_column: str | None) -> tuple[Grid, tup
 
 
 def _body(
-    grid: Grid, screened: Screened, language: pd.Series[str], joins: Mapping[str, Join], *, stays: npt.NDArray[np.bool_]
+    grid: Grid, screened: Screened, language: pa.ChunkedArray, joins: Mapping[str, Join], *, stays: Positions
 ) -> Body:
     frame = grid.frame
-    if screened.cleaned:  # a letter that shows the address must not show what was pasted around it
-        frame = frame.copy()
-        frame[grid.email] = frame[grid.email].where(~frame.index.isin(screened.cleaned), screened.address)
+    if screened.cleaned.any():  # a letter that shows the address must not show what was pasted around it
+        frame = frame.copy(deep=False)
+        bare = screened.address.filter(pa.array(screened.cleaned))
+        email = replaced(arrow(frame[grid.email]), screened.cleaned, bare)
+        frame[grid.email] = text_series(email).set_axis(frame.index)
     return Body(
-        frame=frame[stays],
-        address=screened.address[stays],
-        key=screened.key[stays],
-        name=roles.names(frame, grid.columns)[stays],
-        language=language[stays],
-        joins={name: replace(join, match=join.match[stays]) for name, join in joins.items()},
+        frame=frame,
+        places=stays,
+        address=screened.address,
+        key=screened.key,
+        name=arrow(roles.names(frame, grid.columns)),
+        language=language,
+        joins=joins,
     )
-
-
-def _refuse(raw: pd.DataFrame, ragged: Mapping[int, Sequence[str]], screened: Screened) -> Refuse:
-    numbers = [int(row) for row in raw.index]
-    texts = [raw[position].tolist() for position in raw.columns]
-    cells: dict[int, Sequence[str]] = {**ragged, **dict(zip(numbers, zip(*texts, strict=True), strict=True))}
-    addresses = dict(zip(numbers, screened.address[raw.index].tolist(), strict=True))
-    for row, torn in ragged.items():
-        found = {result.address for cell in torn if "@" in cell and isinstance(result := check(cell), Checked)}
-        if len(found) == 1:
-            addresses[row] = found.pop()
-    return Refuse(cells=dict(sorted(cells.items())), addresses=addresses)
-
-
-def _by_row(problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    return tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.row or 0))

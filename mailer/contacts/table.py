@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from mailer.contacts.torn import Torn
 from mailer.model import Problem
 
 BLOCK = 50_000
 """Rows gathered as Python text before they are packed, so that a million rows stay in bounded memory."""
+
+TEXT = pa.large_string()
+Positions = npt.NDArray[np.int64]
 
 IsHeader = Callable[[str], bool]
 
@@ -20,13 +27,13 @@ IsHeader = Callable[[str], bool]
 class Table:
     """Cells as text, in columns 0, 1, 2...; the index holds row numbers as a spreadsheet shows them.
 
-    Blank rows are counted and left out. Ragged rows, whose cells cannot be told apart, stand aside by row number.
+    Blank rows are counted and left out. Ragged rows, whose cells cannot be told apart, stand aside.
     """
 
     header: tuple[str, ...]
     frame: pd.DataFrame
     blank: int = 0
-    ragged: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    ragged: Torn = field(default_factory=Torn)
     sheet: str | None = None
     separator: str | None = None
     warnings: tuple[Problem, ...] = ()
@@ -50,8 +57,8 @@ class Packer:
     def __init__(self, width: int) -> None:
         self.width = width
         self.blank = 0
-        self.ragged: dict[int, tuple[str, ...]] = {}
-        self._numbers: list[int] = []
+        self.ragged = Torn()
+        self._numbers = array("q")
         self._rows: list[Sequence[str]] = []
         self._blocks: list[list[pa.Array]] = []
 
@@ -63,7 +70,7 @@ class Packer:
         if len(cells) > self.width and not any(map(str.strip, cells[self.width :])):
             cells = cells[: self.width]
         if len(cells) != self.width:
-            self.ragged[number] = tuple(map(clean_text, cells))
+            self.ragged.add(number, tuple(map(clean_text, cells)))
             return
         self._numbers.append(number)
         self._rows.append(cells)
@@ -75,7 +82,7 @@ class Packer:
         chunks = zip(*self._blocks, strict=True) if self._blocks else ([] for _ in range(self.width))
         columns = {i: text_series(pa.chunked_array(list(parts), pa.large_string())) for i, parts in enumerate(chunks)}
         return pd.DataFrame(columns, index=pd.RangeIndex(len(self._numbers))).set_axis(
-            pd.Index(self._numbers, dtype="int64"), axis=0
+            pd.Index(np.array(self._numbers, dtype=np.int64)), axis=0
         )
 
     def _pack(self) -> None:
@@ -104,3 +111,18 @@ def arrow(series: pd.Series[str]) -> pa.ChunkedArray:
     """The Arrow form of a text column, without copying it."""
     values = pa.array(series)
     return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+
+
+def chosen(values: pa.ChunkedArray, at: Positions) -> pa.Array:
+    """The values at some positions, which ascend; only what lies between the first and the last is looked at."""
+    if not len(at):
+        return pa.array([], values.type)
+    first = int(at[0])
+    near = values.slice(first, int(at[-1]) - first + 1).combine_chunks()
+    return near if len(near) == len(at) else near.take(pa.array(at - first))
+
+
+def picked(values: pa.ChunkedArray, at: Positions) -> list[str]:
+    """The same as Python text."""
+    texts: list[str] = chosen(values, at).to_pylist()
+    return texts

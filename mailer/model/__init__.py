@@ -22,6 +22,7 @@ from mailer.model.contacts import (
     Severity,
     SkippedRow,
 )
+from mailer.model.findings import NUMBER, Findings
 from mailer.model.messages import (
     Attachment,
     Envelope,
@@ -45,6 +46,7 @@ from mailer.model.relays import (
 
 __all__ = [
     "FINAL",
+    "NUMBER",
     "OPEN",
     "Action",
     "Attachment",
@@ -55,6 +57,7 @@ __all__ = [
     "Envelope",
     "FieldValue",
     "Files",
+    "Findings",
     "Identity",
     "Letter",
     "Lookup",

@@ -32,7 +32,7 @@ class Slot:
             ended = now if at is None or at > now else at
             for window in self._group.windows:
                 window.finish(ended)
-            pace.wake(self._group, now)
+            pace.wake(self._group, now, sooner=False)
 
     def cancel(self) -> None:
         """No transaction was begun, so the server has counted nothing."""
@@ -40,7 +40,7 @@ class Slot:
             pace, self._pace = self._pace, None
             for window in self._group.windows:
                 window.under_way -= 1
-            pace.wake(self._group, pace.clock())
+            pace.wake(self._group, pace.clock(), sooner=True)
 
 
 NO_LIMIT = Slot(None, Group(()))
@@ -142,11 +142,11 @@ class Pace:
             return NO_LIMIT
         now = self.clock()
         group = self._domains.group(domain, now)
-        if self._queues:
-            # whose time has come, though the timer has not rung yet
+        if self._rings_at <= now:
+            # somebody's time has come, though the timer has not rung yet
             self._serve(now)
-            if group in self._queues:
-                return None
+        if group.awaited:
+            return None
         return self._take(group) if free_at(group.windows) <= now else None
 
     async def reserve(self, domain: str) -> Slot | None:
@@ -160,10 +160,12 @@ class Pace:
         now = self.clock()
         group = self._domains.group(domain, now)
         waiter: asyncio.Future[Slot | None] = asyncio.get_running_loop().create_future()
-        queue = self._queues.setdefault(group, deque())
+        if not group.awaited:
+            group.awaited = True
+            self._queues[group] = deque()
+        queue = self._queues[group]
         queue.append((next(self._numbers), waiter))
         if len(queue) == 1:
-            group.awaited = True
             self._file(group, now)
             self._serve(now)
         try:
@@ -184,12 +186,17 @@ class Pace:
         self._later.clear()
         self._ring_at(math.inf, 0.0)
 
-    def wake(self, group: Group, now: float) -> None:
-        """Let those start who may, since a transaction of a group has ended."""
+    def wake(self, group: Group, now: float, *, sooner: bool) -> None:
+        """Let those start who may, since a transaction of a group has ended.
+
+        A reply only tells when a place will be free of which nobody knew; it frees none `sooner`, as a slot unused does.
+        """
         if self._queues:
-            if group in self._queues and free_at(group.own) != group.due:
+            filed = group.awaited and free_at(group.own) != group.due
+            if filed:
                 self._file(group, now)
-            self._serve(now)
+            if sooner or filed or self._rings_at == math.inf:
+                self._serve(now)
 
     def _file(self, group: Group, now: float) -> None:
         """Enter a group in which somebody waits. While all its places are under way it is nowhere, until one ends."""

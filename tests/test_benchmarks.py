@@ -1,0 +1,206 @@
+"""The benchmarks measure what they say: messages are counted right, delays and windows are what they should be. Not timed."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+if sys.platform == "win32":
+    pytest.skip("the benchmarks run Postfix's programs", allow_module_level=True)
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import contacts, letter, table  # noqa: E402
+from benchmarks.brief import BEGIN, END, brief, put_into  # noqa: E402
+from benchmarks.cases import CASES, million, paced  # noqa: E402
+from benchmarks.measure import Failed, Skipped, interleaved, run  # noqa: E402
+from benchmarks.peers import PEERS, Peer, Work  # noqa: E402
+from benchmarks.servers import Counter, Noted, counter, slow_line, smtp_sink  # noqa: E402
+from benchmarks.table import Section  # noqa: E402
+
+MESSAGES = 20
+
+
+def sent_by(peer: Peer, folder: Path, port: int) -> None:
+    """Let a peer do its work. Skips the test where the peer is not installed."""
+    try:
+        run(peer.command(Work(folder=folder, port=port, messages=MESSAGES, connections=3)), folder=folder, patience=60)
+    except Skipped as reason:
+        pytest.skip(str(reason))
+
+
+def mean_size(noted: Noted) -> float:
+    return noted.size / len(noted.times)
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_every_message_of_a_peer_is_counted(peer: Peer, tmp_path: Path) -> None:
+    with counter() as server:
+        sent_by(peer, tmp_path, server.port)
+        noted = server.noted()
+    assert len(noted.times) == MESSAGES
+    # all send about the same; smtp-source counts the content without its head
+    assert mean_size(noted) == pytest.approx(letter.SIZE, rel=0.12)
+
+
+def test_the_constant_message_has_exactly_its_size(tmp_path: Path) -> None:
+    content = letter.constant(tmp_path).read_bytes()
+    assert len(content) == letter.SIZE
+    assert content.count(b"\n") == content.count(b"\r") == content.count(b"\r\n")
+    assert max(map(len, content.split(b"\r\n"))) <= 998  # RFC 5321, section 4.5.3.1.6
+
+
+def test_smtp_sink_tells_how_many_messages_it_took(tmp_path: Path) -> None:
+    try:
+        with smtp_sink(tmp_path) as sink:
+            loop = next(peer for peer in PEERS if peer.name == "smtplib, 1 connection")
+            sent_by(loop, tmp_path, sink.port)
+            sink.expect(MESSAGES)
+            with pytest.raises(Failed, match="20 messages arrived instead of 19"):
+                sink.expect(MESSAGES - 1)
+    except Skipped as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Counter]:
+    with counter() as running:
+        yield running
+
+
+CONTENTS = st.lists(
+    st.sampled_from(["", "x", "Subject: a\r\n\r\nb", "..\r\n.. ", "a\r\n..\r\nb", "DATA\r\nQUIT"]),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(contents=CONTENTS, cuts=st.lists(st.integers(1, 40), max_size=12))
+def test_the_counting_server_answers_each_command_however_the_bytes_are_cut(
+    contents: list[str], cuts: list[int], server: Counter
+) -> None:
+    words = "".join(
+        f"MAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nDATA\r\n{text}\r\n.\r\n" if text else EMPTY for text in contents
+    )
+    stream = f"EHLO me.test\r\n{words}QUIT\r\n".encode()
+    codes = dialogue(server.port, stream, cuts)
+    assert codes == ["220", "250-", "250-", "250", *["250", "250", "354", "250"] * len(contents), "221"]
+
+
+EMPTY = "MAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nDATA\r\n.\r\n"
+
+
+def dialogue(port: int, stream: bytes, cuts: list[int]) -> list[str]:
+    """The codes of all replies to a stream that is sent in pieces."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection, connection.makefile("rb") as replies:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for begin, end in itertools.pairwise([0, *itertools.accumulate(cuts), len(stream)]):
+            connection.sendall(stream[begin:end])
+        return [line[:4].decode().strip() for line in replies.read().splitlines()]
+
+
+def test_the_slow_line_delays_both_ways_loses_nothing_and_tells_of_every_connection() -> None:
+    with counter() as server, slow_line(server.port, delay=0.02) as line:
+        assert line.round_trip() >= 0.04
+        content = "".join(f"{number:06}\r\n" for number in range(50_000))
+        stream = f"MAIL FROM:<>\r\nRCPT TO:<a@b.test>\r\nDATA\r\n{content}\r\n.\r\nQUIT\r\n".encode()
+        assert dialogue(line.port, stream, [1000] * 20)[-1] == "221"
+        (told,) = line.lines()
+        noted = server.noted()
+    assert (len(noted.times), noted.size) == (1, len(content) + 2)
+    assert told.first_mail is not None
+    assert told.first_mail + 0.04 <= told.last_reply <= told.closed
+    assert told.opened + 0.06 <= noted.times[0]
+
+
+@given(times=st.lists(st.floats(0, 20), min_size=1, max_size=30))
+def test_the_fullest_window_is_found(times: list[float]) -> None:
+    assert paced.most_in(times, 1.0) == max(sum(begin <= time < begin + 1.0 for time in times) for begin in times)
+
+
+@pytest.mark.parametrize(
+    ("times", "share"),
+    [
+        ([0.1 * number for number in range(100)], 1.0),
+        ([float(number // 10) for number in range(100)], 1.0),
+        ([0.2 * number for number in range(100)], 0.5),
+    ],
+)
+def test_the_share_of_a_quota_is_the_same_in_bursts_and_evenly(times: list[float], share: float) -> None:
+    assert paced.used(times, 10, 1.0) == pytest.approx(share)
+
+
+def test_a_long_list_is_checked_enqueued_and_continued(tmp_path: Path) -> None:
+    made = contacts.make(tmp_path / "contacts" / "members.csv", 12_000, faults=True)
+    assert (made.problems, made.duplicates) == (1, 2)
+    assert million.check(made, tmp_path).peak > 0
+    wrong = contacts.Made(path=made.path, rows=made.rows, problems=2, duplicates=2)
+    with pytest.raises(Failed, match="'problems': 1"):
+        million.check(wrong, tmp_path)
+
+
+def test_the_last_hundred_of_a_campaign_are_sent_and_timed(tmp_path: Path) -> None:
+    made = contacts.make(tmp_path / "contacts" / "members.csv", 300)
+    first, last = million.sending(made, tmp_path)
+    assert float(first[1]) > 0
+    assert float(last[1]) > 0
+
+
+def test_a_command_that_fails_is_not_measured(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="ended with 3: no reason"):
+        run([sys.executable, "-c", "import sys; print('no reason'); sys.exit(3)"], folder=tmp_path)
+
+
+def test_the_cpu_time_of_children_counts(tmp_path: Path) -> None:
+    burn = "import time\nwhile time.process_time() < 0.2: pass"
+    spent = run(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"],
+        folder=tmp_path,
+    )
+    assert spent.cpu >= 0.2
+
+
+def test_contenders_take_turns_and_one_that_fails_stops_nobody() -> None:
+    order = []
+
+    def one(name: str) -> float:
+        order.append(name)
+        if name == "b":
+            raise Failed("it broke")
+        return 1.0
+
+    rounds = interleaved({name: lambda name=name: one(name) for name in "abc"}, 3)
+    assert order == ["a", "b", "c", "c", "a", "a", "c"]
+    assert rounds.failed == {"b": "it broke"}
+    assert set(rounds.results) == {"a", "c"}
+
+
+def test_a_section_can_be_read_again() -> None:
+    section = Section(title="T", measured="how", heads=("who", "x", "y"), rows=[("a", "1", "2"), ("b", "skipped: no")])
+    page = table.page("- processor: p\n- Python: q", {"T": section.markdown()})
+    found = table.sections(page)
+    assert table.cells(found["T"]) == {"a": {"x": "1", "y": "2"}, "b": {"x": "skipped: no", "y": ""}}
+    assert table.page("- processor: p\n- Python: q", found) == page
+
+
+def test_the_readme_has_the_figures_of_the_page() -> None:
+    page = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    assert "FAILED" not in page
+    assert {case.TITLE for case in CASES.values()} <= set(table.sections(page))
+    assert f"{BEGIN}\n{brief(page)}\n{END}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_block_in_a_readme_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    page = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}old\n{END}after\n{END}", encoding="utf-8")
+    put_into(readme, page)
+    assert readme.read_text(encoding="utf-8") == f"before\n{BEGIN}\n{brief(page)}\n{END}after\n{END}"
