@@ -32,6 +32,14 @@ class Program:
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
+    def begin(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        """Start a command and go on."""
+        environment = os.environ | {"PYTHONUTF8": "1", "COLUMNS": "80"} | self.settings
+        return subprocess.Popen(
+            [*COMMAND, *map(str, arguments)], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
     def json(self, *arguments: str | Path, code: int = 0) -> dict[str, Any]:
         """The one object that a command prints with --json."""
         done = self.run(*arguments, "--json")

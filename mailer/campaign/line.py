@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mailer import crashpoint
 from mailer.campaign.decide import Decision
 from mailer.campaign.retries import Retries
 from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import Intent, Record
-from mailer.model import Action, Delivery, Message, Outcome, Phase, Scope, Status, Verdict
+from mailer.model import Action, Delivery, Outcome, Phase, Scope, Status, Verdict
 from mailer.pace import Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from mailer.campaign.run import Run
-    from mailer.smtp import Connection
 
 # Servers close idle connections after some minutes; leave politely before a longer wait.
 IDLE_SECONDS = 10.0
@@ -42,12 +41,39 @@ LEFT_EARLY = Outcome(
 )
 
 
+class Wire(Protocol):
+    """What a line needs of a connection: one of `mailer.smtp`, or one that lives in a courier.
+
+    What it transmits is whatever the run's `render` makes, and only handed on here.
+    """
+
+    @property
+    def usable(self) -> bool: ...
+    @property
+    def overlaps(self) -> bool: ...
+    @property
+    def deaf(self) -> bool: ...
+    @property
+    def transactions(self) -> int: ...
+    @property
+    def begun(self) -> Any: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def waiting(self) -> tuple[float, float] | None: ...
+    async def transmit(
+        self, message: Any, intent: Callable[[], Awaitable[bool]], following: Callable[[], Any]
+    ) -> Outcome | None: ...
+    def abort(self) -> None: ...
+    async def quit(self) -> None: ...
+
+
 class Turn(NamedTuple):
-    """A delivery whose time has come: its slot is taken and its message made."""
+    """A delivery whose time has come: its slot is taken and its message made, or a ticket for it."""
 
     delivery: Delivery
     slot: Slot
-    message: Message
+    message: Any
     started_at: float
 
 
@@ -60,7 +86,7 @@ class Line:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._connection: Connection | None = None
+        self._connection: Wire | None = None
         self._ahead: Turn | None = None
         self._unwritten: list[Record] = []
         self._late: asyncio.Future[None] | None = None
@@ -122,15 +148,13 @@ class Line:
             return Turn(delivery, slot, self._run.render(delivery), time.time())
         except LetterError as error:
             slot.cancel()
-            # Every message was rendered before the start; this is a frozen letter that this version reads otherwise.
-            outcome = Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.CONNECT, text=error.message)
-            self._record(delivery, outcome, started_at=time.time(), intended=False)
+            self._record_unmade(delivery, error)
             return None
         except BaseException:
             slot.cancel()
             raise
 
-    def _look_ahead(self, connection: Connection) -> None:
+    def _look_ahead(self, connection: Wire) -> None:
         """Make the next message ready, if it may go at once: its envelope can then leave with the end of this one."""
         run = self._run
         if (
@@ -150,11 +174,11 @@ class Line:
         if self._ahead is None:
             run.backlog.put_back(delivery)
 
-    def _following(self) -> Message | None:
+    def _following(self) -> Any:
         """Called as a final dot leaves."""
         return self._ahead.message if self._ahead and self._goes_on else None
 
-    async def _settle_ahead(self, connection: Connection) -> None:
+    async def _settle_ahead(self, connection: Wire) -> None:
         """Whoever was made ready and cannot go on over this connection gets its place back."""
         turn = self._ahead
         if turn is None:
@@ -209,7 +233,7 @@ class Line:
         finally:
             task.cancel()
 
-    async def _connected(self) -> Connection | None:
+    async def _connected(self) -> Wire | None:
         if self._connection and self._connection.usable:
             return self._connection
         await self._flush()
@@ -238,6 +262,10 @@ class Line:
             self._hold()
         try:
             outcome = await connection.transmit(turn.message, intent, self._following)
+        except LetterError as error:
+            turn.slot.cancel()
+            self._record_unmade(turn.delivery, error)
+            return
         finally:
             turn.slot.done()
         if outcome is None:
@@ -246,7 +274,7 @@ class Line:
         else:
             await self._take_outcome(connection, turn, outcome, intended=intended)
 
-    async def _take_outcome(self, connection: Connection, turn: Turn, outcome: Outcome, *, intended: bool) -> None:
+    async def _take_outcome(self, connection: Wire, turn: Turn, outcome: Outcome, *, intended: bool) -> None:
         if self._retries.made and outcome.scope is not Scope.CONNECTION:
             self._retries = Retries()
         if connection.deaf:
@@ -284,6 +312,11 @@ class Line:
         # only now: whoever watches may fail, and what the server said must not be lost with it
         self._run.observer.recorded(delivery, decision.status, outcome)
         return decision.status
+
+    def _record_unmade(self, delivery: Delivery, error: LetterError) -> None:
+        # Every message was rendered before the start; this is a frozen letter that this version reads otherwise.
+        outcome = Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.CONNECT, text=error.message)
+        self._record(delivery, outcome, started_at=time.time(), intended=False)
 
     def _entry(
         self, delivery: Delivery, outcome: Outcome, decision: Decision, *, started_at: float, intended: bool

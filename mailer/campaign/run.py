@@ -9,11 +9,12 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from mailer.campaign.backlog import Backlog
+from mailer.campaign.couriers import Couriers
 from mailer.campaign.decide import SENT, Decision, decide
-from mailer.campaign.line import Line
+from mailer.campaign.line import Line, Wire
 from mailer.campaign.retries import Retries
 from mailer.errors import MailerError, Paused, RelayStopped, quoted
 from mailer.ledger import Ledger, Writer
@@ -32,7 +33,7 @@ from mailer.outcome import explain
 from mailer.pace import Pace
 from mailer.privacy import without_addresses
 from mailer.retry import LONGEST, BounceBrake, PolicyStreak
-from mailer.smtp import Connection, Relay, connect
+from mailer.smtp import Relay, connect
 from mailer.throttle import Throttle
 
 # Seconds before the next try to connect, while no transaction succeeds in between.
@@ -100,14 +101,21 @@ class Run:
         options: RunOptions,
         observer: Observer,
     ) -> None:
+        processes = min(options.processes, options.connections)
+        couriers = Couriers(processes, ledger, campaign, relay) if processes > 1 else None
+        self._couriers: Couriers | contextlib.nullcontext[None] = couriers or contextlib.nullcontext()
+        self._open: Callable[[], Coroutine[Any, Any, Wire | Outcome]] = (
+            couriers.connect if couriers else lambda: connect(relay)
+        )
+        self._load = couriers.load if couriers else ledger.deliveries
         self.relay = relay
         self.pace = pace
-        self.render = render
+        self.render: Callable[[Delivery], Any] = couriers.ticket if couriers else render
         self.options = options
         self.observer = observer
         self.token = uuid.uuid4().hex
         self.account = relay.account
-        self.backlog = Backlog((), ledger.deliveries, pace.own_start)
+        self.backlog = Backlog((), self._load, pace.own_start)
         self.writer = Writer(ledger.path)
         self._ledger = ledger
         self._campaign = campaign
@@ -139,7 +147,7 @@ class Run:
     async def run(self) -> MailerError | None:
         """Send until nothing may be tried now. Returns why it ended earlier, if it did. Raises LedgerError."""
         self._ledger.note_lines(self._campaign, self.account, self.options.connections)
-        async with self.writer, self._noticing_silence():
+        async with self._couriers, self.writer, self._noticing_silence():
             remaining = self.options.limit
             while not self.stopped:
                 due = self._ledger.due(self._campaign, time.time())[:remaining]
@@ -177,7 +185,7 @@ class Run:
         self.overlaps = False
 
     async def _send_all(self, due: list[int]) -> None:
-        self.backlog = Backlog(due, self._ledger.deliveries, self.pace.own_start)
+        self.backlog = Backlog(due, self._load, self.pace.own_start)
         self._lines = [Line(self) for _ in range(min(self.options.connections, len(due)))]
         ends = await asyncio.gather(*(line.work() for line in self._lines), return_exceptions=True)
         for end in ends:
@@ -206,16 +214,16 @@ class Run:
             return self._resume_at - now
         return self._throttle.wait(time.monotonic())
 
-    async def connect(self, retries: Retries) -> Connection | None:
+    async def connect(self, retries: Retries) -> Wire | None:
         """A connection ready for transactions; None if the run is stopped, or the line has no tries left."""
         while not (self.stopped or retries.given_up):
             key = object()
             self._connecting[key] = (asyncio.get_running_loop().time(), self.relay.patience)
             try:
-                result = await self._unless_stopped(connect(self.relay))
+                result = await self._unless_stopped(self._open())
             finally:
                 del self._connecting[key]
-            if result is None or isinstance(result, Connection):
+            if not isinstance(result, Outcome):
                 self._met = self._met or result is not None
                 return result
             if result.action in {Action.STOP, Action.PAUSE}:
@@ -224,9 +232,7 @@ class Run:
                 await self.broken(result, retries)
         return None
 
-    async def _unless_stopped(
-        self, connecting: Coroutine[None, None, Connection | Outcome]
-    ) -> Connection | Outcome | None:
+    async def _unless_stopped(self, connecting: Coroutine[Any, Any, Wire | Outcome]) -> Wire | Outcome | None:
         """Its result, or None as soon as the run is stopped: nobody waits a minute for a silent server after Ctrl-C."""
         attempt, stopped = asyncio.ensure_future(connecting), asyncio.ensure_future(self._stopped.wait())
         try:

@@ -7,25 +7,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache
 
-from mailer import __version__, crashpoint, merge, mime
+from mailer import __version__, crashpoint, merge
 from mailer.campaign.compare import changed_parts, differences
-from mailer.campaign.frozen import Frozen, Recorded
+from mailer.campaign.frozen import Recorded
 from mailer.campaign.plan import Plan, Progress, make_plan, silent
+from mailer.campaign.rendering import renderer
 from mailer.campaign.run import Observer, Run, RunOptions
-from mailer.campaign.sealing import contact_digest, fingerprint, identity_of, list_digest, settings_of
+from mailer.campaign.sealing import contact_digest, list_digest, settings_of
 from mailer.campaign.source import Source
-from mailer.errors import CampaignError, LetterError, ListError, MailerError, Paused, SealError, quoted
+from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError, quoted
 from mailer.ledger import AccountLock, DomainsLock, Ledger, Start, mark_interrupted
 from mailer.ledger.lock import owner
 from mailer.model import (
     CampaignRecord,
-    Delivery,
     Identity,
     Manifest,
-    Message,
     Quota,
     Status,
     Tally,
@@ -233,31 +230,6 @@ def conclude(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | Non
     if not tally.work_left:
         ledger.finish(campaign)
     return Result(campaign=ledger.find(campaign.name), tally=tally, reason=reason, next_due=ledger.next_due(campaign))
-
-
-def renderer(ledger: Ledger, campaign: CampaignRecord) -> Callable[[Delivery], Message]:
-    """Render deliveries from what the ledger froze; the campaign folder is not read."""
-
-    @cache
-    def revision(number: int) -> tuple[merge.Template, Identity]:
-        manifest = ledger.manifest(campaign, number)
-        files = Frozen({**manifest.letter, **manifest.attachments}, ledger.blob)
-        return merge.load(manifest.template, files), identity_of(manifest.settings)
-
-    def message(delivery: Delivery) -> Message:
-        template, identity = revision(delivery.revision)
-        letter = template.merge(delivery.contact, identity)
-        composed = mime.compose(
-            letter, contact=delivery.contact, message_id=delivery.message_id, date=datetime.now(UTC)
-        )
-        if fingerprint(composed) != delivery.digest:
-            raise Paused(
-                "This version of mailer would send another message than the one that was checked. It was not sent.",
-                hint="look at a new preview, then run the send command with --update",
-            )
-        return composed
-
-    return message
 
 
 def _unchanged(source: Source, identity: Identity, manifest: Manifest) -> bool:

@@ -2,6 +2,7 @@
 
 from mailer.ledger.attempts import Intent, Record
 from mailer.ledger.campaigns import Row, Start
+from mailer.ledger.deliveries import DeliveryRow, delivery_of
 from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger
 from mailer.ledger.lock import AccountLock, DomainsLock, SenderLock, mark_interrupted, settle
@@ -10,6 +11,7 @@ from mailer.ledger.writer import Writer
 
 __all__ = [
     "AccountLock",
+    "DeliveryRow",
     "DomainsLock",
     "Intent",
     "Ledger",
@@ -19,6 +21,7 @@ __all__ = [
     "SenderLock",
     "Start",
     "Writer",
+    "delivery_of",
     "mark_interrupted",
     "settle",
     "synced_warning",

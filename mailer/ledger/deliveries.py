@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from mailer.ledger.memory import IS_SUPPRESSED, IS_UNLISTED, LEAVE, UNLIST
 from mailer.ledger.store import Store, moment
@@ -15,6 +16,15 @@ MOST = 36_000.0
 """Seconds: beyond the longest pause between two tries (mailer.retry.DELAYS). A later time was written by a wrong clock."""
 
 DUE = "(status = 'queued' OR (status = 'deferred' AND (next_attempt_at <= ? OR next_attempt_at > ?)))"
+
+
+DELIVERY = (
+    "SELECT id, row, address, key, name, language, fields, message_id, status, attempts, revision,"
+    " next_attempt_at, first_attempt_at, digest FROM deliveries"
+)
+
+DeliveryRow = tuple[Any, ...]
+"""What DELIVERY selects."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,23 +81,18 @@ class Deliveries(Store):
 
     def deliveries(self, ids: Collection[int]) -> list[Delivery]:
         """Deliveries by id, in the order of the ids; those that are gone are left out."""
+        return [delivery_of(row) for row in self.delivery_rows(ids)]
+
+    def delivery_rows(self, ids: Collection[int]) -> list[DeliveryRow]:
+        """As `deliveries`, but as the ledger keeps them, for `delivery_of` elsewhere."""
         marks = ",".join("?" * len(ids))
-        rows = self._all(
-            "SELECT id, row, address, key, name, language, fields, message_id, status, attempts, revision,"
-            f" next_attempt_at, first_attempt_at, digest FROM deliveries WHERE id IN ({marks})",
-            *ids,
-        )
-        found = {row[0]: _delivery(row) for row in rows}
+        found = {row[0]: row for row in self._all(f"{DELIVERY} WHERE id IN ({marks})", *ids)}
         return [found[number] for number in ids if number in found]
 
     def contacts(self, campaign: CampaignRecord) -> Iterator[tuple[Contact, Status]]:
         """Every contact with a usable address, as frozen, and its status."""
-        query = (
-            "SELECT id, row, address, key, name, language, fields, message_id, status, attempts, revision,"
-            " next_attempt_at, first_attempt_at, digest FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL ORDER BY id"
-        )
-        for row in self._each(query, campaign.id):
-            delivery = _delivery(row)
+        for row in self._each(f"{DELIVERY} WHERE campaign_id = ? AND key IS NOT NULL ORDER BY id", campaign.id):
+            delivery = delivery_of(row)
             yield delivery.contact, delivery.status
 
     def records(self, campaign: CampaignRecord, status: Status | None = None) -> Iterator[DeliveryRecord]:
@@ -234,9 +239,10 @@ class Deliveries(Store):
         )
 
 
-def _delivery(row: tuple) -> Delivery:  # type: ignore[type-arg]
+def delivery_of(row: DeliveryRow, *, with_fields: bool = True) -> Delivery:
+    """The delivery that a row stands for; without its merge fields where nobody needs them."""
     number, line, address, key, name, language, fields, message_id, status, attempts, revision, due, first, digest = row
-    merge_fields: dict[str, FieldValue] = json.loads(fields)
+    merge_fields: dict[str, FieldValue] = json.loads(fields) if with_fields else {}
     return Delivery(
         id=number,
         contact=Contact(
