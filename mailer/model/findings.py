@@ -31,6 +31,12 @@ class Findings(Sequence[Problem]):
         self._numbers.append(0)
 
     def extend(self, problems: Iterable[Problem]) -> None:
+        if isinstance(problems, Findings):
+            kinds = [self._kind(said) for said in problems._said]
+            self._kinds.extend(map(kinds.__getitem__, problems._kinds))
+            self._rows.extend(problems._rows)
+            self._numbers.extend(problems._numbers)
+            return
         for problem in problems:
             self.append(problem)
 
@@ -46,8 +52,7 @@ class Findings(Sequence[Problem]):
         order: Iterable[int] = range(len(rows))
         if not all(map(le, rows, rows[1:])):
             order = sorted(order, key=rows.__getitem__)
-        sorted_ = Findings()
-        sorted_._said, sorted_._known = self._said, self._known
+        found = self._like()
         row, seen = -1, set[tuple[int, int]]()
         for at in order:
             if rows[at] != row:
@@ -56,10 +61,34 @@ class Findings(Sequence[Problem]):
             what = (self._kinds[at], self._numbers[at])
             if what not in seen:
                 seen.add(what)
-                sorted_._kinds.append(what[0])
-                sorted_._rows.append(row)
-                sorted_._numbers.append(what[1])
-        return sorted_
+                found._kinds.append(what[0])
+                found._rows.append(row)
+                found._numbers.append(what[1])
+        return found
+
+    def by_place(self) -> Findings:
+        """The same by file and row."""
+        files = [said.file or "" for said in self._said]
+        found = self._like()
+        if len(set(files)) > 1:
+            order = sorted(range(len(self)), key=lambda at: (files[self._kinds[at]], self._rows[at]))
+        elif all(map(le, self._rows, self._rows[1:])):
+            return self
+        else:
+            order = sorted(range(len(self)), key=self._rows.__getitem__)
+        found._kinds.extend(map(self._kinds.__getitem__, order))
+        found._rows.extend(map(self._rows.__getitem__, order))
+        found._numbers.extend(map(self._numbers.__getitem__, order))
+        return found
+
+    def hints(self) -> list[str]:
+        """Each hint once, in order."""
+        said = (self._said[kind].hint for kind in dict.fromkeys(self._kinds))
+        return list(dict.fromkeys(filter(None, said)))
+
+    def without_row(self) -> list[Problem]:
+        """Those that are about no row, but all of the list or the letter."""
+        return [self._made(at) for at, row in enumerate(self._rows) if not row]
 
     def sentences(self) -> Iterator[tuple[int, str]]:
         """The row, 0 for none, and the message of each."""
@@ -70,6 +99,12 @@ class Findings(Sequence[Problem]):
     def rows(self) -> Sequence[int]:
         """The row of each, 0 where there is none."""
         return self._rows
+
+    def _like(self) -> Findings:
+        """An empty one that knows the same sentences."""
+        empty = Findings()
+        empty._said, empty._known = self._said, self._known
+        return empty
 
     def _kind(self, problem: Problem) -> int:
         said = problem if problem.row is None else replace(problem, row=None)
