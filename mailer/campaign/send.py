@@ -27,7 +27,6 @@ from mailer.model import (
     Manifest,
     Message,
     Quota,
-    Status,
     Tally,
 )
 from mailer.pace import Pace
@@ -106,7 +105,7 @@ def prepare(
     on_plan(plan)
     _check_problems(plan, skip_problems=skip_problems)
     _check_seal(seal, plan.manifest, ledger, plan)
-    _check_nobody_else(seal, ledger, (contact.key for contact in plan.mailed(ledger.suppressions())))
+    _check_nobody_else(seal, ledger, plan.mailed_keys(ledger.suppressions()))
     if begun is None:
         repeated = _repeated(plan, ledger)
         return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=repeated)
@@ -128,7 +127,7 @@ def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
     others = [c for c in ledger.campaigns() if c.name != plan.name and c.manifest.parts["letter"] == letter]
     if not others:
         return ()
-    keys = {contact.key for contact in plan.mailed(ledger.suppressions())}
+    keys = set(plan.mailed_keys(ledger.suppressions()))
     count, name = max((len(keys & ledger.reached(campaign)), campaign.name) for campaign in others)
     if not count:
         return ()
@@ -174,18 +173,14 @@ def to_send(prepared: Prepared, ledger: Ledger) -> int:
     """How many messages the send may hand over now: the number a person confirms."""
     if prepared.plan is None:
         assert prepared.campaign is not None
-        return len(ledger.due(prepared.campaign, time.time()))
-    mailed = prepared.plan.mailed(ledger.suppressions())
+        return ledger.count_due(prepared.campaign, time.time())
+    mailed = prepared.plan.mailed_keys(ledger.suppressions())
     if prepared.campaign is None:
         return sum(1 for _ in mailed)
     # those who are to be tried again later keep their time
     open_keys = set(ledger.open_keys(prepared.campaign, due=time.time()))
-    done = {
-        contact.key
-        for contact, status in ledger.contacts(prepared.campaign)
-        if status is not Status.SKIPPED and contact.key not in open_keys
-    }
-    return sum(contact.key not in done for contact in mailed)
+    settled = ledger.settled_keys(prepared.campaign)
+    return sum(key in open_keys or key not in settled for key in mailed)
 
 
 @contextmanager
@@ -287,11 +282,10 @@ def _check_problems(plan: Plan, *, skip_problems: bool) -> None:
     if not plan.problems:
         return
     hint = "mend the rows, or add --skip-problems to go on without them; --problems FILE writes them out"
-    letter = [problem for problem in plan.problems if problem.row is None]
-    if letter:
+    if letter := plan.problems.without_row():
         raise LetterError("The letter cannot be sent as it is. Nothing was sent.", problems=letter)
     if not skip_problems:
-        rows = len({problem.row for problem in plan.problems})
+        rows = len(set(plan.problems.rows))
         what = "1 row that cannot" if rows == 1 else f"{rows} rows that cannot"
         raise ListError(f"The list has {what} be mailed. Nothing was sent.", problems=plan.problems, hint=hint)
     if not any(True for _ in plan.ready()):
