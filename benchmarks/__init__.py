@@ -6,3 +6,8 @@
 
 Read cases/ (what is measured), then peers/ (against whom), measure.py (how), servers.py (who takes the messages).
 """
+
+import sys
+
+if sys.platform == "win32":
+    sys.exit("The benchmarks need Postfix's smtp-sink, so they run on Linux and macOS only.")

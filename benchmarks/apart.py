@@ -14,11 +14,15 @@ HOST = "127.0.0.1"
 
 
 def serve(factory: Callable[[], asyncio.Protocol], notes: Callable[[], Any], *, exact: bool = False) -> None:
-    """Serve until standard input ends. `exact` wakes to the tenth of a millisecond; epoll rounds up to a whole one."""
-    loop = asyncio.SelectorEventLoop(selectors.SelectSelector()) if exact else _fast_loop()
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+    """Serve until standard input ends, on a loop that is fast or `exact`."""
+    with asyncio.Runner(loop_factory=exact_loop if exact else _fast_loop) as runner:
         runner.run(_serve(factory))
     print(json.dumps(notes()), flush=True)
+
+
+def exact_loop() -> asyncio.AbstractEventLoop:
+    """A loop that wakes as exactly as the system does; with epoll, times are rounded up to a whole millisecond."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 
 def _fast_loop() -> asyncio.AbstractEventLoop:

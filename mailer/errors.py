@@ -37,7 +37,8 @@ class MailerError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.problems = tuple(problems)
+        # not copied where it is more than a list: there may be a million
+        self.problems: Sequence[Problem] = tuple(problems) if isinstance(problems, list) else problems
 
 
 class Refused(MailerError):

@@ -23,5 +23,12 @@ def screen(contacts: Iterable[Contact], suppressed: Mapping[str, str]) -> Iterat
     branches often have their own, and did not ask.
     """
     for contact in contacts:
-        reason = suppressed.get(contact.key)
-        yield contact, suppressed.get("@" + contact.domain) if reason is None else reason
+        yield contact, reason(contact.key, suppressed)
+
+
+def reason(key: str, suppressed: Mapping[str, str]) -> str | None:
+    """The same for one address, by its key."""
+    if not suppressed:
+        return None
+    found = suppressed.get(key)
+    return suppressed.get("@" + key.rpartition("@")[2]) if found is None else found

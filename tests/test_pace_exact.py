@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from simulated_time import START, Loop
 
@@ -186,6 +186,18 @@ runs = st.lists(
 )
 
 
+# a time of day is a float of a fourth of a microsecond: three starts, each just a window after the one before
+@example(
+    account=[],
+    domain=[],
+    each=[Quota(count=1, seconds=1)],
+    runs=[(["a.example"], 0.01, 0.0), ([], 0.01, 0.7), (["a.example"], 0.5, 0.0), (["a.example"], 3.0, 0.0)],
+    connections=1,
+    latency="none",
+    elsewhere=0.0,
+    unused=0.0,
+    seed=0,
+)
 @settings(max_examples=400, deadline=None)
 @given(
     account=quotas,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mailer.campaign.frames import Event, Post, received
-from mailer.campaign.rendering import renderer
+from mailer.campaign.thaw import renderer
 from mailer.errors import LetterError, MailerError
 from mailer.ledger import Ledger, delivery_of
 from mailer.model import Delivery, Message, Outcome, Pipelining, Security

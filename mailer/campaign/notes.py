@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mailer.errors import LetterError
@@ -12,32 +12,27 @@ from mailer.model import Contact, Problem, SkippedRow
 MAX_MESSAGE_BYTES = 10_000_000
 
 
-class Blanks:
-    """Turns «may be blank in some rows» into how many rows and which, or into nothing."""
+MAY_BE_BLANK = "field-not-required"
 
-    CODE = "field-not-required"
 
-    def __init__(self, warnings: Iterable[Problem]) -> None:
-        self._rows: dict[str, list[int]] = {
-            item.column: [] for item in warnings if item.code == self.CODE and item.column
-        }
+def watched(warnings: Iterable[Problem]) -> tuple[str, ...]:
+    """The fields of which the letter's check says that they may be blank."""
+    return tuple(dict.fromkeys(item.column for item in warnings if item.code == MAY_BE_BLANK and item.column))
 
-    def look_at(self, contact: Contact) -> None:
-        for name, rows in self._rows.items():
-            if not contact.fields.get(name):
-                rows.append(contact.row)
 
-    def told(self, warnings: Iterable[Problem]) -> list[Problem]:
-        return [self._counted(item) for item in warnings if item.code != self.CODE or self._rows.get(item.column or "")]
+def told(warnings: Iterable[Problem], blank: Mapping[str, tuple[int, int]]) -> list[Problem]:
+    """The warnings, where «may be blank in some rows» became in how many and which, or went."""
+    return [
+        _counted(item, *blank[item.column or ""]) if item.code == MAY_BE_BLANK else item
+        for item in warnings
+        if item.code != MAY_BE_BLANK or item.column in blank
+    ]
 
-    def _counted(self, item: Problem) -> Problem:
-        rows = self._rows.get(item.column or "") if item.code == self.CODE else None
-        if not rows:
-            return item
-        where = f"row {rows[0]}" if len(rows) == 1 else f"{len(rows)} rows, the first of them row {rows[0]}"
-        return replace(
-            item, code="blank-field", message=item.message.replace("may be blank in some rows", f"is blank in {where}")
-        )
+
+def _counted(item: Problem, count: int, first: int) -> Problem:
+    where = f"row {first}" if count == 1 else f"{count} rows, the first of them row {first}"
+    message = item.message.replace("may be blank in some rows", f"is blank in {where}")
+    return replace(item, code="blank-field", message=message)
 
 
 def skipped(contact: Contact, problems: Iterable[Problem]) -> SkippedRow:
@@ -46,7 +41,7 @@ def skipped(contact: Contact, problems: Iterable[Problem]) -> SkippedRow:
     return SkippedRow(row=contact.row, address=contact.address, reason=reason)
 
 
-def problems_of(contact: Contact, error: LetterError) -> tuple[Problem, ...]:
+def problems_of(contact: Contact, error: LetterError) -> Sequence[Problem]:
     """What went wrong with a row, as problems."""
     return error.problems or (Problem(code="letter", message=error.message, row=contact.row),)
 

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from mailer import contacts, merge, mime, suppression
 from mailer.campaign.frozen import Recorded
-from mailer.campaign.notes import Blanks, check_size, in_list, problems_of, skipped
-from mailer.campaign.sealing import (
-    SEALED_DATE,
-    SOURCES,
-    contact_digest,
-    fingerprint,
-    lookup_folders,
-    manifest_of,
-    written,
-)
+from mailer.campaign.notes import told, watched
+from mailer.campaign.rendering import Press, Rendered
+from mailer.campaign.sealing import SEALED_DATE, SOURCES, completed, contact_digest, lookup_folders, manifest_of
 from mailer.campaign.source import Source
-from mailer.errors import LetterError
 from mailer.ledger import Row
-from mailer.model import Contact, Identity, Letter, Manifest, Message, Problem, Severity, SkippedRow, Status
+from mailer.model import Contact, Findings, Identity, Letter, Manifest, Message, Problem, Severity, SkippedRow, Status
 
 Progress = Callable[[int, int], None]
 """Called with how many of how many are done."""
@@ -49,9 +42,9 @@ class Plan:
     manifest: Manifest
     files: Recorded
     secret: bytes
-    problems: list[Problem]
-    warnings: list[Problem]
-    unrendered: dict[str, SkippedRow] = field(default_factory=dict)
+    problems: Findings
+    warnings: Findings
+    unrendered: Mapping[str, SkippedRow] = field(default_factory=dict)
     fingerprints: array[int] = field(default_factory=lambda: array("q"))
 
     @property
@@ -65,6 +58,18 @@ class Plan:
     def mailed(self, suppressed: Mapping[str, str]) -> Iterator[Contact]:
         """The contacts whose message would be sent now."""
         return (contact for contact, reason in suppression.screen(self.ready(), suppressed) if reason is None)
+
+    def mailed_keys(self, suppressed: Mapping[str, str]) -> Iterator[str]:
+        """Their keys: for a million, made in a tenth of the time."""
+        return (key for key, reason in self._screened_keys(suppressed) if reason is None)
+
+    def suppressed_keys(self, suppressed: Mapping[str, str]) -> Iterator[str]:
+        """The keys of those whose message could be sent, if they were not suppressed."""
+        return (key for key, reason in self._screened_keys(suppressed) if reason is not None)
+
+    def _screened_keys(self, suppressed: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+        ready = (key for key in self.contacts.keys() if key not in self.unrendered)  # noqa: SIM118 - not a mapping
+        return ((key, suppression.reason(key, suppressed)) for key in ready)
 
     @property
     def unsendable(self) -> bool:
@@ -87,23 +92,24 @@ class Plan:
 
     def rows(self, suppressed: Mapping[str, str]) -> Iterator[Row]:
         """Everybody on the list, with what was decided about them: nobody disappears without a reason."""
-        screened = suppression.screen(self.contacts, suppressed)
-        for (contact, reason), digest in zip(screened, self.fingerprints, strict=True):
-            identifier = self.message_id(contact)
+        domains: dict[str | None, str] = {}
+        for contact, digest in zip(self.contacts.packed(), self.fingerprints, strict=True):
+            language = contact.language
+            if language not in domains:
+                domains[language] = self.template.identity_for(language, self.identity).sender.domain
+            identifier = mime.message_id(self.secret, self.name, contact.key, domains[language])
             # by their key, so that the same person is not counted twice once the letter or the row was mended
             if flawed := self.unrendered.get(contact.key):
-                yield Row(contact=contact, message_id=identifier, status=Status.SKIPPED, reason=flawed.reason)
-            elif reason is None:
-                yield Row(contact=contact, message_id=identifier, digest=digest)
+                yield Row(contact, identifier, Status.SKIPPED, flawed.reason)
+            elif (reason := suppression.reason(contact.key, suppressed)) is None:
+                yield Row(contact, identifier, Status.QUEUED, "", digest)
             else:
-                yield Row(
-                    contact=contact, message_id=identifier, status=Status.SUPPRESSED, reason=reason, digest=digest
-                )
+                yield Row(contact, identifier, Status.SUPPRESSED, reason, digest)
         for bad in self.contacts.bad_rows:
             # what stood in the cell, so that the row is found again in the report; without a key nobody mails it
             cell = bad.fields.get(self.contacts.email_column.name, "")
-            contact = Contact(address=bad.address or cell, key="", row=bad.row, fields=bad.fields)
-            yield Row(contact=contact, message_id="", status=Status.SKIPPED, reason=bad.reason, usable_address=False)
+            nobody = Contact(address=bad.address or cell, key="", row=bad.row, fields=bad.fields)
+            yield Row(nobody, "", Status.SKIPPED, bad.reason, usable_address=False)
 
 
 def make_plan(
@@ -123,6 +129,7 @@ def make_plan(
     sources = {path for path in files.digests if Path(path).suffix.lower() in SOURCES}
     people = read_list(source, template)
     flaws = template.check([column.name for column in people.columns])
+    odd = [flaw for flaw in flaws if flaw.severity is Severity.WARNING]
     plan = Plan(
         name=source.name,
         template=template,
@@ -131,15 +138,23 @@ def make_plan(
         manifest=manifest_of(source, template, people, files, identity, sources=sources),
         files=files,
         secret=secret,
-        problems=[flaw for flaw in flaws if flaw.severity is Severity.PROBLEM] + list(people.problems),
-        warnings=[flaw for flaw in flaws if flaw.severity is Severity.WARNING] + list(people.warnings),
+        problems=_together([flaw for flaw in flaws if flaw.severity is Severity.PROBLEM], people.problems),
+        warnings=_together(odd, people.warnings),
     )
-    if all(flaw.severity is Severity.WARNING for flaw in flaws):
-        messages, senders = _render_all(plan, on_progress)
-        plan.manifest = manifest_of(
-            source, template, people, files, identity, sources=sources, messages=messages, senders=senders
-        )
+    if len(odd) == len(flaws):
+        made = _render_all(plan, watched(odd), on_progress)
+        plan.fingerprints, plan.unrendered = made.fingerprints, made.unrendered
+        plan.problems.extend(made.problems)
+        plan.warnings = _together(told(odd, made.blank), people.warnings, made.warnings)
+        plan.manifest = completed(plan.manifest, files, messages=_digest(made), senders=made.senders, sources=sources)
     return plan
+
+
+def _together(*parts: Iterable[Problem]) -> Findings:
+    found = Findings()
+    for part in parts:
+        found.extend(part)
+    return found
 
 
 def read_list(source: Source, template: merge.Template) -> contacts.ContactList:
@@ -154,31 +169,20 @@ def read_list(source: Source, template: merge.Template) -> contacts.ContactList:
     )
 
 
-def _render_all(plan: Plan, on_progress: Progress) -> tuple[str, set[str]]:
-    """Render every message and note the rows that fail.
+def _render_all(plan: Plan, fields: tuple[str, ...], on_progress: Progress) -> Rendered:
+    press = Press(
+        template=plan.template,
+        identity=plan.identity,
+        secret=plan.secret,
+        campaign=plan.name,
+        list_path=str(plan.contacts.path),
+        watched=fields,
+    )
+    counted, total = count(1), len(plan.contacts)
+    return press.render(plan.contacts, lambda: on_progress(next(counted), total))
 
-    Returns a digest of all messages that does not depend on their order, and everybody that they are from.
-    """
-    total, combined = len(plan.contacts), 0
-    blanks = Blanks(plan.warnings)
-    senders: set[str] = set()
-    path = str(plan.contacts.path)
-    for done, contact in enumerate(plan.contacts, start=1):
-        on_progress(done, total)
-        try:
-            letter, warnings = plan.template.merge_with_warnings(contact, plan.identity)
-            message = plan.compose(contact, letter)
-            check_size(contact, len(message.content))
-        except LetterError as error:
-            found = problems_of(contact, error)
-            plan.problems.extend(in_list(path, problem) for problem in found)
-            plan.unrendered[contact.key] = skipped(contact, found)
-            plan.fingerprints.append(0)
-            continue
-        plan.warnings.extend(in_list(path, warning) for warning in warnings)
-        blanks.look_at(contact)
-        senders.add(written(letter.identity.sender))
-        plan.fingerprints.append(fingerprint(message))
-        combined += plan.fingerprints[-1]
-    plan.warnings = blanks.told(plan.warnings)
-    return hashlib.sha256(f"{combined} {len(plan.fingerprints) - len(plan.unrendered)}".encode()).hexdigest(), senders
+
+def _digest(made: Rendered) -> str:
+    """Over all messages, whatever their order."""
+    number = len(made.fingerprints) - len(made.unrendered)
+    return hashlib.sha256(f"{sum(made.fingerprints)} {number}".encode()).hexdigest()

@@ -1,39 +1,86 @@
-"""From a delivery to its message, by what the ledger froze; the campaign folder is not read."""
+"""Step 3: every message is rendered once before any is sent, and what is wrong with a row is noted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import cache
+from array import array
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from mailer import merge, mime
-from mailer.campaign.frozen import Frozen
-from mailer.campaign.sealing import fingerprint, identity_of
-from mailer.errors import Paused
-from mailer.ledger import Ledger
-from mailer.model import CampaignRecord, Delivery, Identity, Message
+from mailer.campaign.notes import check_size, in_list, problems_of, skipped
+from mailer.campaign.sealing import SEALED_DATE, fingerprint, written
+from mailer.errors import LetterError
+from mailer.model import Contact, Findings, Identity, SkippedRow
 
 
-def renderer(ledger: Ledger, campaign: CampaignRecord) -> Callable[[Delivery], Message]:
-    """Render a campaign's deliveries. What it returns raises LetterError, or Paused where the message is another than was checked."""
+@dataclass(kw_only=True, slots=True)
+class Rendered:
+    """What came of rendering some contacts, in their order.
 
-    @cache
-    def revision(number: int) -> tuple[merge.Template, Identity]:
-        manifest = ledger.manifest(campaign, number)
-        files = Frozen({**manifest.letter, **manifest.attachments}, ledger.blob)
-        return merge.load(manifest.template, files), identity_of(manifest.settings)
+    `fingerprints` has a number for each, 0 for a row without a message, so that a million cost eight megabytes;
+    `unrendered` the rows without one by their key; `blank` for each field that was to be watched the rows where it is
+    empty: how many, and the first.
+    """
 
-    def message(delivery: Delivery) -> Message:
-        template, identity = revision(delivery.revision)
-        letter = template.merge(delivery.contact, identity)
-        composed = mime.compose(
-            letter, contact=delivery.contact, message_id=delivery.message_id, date=datetime.now(UTC)
-        )
-        if fingerprint(composed) != delivery.digest:
-            raise Paused(
-                "This version of mailer would send another message than the one that was checked. It was not sent.",
-                hint="look at a new preview, then run the send command with --update",
-            )
-        return composed
+    fingerprints: array[int] = field(default_factory=lambda: array("q"))
+    problems: Findings = field(default_factory=Findings)
+    warnings: Findings = field(default_factory=Findings)
+    unrendered: dict[str, SkippedRow] = field(default_factory=dict)
+    senders: set[str] = field(default_factory=set)
+    blank: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    return message
+    def add(self, more: Rendered) -> None:
+        """Take in what came of the contacts that follow."""
+        self.fingerprints.extend(more.fingerprints)
+        self.problems.extend(more.problems)
+        self.warnings.extend(more.warnings)
+        self.unrendered.update(more.unrendered)
+        self.senders |= more.senders
+        for name, (count, first) in more.blank.items():
+            before, earlier = self.blank.get(name, (0, first))
+            self.blank[name] = (before + count, earlier)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Press:
+    """Makes the messages of a campaign. `list_path` is where the contacts come from, as problems name it."""
+
+    template: merge.Template
+    identity: Identity
+    secret: bytes
+    campaign: str
+    list_path: str
+    watched: tuple[str, ...] = ()
+
+    def render(self, people: Iterable[Contact], on_message: Callable[[], None] = lambda: None) -> Rendered:
+        """Render a message for each, and keep of it only what tells whether another is the same."""
+        made = Rendered()
+        identity: Identity | None = None
+        for contact in people:
+            on_message()
+            try:
+                letter, warnings = self.template.merge_with_warnings(contact, self.identity)
+                identifier = mime.message_id(self.secret, self.campaign, contact.key, letter.identity.sender.domain)
+                message = mime.compose(letter, contact=contact, message_id=identifier, date=SEALED_DATE)
+                check_size(contact, len(message.content))
+            except LetterError as error:
+                found = problems_of(contact, error)
+                made.problems.extend(in_list(self.list_path, problem) for problem in found)
+                made.unrendered[contact.key] = skipped(contact, found)
+                made.fingerprints.append(0)
+                continue
+            if warnings:
+                made.warnings.extend(in_list(self.list_path, warning) for warning in warnings)
+            if self.watched:
+                self._look_for_blanks(made, contact)
+            if letter.identity is not identity:
+                identity = letter.identity
+                made.senders.add(written(identity.sender))
+            made.fingerprints.append(fingerprint(message))
+        return made
+
+    def _look_for_blanks(self, made: Rendered, contact: Contact) -> None:
+        for name in self.watched:
+            if not contact.fields.get(name):
+                count, first = made.blank.get(name, (0, contact.row))
+                made.blank[name] = (count + 1, first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,26 +56,32 @@ def manifest_of(
     identity: Identity,
     *,
     sources: Collection[str],
-    messages: str = "",
-    senders: Collection[str] = (),
 ) -> Manifest:
-    """What a campaign would be frozen with. `sources` are the files that the letter itself is written in."""
-    attachments = {path: digest for path, digest in files.digests.items() if path not in sources}
-    return Manifest(
+    """What a campaign would be frozen with, before its messages are rendered. `sources` are the letter's own files."""
+    bare = Manifest(
         template=source.template,
         list_name=source.list_path.as_posix(),
-        letter={path: digest for path, digest in files.digests.items() if path not in attachments},
-        attachments=attachments,
+        letter={},
+        attachments={},
         contacts=people.fingerprint(),
         list_file=list_digest(source, template),
         settings=settings_of(identity),
-        messages=messages,
+        messages="",
         count=len(people),
         duplicates=people.duplicates,
         blank=people.blank,
-        senders=tuple(sorted(senders)),
         program=__version__,
     )
+    return completed(bare, files, sources=sources)
+
+
+def completed(
+    manifest: Manifest, files: Recorded, *, sources: Collection[str], messages: str = "", senders: Collection[str] = ()
+) -> Manifest:
+    """The manifest with the files that were read so far, and with what came of rendering the messages."""
+    attachments = {path: digest for path, digest in files.digests.items() if path not in sources}
+    letter = {path: digest for path, digest in files.digests.items() if path not in attachments}
+    return replace(manifest, letter=letter, attachments=attachments, messages=messages, senders=tuple(sorted(senders)))
 
 
 def list_digest(source: Source, template: merge.Template) -> str:

@@ -12,10 +12,10 @@ from mailer import __version__, crashpoint, merge
 from mailer.campaign.compare import changed_parts, differences
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.plan import Plan, Progress, make_plan, silent
-from mailer.campaign.rendering import renderer
 from mailer.campaign.run import Observer, Run, RunOptions
 from mailer.campaign.sealing import contact_digest, list_digest, settings_of
 from mailer.campaign.source import Source
+from mailer.campaign.thaw import renderer
 from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError, quoted
 from mailer.ledger import AccountLock, DomainsLock, Ledger, Start, mark_interrupted
 from mailer.ledger.lock import owner
@@ -24,7 +24,6 @@ from mailer.model import (
     Identity,
     Manifest,
     Quota,
-    Status,
     Tally,
 )
 from mailer.pace import Pace
@@ -103,7 +102,7 @@ def prepare(
     on_plan(plan)
     _check_problems(plan, skip_problems=skip_problems)
     _check_seal(seal, plan.manifest, ledger, plan)
-    _check_nobody_else(seal, ledger, (contact.key for contact in plan.mailed(ledger.suppressions())))
+    _check_nobody_else(seal, ledger, plan.mailed_keys(ledger.suppressions()))
     if begun is None:
         repeated = _repeated(plan, ledger)
         return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=repeated)
@@ -125,7 +124,7 @@ def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
     others = [c for c in ledger.campaigns() if c.name != plan.name and c.manifest.parts["letter"] == letter]
     if not others:
         return ()
-    keys = {contact.key for contact in plan.mailed(ledger.suppressions())}
+    keys = set(plan.mailed_keys(ledger.suppressions()))
     count, name = max((len(keys & ledger.reached(campaign)), campaign.name) for campaign in others)
     if not count:
         return ()
@@ -171,18 +170,14 @@ def to_send(prepared: Prepared, ledger: Ledger) -> int:
     """How many messages the send may hand over now: the number a person confirms."""
     if prepared.plan is None:
         assert prepared.campaign is not None
-        return len(ledger.due(prepared.campaign, time.time()))
-    mailed = prepared.plan.mailed(ledger.suppressions())
+        return ledger.count_due(prepared.campaign, time.time())
+    mailed = prepared.plan.mailed_keys(ledger.suppressions())
     if prepared.campaign is None:
         return sum(1 for _ in mailed)
     # those who are to be tried again later keep their time
     open_keys = set(ledger.open_keys(prepared.campaign, due=time.time()))
-    done = {
-        contact.key
-        for contact, status in ledger.contacts(prepared.campaign)
-        if status is not Status.SKIPPED and contact.key not in open_keys
-    }
-    return sum(contact.key not in done for contact in mailed)
+    settled = ledger.settled_keys(prepared.campaign)
+    return sum(key in open_keys or key not in settled for key in mailed)
 
 
 @contextmanager
@@ -259,11 +254,10 @@ def _check_problems(plan: Plan, *, skip_problems: bool) -> None:
     if not plan.problems:
         return
     hint = "mend the rows, or add --skip-problems to go on without them; --problems FILE writes them out"
-    letter = [problem for problem in plan.problems if problem.row is None]
-    if letter:
+    if letter := plan.problems.without_row():
         raise LetterError("The letter cannot be sent as it is. Nothing was sent.", problems=letter)
     if not skip_problems:
-        rows = len({problem.row for problem in plan.problems})
+        rows = len(set(plan.problems.rows))
         what = "1 row that cannot" if rows == 1 else f"{rows} rows that cannot"
         raise ListError(f"The list has {what} be mailed. Nothing was sent.", problems=plan.problems, hint=hint)
     if not any(True for _ in plan.ready()):

@@ -103,7 +103,7 @@ async def _go_ahead() -> bool:
 
 def _message(plan: Plan, contact: Contact, to: str) -> Message:
     letter = plan.template.merge(contact, plan.identity)
-    letter = replace(letter, subject=f"[TEST] {letter.subject}", to=Mailbox(address=to, name=letter.to.name))
+    letter = letter._replace(subject=f"[TEST] {letter.subject}", to=Mailbox(address=to, name=letter.to.name))
     now = datetime.now(UTC)
     # a new one each time: mail programs hide a second message with an identifier that they know
     recipient = replace(contact, address=to, key=f"test {contact.key} {now.timestamp()}")

@@ -57,10 +57,10 @@ def as_data(people: ContactList) -> dict[str, object]:
     return {
         "rows": people.rows,
         "ready": len(people),
-        "problems": [console.as_data(problem) for problem in people.problems],
+        "problems": people.problems,
         "duplicates": people.duplicates,
         "blank": people.blank,
-        "warnings": [console.as_data(problem) for problem in people.warnings],
+        "warnings": people.warnings,
         "email_column": people.email_column.original,
         "sheet": people.sheet,
         "columns": [column.name for column in people.columns],

@@ -7,14 +7,14 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
 from mailer.errors import LetterError, ListError, MailerError
-from mailer.model import Problem
+from mailer.model import Findings, Problem
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -141,8 +141,26 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def emit(result: Mapping[str, Any]) -> None:
-    """The one JSON object of a command with --json, in ASCII so that any encoding carries it."""
-    sys.stdout.write(json.dumps(result, ensure_ascii=True, default=str) + "\n")
+    """The one JSON object of a command with --json, in ASCII so that any encoding carries it.
+
+    Findings are written one by one: there may be a million.
+    """
+    sys.stdout.write("{")
+    for number, (name, value) in enumerate(result.items()):
+        sys.stdout.write(f"{', ' if number else ''}{json.dumps(name)}: ")
+        for part in _told(value):
+            sys.stdout.write(part)
+    sys.stdout.write("}\n")
+
+
+def _told(value: object) -> Iterator[str]:
+    if not isinstance(value, Findings):
+        yield json.dumps(value, default=str)
+        return
+    yield "["
+    for number, problem in enumerate(value):
+        yield f"{', ' if number else ''}{json.dumps(as_data(problem))}"
+    yield "]"
 
 
 def located(problem: Problem) -> str:
@@ -179,12 +197,12 @@ def show_problems(problems: Sequence[Problem], *, rest: str = "", hints: Sequenc
 
     `rest` says where those beyond the first 20 can be read.
     """
-    ordered = sorted(problems, key=lambda p: (p.file or "", p.row or 0))
+    ordered = (problems if isinstance(problems, Findings) else Findings(problems)).by_place()
     for problem in ordered[:SHOWN]:
         note(f"  {located(problem)}")
     if len(ordered) > SHOWN:
         note(f"  and {len(ordered) - SHOWN} more{rest}")
-    show_hints([*(problem.hint for problem in ordered), *hints])
+    show_hints([*ordered.hints(), *hints])
 
 
 def show_hints(hints: Iterable[str | None]) -> None:
@@ -196,13 +214,13 @@ def show_hints(hints: Iterable[str | None]) -> None:
 def show_error(error: MailerError, *, as_json: bool = False) -> None:
     """An error as a sentence, its problems and the way out; with --json also as the object a program waits for."""
     if as_json:
-        emit({"error": error.message, "hint": error.hint, "problems": [as_data(problem) for problem in error.problems]})
+        emit({"error": error.message, "hint": error.hint, "problems": Findings(error.problems)})
     message = error.message
     if message.partition(" ")[0].isalpha():  # a file's name stays as it is written
         message = message[:1].upper() + message[1:]
     note(message, style="red")
     in_list = isinstance(error, ListError | LetterError)
-    if [located(problem) for problem in error.problems] == [error.message]:
+    if len(error.problems) == 1 and located(error.problems[0]) == error.message:
         show_hints([error.hint, error.problems[0].hint])  # the sentence is said, and need not be said twice
     else:
         rest = "; all of them: --problems FILE" if in_list else ""

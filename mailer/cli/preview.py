@@ -25,6 +25,7 @@ from mailer.cli.options import (
 from mailer.cli.progress import counted
 from mailer.cli.saving import save_problems
 from mailer.errors import ListError, quoted
+from mailer.model import Findings
 
 if TYPE_CHECKING:
     from mailer.campaign.plan import Plan
@@ -85,13 +86,15 @@ def preview(
 
 def as_data(plan: Plan, messages: int, index: Path, warnings: Iterable[Problem]) -> dict[str, object]:
     """What was previewed, for --json; `warnings` of the settings come first."""
+    settings_first = Findings(warnings)
+    settings_first.extend(plan.warnings)
     return {
         "campaign": plan.name,
         "messages": messages,
         "seal": plan.seal,
         "out": str(index.parent),
-        "warnings": [console.as_data(warning) for warning in (*warnings, *plan.warnings)],
-        "problems": [console.as_data(problem) for problem in plan.problems],
+        "warnings": settings_first,
+        "problems": plan.problems,
         "index": str(index),
     }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mailer.errors import quoted
 from mailer.model import Status
-from mailer.suppression import normalise, screen
+from mailer.suppression import normalise
 
 if TYPE_CHECKING:
     from mailer.campaign.plan import Plan
@@ -50,7 +50,7 @@ def of_list(plan: Plan, ledger: Ledger, due: int) -> tuple[int, Iterable[str]]:
     people = plan.contacts
     bad = len(people.bad_rows) + len(plan.unrendered)
     suppressed = ledger.suppressions()
-    out = [contact.key for contact, reason in screen(plan.ready(), suppressed) if reason is not None]
+    out = list(plan.suppressed_keys(suppressed))
     mailed = people.rows - people.duplicates - bad - len(out)
     return people.rows, (
         each(mailed - due, "had its turn already", "had their turn already"),

@@ -45,11 +45,15 @@ class Fault:
     reason: str
 
 
+MISSING = Fault(code="missing-address", reason="is missing")
+NO_AT = Fault(code="malformed-address", reason="has no @ sign")
+
+
 def check(cell: str) -> Checked | Fault:
     """Never raises, whatever the cell holds."""
     text = cell.strip()
-    if not INVISIBLE.sub("", text).strip():
-        return Fault(code="missing-address", reason="is missing")
+    if not text or (not text.isascii() and not INVISIBLE.sub("", text).strip()):
+        return MISSING
     if CONTROL.search(text):
         return Fault(code="control-character", reason="contains a line break, tab or other control character")
     return _validated(text) or _dug_out(text)
@@ -58,7 +62,9 @@ def check(cell: str) -> Checked | Fault:
 def _dug_out(text: str) -> Checked | Fault:
     bare = _bare(text)
     if not bare:
-        return Fault(code="missing-address", reason="is missing")
+        return MISSING
+    if "@" not in bare and bare.isascii():
+        return NO_AT  # as below, but quicker: the wrong column may be taken for that of the addresses
     written = {part.strip(QUOTES).lower() for part in PARTS.split(bare) if "@" in part}
     if len(written) > 1:
         return Fault(code="two-addresses", reason="is not one but several in the same cell")

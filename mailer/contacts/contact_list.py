@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mailer.contacts.naming import Column
+from mailer.contacts.packing import encoded, objects
 from mailer.contacts.problems_file import write_rows
 from mailer.contacts.refuse import BadRows, Refuse, reasoned
 from mailer.contacts.table import TEXT, Positions, arrow, chosen, picked
-from mailer.model import Contact, FieldValue, Findings, SkippedRow
+from mailer.model import Contact, FieldValue, Findings, PackedContact, SkippedRow
 
 STEP = 4096
 """Contacts made at a time while iterating."""
@@ -120,6 +121,31 @@ class ContactList(Sequence[Contact]):
         """The key of each contact, in the list's order."""
         for at in self._steps():
             yield from picked(self._body.key, at)
+
+    def packed(self) -> Iterator[PackedContact]:
+        """Each contact as it goes into the ledger: its fields as one text, made for thousands at once."""
+        body = self._body
+        for at in self._steps():
+            yield from map(
+                PackedContact,
+                picked(body.address, at),
+                picked(body.key, at),
+                body.frame.index[at].tolist(),
+                picked(body.name, at),
+                (language or None for language in picked(body.language, at)),
+                self._json(at),
+            )
+
+    def _json(self, at: Positions) -> list[str]:
+        joins = self._body.joins
+        cells = [chosen(values, at) for values in self._cells]
+        columns = {name: cells[number] for name, number in self._named.items() if name not in joins}
+        rows = {name: self._table_json[name].take(pa.array(join.match[at])) for name, join in joins.items()}
+        return objects(columns, rows)
+
+    @cached_property
+    def _table_json(self) -> dict[str, pa.Array]:
+        return {name: pa.array(map(encoded, join.rows), TEXT) for name, join in self._body.joins.items()}
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of each contact's content by its key; neither row number, column order nor file format counts."""

@@ -6,19 +6,21 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from mailer.errors import CampaignError
 from mailer.ledger.boot import boot_id
 from mailer.ledger.memory import LEAVE, UNLIST
 from mailer.ledger.store import Store, manifest_from, moment
-from mailer.model import CampaignRecord, Contact, Manifest, Status
+from mailer.model import CampaignRecord, Contact, Manifest, PackedContact, Status
+
+encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One contact on its way into the ledger, with what was decided about it before sending."""
 
-    contact: Contact
+    contact: Contact | PackedContact
     message_id: str
     status: Status = Status.QUEUED
     reason: str = ""
@@ -162,9 +164,9 @@ class Campaigns(Store):
                     row.contact.key if row.usable_address else None,
                     row.contact.name,
                     row.contact.language,
-                    json.dumps(row.contact.fields, ensure_ascii=False, separators=(",", ":")),
+                    fields if isinstance(fields := row.contact.fields, str) else encoded(fields),
                     row.message_id,
-                    row.status,
+                    row.status.value,
                     row.reason,
                     now,
                     row.digest,

@@ -54,6 +54,16 @@ class Deliveries(Store):
         rows = self._all(query, campaign.id, now, now + MOST)
         return [number for number, tried in rows if not tried] + [number for number, tried in rows if tried]
 
+    def count_due(self, campaign: CampaignRecord, now: float) -> int:
+        """How many may be tried now."""
+        query = f"SELECT count(*) FROM deliveries WHERE campaign_id = ? AND {DUE}"
+        return int(self._one(query, campaign.id, now, now + MOST)[0])
+
+    def settled_keys(self, campaign: CampaignRecord) -> set[str]:
+        """The addresses that the campaign holds, but for skipped rows, which a mended list may bring back."""
+        query = "SELECT key FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL AND status <> 'skipped'"
+        return {row[0] for row in self._each(query, campaign.id)}
+
     def open_keys(self, campaign: CampaignRecord, due: float | None = None) -> list[str]:
         """The addresses that are still to be mailed; with `due`, those that may be tried at that time."""
         if due is None:

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 from jinja2 import pass_context
 from jinja2.runtime import Context, Undefined
 
-from mailer.merge.sandbox import as_text
+from mailer.merge.generator import as_text
 
 MAX_MAILTO = 2000
 """Mail programs and Windows cut longer links off, silently."""
@@ -18,6 +18,10 @@ WARNINGS = "the warnings of this letter"
 SCHEME = re.compile(r"(?i)^(https?://[^\s/?#]+|mailto:.+)", re.DOTALL)
 CONTROL = re.compile(r"[\x00-\x20\x7f\u0080-\u00a0\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 PLAIN_ADDRESS = re.compile(r"[^\s@<>\"(),:;\\\[\]]+@[^\s@<>\"(),:;\\\[\]]+")
+PLAIN_LINK = re.compile(r"https?://[A-Za-z0-9.:-]+(?:[/?#][A-Za-z0-9%/?#\[\]@!$&'()*+,;=:~._-]*)?")
+"""A whole link in which nothing needs to be encoded."""
+UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
+"""What stays as it is wherever it stands in a link (RFC 3986, 2.3)."""
 ADDRESS_SAFE = "@!$'*+-._~/"
 
 
@@ -40,14 +44,20 @@ def link(parts: list[object]) -> str:
     A field at the very start may be a whole link; later ones are percent-encoded, so that they cannot add a
     parameter or another recipient.
     """
-    for part in parts:
-        if isinstance(part, Undefined):
-            str(part)
-    return _link(tuple(str(as_text(part)) for part in parts))
+    if {*map(type, parts)} != {str}:
+        for part in parts:
+            if isinstance(part, Undefined):
+                str(part)
+        parts = [str(as_text(part)) for part in parts]
+    return _link(tuple(parts))
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)
 def _link(parts: tuple[str, ...]) -> str:
+    if parts[0] and all(map(UNRESERVED.fullmatch, parts[1::2])):
+        target = "".join(parts)
+        if PLAIN_LINK.fullmatch(target):
+            return target
     target = ""
     for index, part in enumerate(parts):
         if index % 2 == 0:

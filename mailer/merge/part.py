@@ -14,9 +14,13 @@ from jinja2.exceptions import SecurityError
 
 from mailer.merge.complaints import Origin, did_you_mean
 from mailer.merge.dates import BadDate
+from mailer.merge.generator import NotText, texts_in
 from mailer.merge.links import BadLink
-from mailer.merge.sandbox import BUDGET, MAX_LENGTH, Budget, LetterEnvironment, NotText, TooMuch, UnknownName
+from mailer.merge.sandbox import BUDGET, MAX_LENGTH, Budget, LetterEnvironment, TooMuch, UnknownName
+from mailer.merge.straight import Item, items_of
 from mailer.merge.tags import Source, syntax_refusal
+from mailer.merge.tree import with_constants, without_dead_branches
+from mailer.model.messages import Merged
 
 NUMBERS = itertools.count()
 
@@ -45,7 +49,10 @@ class Use:
 class Part:
     """Compiled once, rendered for every contact."""
 
-    def __init__(self, env: LetterEnvironment, source: Source, fallback: Origin) -> None:
+    def __init__(
+        self, env: LetterEnvironment, source: Source, fallback: Origin, constants: Mapping[str, Any] | None = None
+    ) -> None:
+        self.env = env
         self._source = source
         self._fallback = fallback
         self._filename = f"<letter part {next(NUMBERS)}>"
@@ -53,13 +60,23 @@ class Part:
             tree = env.parse(source.text)
             self.uses, self.optional = _uses(tree, source)
             self.assigned = frozenset(name.name for name in tree.find_all(nodes.Name) if name.ctx != "load")
-            code = env.compile(tree, filename=self._filename)
+            self._tree = without_dead_branches(with_constants(tree, {**env.constants, **(constants or {})}), env)
+            code = env.compile(self._tree, filename=self._filename)
         except TemplateSyntaxError as error:
             raise syntax_refusal(error, source.origin(error.lineno) or fallback) from error
         except (RecursionError, SyntaxError, MemoryError) as error:
             raise syntax_refusal(TemplateSyntaxError("tags are nested too deeply", 1), fallback) from error
         self._template = JinjaTemplate.from_code(env, code, {})
         self._render = self._template.root_render_func
+        self._constants = frozenset(texts_in(code))
+
+    def fitted(self, constants: Mapping[str, Any]) -> Part:
+        """The same part for rows that all have these tables, whose values become constant text."""
+        return Part(self.env, self._source, self._fallback, constants)
+
+    def items(self, reserved: frozenset[str]) -> list[Item] | None:
+        """What the part consists of, if it is simple enough. `reserved` are names that are not fields of the row."""
+        return items_of(self.env, self._tree, reserved)
 
     @property
     def origin(self) -> Origin:
@@ -78,7 +95,7 @@ class Part:
             raise
         except Exception as error:  # whatever a letter does, its author gets a sentence, not a traceback
             raise self._told(error, values) from error
-        return "".join(chunks)
+        return Merged(chunks, self._constants)
 
     def _told(self, error: Exception, values: Mapping[str, Any]) -> PartError:  # noqa: PLR0911  # one per kind of error
         origin = self._place(error)

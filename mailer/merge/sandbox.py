@@ -16,6 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from mailer.merge.allowed import FILTER_NAMES, SAFE_METHODS, TEST_NAMES
+from mailer.merge.generator import LetterGenerator, as_text, written, written_in_html
 from mailer.merge.tree import CHARACTERS_PER_STEP, JOINED, LOOP, TICK, bound, with_constants
 
 MAX_STEPS = 100_000
@@ -28,10 +29,6 @@ BUDGET = "the budget of this part"
 
 class TooMuch(SecurityError):
     """A letter asks for more work or more text than any letter needs."""
-
-
-class NotText(SecurityError):
-    """A table, a list or nothing where text should be written."""
 
 
 class UnknownName(UndefinedError):
@@ -75,15 +72,6 @@ def spend(context: Context, steps: int) -> None:
     budget = context.parent.get(BUDGET)
     if budget is not None:
         budget.spend(steps)
-
-
-def as_text(value: Any) -> Any:
-    """Jinja's finalize: only text and numbers are written. Writing a list would show its Python form."""
-    if type(value) is str or isinstance(value, str | int | float | Undefined):
-        return value
-    if value is None:
-        raise NotText("there is no value to write here")
-    raise NotText("this is a list or a table, not a text; name one of its parts")
 
 
 @pass_context
@@ -160,6 +148,7 @@ def _guarded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 class LetterEnvironment(ImmutableSandboxedEnvironment):
     """The sandbox with a step budget and bounded operators; never shared with data that can call anything."""
 
+    code_generator_class = LetterGenerator
     intercepted_binops = frozenset({"*", "**", "%", "+"})
 
     def __init__(
@@ -177,13 +166,16 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
         self.filters = {name: _guarded(name, FILTERS[name]) for name in FILTER_NAMES}
         self.filters.update(filters)
         self.filters.update({LOOP: bounded, TICK: tick, JOINED: concatenated})
+        self.simple_filters = {name for name, own in filters.items() if not hasattr(own, "jinja_pass_arg")}
+        """Filters that look at nothing but their value."""
+        self.written = written_in_html if autoescape else written
         self._own = {function: hasattr(function, "jinja_pass_arg") for function in functions}
-        self._constants = constants or {}
+        self.constants = constants or {}
         self.tests = {name: test for name, test in self.tests.items() if name in TEST_NAMES}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         # A column may be called `items` or `values`: what the table holds comes before what Python offers.
-        if isinstance(obj, Mapping):
+        if type(obj) is dict or isinstance(obj, Mapping):
             try:
                 return obj[attribute]
             except KeyError:
@@ -230,7 +222,7 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
-        return super()._generate(bound(with_constants(source, self._constants)), *args, **kwargs)
+        return super()._generate(bound(with_constants(source, self.constants)), *args, **kwargs)
 
 
 def _check_product(left: Any, right: Any) -> None:

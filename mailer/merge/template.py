@@ -23,7 +23,7 @@ from mailer.merge.place import Place, chain, in_language, locate, normal, split_
 from mailer.merge.plain import Counter, bare_target, target_in_text
 from mailer.merge.sandbox import LetterEnvironment, limited_range
 from mailer.merge.slips import curly_quotes
-from mailer.merge.version import RESERVED, Version
+from mailer.merge.version import RESERVED, Fitted, Quick, Version
 from mailer.model import Attachment, Contact, Files, Identity, Letter, Mailbox, Problem
 
 
@@ -41,7 +41,7 @@ class Template:
         self._default = next(iter(versions.values()))
         self.front = self._default.front
         self._chosen: dict[str | None, Version] = {}
-        self._identities: dict[str, tuple[Identity, Identity, dict[str, Any]]] = {}
+        self._identities: dict[str, Fitted] = {}
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ class Template:
 
     def identity_for(self, language: str | None, identity: Identity) -> Identity:
         """Who a contact of this language gets the letter from: the front matter may say otherwise than the settings."""
-        return self._identity(self._version(language), identity)[0]
+        return self._fitted(self._version(language), identity).identity
 
     def merge(self, contact: Contact, identity: Identity) -> Letter:
         """Fill the letter in for one contact. Raises LetterError with every problem of its row."""
@@ -77,22 +77,26 @@ class Template:
     def merge_with_warnings(self, contact: Contact, identity: Identity) -> tuple[Letter, tuple[Problem, ...]]:
         """As merge, with what is worth pointing out about this row."""
         version = self._version(contact.language)
-        effective, sender, footer = self._identity(version, identity)
+        fitted = self._fitted(version, identity)
+        if fitted.quick is not None:
+            letter = _quickly(fitted.quick, version.language, fitted.identity, contact)
+            if letter is not None:
+                return letter, ()
         long_links: list[int] = []
-        values: dict[str, Any] = dict(contact.fields)
-        values.update(version.fixed)
-        values["fields"] = contact.fields
-        values["contact"] = {
-            "address": contact.address,
-            "name": contact.name,
+        values: dict[str, Any] = {
+            **contact.fields,
+            **fitted.fixed,
+            "fields": contact.fields,
+            "contact": {
+                "address": contact.address,
+                "name": contact.name,
+                "row": contact.row,
+                "language": contact.language or version.language,
+            },
             "row": contact.row,
-            "language": contact.language or version.language,
+            WARNINGS: long_links,
         }
-        values["row"] = contact.row
-        values["sender"] = sender
-        values["footer_"] = footer
-        values[WARNINGS] = long_links
-        letter = _filled(version, values, contact, effective)
+        letter = _filled(version, fitted, values, contact)
         return letter, tuple(_long_link(contact, version) for _ in long_links[:1])
 
     def _version(self, language: str | None) -> Version:
@@ -104,23 +108,41 @@ class Template:
             self._chosen[language] = found
         return self._chosen[language]
 
-    def _identity(self, version: Version, identity: Identity) -> tuple[Identity, dict[str, str], dict[str, Any]]:
-        known = self._identities.get(version.language)
-        if known is None or known[0] is not identity:
-            front = version.front
-            effective = replace(
-                identity,
-                sender=front.sender or identity.sender,
-                reply_to=front.reply_to or identity.reply_to,
-                list_id=front.list_id or identity.list_id,
-            )
-            sender = {"name": effective.sender.name, "address": effective.sender.address}
-            known = (identity, effective, {"sender": sender, "footer": version.sentences.values(effective)})
-            self._identities[version.language] = known
-        return known[1], known[2]["sender"], known[2]["footer"]
+    def _fitted(self, version: Version, identity: Identity) -> Fitted:
+        fitted = self._identities.get(version.language)
+        if fitted is None or fitted.given is not identity:
+            fitted = version.fitted(identity, _effective(version, identity))
+            self._identities[version.language] = fitted
+        return fitted
 
 
-def _filled(version: Version, values: dict[str, Any], contact: Contact, identity: Identity) -> Letter:
+def _effective(version: Version, identity: Identity) -> Identity:
+    front = version.front
+    return replace(
+        identity,
+        sender=front.sender or identity.sender,
+        reply_to=front.reply_to or identity.reply_to,
+        list_id=front.list_id or identity.list_id,
+    )
+
+
+def _quickly(quick: Quick, language: str, identity: Identity, contact: Contact) -> Letter | None:
+    """Fill in a letter of straight parts, or None where the long way has something to say about it."""
+    fields = contact.fields
+    try:
+        for name in quick.required:
+            if not fields[name]:
+                return None
+        subject, text, html = quick.straight.fill(fields)
+    except Exception:  # noqa: BLE001  # the long way tells which, where and why
+        return None
+    if not subject or subject.isspace():
+        return None
+    to = Mailbox(contact.address, contact.name)
+    return Letter(subject, text, html, language, identity, to, quick.attachments)
+
+
+def _filled(version: Version, fitted: Fitted, values: dict[str, Any], contact: Contact) -> Letter:
     problems = [
         problem("blank-field", f"the field {name} is blank, and the letter needs it.", row=contact.row, column=name)
         for name in version.front.required
@@ -134,8 +156,8 @@ def _filled(version: Version, values: dict[str, Any], contact: Contact, identity
             problems.append(_at_row(error, contact))
             return ""
 
-    subject = part(version.subject)
-    text, html = part(version.text), part(version.html)
+    subject = str(part(fitted.subject))
+    text, html = part(fitted.text), part(fitted.html)
     name = part(version.to_name) if version.to_name else contact.name
     attachments: list[Attachment] = list(version.images)
     for enclosure in version.enclosures:
@@ -153,8 +175,8 @@ def _filled(version: Version, values: dict[str, Any], contact: Contact, identity
         text=text,
         html=html,
         language=version.language,
-        identity=identity,
-        to=Mailbox(address=contact.address, name=name),
+        identity=fitted.identity,
+        to=Mailbox(address=contact.address, name=str(name)),
         attachments=tuple(attachments),
     )
 

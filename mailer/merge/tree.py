@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import nodes
+from jinja2 import Environment, nodes
+from jinja2.nodes import EvalContext
 
 CHARACTERS_PER_STEP = 200
 LOOP, TICK, JOINED = "a bounded loop", "a tick", "a joined text"
@@ -31,6 +32,45 @@ def _folded(node: Any, known: Mapping[str, Any]) -> Any:
             elif isinstance(value, nodes.Node):
                 setattr(node, field, _folded(value, known))
     return node
+
+
+def without_dead_branches(template: nodes.Template, environment: Environment) -> nodes.Template:
+    """Take out the conditions that are decided for every row, so that the text around them becomes one constant."""
+    template.body = _living(template.body, EvalContext(environment))
+    return template
+
+
+def _living(body: list[Any], context: EvalContext) -> list[Any]:
+    living: list[Any] = []
+    for node in body:
+        for child in _decided(node, context):
+            last = living[-1] if living else None
+            if isinstance(child, nodes.Output) and isinstance(last, nodes.Output):
+                living[-1] = nodes.Output([*last.nodes, *child.nodes], lineno=last.lineno)
+            else:
+                living.append(child)
+    return living
+
+
+def _decided(node: Any, context: EvalContext) -> list[Any]:
+    if isinstance(node, nodes.If):
+        test: Any = node.test
+        try:
+            verdict = bool(test.as_const(context))
+        except Exception:  # noqa: BLE001, S110  # not decided yet, or wrong, which is told when a row gets there
+            pass
+        else:
+            if verdict:
+                return _living(node.body, context)
+            if not node.elif_:
+                return _living(node.else_, context)
+            first, *others = node.elif_
+            return _decided(nodes.If(first.test, first.body, others, node.else_, lineno=first.lineno), context)
+    if isinstance(node, nodes.If | nodes.For | nodes.With):
+        node.body = _living(node.body, context)
+    if isinstance(node, nodes.If | nodes.For):
+        node.else_ = _living(node.else_, context)
+    return [node]
 
 
 def _constant(node: nodes.Node, known: Mapping[str, Any]) -> tuple[bool, Any]:

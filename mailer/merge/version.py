@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mailer.merge.attachments import Enclosure
 from mailer.merge.complaints import Origin
 from mailer.merge.front import FrontMatter
 from mailer.merge.layout import Sentences
 from mailer.merge.part import Part
-from mailer.model import Attachment
+from mailer.merge.straight import Straight, straight
+from mailer.model import Attachment, Identity
 
 RESERVED = frozenset(
     [
@@ -39,6 +40,27 @@ RESERVED = frozenset(
 """Names that a column cannot take over; its value is still there as `fields["case"]`."""
 
 
+class Quick(NamedTuple):
+    """A letter whose parts are all straight, with what travels along."""
+
+    straight: Straight
+    attachments: tuple[Attachment, ...]
+    required: Sequence[str]
+
+
+class Fitted(NamedTuple):
+    """A version for the letters of one identity, so that what the footer says of it is constant text."""
+
+    given: Identity
+    identity: Identity
+    fixed: Mapping[str, Any]
+    """What every row's context holds besides its own fields."""
+    subject: Part
+    text: Part
+    html: Part
+    quick: Quick | None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
     """One language of a letter, compiled."""
@@ -54,13 +76,32 @@ class Version:
     enclosures: tuple[Enclosure, ...]
     sentences: Sentences
     fixed: Mapping[str, Any]
-    """What every row's context holds besides its own fields."""
+    """What every row's context holds besides its own fields and what the identity adds."""
     body: str
     """The letter's text as its author wrote it."""
     at: Origin
     """Where it begins."""
     handmade: bool
     """Whether the author wrote HTML or plain text apart, so that there may be no other."""
+
+    def fitted(self, given: Identity, effective: Identity) -> Fitted:
+        """The version for the letters of one identity. `given` is that of the campaign, before the front matter."""
+        sender = {"name": effective.sender.name, "address": effective.sender.address}
+        footer = self.sentences.values(effective)
+        constants = {"sender": sender, "footer_": footer}
+        subject, text, html = (part.fitted(constants) for part in (self.subject, self.text, self.html))
+        return Fitted(
+            given, effective, {**self.fixed, **constants}, subject, text, html, self._quick(subject, text, html)
+        )
+
+    def _quick(self, subject: Part, text: Part, html: Part) -> Quick | None:
+        if self.to_name or not all(enclosure.fixed for enclosure in self.enclosures):
+            return None
+        items = [found for part in (subject, text, html) if (found := part.items(RESERVED)) is not None]
+        if len(items) < 3:
+            return None
+        attachments = (*self.images, *(enclosure.fixed for enclosure in self.enclosures if enclosure.fixed))
+        return Quick(straight(self.subject.env, *items), attachments, self.front.required)
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -11,10 +11,20 @@ from mailer.model import Mailbox
 LINE = 998
 """RFC 5322, section 2.1.1: the longest line, in octets, without its CRLF."""
 
+LONGEST = 254
+"""RFC 5321, section 4.5.3.1.3, less the angle brackets."""
+
 ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
 PHRASE = re.compile(rf"[{ATEXT}]+(?: [{ATEXT}]+)*")
 LOCAL = re.compile(rf"[\x80-\U0010ffff{ATEXT}]+(?:\.[\x80-\U0010ffff{ATEXT}]+)*" + r'|"(?:[ !#-\[\]-~]|\\[ -~])+"')
 DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*")
+
+
+ORDINARY = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*")
+"""What nearly all addresses look like: complete, ASCII, nothing to encode."""
+
+SIMPLE_NAME = re.compile(r"[A-Za-z0-9'-]{1,40}(?: [A-Za-z0-9'-]{1,40}){0,9}")
+"""Names that stand bare in a header line."""
 
 
 def ascii_domain(domain: str, place: str) -> str:
@@ -38,12 +48,14 @@ def addr_spec(address: str, place: str) -> str:
 
     A comma, a bracket or a space that is not inside a quoted local part would make it two addresses, or none.
     """
+    if len(address) <= LONGEST and ORDINARY.fullmatch(address):
+        return address
     refuse_controls(address, place)
     local, at, domain = address.rpartition("@")
     if not at or not LOCAL.fullmatch(local) or any(c.isspace() for c in local if c != " "):
         raise _bad_address(place)
     spec = f"{local}@{ascii_domain(domain, place)}"
-    if len(spec.encode()) > 254:  # RFC 5321, section 4.5.3.1.3, less the angle brackets
+    if len(spec.encode()) > LONGEST:
         raise _bad_address(place)
     return spec
 
@@ -61,14 +73,19 @@ def phrase(text: str, *, used: int, room: int) -> str:
 
 def mailbox_line(header: str, mailbox: Mailbox) -> str:
     """A whole header with exactly one person in it, without the final CRLF. Raises a Flaw."""
-    place = f"The {header} address"
-    spec = addr_spec(mailbox.address, place)
-    refuse_controls(mailbox.name, f"The name in the {header} header")
-    if not mailbox.name.strip():
+    return named_line(header, mailbox.name, addr_spec(mailbox.address, f"The {header} address"))
+
+
+def named_line(header: str, name: str, spec: str) -> str:
+    """As `mailbox_line`, for an address that has been looked at."""
+    if name.isascii() and SIMPLE_NAME.fullmatch(name):
+        return f"{header}: {name} <{spec}>"
+    refuse_controls(name, f"The name in the {header} header")
+    if not name.strip():
         return f"{header}: {spec}"
     used = len(header) + 2
     return after_phrase(
-        f"{header}: {phrase(mailbox.name, used=used, room=LINE - used - 3 - len(spec.encode()))}",
+        f"{header}: {phrase(name, used=used, room=LINE - used - 3 - len(spec.encode()))}",
         f"<{spec}>",
     )
 

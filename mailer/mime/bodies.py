@@ -17,15 +17,6 @@ FRAGILE_START = re.compile(rb"^(From |\.)(.*)$", re.MULTILINE)
 LONG_END = re.compile(rb"^(.{74,})(=20|=09)$", re.MULTILINE)
 
 
-def text_part(text: str, subtype: str) -> bytes:
-    """A text part with its headers. Raises a Flaw."""
-    return (
-        b"Content-Type: text/%b; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-        % subtype.encode()
-        + quoted_printable(text, subtype)
-    )
-
-
 def quoted_printable(text: str, subtype: str = "plain") -> bytes:
     """CRLF lines of at most 76 characters, none of which begins with a dot or `From `. Raises a Flaw."""
     if UNSENDABLE.search(text):
@@ -41,10 +32,17 @@ def quoted_printable(text: str, subtype: str = "plain") -> bytes:
     if b"=20\n" in data or b"=09\n" in data or data.endswith((b"=20", b"=09")):
         # binascii forgets that a space at a line's end grows when it is encoded.
         data = LONG_END.sub(rb"\1=\n\2", data)
-    # mbox writers put ">" before "From "; some relays lose or double a leading dot (RFC 2049, section 3).
+    return sturdy(data).replace(b"\n", b"\r\n")
+
+
+def sturdy(data: bytes) -> bytes:
+    """Lines no transport has a reason to touch.
+
+    mbox writers put ">" before "From "; some relays lose or double a leading dot (RFC 2049, section 3).
+    """
     while b"\n." in data or b"\nFrom " in data or data.startswith((b".", b"From ")):
         data = FRAGILE_START.sub(_sturdy, data)
-    return data.replace(b"\n", b"\r\n")
+    return data
 
 
 def _sturdy(line: re.Match[bytes]) -> bytes:

@@ -6,16 +6,27 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import partial
+from typing import Final
 
 from mailer.mime import headers
-from mailer.mime.addresses import addr_spec, mailbox_line
+from mailer.mime.addresses import addr_spec, mailbox_line, named_line
 from mailer.mime.attachments import encoded_parts
-from mailer.mime.bodies import text_part
+from mailer.mime.bodies import quoted_printable
 from mailer.mime.flaw import ComposeError, Flaw
-from mailer.model import Contact, Envelope, Letter, Mailbox, Message
+from mailer.mime.frame import Frame
+from mailer.mime.pieces import memory
+from mailer.model import Attachment, Contact, Envelope, Letter, Message
 
 TOKEN = re.compile(r"[A-Za-z0-9]{1,60}")
+
+TEXT_HEAD: Final = {
+    subtype: b"Content-Type: text/%b; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    % subtype.encode()
+    for subtype in ("plain", "html")
+}
+
+frame = Frame()
 
 
 def compose(letter: Letter, *, contact: Contact, message_id: str, date: datetime) -> Message:
@@ -23,71 +34,82 @@ def compose(letter: Letter, *, contact: Contact, message_id: str, date: datetime
 
     `date` must have a time zone and is written in UTC. Raises ComposeError with every problem of this letter.
     """
+    to = letter.to
     try:
-        lines = _header_lines(letter, message_id, date)
-        body = _body(letter, _boundary_token(message_id))
-        envelope = Envelope(
-            mail_from=addr_spec(letter.identity.mail_from, "The bounce address"),
-            rcpt_to=addr_spec(contact.address, "The recipient's address"),
+        fixed = frame.of(letter.identity)
+        recipient = addr_spec(to.address, "The To address")
+        head = (
+            f"{fixed.before_to}{named_line('To', to.name, recipient)}{fixed.before_subject}"
+            f"{headers.subject_line(letter.subject)}\r\n{headers.date_line(date)}\r\n"
+            f"{headers.message_id_line(message_id)}{fixed.after_message_id}"
         )
+        token = _boundary_token(message_id)
+        if letter.text and letter.html and not letter.attachments:
+            # what nearly all messages are; the same as below
+            pieces = [
+                f'{head}Content-Type: multipart/alternative; boundary="=_a_{token}"\r\n\r\n--=_a_{token}\r\n'.encode(),
+                TEXT_HEAD["plain"],
+                *memory.encoded(letter.text, "plain"),
+                f"\r\n--=_a_{token}\r\n".encode(),
+                TEXT_HEAD["html"],
+                *memory.encoded(letter.html, "html"),
+                f"\r\n--=_a_{token}--\r\n".encode(),
+            ]
+        else:
+            pieces = [head.encode(), *_body(letter, token)]
+        if contact.address != to.address:
+            recipient = addr_spec(contact.address, "The recipient's address")
     except Flaw:
         raise ComposeError.of(_flaws(letter, contact, message_id), row=contact.row) from None
-    head = "\r\n".join(lines).encode()
     return Message(
-        envelope=envelope,
-        message_id=message_id,
-        content=b"%b\r\nMIME-Version: 1.0\r\n%b" % (head, body),
-        needs_smtputf8=not (head.isascii() and envelope.mail_from.isascii() and envelope.rcpt_to.isascii()),
+        Envelope(fixed.mail_from, recipient),
+        message_id,
+        b"".join(pieces),
+        not (head.isascii() and fixed.mail_from.isascii() and recipient.isascii()),
     )
 
 
-def _header_lines(letter: Letter, message_id: str, date: datetime) -> list[str]:
-    identity = letter.identity
-    lines = [_constant_line("From", identity.sender), mailbox_line("To", letter.to)]
-    if identity.reply_to:
-        lines.append(_constant_line("Reply-To", identity.reply_to))
-    lines += [headers.subject_line(letter.subject), headers.date_line(date), headers.message_id_line(message_id)]
-    if identity.list_id:
-        lines.append(headers.list_id_line(identity.list_id))
-    return lines + headers.unsubscribe_lines(identity.unsubscribe_url, identity.unsubscribe_mailto)
-
-
-_constant_line: Callable[[str, Mailbox], str] = lru_cache(maxsize=64)(mailbox_line)
-
-
-def _body(letter: Letter, token: str) -> bytes:
+def _body(letter: Letter, token: str) -> Sequence[bytes]:
     """mixed( alternative( plain, related( html, images ) ), attachments ), without levels that have one child."""
-    images = [a for a in letter.attachments if a.content_id and letter.html]
-    others = [a for a in letter.attachments if not (a.content_id and letter.html)]
-    part = None
+    images = [a for a in letter.attachments if a.content_id and letter.html] if letter.attachments else []
+    others = [a for a in letter.attachments if not (a.content_id and letter.html)] if letter.attachments else []
+    part: Sequence[bytes] | None = None
     if letter.html:
-        part = text_part(letter.html, "html")
+        part = _text_part(letter.html, "html")
         if images:
             # RFC 2387, section 3.1: the type of the part that the others belong to.
-            related = [part, *map(encoded_parts.part, images)]
-            part = _multipart('related; type="text/html"', f"=_r_{token}", related)
+            part = _multipart(b'related; type="text/html"', b"=_r_", token, [part, *map(_file_part, images)])
     if letter.text or part is None:
-        plain = text_part(letter.text, "plain")
-        part = plain if part is None else _multipart("alternative", f"=_a_{token}", [plain, part])
+        plain = _text_part(letter.text, "plain")
+        part = plain if part is None else _multipart(b"alternative", b"=_a_", token, [plain, part])
     if others:
-        part = _multipart("mixed", f"=_m_{token}", [part, *map(encoded_parts.part, others)])
-    return part if part.endswith(b"\r\n") else part + b"\r\n"
+        part = _multipart(b"mixed", b"=_m_", token, [part, *map(_file_part, others)])
+    last = next(filter(None, reversed(part)))
+    return part if last.endswith(b"\r\n") else [*part, b"\r\n"]
 
 
-def _multipart(kind: str, boundary: str, parts: Sequence[bytes]) -> bytes:
+def _text_part(text: str, subtype: str) -> Sequence[bytes]:
+    return [TEXT_HEAD[subtype], *memory.encoded(text, subtype)]
+
+
+def _file_part(attachment: Attachment) -> Sequence[bytes]:
+    return [encoded_parts.part(attachment)]
+
+
+def _multipart(kind: bytes, prefix: bytes, token: str, parts: Sequence[Sequence[bytes]]) -> Sequence[bytes]:
     """Parts between boundaries (RFC 2046, section 5.1).
 
     `=_` can stand neither in quoted-printable nor in base64 (the note on boundaries in RFC 2045, section 6.7), and part
     headers begin with "Content-" or a space: no line of any part is ever taken for a boundary.
     """
-    edge = f"\r\n--{boundary}\r\n".encode()
-    return b'Content-Type: multipart/%b; boundary="%b"\r\n%b%b\r\n--%b--\r\n' % (
-        kind.encode(),
-        boundary.encode(),
-        edge,
-        edge.join(parts),
-        boundary.encode(),
-    )
+    boundary = prefix + token.encode()
+    edge = b"\r\n--" + boundary + b"\r\n"
+    pieces = [b'Content-Type: multipart/%b; boundary="%b"\r\n' % (kind, boundary)]
+    for part in parts:
+        pieces.append(edge)
+        pieces += part
+    pieces.append(b"\r\n--" + boundary + b"--\r\n")
+    return pieces
 
 
 def _boundary_token(message_id: str) -> str:
@@ -105,8 +127,8 @@ def _flaws(letter: Letter, contact: Contact, message_id: str) -> Iterator[Flaw]:
         partial(headers.subject_line, letter.subject),
         partial(headers.message_id_line, message_id),
         partial(headers.unsubscribe_lines, identity.unsubscribe_url, identity.unsubscribe_mailto),
-        partial(text_part, letter.text, "plain"),
-        partial(text_part, letter.html, "html"),
+        partial(quoted_printable, letter.text, "plain"),
+        partial(quoted_printable, letter.html, "html"),
     ]
     if identity.reply_to:
         checks.append(partial(mailbox_line, "Reply-To", identity.reply_to))

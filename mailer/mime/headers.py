@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from mailer.mime import words
@@ -13,6 +13,9 @@ from mailer.model import Mailbox
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 
 URI = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 LIST_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)+")
@@ -24,7 +27,7 @@ def from_line(sender: Mailbox) -> str:
     return mailbox_line("From", sender)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def subject_line(subject: str) -> str:
     """The subject as it is if it is plain ASCII that fits one line, else as encoded words (RFC 2047)."""
     refuse_controls(subject, "The Subject")
@@ -39,7 +42,12 @@ def date_line(date: datetime) -> str:
     """The date in UTC: the sender's time zone is nobody's business. Month names do not depend on the locale."""
     if date.tzinfo is None:
         raise ValueError("a date without a time zone has no UTC form")
-    utc = date.astimezone(UTC)
+    return _date_line((date - EPOCH) // SECOND)
+
+
+@lru_cache(maxsize=64)
+def _date_line(seconds: int) -> str:
+    utc = EPOCH + seconds * SECOND
     day = f"{DAYS[utc.weekday()]}, {utc.day:02d} {MONTHS[utc.month - 1]} {utc.year:04d}"
     return f"Date: {day} {utc.hour:02d}:{utc.minute:02d}:{utc.second:02d} +0000"
 

@@ -13,7 +13,10 @@ FRAME = len("=?utf-8?Q??=")
 
 # RFC 2047, section 5 (3): what may stand bare in a word of a display name; other places allow more, none needs it.
 BARE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
-Q_FORM = {byte: chr(byte) if byte in BARE else "_" if byte == 0x20 else f"={byte:02X}" for byte in range(256)}
+SPECIAL = re.compile(r"[^=A-Za-z0-9!*+/_-]")
+"""What `binascii` leaves as it is in a header and RFC 2047, section 5 (3) does not allow there."""
+
+ESCAPED = {chr(byte): f"={byte:02X}" for byte in range(128)}
 
 PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
 """Printable ASCII in which no parser has a reason to touch the spaces."""
@@ -21,7 +24,7 @@ PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
 
 def is_plain(text: str) -> bool:
     """Whether a header may carry `text` as it is, and no reader will take it for encoded words or change its spaces."""
-    return PLAIN.fullmatch(text) is not None and "=?" not in text
+    return text.isascii() and PLAIN.fullmatch(text) is not None and "=?" not in text
 
 
 def encode(text: str, *, used: int) -> str:
@@ -33,11 +36,23 @@ def encode(text: str, *, used: int) -> str:
     data = text.encode()
     bare = len(data) - len(data.translate(None, BARE + b" "))
     q_length = bare + 3 * (len(data) - bare)
-    if q_length <= (len(data) + 2) // 3 * 4:
-        words = [f"=?utf-8?Q?{piece}?=" for piece in _pieces_q("".join([Q_FORM[byte] for byte in data]), used)]
-    else:
+    if q_length > (len(data) + 2) // 3 * 4:
         words = [f"=?utf-8?B?{piece}?=" for piece in _pieces_b(data, used)]
+    elif q_length <= LINE - used - FRAME:
+        return f"=?utf-8?Q?{_q_form(data)}?="
+    else:
+        words = [f"=?utf-8?Q?{piece}?=" for piece in _pieces_q(_q_form(data), used)]
     return "\r\n ".join(words)
+
+
+def _q_form(data: bytes) -> str:
+    # the `x` because binascii encodes a blank at the end otherwise; `=` and a line end is its own soft line break
+    form = binascii.b2a_qp(data + b"x", header=True)[:-1].replace(b"=\n", b"").decode()
+    return SPECIAL.sub(_escaped, form)
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return ESCAPED[character[0]]
 
 
 def _pieces_q(form: str, used: int) -> Iterator[str]:

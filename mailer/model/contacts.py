@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 FieldValue = str | Mapping[str, str]
 """A merge field: the text of a cell, or the matching row of a look-up table."""
@@ -52,6 +53,22 @@ class Contact:
     @property
     def domain(self) -> str:
         """Destination domain, the unit of per-domain quotas."""
+        return self.key.rpartition("@")[2]
+
+
+class PackedContact(NamedTuple):
+    """A contact as the ledger keeps it: the same, but for the fields, which are a JSON object."""
+
+    address: str
+    key: str
+    row: int
+    name: str
+    language: str | None
+    fields: str
+
+    @property
+    def domain(self) -> str:
+        """Destination domain."""
         return self.key.rpartition("@")[2]
 
 

@@ -15,83 +15,97 @@ NUMBER = "\0"
 
 
 class Findings(Sequence[Problem]):
-    """Problems in order, made when they are asked for: a list of a million rows may have one in each."""
+    """Problems in order, made when they are asked for: a list of a million rows may have one in each.
+
+    `said` has each sentence once, without a row; `kinds`, `rows` (0 for none) and `numbers` belong together, one of each
+    for a problem.
+    """
 
     def __init__(self, problems: Iterable[Problem] = ()) -> None:
-        self._said: list[Problem] = []
+        self.said: list[Problem] = []
+        self.kinds = array("i")
+        self.rows = array("q")
+        self.numbers = array("q")
         self._known: dict[Problem, int] = {}
-        self._kinds = array("i")
-        self._rows = array("q")
-        self._numbers = array("q")
         self.extend(problems)
 
     def append(self, problem: Problem) -> None:
-        self._kinds.append(self._kind(problem))
-        self._rows.append(problem.row or 0)
-        self._numbers.append(0)
+        self.kinds.append(self._kind(problem))
+        self.rows.append(problem.row or 0)
+        self.numbers.append(0)
 
     def extend(self, problems: Iterable[Problem]) -> None:
+        if isinstance(problems, Findings):
+            self._take(problems, range(len(problems)))
+            return
         for problem in problems:
             self.append(problem)
 
     def spread(self, problem: Problem, rows: array[int], numbers: array[int] | None = None) -> None:
         """Note the same problem in many rows; in its message each row's own number takes the place of NUMBER."""
-        self._kinds.extend(array("i", [self._kind(problem)]) * len(rows))
-        self._rows.extend(rows)
-        self._numbers.extend(numbers or array("q", [0]) * len(rows))
+        self.kinds.extend(array("i", [self._kind(problem)]) * len(rows))
+        self.rows.extend(rows)
+        self.numbers.extend(numbers or array("q", [0]) * len(rows))
 
     def by_row(self) -> Findings:
         """The same, the upper rows first and each problem once; those without a row come before all others."""
-        rows = self._rows
-        order: Iterable[int] = range(len(rows))
-        if not all(map(le, rows, rows[1:])):
-            order = sorted(order, key=rows.__getitem__)
-        sorted_ = Findings()
-        sorted_._said, sorted_._known = self._said, self._known
         row, seen = -1, set[tuple[int, int]]()
-        for at in order:
-            if rows[at] != row:
-                row = rows[at]
+        once = array("q")
+        for at in self._order():
+            if self.rows[at] != row:
+                row = self.rows[at]
                 seen.clear()
-            what = (self._kinds[at], self._numbers[at])
+            what = (self.kinds[at], self.numbers[at])
             if what not in seen:
                 seen.add(what)
-                sorted_._kinds.append(what[0])
-                sorted_._rows.append(row)
-                sorted_._numbers.append(what[1])
-        return sorted_
+                once.append(at)
+        return self._picked(once)
+
+    def by_place(self) -> Findings:
+        """The same by file and row."""
+        files = [said.file or "" for said in self.said]
+        if len(set(files)) < 2:
+            return self._picked(self._order())
+        return self._picked(sorted(range(len(self)), key=lambda at: (files[self.kinds[at]], self.rows[at])))
+
+    def hints(self) -> list[str]:
+        """Each hint once, in order."""
+        said = (self.said[kind].hint for kind in dict.fromkeys(self.kinds))
+        return list(dict.fromkeys(filter(None, said)))
+
+    def without_row(self) -> list[Problem]:
+        """Those that are about no row, but all of the list or the letter."""
+        return [self[at] for at, row in enumerate(self.rows) if not row]
 
     def sentences(self) -> Iterator[tuple[int, str]]:
         """The row, 0 for none, and the message of each."""
-        for kind, row, number in zip(self._kinds, self._rows, self._numbers, strict=True):
-            yield row, _numbered(self._said[kind].message, number)
+        for kind, row, number in zip(self.kinds, self.rows, self.numbers, strict=True):
+            yield row, _numbered(self.said[kind].message, number)
 
-    @property
-    def rows(self) -> Sequence[int]:
-        """The row of each, 0 where there is none."""
-        return self._rows
+    def _order(self) -> Sequence[int]:
+        in_order = all(map(le, self.rows, self.rows[1:]))
+        return range(len(self)) if in_order else sorted(range(len(self)), key=self.rows.__getitem__)
+
+    def _picked(self, places: Sequence[int]) -> Findings:
+        found = Findings()
+        found._take(self, places)
+        return found
+
+    def _take(self, other: Findings, places: Sequence[int]) -> None:
+        kinds = [self._kind(said) for said in other.said]
+        self.kinds.extend(kinds[other.kinds[at]] for at in places)
+        self.rows.extend(map(other.rows.__getitem__, places))
+        self.numbers.extend(map(other.numbers.__getitem__, places))
 
     def _kind(self, problem: Problem) -> int:
         said = problem if problem.row is None else replace(problem, row=None)
-        kind = self._known.setdefault(said, len(self._said))
-        if kind == len(self._said):
-            self._said.append(said)
+        kind = self._known.setdefault(said, len(self.said))
+        if kind == len(self.said):
+            self.said.append(said)
         return kind
 
-    def _made(self, at: int) -> Problem:
-        said, number = self._said[self._kinds[at]], self._numbers[at]
-        return Problem(
-            code=said.code,
-            message=_numbered(said.message, number),
-            file=said.file,
-            row=self._rows[at] or None,
-            column=said.column,
-            hint=said.hint,
-            severity=said.severity,
-        )
-
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __iter__(self) -> Iterator[Problem]:
         return map(self._made, range(len(self)))
@@ -105,6 +119,18 @@ class Findings(Sequence[Problem]):
             return tuple(map(self._made, range(*index.indices(len(self)))))
         return self._made(range(len(self))[index])
 
+    def _made(self, at: int) -> Problem:
+        said, number = self.said[self.kinds[at]], self.numbers[at]
+        return Problem(
+            code=said.code,
+            message=_numbered(said.message, number),
+            file=said.file,
+            row=self.rows[at] or None,
+            column=said.column,
+            hint=said.hint,
+            severity=said.severity,
+        )
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Findings | tuple | list):
             return NotImplemented
@@ -113,7 +139,7 @@ class Findings(Sequence[Problem]):
     __hash__ = None  # type: ignore[assignment]  # it grows
 
     def __repr__(self) -> str:
-        return f"<{len(self)} problems of {len(self._said)} kinds>"
+        return f"<{len(self)} problems of {len(self.said)} kinds>"
 
 
 def _numbered(message: str, number: int) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol, Self
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Mailbox:
-    """One address with its display name (RFC 5322, 3.4). Both unencoded; `name` may be empty."""
+class Mailbox(NamedTuple):
+    """One address with its display name (RFC 5322, 3.4). Both unencoded; `name` may be empty.
+
+    A named tuple, as all that is made anew for every message: a frozen dataclass takes twice the time.
+    """
 
     address: str
     name: str = ""
@@ -47,8 +50,25 @@ class Attachment:
     content_id: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Letter:
+class Merged(str):
+    """A text that remembers the pieces it was made of, so that what comes again in every letter is encoded once.
+
+    `constants` holds those pieces that a letter has for everybody, the same object each time; it says what is worth
+    remembering, nothing more. Whatever is made of this text by `+`, `strip` and the like is an ordinary string.
+    """
+
+    __slots__ = ("constants", "pieces")
+    pieces: Sequence[str]
+    constants: frozenset[str]
+
+    def __new__(cls, pieces: Sequence[str], constants: frozenset[str] = frozenset()) -> Self:
+        text = str.__new__(cls, "".join(pieces))
+        text.pieces = pieces
+        text.constants = constants
+        return text
+
+
+class Letter(NamedTuple):
     """A template merged with one contact: everything a reader will see, not yet encoded.
 
     `identity` is the campaign's, with what the letter's front matter overrides.
@@ -63,16 +83,14 @@ class Letter:
     attachments: tuple[Attachment, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """MAIL FROM and RCPT TO (RFC 5321, 2.3.1), distinct from the From and To headers."""
 
     mail_from: str
     rcpt_to: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """The RFC 5322 bytes for one contact: CRLF line ends, 7-bit, not dot-stuffed."""
 
     envelope: Envelope

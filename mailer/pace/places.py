@@ -11,8 +11,8 @@ from mailer.model import Quota
 DRIFT = 0.001
 """The part by which our clock may be faster than the server's."""
 
-GRAIN = 0.001
-"""Seconds by which a stored time of day may be rounded."""
+GRAIN = 0.002
+"""Seconds by which a stored time of day may be off: a millisecond if it was rounded to one, and what a float of it leaves out."""
 
 
 class Window:

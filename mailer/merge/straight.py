@@ -1,0 +1,130 @@
+"""Letters without loops, conditions and calls: a few values, put between constant pieces in a known order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from jinja2 import Template as JinjaTemplate
+from jinja2 import nodes
+from jinja2.compiler import Frame
+from jinja2.nodes import EvalContext
+
+from mailer.merge.generator import LetterGenerator, written_in_html
+from mailer.merge.sandbox import MAX_LENGTH, LetterEnvironment
+from mailer.model.messages import Merged
+
+PLAIN = (
+    nodes.Name,
+    nodes.Getattr,
+    nodes.Const,
+    nodes.List,
+    nodes.CondExpr,
+    nodes.And,
+    nodes.Or,
+    nodes.Not,
+    nodes.Filter,
+)
+"""What can neither repeat nor call anything, so that it needs no budget, and what changes nothing."""
+
+Item = str | nodes.Expr
+"""A constant piece, or a value to be worked out for each row."""
+
+
+class Row:
+    """All that such a letter asks of a context: the fields of the row. Raises KeyError for a name that is none."""
+
+    __slots__ = ("resolve_or_missing",)
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.resolve_or_missing = fields.__getitem__
+
+
+class Straight:
+    """Subject, text and HTML as their constant pieces and values; a value is worked out once, however often it stands.
+
+    Any exception means that the letter must be rendered the long way, which tells what is wrong.
+    """
+
+    __slots__ = ("_html", "_subject", "_text", "_values")
+
+    def __init__(self, values: Callable[[Row], Iterator[str]], subject: _Pieces, text: _Pieces, html: _Pieces) -> None:
+        self._values = values
+        self._subject = subject
+        self._text = text
+        self._html = html
+
+    def fill(self, fields: Mapping[str, Any]) -> tuple[str, Merged, Merged]:
+        """Subject, text and HTML for one row."""
+        values = [*self._values(Row(fields))]
+        in_html = [*map(written_in_html, values)]
+        subject, text, html = self._subject, self._text, self._html
+        made = (
+            "".join(subject.pick(values + subject.constants)),
+            Merged(text.pick(values + text.constants), text.known),
+            Merged(html.pick(in_html + html.constants), html.known),
+        )
+        if max(map(len, made)) > MAX_LENGTH:
+            raise OverflowError
+        return made
+
+
+class _Pieces:
+    """The constants of one part, and how they and the letter's values make it up."""
+
+    __slots__ = ("constants", "known", "pick")
+
+    def __init__(self, items: Sequence[Item], values: list[nodes.Expr]) -> None:
+        self.constants = list(dict.fromkeys(item for item in items if isinstance(item, str)))
+        self.known = frozenset(self.constants)
+        order = [
+            len(values) + self.constants.index(item) if isinstance(item, str) else values.index(item) for item in items
+        ]
+        self.pick: Callable[[list[str]], Sequence[str]] = (
+            itemgetter(*order) if len(order) > 1 else lambda pieces: [pieces[number] for number in order]
+        )
+
+
+def straight(env: LetterEnvironment, subject: Sequence[Item], text: Sequence[Item], html: Sequence[Item]) -> Straight:
+    """A letter of such parts. `env` is that of plain text: what a value is in HTML is worked out afterwards."""
+    values: list[nodes.Expr] = []
+    for item in (*subject, *text, *html):
+        if not isinstance(item, str) and item not in values:
+            values.append(item)
+    code = env.compile(nodes.Template([nodes.Output(values, lineno=1)] if values else [], lineno=1))
+    root: Any = JinjaTemplate.from_code(env, code, {}).root_render_func
+    return Straight(root, *(_Pieces(items, values) for items in (subject, text, html)))
+
+
+def items_of(env: LetterEnvironment, tree: nodes.Template, reserved: frozenset[str]) -> list[Item] | None:
+    """What a part consists of, if it is simple enough. `reserved` are names that are not fields of the row."""
+    generator, frame = LetterGenerator(env, None, None), Frame(EvalContext(env))
+    items: list[Item] = []
+    for statement in tree.body:
+        if not isinstance(statement, nodes.Output):
+            return None
+        for child in statement.nodes:
+            constant = generator.constant(child, frame)
+            if constant is None:
+                if not _plain(child, env, reserved):
+                    return None
+                items.append(child)
+            elif items and isinstance(items[-1], str):
+                items[-1] += constant
+            else:
+                items.append(constant)
+    return items
+
+
+def _plain(node: nodes.Node, env: LetterEnvironment, reserved: frozenset[str]) -> bool:
+    if not isinstance(node, PLAIN):
+        return False
+    if isinstance(node, nodes.Name) and (node.ctx != "load" or node.name in reserved):
+        return False
+    if isinstance(node, nodes.Filter) and node.name not in env.simple_filters:
+        return False
+    if isinstance(node, nodes.Const) and hasattr(node.value, "__html__"):
+        # it would be lost that this text is HTML already
+        return False
+    return all(_plain(child, env, reserved) for child in node.iter_child_nodes())
