@@ -129,6 +129,7 @@ class Couriers:
         assert process.stdin
         # not as an argument: other users of the machine can read those
         process.stdin.write(f"{self._port} {place} {self._token.hex()}\n".encode())
+        process.stdin.close()
         ended = asyncio.ensure_future(process.wait())
         either: set[asyncio.Future[Any]] = {arrival, ended}
         try:
@@ -188,6 +189,7 @@ class _Courier:
                 if connection := self.connections.get(number):
                     connection.hear((what, *rest))
         self.gone = True
+        self.post.close()
         for connection in list(self.connections.values()):
             connection.hear(("lost",))
 

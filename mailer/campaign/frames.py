@@ -30,14 +30,13 @@ class Post:
 
     def _flush(self) -> None:
         events, self._events = self._events, []
-        data = marshal.dumps(events)
-        if not self._writer.is_closing():
+        if events and not self._writer.is_closing():
+            data = marshal.dumps(events)
             self._writer.write(LENGTH.pack(len(data)) + data)
 
     def close(self) -> None:
         """Say what is left to say, and end the conversation."""
-        if self._events:
-            self._flush()
+        self._flush()
         self._writer.close()
 
 
