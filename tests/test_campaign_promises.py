@@ -24,6 +24,7 @@ from campaigns import (
 )
 from smtp_server import ScriptedServer
 
+from mailer import mime
 from mailer.campaign import send as steps
 from mailer.campaign.plan import make_plan
 from mailer.campaign.preview import write_preview
@@ -89,10 +90,10 @@ async def test_a_message_that_comes_out_differently_is_not_sent(
 
     def otherwise(letter, **given):
         message = compose(letter, **given)
-        return replace(message, content=message.content.replace(b"MIME-Version: 1.0", b"MIME-Version: 1.0\r\nX-New: 1"))
+        return message._replace(content=message.content.replace(b"MIME-Version: 1.0", b"MIME-Version: 1.0\r\nX-New: 1"))
 
     with ScriptedServer() as server:
-        monkeypatch.setattr(steps.mime, "compose", otherwise)
+        monkeypatch.setattr(mime, "compose", otherwise)
         with pytest.raises(Paused, match="another message than the one that was checked"):
             await send(ledger, campaign, server)
         monkeypatch.undo()

@@ -436,8 +436,7 @@ async def test_what_a_dead_sender_may_have_begun_counts_towards_the_quota_once(
     for _ in range(2):
         ledger.mark_interrupted(campaign)
         assert sorted(domain for _, domain in ledger.transactions("a", 0)) == ["", "", "", "", "example.org"]
-    assert len(ledger.transactions_elsewhere("b", 0)) == 5
-    assert not ledger.transactions_elsewhere("a", 0)
+    assert sorted(ledger.transactions_to_domains(0)) == sorted(ledger.transactions("a", 0))
     ledger.note_lines(campaign, "a", 0)
     ledger.mark_interrupted(campaign)
     assert len(ledger.transactions("a", 0)) == 5
@@ -514,3 +513,37 @@ def test_a_disk_that_is_full_from_the_start_is_told_with_the_way_out(tmp_path: P
     ).stdout
     assert "cannot be written" in told
     assert "make room on the disk" in told
+
+
+def test_a_ledger_of_the_first_format_is_brought_up_to_date_with_everything_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "mailer.db"
+    with Ledger(path) as ledger:
+        ledger.start(start([contact(1)]))
+        secret = ledger.secret
+    db = sqlite3.connect(path)
+    db.executescript(
+        "DROP INDEX attempts_by_end; CREATE INDEX attempts_by_time ON attempts (account, started_at);"
+        " PRAGMA user_version = 1"
+    )
+    db.close()
+    with Ledger(path) as ledger:
+        assert (ledger.secret, ledger.tally(ledger.find("appeal--people"))) == (secret, Tally(queued=1))
+    db, new = sqlite3.connect(path), sqlite3.connect(tmp_path / "new.db")
+    Ledger(tmp_path / "new.db").close()
+    schema = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+    assert db.execute("PRAGMA user_version").fetchone() == new.execute("PRAGMA user_version").fetchone()
+    assert {row[:2] for row in db.execute(schema)} == {row[:2] for row in new.execute(schema)}
+    db.close()
+    new.close()
+
+
+async def test_only_so_many_transactions_are_read_as_a_quota_counts(ledger: Ledger, campaign: CampaignRecord) -> None:
+    async with Writer(ledger.path) as writer:
+        for number in range(1, 5):
+            await writer.write(intent=intent(number))
+        await writer.write(records=[record(number) for number in range(1, 4)])
+    assert len(ledger.transactions("a", 0, 2)) == 3  # two that ended, and one on its way
+    assert len(ledger.transactions_to_domains(0, 1)) == 2
+    query = "SELECT finished_at, domain FROM attempts WHERE account = 'a' AND finished_at > 0 ORDER BY finished_at DESC"
+    [(*_, plan)] = ledger._all(f"EXPLAIN QUERY PLAN {query} LIMIT 2")
+    assert "USING INDEX attempts_by_end" in plan

@@ -213,10 +213,12 @@ def make_run(
 
 
 def preload(pace: Pace, ledger: Ledger, relay: Relay) -> None:
-    """Count what this ledger's senders have handed over already."""
-    if pace.longest_window:
-        since = time.time() - pace.longest_window
-        pace.preload(ledger.transactions(relay.account, since), ledger.transactions_elsewhere(relay.account, since))
+    """Count what this ledger's senders have handed over already, as far back as the quotas look."""
+    now = time.time()
+    (seconds, newest), (longest, newest_each) = pace.account_reach, pace.domain_reach
+    account = ledger.transactions(relay.account, now - seconds, newest) if seconds else []
+    domains = ledger.transactions_to_domains(now - longest, newest_each) if longest else []
+    pace.preload(elsewhere=domains, of_account=(at for at, _ in account))
 
 
 def conclude(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | None) -> Result:

@@ -13,7 +13,15 @@ from pathlib import Path
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError
 from mailer.ledger.filesystem import refuse_network
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+MIGRATIONS = {
+    1: (
+        "DROP INDEX attempts_by_time",
+        "CREATE INDEX attempts_by_end ON attempts (account, finished_at)",
+    ),
+}
+"""What turns a ledger of a version into one of the next."""
 
 # In the name of a lock file that stays when mail was sent: without a ledger beside it, the ledger was lost.
 SENT_FROM_HERE = "-account"
@@ -96,9 +104,15 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have made the schema while this one waited for the lock.
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
             _refuse_foreign(connection, path)
             _create(connection)
+        else:
+            for number in range(version, SCHEMA_VERSION):
+                for statement in MIGRATIONS[number]:
+                    connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         # SQLite has rolled back already where the disk failed it
@@ -125,7 +139,6 @@ def _create(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
             statement = ""
     connection.execute("INSERT INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_bytes(32),))
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,13 @@ DUE = "(status = 'queued' OR (status = 'deferred' AND (next_attempt_at <= ? OR n
 DELIVERY = (
     "SELECT id, row, address, key, name, language, fields, message_id, status, attempts, revision,"
     " next_attempt_at, first_attempt_at, digest FROM deliveries"
+)
+
+# each found by the index in one step, however many attempts there are
+ACCOUNTS = (
+    "WITH RECURSIVE known(account) AS (SELECT min(account) FROM attempts UNION ALL"
+    " SELECT (SELECT min(a.account) FROM attempts a WHERE a.account > known.account) FROM known"
+    " WHERE known.account IS NOT NULL) SELECT account FROM known WHERE account IS NOT NULL"
 )
 
 DeliveryRow = tuple[Any, ...]
@@ -226,27 +234,38 @@ class Deliveries(Store):
         count, first = self._one(query, campaign.id, since)
         return count, first
 
-    def transactions(self, account: str, since: float) -> list[tuple[float, str]]:
-        """When messages were last handed to this account, and for which domain: what its quotas count.
+    def transactions(self, account: str, since: float, newest: int = -1) -> list[tuple[float, str]]:
+        """When messages were last handed to this account, the `newest` so many, and for which domain: what its quotas count.
 
         An attempt without an answer counts as ending now, since nobody knows when the server saw it. No domain (''): some
         message that a dead sender may have begun, nobody knows to whom.
         """
-        return self._handed_to("account = ?", account, since)
-
-    def transactions_elsewhere(self, account: str, since: float) -> list[tuple[float, str]]:
-        """The same of all other accounts of this ledger: a domain's quota counts them, too."""
-        return self._handed_to("account <> ?", account, since)
-
-    def _handed_to(self, which: str, account: str, since: float) -> list[tuple[float, str]]:
-        now = time.time()
-        return self._all(
-            f"SELECT coalesce(finished_at, ?), domain FROM attempts WHERE {which} AND coalesce(finished_at, ?) > ? ORDER BY 1",
-            now,
+        ended = self._all(
+            "SELECT finished_at, domain FROM attempts WHERE account = ? AND finished_at > ?"
+            " ORDER BY finished_at DESC LIMIT ?",
             account,
-            now,
             since,
+            newest,
         )
+        return ended + self._all(
+            "SELECT ?, domain FROM attempts WHERE account = ? AND finished_at IS NULL", time.time(), account
+        )
+
+    def transactions_to_domains(self, since: float, newest: int = -1) -> list[tuple[float, str]]:
+        """The same for every domain, over whatever account: the `newest` so many to each, which a domain's quotas count."""
+        accounts = [row[0] for row in self._all(ACCOUNTS)]
+        found: list[tuple[float, str]] = []
+        for account in accounts:
+            found += self._all(
+                "SELECT finished_at, domain FROM (SELECT finished_at, domain, row_number()"
+                " OVER (PARTITION BY domain ORDER BY finished_at DESC) AS place FROM attempts"
+                " WHERE account = ?1 AND finished_at > ?2) WHERE ?3 < 0 OR place <= ?3",
+                account,
+                since,
+                newest,
+            )
+            found += self.transactions(account, math.inf)
+        return found
 
 
 def delivery_of(row: DeliveryRow, *, with_fields: bool = True) -> Delivery:

@@ -39,10 +39,10 @@ class Proofs(Store):
         query = (
             "SELECT d.message_id, a.text, a.started_at, a.finished_at FROM attempts a"
             " LEFT JOIN deliveries d ON d.id = a.delivery_id WHERE a.account = ? AND a.verdict = 'sent'"
-            " AND a.text IS NOT NULL AND a.finished_at IS NOT NULL"
+            " AND a.text IS NOT NULL"
         )
-        rows = self._all(f"{query} AND a.started_at < ? ORDER BY a.started_at DESC LIMIT ?", account, at, NEAREST)
-        rows += self._all(f"{query} AND a.started_at >= ? ORDER BY a.started_at LIMIT ?", account, at, NEAREST)
+        rows = self._all(f"{query} AND a.finished_at < ? ORDER BY a.finished_at DESC LIMIT ?", account, at, NEAREST)
+        rows += self._all(f"{query} AND a.finished_at >= ? ORDER BY a.finished_at LIMIT ?", account, at, NEAREST)
         return tuple(
             Witness(queue_id=match[1], message_id=message_id, began=began, ended=ended)
             for message_id, text, began, ended in rows

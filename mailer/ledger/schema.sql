@@ -103,7 +103,8 @@ CREATE TABLE attempts (
 ) STRICT;
 
 CREATE INDEX attempts_by_delivery ON attempts (delivery_id);
-CREATE INDEX attempts_by_time ON attempts (account, started_at);
+-- what a quota counts; an attempt without an answer has no end yet
+CREATE INDEX attempts_by_end ON attempts (account, finished_at);
 
 CREATE TABLE suppressions (
     key        TEXT PRIMARY KEY,

@@ -17,9 +17,6 @@ from mailer.smtp.dialogue import ConnectionEnded, Dialogue
 
 QUIT_TIMEOUT = 5.0
 
-EARLY = 65_536
-"""Octets from which a message leaves before its intent is durable, all but the final dot; below, both leave in one write."""
-
 ENVELOPE_PATIENCE = 60.0
 """Seconds for the answer to an envelope that left with the message before: some servers throw away what comes so early."""
 
@@ -87,7 +84,7 @@ class Connection:
         intent: Callable[[], Awaitable[bool]],
         following: Callable[[], Message | None] = nobody,
     ) -> Outcome | None:
-        """Send one message. Calls `intent` when only the end of it has not left, and `following` as it leaves.
+        """Send one message. Calls `intent` when everything but the final dot is on its way, and `following` as the dot leaves.
 
         What `following` returns is the message to transmit next, here or, should this connection end, elsewhere: its envelope
         goes with the final dot (see `begun`). Returns None, having sent nothing, if `intent` answers that somebody else has
@@ -101,16 +98,12 @@ class Connection:
         try:
             if refusal := await (self._early_answers() if begun else self._envelope(message)):
                 return refusal
-            rest = _stuffed(message.content)
-            self._phase = Phase.CONTENT
-            if len(rest) > EARLY:
-                if refusal := await self._content(rest):
-                    return refusal
-                rest = b""
+            if refusal := await self._content(_stuffed(message.content)):
+                return refusal
             crashpoint.pass_through("before-intent")
             if not await self._cleared(intent):
                 return None
-            return await self._interrupted() or await self._final_dot(rest, following)
+            return await self._interrupted() or await self._final_dot(following)
         except ConnectionEnded as ended:
             self._dialogue.abort()
             if begun and self._phase is Phase.MAIL:
@@ -153,6 +146,8 @@ class Connection:
         return refusal
 
     async def _content(self, content: bytes) -> Outcome | None:
+        """All but the final dot: a server that logs what it began to receive can tell after a crash what it did not get."""
+        self._phase = Phase.CONTENT
         self._dialogue.write(content)
         await self._dialogue.drain(self._timeout)
         return await self._interrupted()
@@ -161,11 +156,11 @@ class Connection:
         """What the server said before the final dot, e.g. 552: it had enough, and waits for no dot."""
         return self._refused(await self._dialogue.reply(self._timeout)) if self._dialogue.pending else None
 
-    async def _final_dot(self, rest: bytes, following: Callable[[], Message | None]) -> Outcome:
+    async def _final_dot(self, following: Callable[[], Message | None]) -> Outcome:
         crashpoint.pass_through("after-intent")
         next_one = following() if self.overlaps else None
         envelope = self._early_envelope(next_one) if next_one else b""
-        self._dialogue.write(rest + b".\r\n" + envelope)
+        self._dialogue.write(b".\r\n" + envelope)
         if envelope:
             self.begun = next_one
             self.transactions += 1
