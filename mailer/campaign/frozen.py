@@ -27,6 +27,7 @@ class Recorded(merge.Folder):
         return wider
 
     def read(self, path: str) -> bytes:
+        path = str(path)  # what a template fills in may be more than a text
         content = super().read(path)
         self.digests[path] = hashlib.sha256(content).hexdigest()
         self._readers[path] = self

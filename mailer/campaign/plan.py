@@ -13,7 +13,7 @@ from pathlib import Path
 from mailer import contacts, merge, mime, suppression
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.notes import told, watched
-from mailer.campaign.rendering import Press, Rendered
+from mailer.campaign.rendering import TOKEN, Press, Rendered
 from mailer.campaign.sealing import SEALED_DATE, SOURCES, completed, contact_digest, lookup_folders, manifest_of
 from mailer.campaign.source import Source
 from mailer.ledger import Row
@@ -31,8 +31,8 @@ def silent(_done: int, _total: int) -> None:
 class Plan:
     """A campaign that could be sent: every message was rendered once, and what is wrong is known.
 
-    `fingerprints` stand in the order of the contacts (0 for a row without a message): a number each, so that a million
-    contacts cost eight megabytes.
+    `fingerprints` and `tokens` stand in the order of the contacts, as `rendering.Rendered` has them: a million contacts
+    cost forty megabytes.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Plan:
     warnings: Findings
     unrendered: Mapping[str, SkippedRow] = field(default_factory=dict)
     fingerprints: array[int] = field(default_factory=lambda: array("q"))
+    tokens: bytearray = field(default_factory=bytearray)
 
     @property
     def seal(self) -> str:
@@ -86,25 +87,32 @@ class Plan:
         identity = identity or self.template.identity_for(contact.language, self.identity)
         return mime.message_id(self.secret, self.name, contact.key, identity.sender.domain)
 
+    def _message_id(self, key: str, language: str | None) -> str:
+        identity = self.template.identity_for(language, self.identity)
+        return mime.message_id(self.secret, self.name, key, identity.sender.domain)
+
     def digests(self) -> dict[str, str]:
         """A digest of each contact's details by key, to tell later who is new, gone or changed."""
         return {contact.key: contact_digest(contact) for contact in self.contacts}
 
     def rows(self, suppressed: Mapping[str, str]) -> Iterator[Row]:
         """Everybody on the list, with what was decided about them: nobody disappears without a reason."""
+        unrendered, tokens, at = self.unrendered, self.tokens.decode("ascii"), 0
         domains: dict[str | None, str] = {}
         for contact, digest in zip(self.contacts.packed(), self.fingerprints, strict=True):
             language = contact.language
             if language not in domains:
-                domains[language] = self.template.identity_for(language, self.identity).sender.domain
-            identifier = mime.message_id(self.secret, self.name, contact.key, domains[language])
+                domains[language] = self._message_id(contact.key, language).partition("@")[2]
             # by their key, so that the same person is not counted twice once the letter or the row was mended
-            if flawed := self.unrendered.get(contact.key):
-                yield Row(contact, identifier, Status.SKIPPED, flawed.reason)
-            elif (reason := suppression.reason(contact.key, suppressed)) is None:
-                yield Row(contact, identifier, Status.QUEUED, "", digest)
+            if contact.key in unrendered:
+                identifier = self._message_id(contact.key, language)
+                yield Row(contact, identifier, Status.SKIPPED, unrendered[contact.key].reason)
             else:
-                yield Row(contact, identifier, Status.SUPPRESSED, reason, digest)
+                identifier = f"<{tokens[at : at + TOKEN]}@{domains[language]}"
+                reason = suppression.reason(contact.key, suppressed) if suppressed else None
+                status = Status.QUEUED if reason is None else Status.SUPPRESSED
+                yield Row(contact, identifier, status, reason or "", digest)
+            at += TOKEN
         for bad in self.contacts.bad_rows:
             # what stood in the cell, so that the row is found again in the report; without a key nobody mails it
             cell = bad.fields.get(self.contacts.email_column.name, "")
@@ -143,7 +151,7 @@ def make_plan(
     )
     if len(odd) == len(flaws):
         made = _render_all(plan, watched(odd), on_progress)
-        plan.fingerprints, plan.unrendered = made.fingerprints, made.unrendered
+        plan.fingerprints, plan.tokens, plan.unrendered = made.fingerprints, made.tokens, made.unrendered
         plan.problems.extend(made.problems)
         plan.warnings = _together(told(odd, made.blank), people.warnings, made.warnings)
         plan.manifest = completed(plan.manifest, files, messages=_digest(made), senders=made.senders, sources=sources)

@@ -12,17 +12,23 @@ from mailer.campaign.sealing import SEALED_DATE, fingerprint, written
 from mailer.errors import LetterError
 from mailer.model import Contact, Findings, Identity, SkippedRow
 
+TOKEN = 32
+"""Characters of a Message-ID between `<` and `@`."""
+
+BLANK = b" " * TOKEN
+
 
 @dataclass(kw_only=True, slots=True)
 class Rendered:
     """What came of rendering some contacts, in their order.
 
-    `fingerprints` has a number for each, 0 for a row without a message, so that a million cost eight megabytes;
-    `unrendered` the rows without one by their key; `blank` for each field that was to be watched the rows where it is
+    `fingerprints` has a number for each, 0 for a row without a message, so that a million cost eight megabytes; `tokens`
+    what their Message-IDs begin with, TOKEN octets each, blank for such a row; `unrendered` the rows without one by key; `blank` for each field that was to be watched the rows where it is
     empty: how many, and the first.
     """
 
     fingerprints: array[int] = field(default_factory=lambda: array("q"))
+    tokens: bytearray = field(default_factory=bytearray)
     problems: Findings = field(default_factory=Findings)
     warnings: Findings = field(default_factory=Findings)
     unrendered: dict[str, SkippedRow] = field(default_factory=dict)
@@ -32,6 +38,7 @@ class Rendered:
     def add(self, more: Rendered) -> None:
         """Take in what came of the contacts that follow."""
         self.fingerprints.extend(more.fingerprints)
+        self.tokens.extend(more.tokens)
         self.problems.extend(more.problems)
         self.warnings.extend(more.warnings)
         self.unrendered.update(more.unrendered)
@@ -68,6 +75,7 @@ class Press:
                 made.problems.extend(in_list(self.list_path, problem) for problem in found)
                 made.unrendered[contact.key] = skipped(contact, found)
                 made.fingerprints.append(0)
+                made.tokens += BLANK
                 continue
             if warnings:
                 made.warnings.extend(in_list(self.list_path, warning) for warning in warnings)
@@ -77,6 +85,7 @@ class Press:
                 identity = letter.identity
                 made.senders.add(written(identity.sender))
             made.fingerprints.append(fingerprint(message))
+            made.tokens += identifier[1 : TOKEN + 1].encode()
         return made
 
     def _look_for_blanks(self, made: Rendered, contact: Contact) -> None:

@@ -84,7 +84,7 @@ class Campaigns(Store):
 
         A campaign of which nothing was ever tried is frozen anew: its owner is still correcting it.
         """
-        with self._transaction():
+        with self._large_transaction():
             existing = self.campaign(start.campaign)
             if existing and self.tried(existing):
                 return existing
@@ -106,7 +106,7 @@ class Campaigns(Store):
         Who failed stays so, and who is in doubt keeps the message in doubt: both are told of by name.
         """
         number = campaign.revision + 1
-        with self._transaction():
+        with self._large_transaction():
             now = time.time()
             # rows without a usable address have no key to be recognised by: those of the new list replace them
             self._db.execute("DELETE FROM deliveries WHERE campaign_id = ? AND key IS NULL", (campaign.id,))
@@ -143,8 +143,10 @@ class Campaigns(Store):
 
     def _enqueue(self, campaign_id: int, revision: int, rows: Iterable[Row], now: float) -> None:
         self._db.executemany(
-            "INSERT INTO deliveries (campaign_id, revision, listed_in, row, address, key, name, language, fields, message_id,"
-            " status, reason, updated_at, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            # what is the same for all is written into the statement: a million rows bind it once
+            "INSERT INTO deliveries (campaign_id, revision, listed_in, updated_at, address, key, row, name, language, fields,"
+            f" message_id, status, reason, digest) VALUES ({campaign_id:d}, {revision:d}, {revision:d}, {now!r},"
+            " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (campaign_id, key) DO UPDATE SET revision = excluded.revision, row = excluded.row,"
             " address = excluded.address, name = excluded.name, language = excluded.language,"
             " fields = excluded.fields, message_id = excluded.message_id, digest = excluded.digest,"
@@ -154,25 +156,7 @@ class Campaigns(Store):
             " WHEN deliveries.status = 'failed' THEN 'failed' ELSE excluded.status END,"
             " reason = CASE WHEN deliveries.status = 'failed' THEN deliveries.reason ELSE excluded.reason END,"
             " updated_at = excluded.updated_at WHERE deliveries.status IN ('queued', 'deferred', 'skipped', 'failed')",
-            (
-                (
-                    campaign_id,
-                    revision,
-                    revision,
-                    row.contact.row,
-                    row.contact.address,
-                    row.contact.key if row.usable_address else None,
-                    row.contact.name,
-                    row.contact.language,
-                    fields if isinstance(fields := row.contact.fields, str) else encoded(fields),
-                    row.message_id,
-                    row.status.value,
-                    row.reason,
-                    now,
-                    row.digest,
-                )
-                for row in rows
-            ),
+            map(_values, rows),
         )
 
     def tried(self, campaign: CampaignRecord) -> bool:
@@ -218,6 +202,21 @@ class Campaigns(Store):
         if not rows:
             raise KeyError(digest)
         return bytes(rows[0][0])
+
+
+VALUES = {status: status.value for status in Status}
+"""Plain texts: SQLite's module looks longer at an enum."""
+
+
+def _values(row: Row) -> tuple[object, ...]:
+    contact, message_id, status, reason, digest, usable = row
+    if not isinstance(contact, PackedContact):
+        contact = PackedContact(
+            contact.address, contact.key, contact.row, contact.name, contact.language, encoded(contact.fields)
+        )
+    if not usable:
+        contact = contact._replace(key=None)  # type: ignore[arg-type]  # as the table has it; nobody mails such a row
+    return (*contact, message_id, VALUES[status], reason, digest)
 
 
 def _noting(rows: Iterable[Row], listed: list[str]) -> Iterator[Row]:

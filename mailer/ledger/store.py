@@ -11,6 +11,19 @@ from pathlib import Path
 from mailer.ledger.connection import connect, plain_errors
 from mailer.model import Manifest
 
+LARGE = (
+    # the index of addresses is written all over: with SQLite's 2 MB each of its pages goes to the disk many times
+    "PRAGMA cache_size = -65536",
+    "PRAGMA foreign_keys = OFF",
+    "PRAGMA ignore_check_constraints = ON",
+)
+USUAL = (
+    "PRAGMA cache_size = -2000",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA ignore_check_constraints = OFF",
+    "PRAGMA shrink_memory",
+)
+
 
 class Store:
     """An open ledger file. Raises LedgerError for whatever SQLite says."""
@@ -50,6 +63,22 @@ class Store:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def _large_transaction(self) -> Iterator[None]:
+        """A transaction that writes a whole list: with room for its indexes in memory, and without looking at each row.
+
+        What is skipped are the checks that statuses are ours and campaigns exist: one place writes all rows, from an enum and
+        for one campaign. Durability is that of every transaction.
+        """
+        try:
+            for pragma in LARGE:
+                self._run(pragma)
+            with self._transaction():
+                yield
+        finally:
+            for pragma in USUAL:
+                self._db.execute(pragma)
 
 
 def moment(seconds: float) -> datetime:
