@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from mailer.model import OPEN
@@ -34,6 +36,10 @@ class Backlog:
         self._ready_at = ready_at
         self._loaded: deque[Delivery] = deque()
         self._aside: dict[str, deque[Delivery]] = {}
+        # by when each domain in `_aside` may go on, as it was last asked; infinity: when one on its way has ended
+        self._asked: dict[str, float] = {}
+        self._later: list[tuple[float, str]] = []
+        self._under_way: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._due) + len(self._loaded) + sum(map(len, self._aside.values()))
@@ -43,12 +49,19 @@ class Backlog:
         if delivery := self._waited_for(now):
             return delivery
         while delivery := self._next():
-            if self._ready_at(delivery.contact.domain) <= now:
+            domain = delivery.contact.domain
+            at = self._ready_at(domain)
+            if domain in self._aside:
+                self._aside[domain].append(delivery)
+                if at <= now:
+                    return self._pop(domain)
+            elif at <= now:
                 return delivery
-            self._aside.setdefault(delivery.contact.domain, deque()).append(delivery)
-        if not self._aside:
-            return None
-        return self._pop(min(self._aside, key=self._ready_at))
+            else:
+                self._aside[domain] = deque([delivery])
+                self._file(domain, at)
+        # whoever takes it waits anyway, so that all may be asked: a slot given back lets a domain go on sooner
+        return self._pop(min(self._aside, key=self._ready_at)) if self._aside else None
 
     def put_back(self, delivery: Delivery) -> None:
         """Return a delivery that was taken and not tried; it keeps its place."""
@@ -59,14 +72,33 @@ class Backlog:
         """Load everybody anew who was loaded: in the ledger, some may be out of the queue by now."""
         loaded = [delivery.id for queue in (*self._aside.values(), self._loaded) for delivery in queue]
         self._aside.clear()
+        self._asked.clear()
+        self._later.clear()
+        self._under_way.clear()
         self._loaded.clear()
         self._due.extendleft(reversed(loaded))
 
     def _waited_for(self, now: float) -> Delivery | None:
-        for domain in self._aside:
-            if self._ready_at(domain) <= now:
+        # with all places in use, some are on their way: at most as many domains as there are connections
+        for domain in list(self._under_way):
+            self._file(domain, self._ready_at(domain))
+        while self._later and self._later[0][0] <= now:
+            at, domain = heappop(self._later)
+            if self._asked.get(domain) != at:
+                continue
+            if (at := self._ready_at(domain)) <= now:
                 return self._pop(domain)
+            self._file(domain, at)
         return None
+
+    def _file(self, domain: str, at: float) -> None:
+        if self._asked.get(domain) != at:
+            self._asked[domain] = at
+            if at == math.inf:
+                self._under_way.add(domain)
+            else:
+                self._under_way.discard(domain)
+                heappush(self._later, (at, domain))
 
     def _next(self) -> Delivery | None:
         while not self._loaded and self._due:
@@ -77,6 +109,10 @@ class Backlog:
     def _pop(self, domain: str) -> Delivery:
         waiting = self._aside[domain]
         delivery = waiting.popleft()
-        if not waiting:
+        self._asked.pop(domain, None)
+        self._under_way.discard(domain)
+        if waiting:
+            self._file(domain, self._ready_at(domain))
+        else:
             del self._aside[domain]
         return delivery

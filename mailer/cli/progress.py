@@ -86,7 +86,8 @@ class ProgressLine:
         self._waiting = ()
         if status in self._counts:
             self._counts[status] += 1
-            self._times.append(time.monotonic())
+            if self._live:
+                self._times.append(time.monotonic())
 
     def waiting(self, what: Quota | None, until: float) -> None:
         if until - time.time() < WORTH_SAYING:

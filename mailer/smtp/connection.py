@@ -260,4 +260,5 @@ def _stuffed(content: bytes) -> bytes:
     """Double a dot at the start of a line (RFC 5321, 4.5.2)."""
     if content.startswith(b"."):
         content = b"." + content
-    return content.replace(b"\r\n.", b"\r\n..")
+    # looking costs half as much as replacing, and nearly all messages have none
+    return content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content

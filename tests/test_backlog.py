@@ -1,0 +1,77 @@
+"""The backlog hands out everybody once, in the list's order within each domain, and asks little to know who may go on."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailer.campaign.backlog import Backlog
+from mailer.model import Contact, Delivery, Status
+
+DOMAINS = ("a.example", "b.example", "c.example")
+
+
+def delivery(number: int, domain: str) -> Delivery:
+    key = f"p{number}@{domain}"
+    return Delivery(
+        id=number, contact=Contact(address=key, key=key, row=number), status=Status.QUEUED, message_id=f"<{number}@x>"
+    )
+
+
+def backlog_of(domains: list[str], ready_at: Callable[[str], float]) -> Backlog:
+    people = {number: delivery(number, domain) for number, domain in enumerate(domains)}
+    return Backlog(list(people), lambda ids: [people[one] for one in ids], ready_at)
+
+
+@given(st.lists(st.sampled_from(DOMAINS), max_size=40), st.data())
+def test_everybody_comes_once_and_in_order_within_a_domain(domains: list[str], data: st.DataObject) -> None:
+    ready = dict.fromkeys(DOMAINS, -math.inf)
+    backlog = backlog_of(domains, ready.__getitem__)
+    taken: dict[str, list[int]] = defaultdict(list)
+    for moment in range(10 * len(domains) + 1):
+        before = len(backlog)
+        found = backlog.take(float(moment))
+        if found is None:
+            break
+        domain = found.contact.domain
+        may_go = [one for one in DOMAINS if ready[one] <= moment]
+        if ready[domain] > moment:
+            # nobody who is left may go now
+            left = domains.count(domain) - len(taken[domain])
+            assert left
+            assert all(domains.count(one) == len(taken[one]) for one in may_go)
+        if data.draw(st.integers(0, 3)) == 0:
+            backlog.put_back(found)
+            assert len(backlog) == before
+        else:
+            taken[domain].append(found.id)
+        changing = data.draw(st.sampled_from(DOMAINS))
+        ready[changing] = data.draw(st.sampled_from([-math.inf, moment + 1.5, moment + 7.0, math.inf]))
+    for one in DOMAINS:
+        ready[one] = -math.inf
+    while found := backlog.take(1e9):
+        taken[found.contact.domain].append(found.id)
+    assert {one: found for one, found in taken.items() if found} == {
+        one: [n for n, other in enumerate(domains) if other == one] for one in set(domains)
+    }
+    assert len(backlog) == 0
+
+
+def test_a_thousand_waiting_domains_are_not_asked_for_every_message() -> None:
+    asked = 0
+
+    def ready_at(domain: str) -> float:
+        nonlocal asked
+        asked += 1
+        return -math.inf if domain == "free.example" else 100.0
+
+    waiting = [f"d{number}.example" for number in range(1000)]
+    backlog = backlog_of([*waiting, *["free.example"] * 500], ready_at)
+    for _ in range(500):
+        found = backlog.take(0.0)
+        assert found is not None
+        assert found.contact.domain == "free.example"
+    assert asked < 2000
+    assert sum(backlog.take(200.0) is not None for _ in range(1001)) == 1000
