@@ -689,7 +689,8 @@ campaigns, deliveries, memory, writer, together = (
     mailer.ledger.campaigns, mailer.ledger.deliveries, mailer.ledger.memory, mailer.ledger.attempts, mailer.ledger.together
 )  # fmt: skip
 FREE = " AND status IN ('queued', 'deferred')"
-LEAVES_MEMORY = "WHERE status IN ('queued', 'deferred')"
+LEAVES_MEMORY = "status IN ('queued', 'deferred')"
+DUE_ONES = "status IN ('queued', 'deferred') AND (status = 'queued'"
 
 MUTANTS = [
     Mutant("intent without looking at the status", writer, "write_intent", FREE, "", ("wire",)),
@@ -723,8 +724,8 @@ MUTANTS = [
     Mutant("retry revives the suppressed", Deliveries, "requeue_failed", "AND NOT {IS_SUPPRESSED} AND NOT", "AND NOT", ("two",)),
     Mutant("resolve revives the suppressed", Deliveries, "_move", "self._db.execute(LEAVE, (now,)).rowcount", "0", ("interrupted",)),
     Mutant("due before its time", deliveries, "DUE", "next_attempt_at <= ?", "next_attempt_at <= ? + 1e9", ("answered",)),
-    Mutant("due though uncertain", deliveries, "DUE", "status = 'queued' OR", "status IN ('queued', 'uncertain') OR", ("interrupted",)),
-    Mutant("deferred is never due", deliveries, "DUE", "status = 'deferred' AND (next", "status = 'failed' AND (next", ("later",)),
+    Mutant("due though uncertain", deliveries, "DUE", DUE_ONES, "status IN ('queued', 'deferred', 'uncertain') AND (status IN ('queued', 'uncertain')", ("interrupted",)),
+    Mutant("deferred is never due", deliveries, "DUE", DUE_ONES, "status IN ('queued', 'failed') AND (status = 'queued'", ("later",)),
     Mutant("start forgets who was tried", Campaigns, "start", "if existing and self.tried(existing):", "if existing and False:", ("wire",)),
     Mutant("start keeps what was never tried", Campaigns, "start", "if existing and self.tried(existing):", "if existing:", ("new",)),
     Mutant("tried is who got no place back", Campaigns, "tried", "first_attempt_at IS NOT NULL", "0", ("answered",)),
@@ -742,9 +743,9 @@ MUTANTS = [
     Mutant("update drops who left the list", Campaigns, "revise", "AND key IS NULL", "AND (key IS NULL OR status = 'queued')", ("wire",)),
     Mutant("update counts rows without an address twice", Campaigns, "revise", "AND key IS NULL", "AND key = ''"),
     Mutant("suppression waits for the next start", Memory, "suppress", "self._db.execute(LEAVE, (time.time(),))", "pass", ("new",)),
-    Mutant("suppression hides what is on the wire", memory, "LEAVE", LEAVES_MEMORY, "WHERE status IN ('queued', 'deferred', 'sending')", ("wire",)),
-    Mutant("suppression hides what is in doubt", memory, "LEAVE", LEAVES_MEMORY, "WHERE status IN ('queued', 'deferred', 'uncertain')", ("interrupted",)),
-    Mutant("suppression forgets the deferred", memory, "LEAVE", LEAVES_MEMORY, "WHERE status IN ('queued')", ("answered",)),
+    Mutant("suppression hides what is on the wire", memory, "LEAVE", LEAVES_MEMORY, "status IN ('queued', 'deferred', 'sending')", ("wire",)),
+    Mutant("suppression hides what is in doubt", memory, "LEAVE", LEAVES_MEMORY, "status IN ('queued', 'deferred', 'uncertain')", ("interrupted",)),
+    Mutant("suppression forgets the deferred", memory, "LEAVE", LEAVES_MEMORY, "status IN ('queued')", ("answered",)),
     Mutant("suppression knows no domains", memory, "LEAVE", "s.key >= '@' AND", "s.key > 'z' AND"),
     Mutant("unsuppress revives", Memory, "unsuppress", "with self._transaction():", "self._run(\"UPDATE deliveries SET status = 'queued' WHERE status = 'suppressed'\")\n    with self._transaction():"),
 ]  # fmt: skip

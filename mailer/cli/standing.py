@@ -183,9 +183,9 @@ def show_standing(ledger: Ledger, campaign: CampaignRecord, now: float, *, as_js
     """Counts, pace and time left of one campaign."""
     data = standing(ledger, campaign)
     running = data["state"] == "sending"
-    recent, first = ledger.handed_over(campaign, now - PACE_WINDOW)
+    recent, first = ledger.handed_over(campaign, now - PACE_WINDOW) if running else (0, None)
     # a campaign that began a minute ago has not been at it for the whole window
-    pace = recent / max(now - first, 1.0) if running and first is not None else 0.0
+    pace = recent / max(now - first, 1.0) if first is not None else 0.0
     left = data["queued"] + data["sending"]
     if as_json:
         console.emit({**data, "per_minute": round(pace * 60, 1), "seconds_left": round(left / pace) if pace else None})

@@ -161,13 +161,11 @@ class Campaigns(Store):
 
     def tried(self, campaign: CampaignRecord) -> bool:
         """Whether any message of the campaign was ever tried, so that what it was frozen with must stand."""
-        return bool(
-            self._all(
-                "SELECT 1 FROM deliveries WHERE campaign_id = ? AND (first_attempt_at IS NOT NULL"
-                " OR status NOT IN ('queued', 'suppressed', 'skipped')) LIMIT 1",
-                campaign.id,
-            )
-        )
+        some = "SELECT 1 FROM deliveries WHERE campaign_id = ? AND status IN"
+        reached = f"{some} ('sending', 'sent', 'deferred', 'failed', 'uncertain') LIMIT 1"
+        # only where there is no such one, those who came back into the queue are looked for
+        returned = f"{some} ('queued', 'suppressed', 'skipped') AND first_attempt_at IS NOT NULL LIMIT 1"
+        return bool(self._all(reached, campaign.id) or self._all(returned, campaign.id))
 
     def finish(self, campaign: CampaignRecord) -> None:
         """Note the time at which nothing was left to try."""

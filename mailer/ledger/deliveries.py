@@ -16,8 +16,8 @@ from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, Fiel
 MOST = 36_000.0
 """Seconds: beyond the longest pause between two tries (mailer.retry.DELAYS). A later time was written by a wrong clock."""
 
-DUE = "(status = 'queued' OR (status = 'deferred' AND (next_attempt_at <= ? OR next_attempt_at > ?)))"
-
+# said in this order, SQLite finds them by the index of statuses
+DUE = "status IN ('queued', 'deferred') AND (status = 'queued' OR next_attempt_at <= ? OR next_attempt_at > ?)"
 
 DELIVERY = (
     "SELECT id, row, address, key, name, language, fields, message_id, status, attempts, revision,"
@@ -75,9 +75,10 @@ class Deliveries(Store):
     def open_keys(self, campaign: CampaignRecord, due: float | None = None) -> list[str]:
         """The addresses that are still to be mailed; with `due`, those that may be tried at that time."""
         if due is None:
-            query = "SELECT key FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL AND status IN ('queued', 'deferred')"
+            query = "SELECT key FROM deliveries WHERE campaign_id = ? AND +key IS NOT NULL AND status IN ('queued', 'deferred')"
             return [row[0] for row in self._all(query, campaign.id)]
-        query = f"SELECT key FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL AND {DUE}"
+        # +: by the index of statuses, not by that of keys, in which everybody stands
+        query = f"SELECT key FROM deliveries WHERE campaign_id = ? AND +key IS NOT NULL AND {DUE}"
         return [row[0] for row in self._all(query, campaign.id, due, due + MOST)]
 
     def reached(self, campaign: CampaignRecord) -> set[str]:

@@ -96,26 +96,29 @@ IS_SUPPRESSED = """(key IN (SELECT key FROM suppressions)
     OR EXISTS (SELECT 1 FROM suppressions s
         WHERE s.key >= '@' AND s.key < 'A' AND substr(deliveries.key, -length(s.key)) = s.key))"""
 
-LEAVE = f"""
+# all open deliveries, by the index (campaign_id, status): most of a million may have been sent
+OPEN_ONES = "campaign_id IN (SELECT id FROM campaigns) AND status IN ('queued', 'deferred')"
+
+_LEAVE = """
 UPDATE deliveries SET status = 'suppressed', updated_at = ?, reason = (
     SELECT reason FROM suppressions s WHERE s.key = deliveries.key
         OR (s.key >= '@' AND s.key < 'A' AND substr(deliveries.key, -length(s.key)) = s.key))
-WHERE status IN ('queued', 'deferred') AND {IS_SUPPRESSED}
-"""
+WHERE """
+
+LEAVE = f"{_LEAVE} {OPEN_ONES} AND EXISTS (SELECT 1 FROM suppressions) AND {IS_SUPPRESSED}"
 
 # Who left the list with --update is not mailed, however the delivery comes back into a queue.
 IS_UNLISTED = "listed_in < (SELECT revision FROM campaigns c WHERE c.id = deliveries.campaign_id)"
 
-UNLIST = f"""
+_UNLIST = """
 UPDATE deliveries SET status = 'skipped', reason = 'no longer in the list', updated_at = ?
-WHERE status IN ('queued', 'deferred') AND {IS_UNLISTED}
-"""
+WHERE """
 
-UNLIST_ONE = f"""{UNLIST}
-AND id = ?
-"""
+UNLIST = f"{_UNLIST} {OPEN_ONES} AND {IS_UNLISTED}"
+
+UNLIST_ONE = f"{_UNLIST} status IN ('queued', 'deferred') AND {IS_UNLISTED} AND id = ?"
 
 # One delivery's address, in every campaign, by the index (campaign_id, key): a list may have thousands of dead ones.
-LEAVE_ADDRESS = f"""{LEAVE}
+LEAVE_ADDRESS = f"""{_LEAVE} +status IN ('queued', 'deferred') AND {IS_SUPPRESSED}
 AND campaign_id IN (SELECT id FROM campaigns) AND key = (SELECT key FROM deliveries WHERE id = ?)
 """
