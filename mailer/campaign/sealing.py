@@ -27,12 +27,13 @@ def fingerprint(message: Message) -> int:
     Left out are the Date, and the token of the Message-ID (also in the boundaries), which differs from ledger to ledger:
     two people who preview the same folder get the same seal.
     """
+    envelope, content = message.envelope, message.content
     token = message.message_id[1:].partition("@")[0].encode()
-    before, _, rest = message.content.partition(b"\r\nDate: ")
-    undated = before + rest[rest.index(b"\r\n") :]
-    envelope = f"{message.envelope.mail_from}\0{message.envelope.rcpt_to}\0".encode()
-    digest = hashlib.sha256(envelope + undated.replace(token, b"")).digest()
-    return int.from_bytes(digest[:8], signed=True)
+    date = content.index(b"\r\nDate: ")
+    pieces = content[content.index(b"\r\n", date + 2) :].split(token)
+    whose = f"{envelope.mail_from}\0{envelope.rcpt_to}\0".encode()
+    digest = hashlib.sha256(b"".join([whose, content[:date], *pieces])).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def contact_digest(contact: Contact) -> str:

@@ -44,6 +44,10 @@ def link(parts: list[object]) -> str:
     A field at the very start may be a whole link; later ones are percent-encoded, so that they cannot add a
     parameter or another recipient.
     """
+    if len(parts) == 2:
+        begin, value = parts
+        if type(begin) is str and type(value) is str and _is_plain(begin) and UNRESERVED.fullmatch(value):
+            return begin + value
     if {*map(type, parts)} != {str}:
         for part in parts:
             if isinstance(part, Undefined):
@@ -53,11 +57,13 @@ def link(parts: list[object]) -> str:
 
 
 @lru_cache(maxsize=256)
+def _is_plain(begin: str) -> bool:
+    """Whether an author's link may be followed by letters and digits just so."""
+    return PLAIN_LINK.fullmatch(begin) is not None
+
+
+@lru_cache(maxsize=256)
 def _link(parts: tuple[str, ...]) -> str:
-    if parts[0] and all(map(UNRESERVED.fullmatch, parts[1::2])):
-        target = "".join(parts)
-        if PLAIN_LINK.fullmatch(target):
-            return target
     target = ""
     for index, part in enumerate(parts):
         if index % 2 == 0:

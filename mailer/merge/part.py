@@ -20,7 +20,7 @@ from mailer.merge.sandbox import BUDGET, MAX_LENGTH, Budget, LetterEnvironment, 
 from mailer.merge.straight import Item, items_of
 from mailer.merge.tags import Source, syntax_refusal
 from mailer.merge.tree import with_constants, without_dead_branches
-from mailer.model.messages import Merged
+from mailer.model.messages import Merged, Mould
 
 NUMBERS = itertools.count()
 
@@ -68,7 +68,7 @@ class Part:
             raise syntax_refusal(TemplateSyntaxError("tags are nested too deeply", 1), fallback) from error
         self._template = JinjaTemplate.from_code(env, code, {})
         self._render = self._template.root_render_func
-        self._constants = frozenset(texts_in(code))
+        self._mould = Mould(texts_in(code))
 
     def fitted(self, constants: Mapping[str, Any]) -> Part:
         """The same part for rows that all have these tables, whose values become constant text."""
@@ -95,7 +95,7 @@ class Part:
             raise
         except Exception as error:  # whatever a letter does, its author gets a sentence, not a traceback
             raise self._told(error, values) from error
-        return Merged(chunks, self._constants)
+        return Merged.of(chunks, self._mould)
 
     def _told(self, error: Exception, values: Mapping[str, Any]) -> PartError:  # noqa: PLR0911  # one per kind of error
         origin = self._place(error)

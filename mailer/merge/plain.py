@@ -132,6 +132,8 @@ def bare_target(target: object) -> str:
 
 def target_in_text(target: object) -> str:
     """What follows a link's label in plain text."""
+    if type(target) is str and target.startswith("http"):
+        return f" <{target}>"
     return " <" + shown_link("", target) + ">"
 
 

@@ -13,7 +13,7 @@ from jinja2.nodes import EvalContext
 
 from mailer.merge.generator import LetterGenerator, written_in_html
 from mailer.merge.sandbox import MAX_LENGTH, LetterEnvironment
-from mailer.model.messages import Merged
+from mailer.model.messages import Merged, Mould
 
 PLAIN = (
     nodes.Name,
@@ -55,35 +55,43 @@ class Straight:
         self._text = text
         self._html = html
 
-    def fill(self, fields: Mapping[str, Any]) -> tuple[str, Merged, Merged]:
+    def fill(self, fields: Mapping[str, Any]) -> tuple[Merged, Merged, Merged]:
         """Subject, text and HTML for one row."""
         values = [*self._values(Row(fields))]
-        in_html = [*map(written_in_html, values)]
-        subject, text, html = self._subject, self._text, self._html
-        made = (
-            "".join(subject.pick(values + subject.constants)),
-            Merged(text.pick(values + text.constants), text.known),
-            Merged(html.pick(in_html + html.constants), html.known),
-        )
-        if max(map(len, made)) > MAX_LENGTH:
+        html = self._html
+        in_html = [*map(written_in_html, html.own(values))]
+        subject, text = self._subject.made(self._subject.own(values)), self._text.made(self._text.own(values))
+        page = html.made(in_html)
+        if len(text) > MAX_LENGTH or len(page) > MAX_LENGTH or len(subject) > MAX_LENGTH:
             raise OverflowError
-        return made
+        return subject, text, page
 
 
 class _Pieces:
-    """The constants of one part, and how they and the letter's values make it up."""
+    """The constants of one part, and how they and its values make it up."""
 
-    __slots__ = ("constants", "known", "pick")
+    __slots__ = ("_constants", "_mould", "_pick", "own")
 
     def __init__(self, items: Sequence[Item], values: list[nodes.Expr]) -> None:
-        self.constants = list(dict.fromkeys(item for item in items if isinstance(item, str)))
-        self.known = frozenset(self.constants)
+        self._constants = list(dict.fromkeys(item for item in items if isinstance(item, str)))
+        numbers = list(dict.fromkeys(values.index(item) for item in items if not isinstance(item, str)))
         order = [
-            len(values) + self.constants.index(item) if isinstance(item, str) else values.index(item) for item in items
+            ~self._constants.index(item) if isinstance(item, str) else numbers.index(values.index(item))
+            for item in items
         ]
-        self.pick: Callable[[list[str]], Sequence[str]] = (
-            itemgetter(*order) if len(order) > 1 else lambda pieces: [pieces[number] for number in order]
-        )
+        self._mould = Mould(self._constants, order)
+        self._pick = _picker([len(numbers) + ~number if number < 0 else number for number in order])
+        self.own = _picker(numbers)
+
+    def made(self, values: Sequence[str]) -> Merged:
+        return Merged.of(self._pick([*values, *self._constants]), self._mould, values)
+
+
+def _picker(numbers: Sequence[int]) -> Callable[[Sequence[str]], Sequence[str]]:
+    """A function that takes these out of a sequence, in this order."""
+    if len(numbers) > 1:
+        return itemgetter(*numbers)
+    return lambda pieces: [pieces[number] for number in numbers]
 
 
 def straight(env: LetterEnvironment, subject: Sequence[Item], text: Sequence[Item], html: Sequence[Item]) -> Straight:
@@ -112,7 +120,7 @@ def items_of(env: LetterEnvironment, tree: nodes.Template, reserved: frozenset[s
                 items.append(child)
             elif items and isinstance(items[-1], str):
                 items[-1] += constant
-            else:
+            elif constant:
                 items.append(constant)
     return items
 

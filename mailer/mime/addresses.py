@@ -62,7 +62,7 @@ def addr_spec(address: str, place: str) -> str:
 
 def phrase(text: str, *, used: int, room: int) -> str:
     """A display name: bare, quoted, or as encoded words if it is not ASCII or longer than `room`."""
-    if len(text) <= room and words.is_plain(text):
+    if text.isascii() and len(text) <= room and words.is_plain(text):
         if PHRASE.fullmatch(text):
             return text
         quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -80,14 +80,15 @@ def named_line(header: str, name: str, spec: str) -> str:
     """As `mailbox_line`, for an address that has been looked at."""
     if name.isascii() and SIMPLE_NAME.fullmatch(name):
         return f"{header}: {name} <{spec}>"
-    refuse_controls(name, f"The name in the {header} header")
+    if not name.isprintable():
+        refuse_controls(name, f"The name in the {header} header")
     if not name.strip():
         return f"{header}: {spec}"
     used = len(header) + 2
-    return after_phrase(
-        f"{header}: {phrase(name, used=used, room=LINE - used - 3 - len(spec.encode()))}",
-        f"<{spec}>",
-    )
+    line = f"{header}: {phrase(name, used=used, room=LINE - used - 3 - len(spec.encode()))}"
+    if spec.isascii() and len(line) + 3 + len(spec) <= words.LINE:
+        return f"{line} <{spec}>"
+    return after_phrase(line, f"<{spec}>")
 
 
 def after_phrase(line: str, bracketed: str) -> str:

@@ -18,7 +18,8 @@ from mailer.mime.frame import Frame
 from mailer.mime.pieces import memory
 from mailer.model import Attachment, Contact, Envelope, Letter, Message
 
-TOKEN = re.compile(r"[A-Za-z0-9]{1,60}")
+OWN_ID = re.compile(r"<([A-Za-z0-9]{1,60})@[A-Za-z0-9.-]{1,253}>")
+"""A Message-ID such as `message_id` makes."""
 
 TEXT_HEAD: Final = {
     subtype: b"Content-Type: text/%b; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
@@ -38,12 +39,12 @@ def compose(letter: Letter, *, contact: Contact, message_id: str, date: datetime
     try:
         fixed = frame.of(letter.identity)
         recipient = addr_spec(to.address, "The To address")
+        token = _boundary_token(message_id)
         head = (
             f"{fixed.before_to}{named_line('To', to.name, recipient)}{fixed.before_subject}"
             f"{headers.subject_line(letter.subject)}\r\n{headers.date_line(date)}\r\n"
-            f"{headers.message_id_line(message_id)}{fixed.after_message_id}"
+            f"Message-ID: {message_id}{fixed.after_message_id}"
         )
-        token = _boundary_token(message_id)
         if letter.text and letter.html and not letter.attachments:
             # what nearly all messages are; the same as below
             pieces = [
@@ -113,9 +114,12 @@ def _multipart(kind: bytes, prefix: bytes, token: str, parts: Sequence[Sequence[
 
 
 def _boundary_token(message_id: str) -> str:
-    """Boundary text from the Message-ID alone, so that composing again gives the same bytes."""
-    local = message_id[1:].partition("@")[0]
-    return local if TOKEN.fullmatch(local) else hashlib.sha256(message_id.encode(errors="replace")).hexdigest()[:40]
+    """Boundary text from the Message-ID alone, so that composing again gives the same bytes. Raises a Flaw."""
+    own = OWN_ID.fullmatch(message_id)
+    if own:
+        return own[1]
+    headers.message_id_line(message_id)
+    return hashlib.sha256(message_id.encode(errors="replace")).hexdigest()[:40]
 
 
 def _flaws(letter: Letter, contact: Contact, message_id: str) -> Iterator[Flaw]:

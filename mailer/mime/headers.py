@@ -15,7 +15,6 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
 
 URI = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 LIST_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)+")
@@ -27,10 +26,10 @@ def from_line(sender: Mailbox) -> str:
     return mailbox_line("From", sender)
 
 
-@lru_cache(maxsize=16)
 def subject_line(subject: str) -> str:
     """The subject as it is if it is plain ASCII that fits one line, else as encoded words (RFC 2047)."""
-    refuse_controls(subject, "The Subject")
+    if not subject.isprintable():
+        refuse_controls(subject, "The Subject")
     if not subject:
         return "Subject:"
     if len(subject) + 9 <= LINE and words.is_plain(subject):
@@ -42,12 +41,13 @@ def date_line(date: datetime) -> str:
     """The date in UTC: the sender's time zone is nobody's business. Month names do not depend on the locale."""
     if date.tzinfo is None:
         raise ValueError("a date without a time zone has no UTC form")
-    return _date_line((date - EPOCH) // SECOND)
+    since = date - EPOCH
+    return _date_line(since.days, since.seconds)
 
 
 @lru_cache(maxsize=64)
-def _date_line(seconds: int) -> str:
-    utc = EPOCH + seconds * SECOND
+def _date_line(days: int, seconds: int) -> str:
+    utc = EPOCH + timedelta(days=days, seconds=seconds)
     day = f"{DAYS[utc.weekday()]}, {utc.day:02d} {MONTHS[utc.month - 1]} {utc.year:04d}"
     return f"Date: {day} {utc.hour:02d}:{utc.minute:02d}:{utc.second:02d} +0000"
 

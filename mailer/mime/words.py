@@ -6,6 +6,8 @@ import binascii
 import re
 from collections.abc import Iterator
 
+from mailer.model.messages import Merged
+
 LINE = 76
 """RFC 2047, section 2: the longest line that may hold an encoded word; a word alone has at most 75 characters."""
 
@@ -15,6 +17,10 @@ FRAME = len("=?utf-8?Q??=")
 BARE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
 SPECIAL = re.compile(r"[^=A-Za-z0-9!*+/_-]")
 """What `binascii` leaves as it is in a header and RFC 2047, section 5 (3) does not allow there."""
+
+KEPT = 512
+forms: dict[str, tuple[str, int]] = {}
+"""The Q forms of the last pieces: those of the subject come again, and a name stands in To and Subject."""
 
 ESCAPED = {chr(byte): f"={byte:02X}" for byte in range(128)}
 
@@ -33,29 +39,37 @@ def encode(text: str, *, used: int) -> str:
     The white space between two words belongs to the encoding and not to the text (RFC 2047, section 6.2). `used` is
     the number of columns that the header's name takes of the first line.
     """
+    form, length = "", 0
+    for piece in text.pieces if type(text) is Merged else (text,):
+        known = forms.get(piece) or _form(piece)
+        form += known[0]
+        length += known[1]
+    if len(form) > (length + 2) // 3 * 4:
+        words = [f"=?utf-8?B?{piece}?=" for piece in _pieces_b(text.encode(), used)]
+        return "\r\n ".join(words)
+    if len(form) <= LINE - used - FRAME:
+        return f"=?utf-8?Q?{form}?="
+    between = "?=\r\n =?utf-8?Q?".join(_pieces_q(form, used))
+    return f"=?utf-8?Q?{between}?="
+
+
+def _form(text: str) -> tuple[str, int]:
+    """The Q form of a text without a frame, and the length of the text in bytes."""
     data = text.encode()
-    bare = len(data) - len(data.translate(None, BARE + b" "))
-    q_length = bare + 3 * (len(data) - bare)
-    if q_length > (len(data) + 2) // 3 * 4:
-        words = [f"=?utf-8?B?{piece}?=" for piece in _pieces_b(data, used)]
-    elif q_length <= LINE - used - FRAME:
-        return f"=?utf-8?Q?{_q_form(data)}?="
-    else:
-        words = [f"=?utf-8?Q?{piece}?=" for piece in _pieces_q(_q_form(data), used)]
-    return "\r\n ".join(words)
-
-
-def _q_form(data: bytes) -> str:
     # the `x` because binascii encodes a blank at the end otherwise; `=` and a line end is its own soft line break
     form = binascii.b2a_qp(data + b"x", header=True)[:-1].replace(b"=\n", b"").decode()
-    return SPECIAL.sub(_escaped, form)
+    if len(forms) >= KEPT:
+        forms.clear()
+    forms[text] = found = (SPECIAL.sub(_escaped, form), len(data))
+    return found
 
 
 def _escaped(character: re.Match[str]) -> str:
     return ESCAPED[character[0]]
 
 
-def _pieces_q(form: str, used: int) -> Iterator[str]:
+def _pieces_q(form: str, used: int) -> list[str]:
+    pieces = []
     start, end = 0, LINE - used - FRAME
     while end < len(form):
         if form[end - 1] == "=":
@@ -64,9 +78,10 @@ def _pieces_q(form: str, used: int) -> Iterator[str]:
             end -= 2
         while form[end] == "=" and form[end + 1] in "89AB":  # an octet within a UTF-8 character
             end -= 3
-        yield form[start:end]
+        pieces.append(form[start:end])
         start, end = end, end + LINE - 1 - FRAME
-    yield form[start:]
+    pieces.append(form[start:])
+    return pieces
 
 
 def _pieces_b(data: bytes, used: int) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self
 
@@ -50,21 +50,39 @@ class Attachment:
     content_id: str | None = None
 
 
-class Merged(str):
-    """A text that remembers the pieces it was made of, so that what comes again in every letter is encoded once.
+class Mould:
+    """What a text has of its own, whoever it is for: one object for all the texts that were made with it.
 
-    `constants` holds those pieces that a letter has for everybody, the same object each time; it says what is worth
-    remembering, nothing more. Whatever is made of this text by `+`, `strip` and the like is an ordinary string.
+    `constants` are the pieces that come again; they say what is worth remembering, nothing more. `order` is given where
+    every text is made up in the same way: the number of a value, or `~n` for the n-th constant.
     """
 
-    __slots__ = ("constants", "pieces")
-    pieces: Sequence[str]
-    constants: frozenset[str]
+    __slots__ = ("constants", "order")
 
-    def __new__(cls, pieces: Sequence[str], constants: frozenset[str] = frozenset()) -> Self:
-        text = str.__new__(cls, "".join(pieces))
+    def __init__(self, constants: Iterable[str] = (), order: Sequence[int] | None = None) -> None:
+        self.constants = tuple(constants)
+        self.order = order
+
+
+class Merged(str):
+    """A text that remembers what it was made of, so that what comes again in every letter is encoded once.
+
+    `values` are those of a mould with an order. Whatever is made of this text by `+`, `strip` and the like is an
+    ordinary string.
+    """
+
+    __slots__ = ("mould", "pieces", "values")
+    pieces: Sequence[str]
+    mould: Mould
+    values: Sequence[str]
+
+    @classmethod
+    def of(cls, pieces: Sequence[str], mould: Mould, values: Sequence[str] = ()) -> Self:
+        """The text that these pieces make."""
+        text = cls("".join(pieces))
         text.pieces = pieces
-        text.constants = constants
+        text.mould = mould
+        text.values = values
         return text
 
 
