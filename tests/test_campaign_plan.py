@@ -20,7 +20,7 @@ from mailer.campaign.plan import Plan, make_plan
 from mailer.campaign.preview import write_preview
 from mailer.campaign.send import Prepared, freeze, prepare, to_send
 from mailer.campaign.source import Source, default_name
-from mailer.errors import CampaignError, LetterError, ListError, SealError
+from mailer.errors import CampaignError, LetterError, ListError, Paused, SealError
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Identity, Mailbox, Status, Tally
 
@@ -505,3 +505,25 @@ async def test_a_campaign_that_cannot_be_rendered_any_more_fails_by_delivery_and
         ledger._db.execute("UPDATE deliveries SET fields = ? WHERE id = 3", (json.dumps({"email": PEOPLE[2]}),))
         await send(ledger, campaign, server)
     assert ledger.tally(campaign) == Tally(sent=5, failed=1)
+
+
+async def test_a_letter_named_by_its_whole_path_is_frozen_like_any_other(campaign_folder: Path, ledger: Ledger) -> None:
+    prepared(campaign_folder, ledger)
+    letter = campaign_folder.resolve() / "templates" / "appeal.md"
+    given = Source(template=str(letter), list_path=campaign_folder / "people.csv", folder=campaign_folder)
+    assert given.template == "templates/appeal.md"
+    with ScriptedServer() as server:
+        campaign = freeze(prepare(given, IDENTITY, ledger), ledger)
+        await send(ledger, campaign, server)
+    assert ledger.tally(campaign).sent == len(PEOPLE)
+
+
+async def test_a_letter_that_cannot_be_read_any_more_stops_the_run_and_fails_nobody(
+    campaign_folder: Path, ledger: Ledger
+) -> None:
+    campaign = freeze(prepared(campaign_folder, ledger), ledger)
+    ledger._db.execute("UPDATE blobs SET content = ?", (b"---\nsubject: {{ \n---\n",))
+    with ScriptedServer() as server, pytest.raises(Paused, match="cannot be read any more"):
+        await send(ledger, campaign, server)
+    assert not server.accepted
+    assert ledger.tally(campaign) == Tally(queued=len(PEOPLE))

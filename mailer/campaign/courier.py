@@ -93,8 +93,7 @@ class Errand:
             try:
                 message = self._render(delivery_of(rest[0]))
             except MailerError as error:
-                kind = "letter" if isinstance(error, LetterError) else "paused"
-                self._post("unmade", self._number, kind, error.message, error.hint)
+                self._post("unmade", self._number, isinstance(error, LetterError), error.message, error.hint)
                 return True
         outcome = await connection.transmit(message, self._intent, self._following)
         if outcome is None:

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Any, NamedTuple, Self
 
 from mailer.campaign.frames import Event, Post, received
-from mailer.errors import LetterError, MailerError, Paused
+from mailer.errors import LetterError, Paused
 from mailer.ledger import DeliveryRow, Ledger, delivery_of
 from mailer.model import Action, CampaignRecord, Delivery, Outcome, Phase, Reply, Scope, Verdict
 from mailer.outcome import lost
@@ -276,7 +276,8 @@ class RemoteConnection:
                     self.abort()
                 return outcome_from(values)
             elif what == "unmade":
-                raise _error(*rest)
+                of_the_row, reason, hint = rest
+                raise (LetterError if of_the_row else Paused)(reason, hint=hint)
             else:
                 self._forget()
                 return lost(phase, GONE)
@@ -329,7 +330,3 @@ class RemoteConnection:
     def _forget(self) -> None:
         self.usable = False
         self._courier.connections.pop(self._number, None)
-
-
-def _error(kind: str, message: str, hint: str | None) -> MailerError:
-    return LetterError(message, hint=hint) if kind == "letter" else Paused(message, hint=hint)

@@ -103,9 +103,10 @@ class Line:
     async def work(self) -> None:
         """Send until the backlog is empty or the run is stopped. Raises LedgerError."""
         try:
-            while turn := await self._next_turn():
+            while turn := self._taken_ahead() or await self._next_turn():
                 await self._transmit(turn)
-                await self._after_transaction()
+                if self._ahead is None:
+                    await self._after_transaction()
             await self._flush()
         except BaseException as error:
             # The other lines finish their transactions; what cannot be recorded stays in doubt, and is said so later.
@@ -124,10 +125,11 @@ class Line:
 
     # -- whose turn it is
 
+    def _taken_ahead(self) -> Turn | None:
+        ahead, self._ahead = self._ahead, None
+        return ahead
+
     async def _next_turn(self) -> Turn | None:
-        if self._ahead:
-            ahead, self._ahead = self._ahead, None
-            return ahead
         while self._goes_on and (delivery := self._run.backlog.take(self._run.pace.clock())):
             if turn := await self._turn(delivery):
                 return turn
@@ -181,8 +183,7 @@ class Line:
     async def _settle_ahead(self, connection: Wire) -> None:
         """Whoever was made ready and cannot go on over this connection gets its place back."""
         turn = self._ahead
-        if turn is None:
-            return
+        assert turn is not None
         begun = connection.begun is turn.message
         if begun and self._goes_on and not connection.ended:
             return
@@ -262,14 +263,15 @@ class Line:
             self._hold()
         try:
             outcome = await connection.transmit(turn.message, intent, self._following)
-        except LetterError as error:
+        except LetterError as error:  # from a courier, which makes the message only now
             turn.slot.cancel()
             self._record_unmade(turn.delivery, error)
             return
         finally:
             turn.slot.done()
         if outcome is None:
-            await self._settle_ahead(connection)
+            if self._ahead:
+                await self._settle_ahead(connection)
             await self._give_way(turn)
         else:
             await self._take_outcome(connection, turn, outcome, intended=intended)
@@ -280,7 +282,8 @@ class Line:
         if connection.deaf:
             self._run.stop_overlapping()
         status = self._record(turn.delivery, outcome, started_at=turn.started_at, intended=intended)
-        await self._settle_ahead(connection)
+        if self._ahead:
+            await self._settle_ahead(connection)
         if not intended:
             # the server has counted it, and no intent says so: a crash must not give the quota back
             await self._flush()
@@ -314,7 +317,7 @@ class Line:
         return decision.status
 
     def _record_unmade(self, delivery: Delivery, error: LetterError) -> None:
-        # Every message was rendered before the start; this is a frozen letter that this version reads otherwise.
+        # Every message was made before the start; this is a frozen row that this version reads otherwise.
         outcome = Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.CONNECT, text=error.message)
         self._record(delivery, outcome, started_at=time.time(), intended=False)
 
@@ -338,7 +341,7 @@ class Line:
 
     async def _after_transaction(self) -> None:
         connection, options = self._connection, self._run.options
-        if connection and not self._ahead and connection.transactions >= options.batch_size:
+        if connection and connection.transactions >= options.batch_size:
             await self._flush()
             await self._hang_up()
             if len(self._run.backlog):

@@ -116,10 +116,11 @@ class Run:
         self.token = uuid.uuid4().hex
         self.account = relay.account
         self.backlog = Backlog((), self._load, pace.own_start)
-        self.writer = Writer(ledger.path)
+        self.writer = Writer(ledger.path, senders=options.connections)
         self._ledger = ledger
         self._campaign = campaign
         self._stopped = asyncio.Event()
+        self.stopped = False
         self._reason: MailerError | None = None
         self.answered_at = 0.0
         self._uncertain = 0
@@ -134,13 +135,10 @@ class Run:
         self._pauses = 0
         self._resume_at = 0.0
 
-    @property
-    def stopped(self) -> bool:
-        return self._stopped.is_set()
-
     def stop(self, reason: MailerError) -> None:
         """Begin nothing new; what is on the wire is waited for and recorded. The first reason counts."""
         self._reason = self._reason or reason
+        self.stopped = True
         self._stopped.set()
         self.pace.stop()
 

@@ -17,6 +17,12 @@ class Source:
     email_column: str | None = None
     sheet: str | None = None
 
+    def __post_init__(self) -> None:
+        # by its name inside the folder, under which its files are frozen
+        path, folder = Path(self.template), self.folder.resolve()
+        if path.is_absolute() and path.is_relative_to(folder):
+            object.__setattr__(self, "template", path.relative_to(folder).as_posix())
+
     @property
     def name(self) -> str:
         """The campaign's name: as given, or TEMPLATE--LIST from the two stems."""

@@ -9,19 +9,31 @@ from functools import cache
 from mailer import merge, mime
 from mailer.campaign.frozen import Frozen
 from mailer.campaign.sealing import fingerprint, identity_of
-from mailer.errors import Paused
+from mailer.errors import LetterError, Paused
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Delivery, Identity, Message
 
+ANEW = "look at a new preview, then run the send command with --update"
+
 
 def renderer(ledger: Ledger, campaign: CampaignRecord) -> Callable[[Delivery], Message]:
-    """Render a campaign's deliveries. What it returns raises LetterError, or Paused where the message is another than was checked."""
+    """Render a campaign's deliveries.
+
+    What it returns raises LetterError for a row that this version reads otherwise, and Paused for a letter that cannot be read at
+    all, or a message that is another than was checked.
+    """
 
     @cache
     def revision(number: int) -> tuple[merge.Template, Identity]:
         manifest = ledger.manifest(campaign, number)
         files = Frozen({**manifest.letter, **manifest.attachments}, ledger.blob)
-        return merge.load(manifest.template, files), identity_of(manifest.settings)
+        try:
+            return merge.load(manifest.template, files), identity_of(manifest.settings)
+        except LetterError as error:
+            # no recipient's doing: nobody may be failed for it
+            raise Paused(
+                f"The letter that was checked cannot be read any more: {error.message} Nothing was sent.", hint=ANEW
+            ) from error
 
     def message(delivery: Delivery) -> Message:
         template, identity = revision(delivery.revision)
@@ -32,7 +44,7 @@ def renderer(ledger: Ledger, campaign: CampaignRecord) -> Callable[[Delivery], M
         if fingerprint(composed) != delivery.digest:
             raise Paused(
                 "This version of mailer would send another message than the one that was checked. It was not sent.",
-                hint="look at a new preview, then run the send command with --update",
+                hint=ANEW,
             )
         return composed
 

@@ -1,6 +1,7 @@
 """Group commit: one thread writes whatever is waiting, in one transaction, as soon as the last commit ends.
 
-There is no timer: alone, a record is durable after one sync; with many connections, one sync serves them all. If a commit
+Alone, a record is durable after one sync; with many connections, one sync serves them all: while others have something on its
+way, a group waits for theirs as long as the last commit took, and never above a millisecond. If a commit
 fails, every waiter fails and nothing is written any more: what cannot be recorded must not be sent.
 """
 
@@ -10,6 +11,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -20,6 +22,9 @@ from mailer.ledger.connection import connect, plain_errors
 from mailer.ledger.together import prepare_together, write_together
 
 GROUP_LIMIT = 1000
+
+LONGEST_LINGER = 0.001
+"""Seconds for which a group may wait for the other senders' records, and never longer than the last commit took."""
 
 
 class Waiting(NamedTuple):
@@ -33,8 +38,10 @@ class Waiting(NamedTuple):
 class Writer:
     """The only one that writes deliveries and attempts while a campaign is being sent."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, senders: int = 1) -> None:
         self._path = path
+        self._senders = senders
+        self._took = 0.0
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._broken: LedgerError | None = None
         self._common = False
@@ -75,7 +82,9 @@ class Writer:
         while True:
             group, last = self._collect()
             if group:
+                began = time.perf_counter()
                 self._answer(group, self._commit(connection, group))
+                self._took = time.perf_counter() - began
             if last:
                 break
         if connection:
@@ -85,6 +94,8 @@ class Writer:
         first = self._queue.get()
         if first is None:
             return [], True
+        if self._queue.qsize() + 1 < self._senders:
+            time.sleep(min(self._took, LONGEST_LINGER))
         group = [first]
         while len(group) < GROUP_LIMIT:
             try:

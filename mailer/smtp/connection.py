@@ -78,7 +78,7 @@ class Connection:
         """Since when the server owes something (by the loop's clock) and how many seconds it is given; None if it does not."""
         return self._dialogue.waiting
 
-    async def transmit(
+    async def transmit(  # noqa: PLR0911  # one for each way in which it ends
         self,
         message: Message,
         intent: Callable[[], Awaitable[bool]],
@@ -96,14 +96,17 @@ class Connection:
                 return unfit
             self.transactions += 1
         try:
-            if refusal := await (self._early_answers() if begun else self._envelope(message)):
+            # what is there already is taken without waiting: most of the answers come with the one to the message before
+            if not (begun and self._accepted_early()) and (refusal := await self._envelope(message, begun=begun)):
                 return refusal
             if refusal := await self._content(_stuffed(message.content)):
                 return refusal
             crashpoint.pass_through("before-intent")
             if not await self._cleared(intent):
                 return None
-            return await self._interrupted() or await self._final_dot(following)
+            if self._dialogue.pending:
+                return await self._interrupted()
+            return await self._final_dot(following)
         except ConnectionEnded as ended:
             self._dialogue.abort()
             if begun and self._phase is Phase.MAIL:
@@ -111,13 +114,20 @@ class Connection:
                 self.deaf = self._dialogue.fell_silent or self.transactions == 2
             return lost(self._phase, str(ended))
 
-    async def _envelope(self, message: Message) -> Outcome | None:
+    def _accepted_early(self) -> bool:
+        """Whether the envelope that left with the message before has its answers already, all of them good."""
+        self._phase = Phase.DATA
+        return self._dialogue.take(250, 250, 354)
+
+    async def _envelope(self, message: Message, *, begun: bool) -> Outcome | None:
         """MAIL, RCPT and DATA; in one round trip where the server takes them together (RFC 2920)."""
+        self._phase = Phase.MAIL
+        if begun:
+            return await self._answers(min(self._timeout, ENVELOPE_PATIENCE))
         reset, self._needs_reset = ("RSET",) if self._needs_reset else (), False
         commands = self._commands(message)
         if self._together:
             self._dialogue.write(_lines(*reset, *commands))
-        self._phase = Phase.MAIL
         if reset:
             if not self._together:
                 self._dialogue.write(_lines(*reset))
@@ -131,15 +141,8 @@ class Connection:
                 return refusal
         return None
 
-    async def _early_answers(self) -> Outcome | None:
-        self._phase = Phase.MAIL
-        return await self._answers(min(self._timeout, ENVELOPE_PATIENCE))
-
     async def _answers(self, timeout: float) -> Outcome | None:
         """The answers to MAIL, RCPT and DATA, all of which have left."""
-        if self._dialogue.take(250, 250, 354):
-            self._phase = Phase.DATA
-            return None
         refusal: Outcome | None = None
         for phase in ENVELOPE:
             refusal = await (self._leftover(refusal) if refusal else self._reply(phase, timeout))
@@ -149,12 +152,13 @@ class Connection:
         """All but the final dot: a server that logs what it began to receive can tell after a crash what it did not get."""
         self._phase = Phase.CONTENT
         self._dialogue.write(content)
-        await self._dialogue.drain(self._timeout)
-        return await self._interrupted()
+        if self._dialogue.full or self._dialogue.ended:
+            await self._dialogue.drain(self._timeout)
+        return await self._interrupted() if self._dialogue.pending else None
 
-    async def _interrupted(self) -> Outcome | None:
+    async def _interrupted(self) -> Outcome:
         """What the server said before the final dot, e.g. 552: it had enough, and waits for no dot."""
-        return self._refused(await self._dialogue.reply(self._timeout)) if self._dialogue.pending else None
+        return self._refused(await self._dialogue.reply(self._timeout))
 
     async def _final_dot(self, following: Callable[[], Message | None]) -> Outcome:
         crashpoint.pass_through("after-intent")

@@ -129,6 +129,11 @@ class Dialogue(asyncio.Protocol):
         return bool(self._replies)
 
     @property
+    def full(self) -> bool:
+        """Whether the connection takes no more for now."""
+        return self._full
+
+    @property
     def waiting(self) -> tuple[float, float] | None:
         """Since when the server owes something (by the loop's clock) and how many seconds it is given; None if it does not."""
         return (self._deadline - self._patience, self._patience) if self._waiter else None
