@@ -86,8 +86,10 @@ class ProgressLine:
         self._waiting = ()
         if status in self._counts:
             self._counts[status] += 1
-            if self._live:
-                self._times.append(time.monotonic())
+            now = time.monotonic()
+            self._times.append(now)
+            if self._times[0] < now - PACE_SECONDS:  # also where no line is shown, which would look at them
+                self._times.popleft()
 
     def waiting(self, what: Quota | None, until: float) -> None:
         if until - time.time() < WORTH_SAYING:
