@@ -19,7 +19,7 @@ def main() -> int:
     scale = scale_of(given)
     servers.install_postfix()
     described, began = machine.describe(), time.monotonic()
-    print(f"{described}\n", flush=True)
+    print(f"{described}\n\n{machine.state()}\n", flush=True)
     made, failures = {}, 0
     for name in chosen(given.only):
         print(f"{name}:", file=sys.stderr, flush=True)

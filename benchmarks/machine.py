@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import sqlite3
@@ -63,8 +64,9 @@ def _postfix() -> str:
     return ran.stdout.strip() or "unknown"
 
 
+@functools.cache
 def _commit() -> str:
-    """The version, and the commit if this is a work tree of git."""
+    """The version, and the commit if this is a work tree of git, as it was before this run wrote a page into it."""
     from mailer import __version__  # noqa: PLC0415
 
     try:

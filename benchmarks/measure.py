@@ -18,6 +18,9 @@ ROOT = Path(__file__).parents[1]
 PATIENCE = 1800.0
 """Seconds after which a command is given up."""
 
+LAST_WORDS = 200_000
+"""Bytes."""
+
 KILOBYTE = 1 if sys.platform == "darwin" else 1024
 """What ru_maxrss counts in."""
 
@@ -92,13 +95,20 @@ def run(
         cpu=usage.ru_utime + usage.ru_stime,
         peak=usage.ru_maxrss * KILOBYTE,
         code=process.returncode,
-        said=output.read_text(encoding="utf-8", errors="replace"),
+        said=_last_words(output),
     )
     if spent.code not in set(allowed):
         ended = f"was given up after {patience:.0f} s" if seconds >= patience else f"ended with {spent.code}"
         said = " ".join(spent.said.replace(str(folder), "...").split())
         raise Failed(f"{Path(str(command[0])).name} {ended}: {said[-300:]}")
     return spent
+
+
+def _last_words(output: Path) -> str:
+    """The end of what was said: some tell everything, and this process must stay small (see Spent.small)."""
+    with output.open("rb") as file:
+        file.seek(max(0, output.stat().st_size - LAST_WORDS))
+        return file.read().decode("utf-8", errors="replace")
 
 
 def clean() -> dict[str, str]:

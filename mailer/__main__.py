@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -143,6 +141,9 @@ def scrubbed(text: str) -> str:
 
 def bug(error: Exception) -> MailerError:
     """What to say of an error that nobody foresaw; its details go to a file."""
+    import tempfile  # noqa: PLC0415 - hopefully never needed
+    import traceback  # noqa: PLC0415
+
     text = scrubbed("".join(traceback.format_exception(error)))
     path = None
     for folder in (tempfile.gettempdir(), "."):

@@ -5,11 +5,24 @@ from __future__ import annotations
 import re
 import unicodedata
 
-import idna
-
 MARGIN = re.compile(r"^\s+|[\s.]+$")
 LONGEST_DOMAIN = 255
 """Octets of a domain (RFC 1035, 2.3.4); beyond it nothing is worth encoding."""
+
+
+PLAIN = r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@([A-Za-z0-9]+(-[A-Za-z0-9]+)*\.)+[A-Za-z]{2,}"
+"""Stricter than the RFCs: no rarity, no `xn--`. What it accepts in PLAIN_LENGTH octets, email-validator accepts."""
+
+PLAIN_LENGTH = 64
+"""Up to this length neither part can be too long (64 and 63 octets, RFC 5321, 4.5.3.1)."""
+
+SPECIAL = r"(?i)\.(arpa|invalid|local|localhost|onion)$"
+"""Domains that exist on no mail server (RFC 6761); PLAIN accepts them."""
+
+
+def is_plain(text: str) -> bool:
+    """Whether it surely is an address that can be mailed, as most are; others need a closer look."""
+    return len(text) <= PLAIN_LENGTH and bool(re.fullmatch(PLAIN, text)) and not re.search(SPECIAL, text)
 
 
 def address_key(text: str) -> str:
@@ -27,6 +40,8 @@ def domain_key(domain: str) -> str:
     text = MARGIN.sub("", domain)
     if text.isascii() or len(text) > LONGEST_DOMAIN:
         return _folded(text)
+    import idna  # noqa: PLC0415 - few addresses need it
+
     try:
         # as written: `lower` would make a final sigma of a capital one, UTS 46 does not
         return idna.encode(text, uts46=True).decode("ascii").lower().rstrip(".")

@@ -10,14 +10,15 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from unicodedata import category
 
 from mailer.errors import LetterError, ListError, MailerError
-from mailer.model import Findings, Problem
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from mailer.model import Problem
 
 SHOWN = 20
 """Problems on the screen; a broken list may have one in every row."""
@@ -35,20 +36,53 @@ def prepare() -> None:
             stream.reconfigure(errors="replace")
 
 
+class Plain:
+    """Writes lines where no terminal shows them: in a file or a pipe rich would write the same, 50 ms later."""
+
+    is_terminal = False
+    width = 80
+
+    def __init__(self, *, stderr: bool) -> None:
+        self._stderr = stderr
+
+    def print(self, text: str, *, style: str | None = None, soft_wrap: bool = True, end: str = "\n") -> None:  # noqa: ARG002
+        # as it stands now: tests and programs put another in its place
+        stream = sys.stderr if self._stderr else sys.stdout
+        if stream is not None:  # Python without a console, on Windows
+            stream.write(text + end)
+            stream.flush()
+
+
+def out() -> Console | Plain:
+    """The console on standard output, for results."""
+    return plain(stderr=False) if is_plain(sys.stdout) else rich_console(stderr=False)
+
+
+def err() -> Console | Plain:
+    """The console on standard error, for progress, warnings and errors."""
+    return plain(stderr=True) if is_plain(sys.stderr) else rich_console(stderr=True)
+
+
 @cache
-def out() -> Console:
-    """The rich console on standard output, for results."""
-    from rich.console import Console  # noqa: PLC0415  50 ms that --help does not need
-
-    return Console(highlight=False, markup=False, emoji=False)
+def plain(*, stderr: bool) -> Plain:
+    return Plain(stderr=stderr)
 
 
 @cache
-def err() -> Console:
-    """The rich console on standard error, for progress, warnings and errors."""
+def rich_console(*, stderr: bool) -> Console:
     from rich.console import Console  # noqa: PLC0415
 
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def is_plain(stream: TextIO | None) -> bool:
+    """Whether nobody watches in a terminal, nor says that somebody does (these two are rich's own words for it)."""
+    if os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE"):
+        return False
+    try:
+        return stream is None or not stream.isatty()
+    except ValueError:  # it was closed
+        return True
 
 
 SHOW_CURSOR = b"\x1b[?25h\n"
@@ -87,7 +121,7 @@ def note(text: str = "", *, style: str | None = None) -> None:
     err().print(fitting(err(), harmless(text)), style=style, soft_wrap=True)
 
 
-def fitting(console: Console, text: str) -> str:
+def fitting(console: Console | Plain, text: str) -> str:
     """Broken between words where a terminal is too narrow; commands stay whole, and so does a word of any length."""
     if not console.is_terminal:
         return text
@@ -114,7 +148,7 @@ def broken(line: str, width: int) -> str:
 
 def warn(problem: Problem | str) -> None:
     note(f"Warning: {problem if isinstance(problem, str) else located(problem)}", style="yellow")
-    if isinstance(problem, Problem) and problem.hint:
+    if not isinstance(problem, str) and problem.hint:
         note(f"  {problem.hint}")
 
 
@@ -137,7 +171,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         view.add_column(harmless(name), justify="right" if numbers and cells else "left")
     for row in cells:
         view.add_row(*row)
-    out().print(view)
+    rich_console(stderr=False).print(view)
 
 
 def emit(result: Mapping[str, Any]) -> None:
@@ -154,6 +188,8 @@ def emit(result: Mapping[str, Any]) -> None:
 
 
 def _told(value: object) -> Iterator[str]:
+    from mailer.model import Findings  # noqa: PLC0415 - what --help does not need
+
     if not isinstance(value, Findings):
         yield json.dumps(value, default=str)
         return
@@ -197,6 +233,8 @@ def show_problems(problems: Sequence[Problem], *, rest: str = "", hints: Sequenc
 
     `rest` says where those beyond the first 20 can be read.
     """
+    from mailer.model import Findings  # noqa: PLC0415
+
     ordered = (problems if isinstance(problems, Findings) else Findings(problems)).by_place()
     for problem in ordered[:SHOWN]:
         note(f"  {located(problem)}")
@@ -214,6 +252,8 @@ def show_hints(hints: Iterable[str | None]) -> None:
 def show_error(error: MailerError, *, as_json: bool = False) -> None:
     """An error as a sentence, its problems and the way out; with --json also as the object a program waits for."""
     if as_json:
+        from mailer.model import Findings  # noqa: PLC0415
+
         emit({"error": error.message, "hint": error.hint, "problems": Findings(error.problems)})
     message = error.message
     if message.partition(" ")[0].isalpha():  # a file's name stays as it is written

@@ -30,7 +30,7 @@ CHANGING = re.compile(r"\S*\d\S*")
 def counted(what: str) -> Iterator[Callable[[int, int], None]]:
     """A line with a count for work that sends nothing; silent where nobody watches."""
     terminal = console.err()
-    if not terminal.is_terminal:
+    if isinstance(terminal, console.Plain) or not terminal.is_terminal:
         yield lambda _done, _total: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
@@ -64,7 +64,7 @@ class ProgressLine:
         self._said: set[str] = set()
         self._terminal = console.err()
         self._live = None
-        if self._terminal.is_terminal:
+        if not isinstance(self._terminal, console.Plain) and self._terminal.is_terminal:
             from rich.live import Live  # noqa: PLC0415
 
             self._live = Live(console=self._terminal, refresh_per_second=4, get_renderable=self._line, transient=True)
@@ -86,8 +86,10 @@ class ProgressLine:
         self._waiting = ()
         if status in self._counts:
             self._counts[status] += 1
-            if self._live:
-                self._times.append(time.monotonic())
+            now = time.monotonic()
+            self._times.append(now)
+            if self._times[0] < now - PACE_SECONDS:  # also where no line is shown, which would look at them
+                self._times.popleft()
 
     def waiting(self, what: Quota | None, until: float) -> None:
         if until - time.time() < WORTH_SAYING:

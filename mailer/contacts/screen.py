@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mailer.address import PLAIN, PLAIN_LENGTH, SPECIAL
 from mailer.contacts.address import Checked, Fault, check
 from mailer.contacts.found import Found, in_rows
 from mailer.contacts.table import TEXT, arrow, text_array
@@ -22,13 +23,6 @@ Mask = npt.NDArray[np.bool_]
 BLOCK = 50_000
 """Cells that are Python text at a time."""
 
-PLAIN = r"^[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@([A-Za-z0-9]+(-[A-Za-z0-9]+)*\.)+[A-Za-z]{2,}$"
-"""Stricter than the RFCs: no rarity, no `xn--`. What it accepts in PLAIN_LENGTH octets, email-validator accepts."""
-
-PLAIN_LENGTH = 64
-"""Up to this length neither part can be too long (64 and 63 octets, RFC 5321, 4.5.3.1)."""
-
-SPECIAL = r"(?i)\.(arpa|invalid|local|localhost|onion)$"
 CAPITAL_DOMAIN = r"@.*[A-Z]"
 HINTS = {
     "missing-address": "Fill in the address or remove the row.",
@@ -75,7 +69,7 @@ def replaced(values: pa.ChunkedArray, mask: Mask, others: pa.ChunkedArray) -> pa
 
 def _plain(values: pa.ChunkedArray) -> Mask:
     fits = pc.and_(
-        pc.match_substring_regex(values, PLAIN),
+        pc.match_substring_regex(values, f"^{PLAIN}$"),
         pc.and_not(pc.less_equal(pc.binary_length(values), PLAIN_LENGTH), pc.match_substring_regex(values, SPECIAL)),
     )
     plain: Mask = fits.to_numpy().astype(bool)

@@ -111,7 +111,7 @@ def mailto(context: Context, to: object, subject: object = "", body: object = ""
     return url
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _mailto(to: str, subject: str, body: str) -> tuple[str, int]:
     """The link, and how long it would be with its body."""
     addresses = [address.strip() for address in to.split(",")]
@@ -119,10 +119,17 @@ def _mailto(to: str, subject: str, body: str) -> tuple[str, int]:
         raise BadLink("mailto() needs an e-mail address")
     base = "mailto:" + ",".join(quote(address, safe=ADDRESS_SAFE) for address in addresses)
     # RFC 6068, 5: line breaks in the body are %0D%0A.
-    text = body.strip().replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
+    text = body.strip().replace("\r\n", "\n").replace("\r", "\n")
+    encoded = "%0D%0A".join(map(_percent_encoded, text.split("\n")))
     headers = [f"subject={quote(' '.join(subject.split()), safe='')}"] if subject else []
-    url = _with(base, [*headers, f"body={quote(text, safe='')}"] if text else headers)
+    url = _with(base, [*headers, f"body={encoded}"] if text else headers)
     return (url if len(url) <= MAX_MAILTO else _with(base, headers)), len(url)
+
+
+@lru_cache(maxsize=512)
+def _percent_encoded(line: str) -> str:
+    """Most lines of a letter to be sent on are the same for many contacts."""
+    return quote(line, safe="")
 
 
 def _with(base: str, headers: list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Template as JinjaTemplate
 from jinja2 import TemplateSyntaxError, meta, nodes
 from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
 
 from mailer.merge.complaints import Origin, did_you_mean
 from mailer.merge.dates import BadDate
@@ -88,7 +89,7 @@ class Part:
         values[BUDGET] = Budget()
         try:
             # The budget bounds how many pieces there are, so that their lengths can be added up at once.
-            chunks = list(self._render(self._template.new_context(values, shared=True)))
+            chunks = list(self._render(Context(self.env, values, None, {})))
             if sum(map(len, chunks)) > MAX_LENGTH:
                 raise TooMuch("it makes a text longer than 5 million characters")  # noqa: TRY301
         except PartError:

@@ -30,9 +30,9 @@ class Frame:
 
     def of(self, identity: Identity) -> Fixed:
         """The fixed headers of an identity. Raises a Flaw."""
-        # An identity has many fields, and comparing them costs more than writing some of the lines.
+        # by its id, since comparing all its fields costs more than the lines; what is known keeps it from being reused
         fixed = self._known.get(id(identity))
-        if fixed is None or fixed.identity is not identity:
+        if fixed is None:
             fixed = _fixed(identity)
             if len(self._known) >= KEPT:
                 self._known.clear()

@@ -28,9 +28,9 @@ FROM = b"From "
 UNUSUAL = b"=" * (COLUMNS + 1)
 """Stands for a value that is not simply appended: it fits no line."""
 
-MOULDS, WORDS, LINES = 64, 1024, 2048
+MOULDS, WORDS, LINES = 256, 1024, 1024
 """How many texts, values and whole lines are remembered before all are forgotten and learnt anew."""
-LONGEST_LINE = 300
+LONGEST_LINE = 1000
 KEPT_BYTES = 32 * 1024 * 1024
 
 Step = tuple[bytes, int]
@@ -86,10 +86,12 @@ class Memory:
                 if placed is None:
                     return None
                 word, column = placed
-                step = self._learnt(steps, constant, max(column, 0), [*done, word])
+                put(word)
+                step = self._learnt(steps, constant, max(column, 0), done)
                 if step is None:
                     return None
-            put(word)
+            else:
+                put(word)
             data, column = step
             put(data)
         return done if column < 0 or _ends_well(column, done) else None
@@ -167,8 +169,6 @@ class Memory:
             word = piece.encode()
             if len(word) > len(piece) or "=" in piece:
                 word = binascii.b2a_qp(word + b"x")[:-1]
-                if len(word) > COLUMNS:
-                    return UNUSUAL
         if len(self.words) >= self.limits[1]:
             # what many contacts share outlives the names of single ones
             self.words, self.old_words = {}, self.words

@@ -14,9 +14,9 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import SecretStr
 
+from mailer.address import is_plain
 from mailer.loopback import is_loopback
 from mailer.model import Mailbox, Quota
 
@@ -144,8 +144,13 @@ def domain(text: str) -> str:
 
 def address(text: str, complaint: str = "it is not one e-mail address") -> str:
     """One bare address: local part as written, domain in lower case as A-labels. Reserved domains are fine."""
+    text = line(text)
+    if is_plain(text) and text.islower():
+        return text
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - slow, and seldom needed
+
     try:
-        valid = validate_email(line(text), check_deliverability=False, test_environment=True, strict=True)
+        valid = validate_email(text, check_deliverability=False, test_environment=True, strict=True)
     except EmailNotValidError:
         raise ValueError(complaint) from None
     return f"{valid.local_part}@{valid.ascii_domain}"
