@@ -26,6 +26,9 @@ GROUP_LIMIT = 1000
 LONGEST_LINGER = 0.001
 """Seconds for which a group may wait for the other senders' records, and never longer than the last commit took."""
 
+GLANCE = 0.00005
+"""Seconds between two looks at whether they have come."""
+
 
 class Waiting(NamedTuple):
     """Who waits for a commit, and for what in it."""
@@ -40,7 +43,8 @@ class Writer:
 
     def __init__(self, path: Path, *, senders: int = 1) -> None:
         self._path = path
-        self._senders = senders
+        # the other half has something to do meanwhile
+        self._worthwhile = senders // 2
         self._took = 0.0
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._broken: LedgerError | None = None
@@ -94,8 +98,9 @@ class Writer:
         first = self._queue.get()
         if first is None:
             return [], True
-        if self._queue.qsize() + 1 < self._senders:
-            time.sleep(min(self._took, LONGEST_LINGER))
+        until = time.perf_counter() + min(self._took, LONGEST_LINGER)
+        while self._queue.qsize() + 1 < self._worthwhile and time.perf_counter() < until:
+            time.sleep(GLANCE)
         group = [first]
         while len(group) < GROUP_LIMIT:
             try:
