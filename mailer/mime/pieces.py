@@ -25,6 +25,7 @@ FRESH: Final = -1000
 PADDING = b"x" * COLUMNS
 BLANKS = (b" ", b"\t")
 FROM = b"From "
+EQUALS = ord("=")
 UNUSUAL = b"=" * (COLUMNS + 1)
 """Stands for a value that is not simply appended: it fits no line."""
 
@@ -82,7 +83,7 @@ class Memory:
             word = words[number]
             step = steps.get(column + len(word))
             if step is None:
-                placed = self._placed(values[number], max(column, 0), done)
+                placed = self._placed(values[number], word, max(column, 0), done)
                 if placed is None:
                     return None
                 word, column = placed
@@ -111,7 +112,7 @@ class Memory:
             else:
                 word = self.words.get(piece) or self._word(piece)
                 end = column + len(word)
-                step = (word, end) if 0 < end <= COLUMNS else self._placed(piece, max(column, 0), done)
+                step = (word, end) if 0 < end <= COLUMNS else self._placed(piece, word, max(column, 0), done)
             if step is None:
                 return None
             data, column = step
@@ -169,14 +170,18 @@ class Memory:
             word = piece.encode()
             if len(word) > len(piece) or "=" in piece:
                 word = binascii.b2a_qp(word + b"x")[:-1]
+                if len(word) > COLUMNS:
+                    return UNUSUAL
         if len(self.words) >= self.limits[1]:
             # what many contacts share outlives the names of single ones
             self.words, self.old_words = {}, self.words
         self.words[piece] = word
         return word
 
-    def _placed(self, piece: str, column: int, done: list[bytes]) -> Step | None:
+    def _placed(self, piece: str, word: bytes, column: int, done: list[bytes]) -> Step | None:
         """A value that begins a line, does not fit one, or has several."""
+        if word is not UNUSUAL:
+            return _word_placed(word, column)
         if "\r" in piece or UNSENDABLE.search(piece):
             return None
         first, line_end, rest = piece.partition("\n")
@@ -209,6 +214,22 @@ class Memory:
         return known
 
 
+def _word_placed(word: bytes, column: int) -> Step | None:
+    """A value of ordinary characters. None if it begins a line with what might have to be encoded there."""
+    if column and column + len(word) <= COLUMNS:
+        return word, column + len(word)
+    cut = COLUMNS - column if column else 0
+    # the three characters of an octet stay together
+    if word[cut - 1 : cut] == b"=":
+        cut -= 1
+    elif cut > 1 and word[cut - 2] == EQUALS:
+        cut -= 2
+    rest = word[cut:]
+    if _fragile(rest):
+        return None
+    return (word[:cut] + b"=\r\n" + rest if column else rest), len(rest)
+
+
 def _step(piece: str, column: int) -> Step | None:
     """Encode one piece that begins at a column. None where it cannot be told without its neighbours."""
     if "\r" in piece or UNSENDABLE.search(piece):
@@ -235,10 +256,15 @@ def _within_line(data: bytes, column: int) -> Step | None:
     # the `x` stands for whatever comes next, so that a blank or a dot is not taken for the last of its line
     *full, last = binascii.b2a_qp(PADDING[:column] + data + b"x")[:-1].split(b"=\n")
     if full or not column:
-        if last.startswith(b".") or FROM.startswith(last[:5]):
+        if _fragile(last):
             return None
         full = [sturdy(b"=\n".join(full) + b"=\n").replace(b"\n", b"\r\n")] if full else []
     return b"".join([*full, last])[column:], len(last)
+
+
+def _fragile(start: bytes) -> bool:
+    """Whether a line that begins so has, or might yet get, a beginning that must be encoded."""
+    return start.startswith(b".") or FROM.startswith(start[:5])
 
 
 def _ends_well(column: int, done: list[bytes]) -> bool:
