@@ -11,6 +11,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -161,13 +162,15 @@ async def main(port: int, place: int, token: bytes) -> None:
     writer.close()
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """What a courier's process runs: it reads from its input where to go."""
     # Ctrl-C reaches the whole group of processes; the run alone decides what it means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     where, number, secret = sys.stdin.readline().split()
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        new_event_loop = None  # type: ignore[assignment]
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with suppress(ImportError):
+        from uvloop import new_event_loop  # noqa: PLC0415  # not to be had on Windows
+
+        factory = new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main(int(where), int(number), bytes.fromhex(secret)))

@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import os
 import secrets
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import mailer
 from mailer.campaign.frames import Event, Post, received
 from mailer.errors import LetterError, Paused
 from mailer.ledger import DeliveryRow, Ledger, delivery_of
@@ -31,10 +34,19 @@ LEAVE_SECONDS = 5.0
 KEPT = 4000
 """Rows kept for those on their way; whoever waits longer is read again."""
 
+# not -m, which would look for every module in the campaign's folder first
+COMMAND = (sys.executable, "-P", "-c", "from mailer.campaign.courier import start; start()")
+
 GONE = "a sending process ended unexpectedly"
 
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def _environment() -> dict[str, str]:
+    """The environment of the run, and where this very program lies."""
+    home = str(Path(mailer.__file__).parent.parent)
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))}
 
 
 class Ticket(NamedTuple):
@@ -123,9 +135,7 @@ class Couriers:
     async def _start(self, place: int) -> _Courier:
         arrival: asyncio.Future[Streams] = asyncio.get_running_loop().create_future()
         self._arriving[place] = arrival
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "mailer.campaign.courier", stdin=asyncio.subprocess.PIPE
-        )
+        process = await asyncio.create_subprocess_exec(*COMMAND, env=_environment(), stdin=asyncio.subprocess.PIPE)
         assert process.stdin
         # not as an argument: other users of the machine can read those
         process.stdin.write(f"{self._port} {place} {self._token.hex()}\n".encode())
@@ -193,14 +203,18 @@ class _Courier:
         for connection in list(self.connections.values()):
             connection.hear(("lost",))
 
+    def kill(self) -> None:
+        """End it at once: its connections notice."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
     async def leave(self) -> None:
         """Nothing is under way any more: the end of the conversation ends the process."""
         self.post.close()
         try:
             await asyncio.wait_for(self._process.wait(), LEAVE_SECONDS)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self.kill()
             await self._process.wait()
         self._listening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -217,6 +231,7 @@ class RemoteConnection:
         self._heard: deque[Event] = deque()
         self._ear: asyncio.Future[None] | None = None
         self._since = 0.0
+        self._patience = relay.final_timeout + relay.timeout + START_SECONDS
         self.overlaps = False
         self.usable = False
         self.deaf = False
@@ -316,15 +331,21 @@ class RemoteConnection:
         self._courier.post(what, self._number, *rest)
 
     async def _word(self) -> Event:
-        self._since = asyncio.get_running_loop().time()
-        while not self._heard:
-            if self._courier.gone:
-                return ("lost",)
-            self._ear = asyncio.get_running_loop().create_future()
-            try:
+        if self._heard:
+            return self._heard.popleft()
+        loop = asyncio.get_running_loop()
+        self._since = loop.time()
+        # it has its own patience with the server; one that does not even say that it has run out of it hangs
+        overdue = loop.call_later(self._patience, self._courier.kill)
+        try:
+            while not self._heard:
+                if self._courier.gone:
+                    return ("lost",)
+                self._ear = loop.create_future()
                 await self._ear
-            finally:
-                self._ear = None
+        finally:
+            self._ear = None
+            overdue.cancel()
         return self._heard.popleft()
 
     def _forget(self) -> None:
