@@ -11,11 +11,14 @@ import asyncio
 import contextlib
 import hmac
 import secrets
+import subprocess
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import mailer
 from mailer.campaign.frames import Event, Post, received
 from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import DeliveryRow, Ledger, delivery_of
@@ -33,6 +36,14 @@ KEPT = 4000
 
 GONE = "a sending process ended unexpectedly"
 
+BEGIN = "import sys; sys.path.append(sys.argv[1]); from mailer.campaign.courier import begin; begin()"
+"""Not `-m`, which would look for every module in the campaign's folder first."""
+
+# A closed window or Ctrl-C is meant for the run, also while a courier is just starting.
+APART: dict[str, Any] = {
+    "start_new_session": True,
+    "creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+}
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -123,8 +134,9 @@ class Couriers:
     async def _start(self, place: int) -> _Courier:
         arrival: asyncio.Future[Streams] = asyncio.get_running_loop().create_future()
         self._arriving[place] = arrival
+        root = Path(mailer.__file__).parents[1]
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "mailer.campaign.courier", stdin=asyncio.subprocess.PIPE
+            sys.executable, "-P", "-c", BEGIN, str(root), stdin=asyncio.subprocess.PIPE, **APART
         )
         assert process.stdin
         # not as an argument: other users of the machine can read those
@@ -179,6 +191,7 @@ class _Courier:
         self.post = Post(writer)
         self.connections: dict[int, RemoteConnection] = {}
         self.gone = False
+        self.unfit: MailerError | None = None
         self._process = process
         self._reader = reader
         self._listening = asyncio.ensure_future(self._listen())
@@ -186,7 +199,9 @@ class _Courier:
     async def _listen(self) -> None:
         while events := await received(self._reader):
             for what, number, *rest in events:
-                if connection := self.connections.get(number):
+                if what == "unfit":
+                    self.unfit = _error(what, *rest)
+                elif connection := self.connections.get(number):
                     connection.hear((what, *rest))
         self.gone = True
         self.post.close()
@@ -232,7 +247,7 @@ class RemoteConnection:
         return (self._since, self._relay.final_timeout) if self._ear else None
 
     async def open(self) -> RemoteConnection | Outcome:
-        """Connect. An Outcome says why not."""
+        """Connect. An Outcome says why not. Raises Paused where the courier cannot do its work."""
         self._courier.connections[self._number] = self
         try:
             self._say("connect")
@@ -244,6 +259,8 @@ class RemoteConnection:
             self.usable, self.overlaps = True, rest[0]
             return self
         self._forget()
+        if self._courier.unfit:
+            raise self._courier.unfit
         return outcome_from(rest[0]) if what == "refused" else lost(Phase.CONNECT, GONE)
 
     async def transmit(
@@ -255,7 +272,6 @@ class RemoteConnection:
         """As `Connection.transmit`. Raises LetterError or Paused where the courier cannot make the message."""
         begun, self.begun = self.begun is message, None
         phase = Phase.MAIL
-        offered: Ticket | None = None
         if not begun:
             self.transactions += 1
             self._say("send", message.row)
@@ -264,14 +280,19 @@ class RemoteConnection:
             if what == "ready":
                 if not await self._cleared(intent):
                     return None
-                offered = following() if self.overlaps else None
+                if self._courier.gone:
+                    # nobody is there who could end the message
+                    self._forget()
+                    return lost(Phase.CONTENT, GONE)
+                # whether its envelope leaves, too, is known when the answer comes; until then the server may have it
+                self.begun = following() if self.overlaps else None
                 phase = Phase.FINAL_DOT
-                self._say("go", offered and offered.row)
+                self._say("go", self.begun and self.begun.row)
             elif what == "outcome":
                 values, self.usable, next_begun, self.deaf = rest
-                if next_begun:
-                    self.begun = offered
-                    self.transactions += 1
+                if not next_begun:
+                    self.begun = None
+                self.transactions += next_begun
                 if not self.usable:
                     self.abort()
                 return outcome_from(values)
