@@ -21,6 +21,8 @@ from smtp_server import ScriptedServer
 from mailer.campaign import courier as courier_module
 from mailer.campaign.courier import Errand, told
 from mailer.campaign.couriers import BEGIN, Couriers, outcome_from
+from mailer.campaign.line import Wire
+from mailer.cli.send import loop_factory
 from mailer.errors import Paused
 from mailer.ledger import Ledger
 from mailer.model import Action, Outcome, Phase, Quota, Reply, Scope, Status, Verdict
@@ -151,6 +153,27 @@ async def test_an_envelope_that_left_with_the_message_before_is_known_to_have_le
             assert connection.begun is second
             assert connection.ended
             rule.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no /bin/sh on Windows")
+def test_couriers_that_die_at_once_are_told_as_a_reason(
+    campaign_folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE[:1])
+    short_lived = campaign_folder / "short-lived"
+    short_lived.write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+    short_lived.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(short_lived))
+
+    async def connected() -> Outcome | Wire:
+        with ScriptedServer() as server:
+            async with Couriers(8, ledger, campaign, relay_to(server)) as couriers:
+                return await couriers.connect()
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        outcome = runner.run(connected())
+    assert isinstance(outcome, Outcome)
+    assert "no sending process" in outcome.text
 
 
 async def test_nothing_is_in_doubt_when_the_courier_had_gone_before_it_was_told_to_end_the_message(

@@ -86,7 +86,11 @@ class Couriers:
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._arrived, "127.0.0.1", 0, limit=2**24)
         self._port = self._server.sockets[0].getsockname()[1]
-        await asyncio.gather(*map(self._ensure, range(len(self._crew))))
+        try:
+            await asyncio.gather(*map(self._ensure, range(len(self._crew))))
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -139,9 +143,10 @@ class Couriers:
             sys.executable, "-P", "-c", BEGIN, str(root), stdin=asyncio.subprocess.PIPE, **APART
         )
         assert process.stdin
-        # not as an argument: other users of the machine can read those
-        process.stdin.write(f"{self._port} {place} {self._token.hex()}\n".encode())
-        process.stdin.close()
+        with contextlib.suppress(RuntimeError):  # uvloop's, if it has ended already
+            # not as an argument: other users of the machine can read those
+            process.stdin.write(f"{self._port} {place} {self._token.hex()}\n".encode())
+            process.stdin.close()
         ended = asyncio.ensure_future(process.wait())
         either: set[asyncio.Future[Any]] = {arrival, ended}
         try:

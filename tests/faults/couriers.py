@@ -151,7 +151,8 @@ def stop_the_group(trial: Trial, number: int, *, twice: bool = False) -> None:
     """As a terminal does, and the system at its end, which asks every process by itself."""
     for _ in range(KILLS):
         program = trial.send()
-        if trial.chance.random() < 0.3:
+        early = trial.chance.random() < 0.3
+        if early:
             starting(trial, program)
         elif not trial.some_moment(program):
             trial.ended(program)
@@ -162,7 +163,9 @@ def stop_the_group(trial: Trial, number: int, *, twice: bool = False) -> None:
             couriers = trial.crew.of(program.pid)
             if program.poll() is None:
                 os.killpg(program.pid, number)
-            to_each(couriers, number)
+            if not early or number != signal.SIGINT:
+                # nothing sends Ctrl-C to a process alone, and Python answers it with a traceback while it starts
+                to_each(couriers, number)
         ended = trial.ended(program, 30)
         if ended.code in {0, 1}:
             return

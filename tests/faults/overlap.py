@@ -13,7 +13,7 @@ TIMES = 3
 
 REFUSALS = {
     "mail": ('"421 4.3.2 Shutting down" drop', '"451 4.3.0 Later"', '"421 4.3.2 Shutting down"', '"550 5.7.1 No"'),
-    "rcpt": ('"421 4.3.2 Shutting down"', '"550 5.1.1 No"', '"450 4.2.0 Later"', '"421 4.3.2 Shutting down" drop'),
+    "rcpt": ('"421 4.3.2 Shutting down"', '"550 5.0.0 No"', '"450 4.2.0 Later"', '"421 4.3.2 Shutting down" drop'),
     "data": ('"451 4.3.0 Later"', '"421 4.3.2 Shutting down" drop', '"554 5.5.1 No"', '"421 4.3.2 Shutting down"'),
 }
 
