@@ -41,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.argv[1:] = given  # commands to be pasted are made of it
     console.prepare()
     with private_files(), quiet_interrupts():
-        return ended(given)
+        try:
+            return ended(given)
+        except KeyboardInterrupt:  # once more, while the first one was being answered
+            return Paused.exit_code
 
 
 def speak_utf_8() -> None:

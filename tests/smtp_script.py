@@ -93,10 +93,10 @@ NUMBERS = frozenset({"connection", "nth", "every", "first", "after"})
 FLAGS = frozenset({"per_connection", "silence", "drop", "reset"})
 
 
-def parse_rule(text: str) -> Rule:
+def parse_rule(text: str, kind: type[Rule] = Rule) -> Rule:
     """Read a rule written as `rcpt nth=50 reply="550 5.1.1 User unknown" drop`. Raises ValueError."""
     phase, *words = shlex.split(text)
-    rule = Rule(phase=phase)
+    rule = kind(phase=phase)
     for word in words:
         name, _, value = word.partition("=")
         if name in NUMBERS:

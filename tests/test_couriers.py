@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,11 @@ from campaigns import Watcher, address, once_each, received, relay_to, run_of, s
 from program import Program
 from smtp_server import ScriptedServer
 
-from mailer.campaign.courier import told
-from mailer.campaign.couriers import Couriers, outcome_from
+from mailer.campaign import courier as courier_module
+from mailer.campaign.courier import Errand, told
+from mailer.campaign.couriers import BEGIN, Couriers, outcome_from
+from mailer.campaign.line import Wire
+from mailer.cli.send import loop_factory
 from mailer.errors import Paused
 from mailer.ledger import Ledger
 from mailer.model import Action, Outcome, Phase, Quota, Reply, Scope, Status, Verdict
@@ -113,6 +118,170 @@ async def test_a_courier_that_is_killed_costs_one_doubt_a_connection_and_nobody_
     found = statuses(ledger, campaign)
     assert all(got[one] == 1 for one in PEOPLE if found[one] is Status.SENT)
     assert max(got.values()) == 1
+
+
+def killed_in_the_middle(couriers: Couriers) -> None:
+    for courier in couriers._crew:
+        assert courier
+        courier._process.kill()
+
+
+@pytest.mark.parametrize("how", ["the courier is killed before the answer", "the server babbles with the answer"])
+async def test_an_envelope_that_left_with_the_message_before_is_known_to_have_left(
+    campaign_folder: Path, ledger: Ledger, how: str
+) -> None:
+    """The server may have counted it: its place in the quota must not be given away."""
+    campaign = start(campaign_folder, ledger, PEOPLE[:2])
+
+    async def intent() -> bool:
+        return True
+
+    with ScriptedServer() as server:
+        killed = "killed" in how
+        rule = server.on("dot", hold=True) if killed else server.on("accepted", raw=b"250 Ok\r\nwhat?\r\n")
+        async with Couriers(1, ledger, campaign, relay_to(server)) as couriers:
+            first, second = map(couriers.ticket, couriers.load(ledger.due(campaign, time.time())))
+            connection = await couriers.connect()
+            assert not isinstance(connection, Outcome)
+            sending = asyncio.ensure_future(connection.transmit(first, intent, lambda: second))
+            await asyncio.to_thread(rule.fired.wait, 10)
+            if killed:
+                killed_in_the_middle(couriers)
+            outcome = await sending
+            assert outcome
+            assert outcome.verdict is (Verdict.UNCERTAIN if killed else Verdict.SENT)
+            assert connection.begun is second
+            assert connection.ended
+            rule.release()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no /bin/sh on Windows")
+def test_couriers_that_die_at_once_are_told_as_a_reason(
+    campaign_folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE[:1])
+    short_lived = campaign_folder / "short-lived"
+    short_lived.write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+    short_lived.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(short_lived))
+
+    async def connected() -> Outcome | Wire:
+        with ScriptedServer() as server:
+            async with Couriers(8, ledger, campaign, relay_to(server)) as couriers:
+                return await couriers.connect()
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        outcome = runner.run(connected())
+    assert isinstance(outcome, Outcome)
+    assert "no sending process" in outcome.text
+
+
+async def test_nothing_is_in_doubt_when_the_courier_had_gone_before_it_was_told_to_end_the_message(
+    campaign_folder: Path, ledger: Ledger
+) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE[:1])
+    with ScriptedServer() as server:
+        async with Couriers(1, ledger, campaign, relay_to(server)) as couriers:
+            [ticket] = map(couriers.ticket, couriers.load(ledger.due(campaign, time.time())))
+            connection = await couriers.connect()
+            assert not isinstance(connection, Outcome)
+
+            async def intent() -> bool:
+                killed_in_the_middle(couriers)
+                while not connection._courier.gone:
+                    await asyncio.sleep(0)
+                return True
+
+            outcome = await connection.transmit(ticket, intent, lambda: None)
+        assert outcome
+        assert (outcome.verdict, outcome.phase) == (Verdict.REQUEUED, Phase.CONTENT)
+    assert not server.accepted
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be sent these signals on Windows")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+async def test_what_is_meant_for_the_run_ends_no_courier(campaign_folder: Path, ledger: Ledger, name: str) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    watcher = Watcher()
+
+    def to_all() -> None:
+        if len(watcher.records) == 5:
+            for pid in couriers_of(os.getpid()):
+                assert os.getsid(pid) != os.getsid(0), "or a window that is closed would reach them while they start"
+                os.kill(pid, getattr(signal, name))
+
+    watcher.on_record = to_all
+    with ScriptedServer() as server:
+        result = await send(ledger, campaign, server, watcher, **TWO)
+    assert (result.tally.sent, watcher.reconnects) == (60, [])
+
+
+async def test_a_file_of_the_campaign_folder_is_not_taken_for_a_part_of_the_program(
+    campaign_folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE[:4])
+    for name in ("json.py", "mailer.py", "jinja2.py"):
+        (campaign_folder / name).write_text("raise SystemExit('mine, not yours')\n", encoding="utf-8")
+    monkeypatch.chdir(campaign_folder)
+    with ScriptedServer() as server:
+        result = await send(ledger, campaign, server, **TWO)
+    assert result.tally.sent == 4
+
+
+def begun(said: str) -> subprocess.CompletedProcess[str]:
+    """A courier whose run said so much on its standard input, and is gone."""
+    root = Path(courier_module.__file__).parents[2]
+    command = [sys.executable, "-P", "-c", BEGIN, str(root)]
+    return subprocess.run(command, input=said, capture_output=True, encoding="utf-8", timeout=60, check=False)
+
+
+@pytest.mark.parametrize("said", ["", "1\n", "{port} 0 abcd\n"])
+def test_a_courier_whose_run_has_gone_leaves_without_a_word(said: str) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        ended = begun(said.format(port=nobody.getsockname()[1]))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def hang_up_on_the_first(run: socket.socket) -> None:
+    run.accept()[0].close()
+
+
+def test_a_courier_whose_run_ends_before_it_says_what_to_do_leaves_without_a_word() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as run:
+        run.settimeout(30)
+        going = threading.Thread(target=hang_up_on_the_first, args=(run,))
+        going.start()
+        ended = begun(f"{run.getsockname()[1]} 0 abcd\n")
+        going.join()
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_courier_does_without_what_reads_lists_and_settings() -> None:
+    code = "import mailer.campaign.courier, sys; print({'pandas', 'pydantic', 'typer'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=60, check=True)
+    assert said.stdout == "set()\n"
+
+
+async def test_a_courier_that_cannot_read_the_campaign_says_why(campaign_folder: Path, ledger: Ledger) -> None:
+    campaign = replace(start(campaign_folder, ledger, PEOPLE[:1]), name="other")
+    with ScriptedServer() as server:
+        async with Couriers(1, ledger, campaign, relay_to(server)) as couriers:
+            with pytest.raises(Paused, match="'other'"):
+                await couriers.connect()
+
+
+async def test_a_word_of_a_run_that_is_gone_ends_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A courier that was stopped may read it when a person has long decided to send that message again."""
+    said: list[tuple[object, ...]] = []
+    errand = Errand(
+        1, relay_to(ScriptedServer()), lambda _: pytest.fail("not asked for"), lambda *event: said.append(event)
+    )
+    errand.hear(("go", None))
+    assert await errand._intent()
+    monkeypatch.setattr(courier_module, "RUN", os.getppid() + 1)
+    errand.hear(("go", None))
+    assert not await errand._intent()
 
 
 async def test_no_second_holds_more_than_the_quota_over_all_processes(campaign_folder: Path, ledger: Ledger) -> None:

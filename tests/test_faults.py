@@ -99,6 +99,30 @@ def test_ctrl_c_in_the_first_moments_shows_no_traceback() -> None:
     assert "Traceback" not in ran.stderr
 
 
+AGAIN_AND_AGAIN = """
+import os, runpy, signal, sys
+
+class Early:
+    begun = False
+
+    def find_spec(self, name, path=None, target=None):
+        self.begun = self.begun or name == "mailer.campaign"
+        if self.begun:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Early())
+sys.argv = ["mailer", "send", "letter", "list.csv"]
+runpy.run_module("mailer", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_the_first_one_is_being_answered_shows_no_traceback() -> None:
+    command = [sys.executable, "-c", AGAIN_AND_AGAIN]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert ran.returncode == 3
+    assert "Traceback" not in ran.stderr
+
+
 def test_the_readme_has_the_figures_that_the_long_run_wrote() -> None:
     page = (ROOT / "tests" / "faults" / "RESULTS.md").read_text(encoding="utf-8")
     assert "Every promise held." in page

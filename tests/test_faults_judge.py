@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import signal
 import smtplib
+import socket
 import sqlite3
+import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +24,10 @@ from faults.oracle import Oracle
 from faults.script import Script, withholds
 from faults.trial import Trial
 from faults.verdict import Quota, most_within
+
+from mailer.campaign.couriers import BEGIN, GONE
+
+ROOT = Path(__file__).parent.parent
 
 QUEUED = "250 2.0.0 Ok: queued as 1"
 
@@ -86,6 +95,44 @@ def test_the_server_notes_whom_it_left_in_doubt(tmp_path: Path) -> None:
     assert not oracle.failures()
 
 
+ENVELOPE = "MAIL FROM:<office@example.org>\r\nRCPT TO:<p{}@example.org>\r\nDATA\r\n"
+CONTENT = "Message-ID: <{}@example.org>\r\n\r\nHello.\r\n.\r\n"
+
+
+def overlapping(oracle: Oracle) -> list[str]:
+    """The codes of what a server says to a message, and to an envelope that comes with the end of it."""
+    with oracle.server() as server, socket.create_connection((server.host, server.port), timeout=10) as client:
+        said = client.makefile("rb")
+        client.sendall(f"HELO x\r\n{ENVELOPE.format(1)}".encode())
+        codes = [said.readline()[:3].decode() for _ in range(5)]
+        client.sendall(f"{CONTENT.format(1)}{ENVELOPE.format(2)}".encode())
+        client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            codes += [line[:3].decode() for line in said]
+    return codes
+
+
+BEFORE = ["220", "250", "250", "250", "354"]
+
+
+def test_an_early_rule_is_for_what_came_with_the_end_of_a_message(tmp_path: Path) -> None:
+    oracle = Oracle(tmp_path, ('early mail reply="451 4.3.0 Later"', 'early rcpt reply="450 4.2.0 Never"'))
+    assert overlapping(oracle) == [*BEFORE, "250", "451", "503", "503"]
+    assert [misdeed.phase for misdeed in oracle.faults()] == ["mail"]
+
+
+def test_a_deaf_server_throws_away_what_came_with_the_end_of_a_message(tmp_path: Path) -> None:
+    oracle = Oracle(tmp_path, ("deaf every=1",))
+    assert overlapping(oracle) == [*BEFORE, "250"]
+    assert [misdeed.phase for misdeed in oracle.faults()] == ["deaf"]
+
+
+def test_a_reset_at_an_early_envelope_may_take_along_the_answer_to_the_message_before(tmp_path: Path) -> None:
+    oracle = Oracle(tmp_path, ("early data reset",))
+    overlapping(oracle)
+    assert [(misdeed.phase, misdeed.doubts) for misdeed in oracle.faults()] == [("data", "p1@example.org")]
+
+
 def test_the_server_counts_what_it_refuses_as_begun_but_once(tmp_path: Path) -> None:
     people = [f"p{number}@example.org" for number in range(1, 5)]
     oracle = Oracle(tmp_path, ('rcpt nth=1 reply="550 5.1.1 No"', "rcpt nth=2 drop", 'dot nth=1 reply="451 Later"'))
@@ -132,12 +179,51 @@ def test_more_doubt_than_one_for_each_connection_is_noticed_after_a_crash_of_the
     trial = Trial(tmp_path, random.Random(1), connections=1)
     trial._crashes = [1.0, 2.0]
     with contextlib.closing(sqlite3.connect(trial.ledger)) as ledger, ledger:
-        ledger.execute("CREATE TABLE attempts (finished_at REAL, verdict TEXT)")
-        ledger.executemany("INSERT INTO attempts VALUES (?, 'uncertain')", [(at,) for at in times])
-        ledger.execute("INSERT INTO attempts VALUES (1.7, 'sent')")
+        ledger.execute("CREATE TABLE attempts (finished_at REAL, verdict TEXT, text TEXT)")
+        ledger.executemany("INSERT INTO attempts VALUES (?, 'uncertain', '')", [(at,) for at in times])
+        ledger.execute("INSERT INTO attempts VALUES (1.7, 'sent', '')")
     trial._judge_crashes()
     assert bool(trial.verdict.broken) is broken
     assert trial.verdict.worst == 1 + broken
+
+
+@pytest.mark.parametrize(("doubts", "broken"), [(4, False), (5, True)])
+def test_more_doubt_than_one_for_each_connection_is_noticed_after_couriers_died(
+    tmp_path: Path, doubts: int, broken: bool
+) -> None:
+    trial = Trial(tmp_path, random.Random(1), connections=4, processes=2)
+    trial._deaths = [1.0, 1.1, 9.0]  # two that die at once cut off each connection once
+    with contextlib.closing(sqlite3.connect(trial.ledger)) as ledger, ledger:
+        ledger.execute("CREATE TABLE attempts (finished_at REAL, verdict TEXT, text TEXT)")
+        ledger.executemany("INSERT INTO attempts VALUES (1.2, 'uncertain', ?)", [(f"because {GONE}",)] * doubts)
+        ledger.execute("INSERT INTO attempts VALUES (1.2, 'uncertain', 'the server hung up')")
+    trial._judge_crashes()
+    assert bool(trial.verdict.broken) is broken
+    assert trial.verdict.worst == doubts
+
+
+def test_a_courier_that_stays_behind_is_noticed_and_ended(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, random.Random(1))
+    with subprocess.Popen([sys.executable, "-c", BEGIN, str(ROOT)], cwd=tmp_path, stdin=subprocess.PIPE) as courier:
+        deadline = time.monotonic() + 20
+        while not trial.crew.left():
+            assert time.monotonic() < deadline
+        assert trial.crew.of(os.getpid()) == trial.crew.left() == [courier.pid]
+        assert trial.crew.of(1) == []
+        trial.crew_has_left(0.0)
+        assert courier.wait(20) == -signal.SIGKILL
+    assert "still there" in trial.verdict.broken[0]
+
+
+def test_what_is_said_after_the_end_is_heard(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, random.Random(1))
+    program = trial.call("status")
+    assert not trial.ended(program).traceback
+    with (tmp_path / "said-1.txt").open("a", encoding="utf-8") as file:
+        file.write("Traceback (most recent call last):")
+    trial._judge_last_words()
+    assert trial.verdict.tracebacks == 1
+    assert trial.verdict.broken
 
 
 def test_a_window_of_any_place_counts() -> None:

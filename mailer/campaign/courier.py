@@ -7,11 +7,11 @@ it leaves without one: a courier that outlives its run delivers nothing.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from mailer.errors import LetterError, MailerError
 from mailer.ledger import Ledger, delivery_of
 from mailer.model import Delivery, Message, Outcome, Pipelining, Security
 from mailer.smtp import Connection, Relay, connect
+
+RUN = os.getppid()
+"""The run that started this process. Whoever loses their parent gets another one (not on Windows)."""
 
 
 def relay_from(values: Mapping[str, Any]) -> Relay:
@@ -99,14 +102,16 @@ class Errand:
         outcome = await connection.transmit(message, self._intent, self._following)
         if outcome is None:
             return False
-        begun = connection.begun is not None and not connection.ended
-        self._post("outcome", self._number, told(outcome), begun or connection.usable, begun, connection.deaf)
+        begun = connection.begun is not None
+        usable = not connection.ended if begun else connection.usable
+        self._post("outcome", self._number, told(outcome), usable, begun, connection.deaf)
         return not connection.ended
 
     async def _intent(self) -> bool:
         self._post("ready", self._number)
         what, *rest = await self._word()
-        if what != "go":
+        # a word that came before this process was stopped (SIGSTOP) may be read when the run has long been replaced
+        if what != "go" or os.getppid() != RUN:
             return False
         if rest[0] is not None:
             try:
@@ -129,23 +134,26 @@ class Courier:
 
     async def serve(self) -> None:
         """Until the run has nothing more to say, or is gone."""
-        [(_, relay, path, campaign)] = await received(self._reader)
-        with Ledger(Path(path), create=False) as ledger:
-            render = renderer(ledger, ledger.find(campaign))
-            while events := await received(self._reader):
-                for what, number, *rest in events:
-                    if what == "connect":
-                        self._begin(number, Errand(number, relay_from(relay), render, self._post))
-                    elif number not in self._errands:
-                        continue  # it has ended by itself meanwhile
-                    elif what == "abort":
-                        self._errands[number][1].cancel()
-                    else:
-                        self._errands[number][0].hear((what, *rest))
-            tasks = [task for _, task in self._errands.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        for _, relay, path, campaign in await received(self._reader):
+            with Ledger(Path(path), create=False) as ledger:
+                await self._serve(relay_from(relay), renderer(ledger, ledger.find(campaign)))
+
+    async def _serve(self, relay: Relay, render: Callable[[Delivery], Message]) -> None:
+        while events := await received(self._reader):
+            for what, number, *rest in events:
+                if what == "connect":
+                    self._begin(number, Errand(number, relay, render, self._post))
+                elif number in self._errands:  # or it has ended by itself meanwhile
+                    errand, task = self._errands[number]
+                    errand.hear((what, *rest))
+                    if what == "abort":
+                        task.cancel()
+        tasks = [task for _, task in self._errands.values()]
+        for errand, task in self._errands.values():
+            # also said, since wait_for() of Python 3.11 swallows one that comes just as the connection is made
+            errand.hear(("abort",))
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self, number: int, errand: Errand) -> None:
         task = asyncio.ensure_future(errand.run())
@@ -155,22 +163,31 @@ class Courier:
 
 async def main(port: int, place: int, token: bytes) -> None:
     """Go to the run that listens at this port of the loopback interface, which keeps a place for us."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
+    except OSError:
+        return  # it has ended meanwhile
     writer.write(token + bytes([place]))
     post = Post(writer)
-    await Courier(reader, post).serve()
-    writer.close()
+    try:
+        await Courier(reader, post).serve()
+    except MailerError as error:
+        post("unfit", 0, error.message, error.hint)
+    post.close()
 
 
-def start() -> None:
-    """What a courier's process runs: it reads from its input where to go."""
-    # Ctrl-C reaches the whole group of processes; the run alone decides what it means
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    where, number, secret = sys.stdin.readline().split()
-    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    with suppress(ImportError):
-        from uvloop import new_event_loop  # noqa: PLC0415  # not to be had on Windows
-
-        factory = new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main(int(where), int(number), bytes.fromhex(secret)))
+def begin() -> None:
+    """Begin the process: where to go stands in the first line of standard input."""
+    # the run alone decides what Ctrl-C, a closed window or the end of a session mean: without it we leave by ourselves
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415
+    except ImportError:
+        new_event_loop = None  # type: ignore[assignment]
+    words = sys.stdin.readline().split()
+    if len(words) == 3:  # or the run ended before it said them
+        port, place, token = words
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(main(int(port), int(place), bytes.fromhex(token)))

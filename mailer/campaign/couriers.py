@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import os
 import secrets
+import subprocess
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
@@ -34,19 +34,18 @@ LEAVE_SECONDS = 5.0
 KEPT = 4000
 """Rows kept for those on their way; whoever waits longer is read again."""
 
-# not -m, which would look for every module in the campaign's folder first
-COMMAND = (sys.executable, "-P", "-c", "from mailer.campaign.courier import start; start()")
-
 GONE = "a sending process ended unexpectedly"
 
+BEGIN = "import sys; sys.path.append(sys.argv[1]); from mailer.campaign.courier import begin; begin()"
+"""Not `-m`, which would look for every module in the campaign's folder first."""
+
+# A closed window or Ctrl-C is meant for the run, also while a courier is just starting.
+APART: dict[str, Any] = {
+    "start_new_session": True,
+    "creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+}
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-def _environment() -> dict[str, str]:
-    """The environment of the run, and where this very program lies."""
-    home = str(Path(mailer.__file__).parent.parent)
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))}
 
 
 class Ticket(NamedTuple):
@@ -87,7 +86,11 @@ class Couriers:
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._arrived, "127.0.0.1", 0, limit=2**24)
         self._port = self._server.sockets[0].getsockname()[1]
-        await asyncio.gather(*map(self._ensure, range(len(self._crew))))
+        try:
+            await asyncio.gather(*map(self._ensure, range(len(self._crew))))
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -135,11 +138,15 @@ class Couriers:
     async def _start(self, place: int) -> _Courier:
         arrival: asyncio.Future[Streams] = asyncio.get_running_loop().create_future()
         self._arriving[place] = arrival
-        process = await asyncio.create_subprocess_exec(*COMMAND, env=_environment(), stdin=asyncio.subprocess.PIPE)
+        root = Path(mailer.__file__).parents[1]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-c", BEGIN, str(root), stdin=asyncio.subprocess.PIPE, **APART
+        )
         assert process.stdin
-        # not as an argument: other users of the machine can read those
-        process.stdin.write(f"{self._port} {place} {self._token.hex()}\n".encode())
-        process.stdin.close()
+        with contextlib.suppress(RuntimeError):  # uvloop's, if it has ended already
+            # not as an argument: other users of the machine can read those
+            process.stdin.write(f"{self._port} {place} {self._token.hex()}\n".encode())
+            process.stdin.close()
         ended = asyncio.ensure_future(process.wait())
         either: set[asyncio.Future[Any]] = {arrival, ended}
         try:
@@ -189,6 +196,7 @@ class _Courier:
         self.post = Post(writer)
         self.connections: dict[int, RemoteConnection] = {}
         self.gone = False
+        self.unfit: Paused | None = None
         self._process = process
         self._reader = reader
         self._listening = asyncio.ensure_future(self._listen())
@@ -196,7 +204,9 @@ class _Courier:
     async def _listen(self) -> None:
         while events := await received(self._reader):
             for what, number, *rest in events:
-                if connection := self.connections.get(number):
+                if what == "unfit":
+                    self.unfit = Paused(rest[0], hint=rest[1])
+                elif connection := self.connections.get(number):
                     connection.hear((what, *rest))
         self.gone = True
         self.post.close()
@@ -247,7 +257,7 @@ class RemoteConnection:
         return (self._since, self._relay.final_timeout) if self._ear else None
 
     async def open(self) -> RemoteConnection | Outcome:
-        """Connect. An Outcome says why not."""
+        """Connect. An Outcome says why not. Raises Paused where the courier cannot do its work."""
         self._courier.connections[self._number] = self
         try:
             self._say("connect")
@@ -259,6 +269,8 @@ class RemoteConnection:
             self.usable, self.overlaps = True, rest[0]
             return self
         self._forget()
+        if self._courier.unfit:
+            raise self._courier.unfit
         return outcome_from(rest[0]) if what == "refused" else lost(Phase.CONNECT, GONE)
 
     async def transmit(
@@ -270,7 +282,6 @@ class RemoteConnection:
         """As `Connection.transmit`. Raises LetterError or Paused where the courier cannot make the message."""
         begun, self.begun = self.begun is message, None
         phase = Phase.MAIL
-        offered: Ticket | None = None
         if not begun:
             self.transactions += 1
             self._say("send", message.row)
@@ -279,14 +290,19 @@ class RemoteConnection:
             if what == "ready":
                 if not await self._cleared(intent):
                     return None
-                offered = following() if self.overlaps else None
+                if self._courier.gone:
+                    # nobody is there who could end the message
+                    self._forget()
+                    return lost(Phase.CONTENT, GONE)
+                # whether its envelope leaves, too, is known when the answer comes; until then the server may have it
+                self.begun = following() if self.overlaps else None
                 phase = Phase.FINAL_DOT
-                self._say("go", offered and offered.row)
+                self._say("go", self.begun and self.begun.row)
             elif what == "outcome":
                 values, self.usable, next_begun, self.deaf = rest
-                if next_begun:
-                    self.begun = offered
-                    self.transactions += 1
+                if not next_begun:
+                    self.begun = None
+                self.transactions += next_begun
                 if not self.usable:
                     self.abort()
                 return outcome_from(values)

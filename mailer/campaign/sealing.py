@@ -8,11 +8,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mailer import __version__, contacts, merge
+from mailer import __version__, merge
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.source import Source
 from mailer.model import Contact, Identity, Mailbox, Manifest, Message
+
+if TYPE_CHECKING:
+    from mailer import contacts
 
 # What a letter is written in; all other files are attachments. Only for saying which part of a seal changed.
 SOURCES = frozenset({".md", ".html", ".txt", ".yaml", ".yml", ".css"})
@@ -87,6 +91,9 @@ def completed(
 
 def list_digest(source: Source, template: merge.Template) -> str:
     """A digest of the bytes of the list and its look-up tables, and of how they are to be read."""
+    # only here: a courier makes messages too, and is to start without what reads lists
+    from mailer import contacts  # noqa: PLC0415
+
     tables = [
         next(folder / lookup.table for folder in lookup_folders(source, template) if (folder / lookup.table).exists())
         for lookup in template.front.lookups.values()

@@ -70,9 +70,11 @@ def faults(given: argparse.Namespace) -> Part:
     """The table of faults, and every promise that did not hold."""
     found = tried(given)
     rows = [table.row(name, found[name]) for name in FAULTS if name in found]
-    rows.append(table.total(verdict for verdicts in found.values() for verdict in verdicts))
+    everything = [verdict for verdicts in found.values() for verdict in verdicts]
+    rows.append(table.total(everything))
     rows.append(compared(given))
-    return table.markdown(table.HEADS, rows), table.complaints(found)
+    texts = (table.markdown(table.HEADS, rows), table.markdown(table.FAST_HEADS, table.fast(everything)))
+    return "\n\n".join(texts), table.complaints(found)
 
 
 def tried(given: argparse.Namespace) -> dict[str, list[Verdict]]:

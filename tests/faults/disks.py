@@ -64,7 +64,7 @@ def file_limit(trial: Trial) -> None:
         trial.struck()
 
 
-@fault("ledger read-only", short=2, long=12)
+@fault("ledger read-only", short=3, long=12)
 def read_only(trial: Trial) -> None:
     with small_disk(trial, 8 * 1024 * 1024):
         place = trial.folder / "disk"

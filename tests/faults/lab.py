@@ -16,7 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import baseline, clocks, disks, kills, quotas, rivals, servers, signals, wire  # noqa: F401 - they enter their faults
+from . import (  # noqa: F401 - they enter their faults
+    baseline,
+    clocks,
+    couriers,
+    disks,
+    kills,
+    overlap,
+    quotas,
+    rivals,
+    servers,
+    signals,
+    wire,
+)
 from .programs import preload
 from .registry import FAULTS
 from .trial import USUAL, Skipped, Trial
@@ -27,6 +39,8 @@ TINY = (
     "kill -9 while messages leave",
     "SIGTERM",
     "SIGSTOP while a second one starts",
+    "kill -9 of one courier",
+    "server refuses an envelope that came early",
     "server hangs up",
     "server process is killed and restarted",
     "file may not grow (RLIMIT_FSIZE)",

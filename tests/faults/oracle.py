@@ -24,6 +24,8 @@ from .script import AFTER_CONTENT, TIMEOUT, Allowance, Script, withholds
 
 HOST = "127.0.0.1"
 
+ENVELOPE = frozenset({"mail", "rcpt", "data"})
+
 # Below the ports that the system gives to clients: while the server is down, none may connect to itself.
 PORTS = range(20_000, 32_000)
 
@@ -58,7 +60,23 @@ class LabSession(Session):
     """A session that notes when it misbehaves and what it begins, and can answer a byte at a time."""
 
     server: LabServer
-    recipient = ""
+    recipient = before = ""
+    early = False
+
+    async def line(self) -> str:
+        self.early = self.early and b"\n" in self.buffer
+        return await super().line()
+
+    async def content(self) -> bytes:
+        found = await super().content()
+        self.before, self.early = self.recipient, bool(self.buffer)
+        if self.early and self.server.throws_away():
+            self.buffer.clear()
+        return found
+
+    async def answer(self, phase: str, default: str, address: str | None = None) -> str:
+        self.server.script.early = self.early and phase in ENVELOPE
+        return await super().answer(phase, default, address)
 
     async def rcpt(self, rest: str) -> None:
         at, taken = time.monotonic(), len(self.rcpt_to)
@@ -80,8 +98,7 @@ class LabSession(Session):
             self.say(rule.reply or "")
             return rule.reply or ""
         if drip or rule.reply or rule.raw or rule.drop or rule.reset or rule.silence or rule.delay > TIMEOUT:
-            doubtful = rule.phase in AFTER_CONTENT and withholds(rule, default, drip)
-            self.server.note(rule, self.recipient if doubtful else "")
+            self.server.note(rule.phase, self.in_doubt(rule, default, drip))
         if not drip:
             return await super().play(rule, default)
         lines = (rule.reply or default).split("\n")
@@ -93,6 +110,13 @@ class LabSession(Session):
                 await self.writer.drain()
                 await asyncio.sleep(drip)
         return rule.reply or default
+
+    def in_doubt(self, rule: Rule, default: str, drip: float) -> str:
+        """Whose answer is lost with what a rule does, if anybody's."""
+        if rule.phase in AFTER_CONTENT:
+            return self.recipient if withholds(rule, default, drip) else ""
+        # a reset takes along what was said before and not read yet: the answer to the message that came with this
+        return self.before if rule.reset and self.early else ""
 
 
 class LabServer(ScriptedServer):
@@ -108,6 +132,7 @@ class LabServer(ScriptedServer):
             if isinstance(rule, Allowance):
                 rule.server = self
                 rule.delay = rule.delay or 1.0
+        self._ends = 0
         self._faults = faults.open("a", encoding="utf-8", newline="\n")
         self._begun = begun.open("a", encoding="utf-8", newline="\n")
         self._failed = failed
@@ -132,9 +157,17 @@ class LabServer(ScriptedServer):
             with self._failed.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(traceback.format_exc())
 
-    def note(self, rule: Rule, doubts: str) -> None:
-        self._faults.write(f"{time.monotonic():.6f}\t{rule.phase}\t{doubts}\n")
+    def note(self, phase: str, doubts: str) -> None:
+        self._faults.write(f"{time.monotonic():.6f}\t{phase}\t{doubts}\n")
         self._faults.flush()
+
+    def throws_away(self) -> bool:
+        """Whether what came together with the end of this message is not heard."""
+        self._ends += 1
+        deaf = self.script.deaf > 0 and self._ends % self.script.deaf == 0
+        if deaf:
+            self.note("deaf", "")
+        return deaf
 
     def begins(self, at: float, recipient: str) -> None:
         self._begun.write(f"{at:.6f}\t{recipient}\n")

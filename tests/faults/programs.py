@@ -110,7 +110,11 @@ class Program:
             self.signal(signal.SIGKILL)
             while self.poll() is None:
                 time.sleep(0.003)
-        return Ended(code=code, said=self._output.read_text(encoding="utf-8", errors="replace"), peak=self._peak)
+        return Ended(code=code, said=self.said(), peak=self._peak)
+
+    def said(self) -> str:
+        """What it has said so far, its couriers included."""
+        return self._output.read_text(encoding="utf-8", errors="replace")
 
 
 def start(
@@ -162,6 +166,7 @@ def _become_mailer(
         kept = clean()
         os.environ.clear()
         os.environ.update({**kept, **environment})
+        os.environ["PYTHONPATH"] = str(ROOT)
         # the one module that reads the environment when it is imported
         importlib.reload(importlib.import_module("mailer.crashpoint"))
         sys.argv = ["mailer", *arguments]

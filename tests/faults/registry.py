@@ -34,17 +34,26 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(name: str, *, short: int, long: int, variants: Sequence[Variant] | None = None) -> Callable[[Strike], Strike]:
-    """Enter a function into the table. Without variants: with one connection and with four."""
+    """Enter a function into the table. Without variants: in all the usual ways of sending, taking turns."""
 
     def enter(strike: Strike) -> Strike:
         if name in FAULTS:
             raise ValueError(f"there is a fault {name!r} already")
-        FAULTS[name] = Fault(name=name, strike=strike, variants=variants or ONE_AND_FOUR, short=short, long=long)
+        FAULTS[name] = Fault(name=name, strike=strike, variants=variants or USUAL_WAYS, short=short, long=long)
         return strike
 
     return enter
 
 
-ONE_AND_FOUR = (Variant(setup={"connections": 1}), Variant(setup={"connections": 4}))
+WAYS: tuple[Mapping[str, Any], ...] = (
+    {"connections": 1},
+    {"connections": 4},
+    {"connections": 4, "processes": 2},
+    {"connections": 4, "pipelining": "message"},
+    {"connections": 1, "pipelining": "off"},
+)
+"""The ways of sending: one round trip a message unless said otherwise."""
 
-__all__ = ["FAULTS", "ONE_AND_FOUR", "Fault", "Trial", "Variant", "fault"]
+USUAL_WAYS = tuple(Variant(setup=way) for way in WAYS)
+
+__all__ = ["FAULTS", "USUAL_WAYS", "WAYS", "Fault", "Trial", "Variant", "fault"]

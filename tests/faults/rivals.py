@@ -32,7 +32,7 @@ def two_at_once(trial: Trial) -> None:
             trial.broken(f"two starters ended with {codes}")
 
 
-@fault("two start at once, both are killed", short=2, long=20)
+@fault("two start at once, both are killed", short=3, long=20)
 def two_killed(trial: Trial) -> None:
     first, second = trial.send(), trial.send()
     trial.some_moment(first)
@@ -54,7 +54,7 @@ def stop_for_a_while(trial: Trial) -> Program | None:
     return program
 
 
-@fault("SIGSTOP, then SIGCONT", short=2, long=20)
+@fault("SIGSTOP, then SIGCONT", short=3, long=20)
 def stopped(trial: Trial) -> None:
     if program := stop_for_a_while(trial):
         time.sleep(trial.chance.uniform(0.1, 0.8))
@@ -62,7 +62,7 @@ def stopped(trial: Trial) -> None:
         trial.ended(program)
 
 
-@fault("SIGSTOP while a second one starts", short=2, long=20)
+@fault("SIGSTOP while a second one starts", short=3, long=20)
 def stopped_with_rival(trial: Trial) -> None:
     if program := stop_for_a_while(trial):
         refused(trial, trial.send())
@@ -70,12 +70,17 @@ def stopped_with_rival(trial: Trial) -> None:
         trial.ended(program)
 
 
-@fault("SIGSTOP while a person resolves", short=2, long=20)
+@fault("SIGSTOP while a person resolves", short=3, long=20)
 def stopped_while_resolving(trial: Trial) -> None:
     """An earlier crash left somebody in doubt; the decision is made behind the back of a sender that stands still."""
-    if not trial.ended(trial.send(MAILER_CRASH_AT=f"after-{trial.chance.choice(['intent', 'dot', 'reply'])}:5")).killed:
-        return
-    trial.struck()
+    if trial.processes > 1:
+        if not trial.kill_somewhere().killed:
+            return
+    else:
+        point = trial.chance.choice(["intent", "dot", "reply"])
+        if not trial.ended(trial.send(MAILER_CRASH_AT=f"after-{point}:5")).killed:
+            return
+        trial.struck()
     program = stop_for_a_while(trial)
     accepted = {message.message_id for message in trial.oracle.accepted()}
     for row in trial.rows():

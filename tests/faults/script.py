@@ -31,14 +31,38 @@ class Allowance(Rule):
     server: Any = None
 
 
+class Early(Rule):
+    """Fits only what came together with the end of the message before."""
+
+    def counts(self, phase: str, connection: int, address: str | None) -> bool:
+        return self.script.early and super().counts(phase, connection, address)
+
+    script: Any = None
+
+
 class Script:
-    """Rules of tests/smtp_script.py, and two more words: `drip=SECONDS` a byte, `allow n=NUMBER seconds=SECONDS`."""
+    """Rules of tests/smtp_script.py, and more words: `drip=SECONDS` a byte, `allow n=NUMBER seconds=SECONDS`.
+
+    `early RULE` is for an envelope that came with the end of the message before. `deaf every=NUMBER` throws away whatever
+    came together with the end of every so many-th message that something came with.
+    """
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.rules: list[Rule] = []
         self.drips: dict[int, float] = {}
+        self.early = False
+        """Whether the command that is being answered came together with the end of a message."""
+        self.deaf = 0
         for text in texts:
             words = text.split()
+            if words[0] == "deaf":
+                self.deaf = int(words[1].partition("=")[2])
+                continue
+            if words[0] == "early":
+                rule = parse_rule(text.partition(" ")[2], Early)
+                rule.script = self
+                self.rules.append(rule)
+                continue
             if words[0] == "allow":
                 number, seconds = (word.partition("=")[2] for word in words[1:3])
                 self.rules.append(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
-from .registry import Trial, Variant, fault
+from .registry import WAYS, Trial, Variant, fault
 from .trial import USUAL
 
 CRASHES = 3
@@ -23,7 +25,7 @@ def server_crash(trial: Trial) -> None:
     trial.ended(program)
 
 
-@fault("server and program are killed at once", short=2, long=20)
+@fault("server and program are killed at once", short=3, long=20)
 def both_crash(trial: Trial) -> None:
     for _ in range(CRASHES):
         program = trial.send()
@@ -35,16 +37,19 @@ def both_crash(trial: Trial) -> None:
             return
 
 
-def allowance(number: int, seconds: float, connections: int) -> Variant:
+ONE, FOUR, COURIERS, MESSAGE, OFF = WAYS
+
+
+def allowance(number: int, seconds: float, way: Mapping[str, Any]) -> Variant:
     rules = (f"allow n={number} seconds={seconds}",)
-    return Variant(setup={"rules": rules, "connections": connections, "people": 24}, slow=True)
+    return Variant(setup={"rules": rules, "people": 24, **way}, slow=True)
 
 
 @fault(
     "4xx storm with a hidden allowance",
-    short=2,
+    short=3,
     long=12,
-    variants=[allowance(6, 5, 1), allowance(6, 5, 4), allowance(3, 1, 4)],
+    variants=[allowance(6, 5, ONE), allowance(6, 5, FOUR), allowance(3, 1, COURIERS), allowance(3, 1, MESSAGE)],
 )
 def storm(trial: Trial) -> None:
     """The relay takes a few messages in five seconds and defers the rest, without a word about a limit."""
@@ -53,16 +58,23 @@ def storm(trial: Trial) -> None:
     trial.verdict.strikes += 1
 
 
-def takes_and_leaves(first: int, every: int, connections: int) -> Variant:
+def takes_and_leaves(first: int, every: int, way: Mapping[str, Any]) -> Variant:
     rules = (f"accepted first={first} every={every} drop", *USUAL)
-    return Variant(setup={"rules": rules, "connections": connections})
+    return Variant(setup={"rules": rules, **way})
 
 
 @fault(
     "server takes messages and hangs up without a word",
-    short=3,
+    short=4,
     long=24,
-    variants=[takes_and_leaves(9, 1, 1), takes_and_leaves(40, 4, 1), takes_and_leaves(12, 1, 4)],
+    variants=[
+        takes_and_leaves(9, 1, ONE),
+        takes_and_leaves(40, 4, ONE),
+        takes_and_leaves(12, 1, FOUR),
+        takes_and_leaves(12, 1, COURIERS),
+        takes_and_leaves(12, 1, MESSAGE),
+        takes_and_leaves(12, 4, OFF),
+    ],
 )
 def no_reply_storm(trial: Trial) -> None:
     """Each of them is in doubt; after three in a row the program must stop by itself."""

@@ -30,16 +30,16 @@ def stop(trial: Trial, number: int, *, twice: bool = False) -> None:
         trial.struck(at, lines=None if twice else 0)
 
 
-@fault("SIGTERM", short=2, long=30)
+@fault("SIGTERM", short=3, long=30)
 def sigterm(trial: Trial) -> None:
     stop(trial, signal.SIGTERM)
 
 
-@fault("SIGINT (Ctrl-C)", short=2, long=30)
+@fault("SIGINT (Ctrl-C)", short=3, long=30)
 def sigint(trial: Trial) -> None:
     stop(trial, signal.SIGINT)
 
 
-@fault("SIGINT twice", short=2, long=30)
+@fault("SIGINT twice", short=3, long=30)
 def sigint_twice(trial: Trial) -> None:
     stop(trial, signal.SIGINT, twice=True)

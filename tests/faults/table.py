@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .verdict import Verdict, median
 
@@ -18,10 +19,50 @@ The judge is a server that writes down each message *before* it says that it too
 - **strikes**: kills, refusals, silences and so on that really happened.
 - **duplicated, missed, false sent**: messages taken twice; people who got none and were not named; people called sent who got none.
 - **uncertain**: the answer to the final dot was lost, so nobody can know. They are held and shown for `mailer resolve`, never sent
-  again silently. *Most per crash* is at most the number of connections (1 or 4). *Of those not taken* had not arrived.
+  again silently. *Most per crash* is at most the number of connections (1, 4 or 6). *Of those not taken* had not arrived.
 - **recovery**: seconds from the strike to the next message taken, half of the runs were faster. Starting the program is part of it."""
 
+FAST_HEADS = (
+    "way of sending", "runs", "strikes", "of them kill -9", "duplicated", "missed", "false sent", "uncertain",
+    "most per crash", "hangs", "tracebacks",
+)  # fmt: skip
+
+ONE_STATEMENT = (3, 33)
+"""The SQLite that can; see mailer/ledger/together.py."""
+
+FAST: tuple[tuple[str, Callable[[Verdict], bool]], ...] = (
+    ("one round trip a message", lambda one: one.pipelining == "auto"),
+    ("two round trips a message", lambda one: one.pipelining == "message"),
+    ("command by command", lambda one: one.pipelining == "off"),
+    ("several processes", lambda one: one.processes > 1),
+    ("several processes, one round trip a message", lambda one: one.processes > 1 and one.pipelining == "auto"),
+    ("records in groups, by one statement", lambda _: sqlite3.sqlite_version_info >= ONE_STATEMENT),
+)
+"""The ways of sending that save time, and the ways without, for comparison: which trials were made with them."""
+
 Row = tuple[str, ...]
+
+
+def fast(verdicts: Iterable[Verdict]) -> list[Row]:
+    """In how many trials each way of sending was struck, and what came of it."""
+    made = [verdict for verdict in verdicts if not verdict.skipped]
+    return [_fast(name, [verdict for verdict in made if fits(verdict)]) for name, fits in FAST]
+
+
+def _fast(name: str, made: Sequence[Verdict]) -> Row:
+    numbers = (
+        len(made),
+        sum(verdict.strikes for verdict in made),
+        sum(verdict.kills for verdict in made),
+        sum(verdict.duplicated for verdict in made),
+        sum(verdict.missed for verdict in made),
+        sum(verdict.false_sent for verdict in made),
+        sum(verdict.uncertain for verdict in made),
+        max((verdict.worst for verdict in made), default=0),
+        sum(verdict.hangs for verdict in made),
+        sum(verdict.tracebacks for verdict in made),
+    )
+    return (name, *(f"{number:,}" for number in numbers))
 
 
 def row(name: str, verdicts: Sequence[Verdict]) -> Row:

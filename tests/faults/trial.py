@@ -16,6 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mailer.campaign.couriers import GONE
+
+from .crew import Crew
 from .oracle import Oracle, Taken
 from .programs import PATIENCE, Ended, Program, start
 from .script import TIMEOUT
@@ -35,6 +38,12 @@ USUAL = ("rcpt delay=0.002", "accepted delay=0.002")
 MOST_STARTS = 25
 """How often the same command may be needed until nothing is left."""
 
+LEAVING = 10.0
+"""Seconds within which a courier is gone whose run is gone."""
+
+AT_ONCE = 0.3
+"""Seconds within which several couriers that die are one crash: none of them comes back so soon."""
+
 
 class Skipped(Exception):
     """A fault that cannot be made on this computer. `str()` is the reason."""
@@ -50,6 +59,8 @@ class Trial:
         *,
         people: int = 50,
         connections: int = 1,
+        processes: int = 1,
+        pipelining: str = "auto",
         cold: bool = False,
         rules: Sequence[str] = USUAL,
         users: dict[str, str] | None = None,
@@ -58,16 +69,20 @@ class Trial:
         quotas: Sequence[Quota] = (),
     ) -> None:
         self.folder, self.chance, self.connections, self.cold = folder, chance, connections, cold
+        self.processes, self.pipelining = processes, pipelining
         self.quotas = quotas
         domains = ("example.org", "example.net") if quotas else ("example.org",)
         self.people = [f"p{number}@{domains[number % len(domains)]}" for number in range(1, people + 1)]
-        self.verdict = Verdict()
+        self.verdict = Verdict(connections=connections, processes=processes, pipelining=pipelining)
         self.oracle = Oracle(folder, rules, users=users, security="starttls" if security == "starttls" else "none")
+        self.crew = Crew(folder)
         self.ledger = folder / "mailer.db"
         self.settings = dict(settings or {}) | {quota.setting: quota.value for quota in quotas}
         self.hours = 0.0  # seconds that pass for the hours until the next try
         self._strikes: list[float] = []
         self._crashes: list[float] = []
+        self._deaths: list[float] = []
+        self._dead_couriers = 0
         self._excused = 0
         self._doubtful = 0
         self._commands = 0
@@ -92,6 +107,8 @@ class Trial:
             "MAILER_RATE": "100000/second",
             "MAILER_BATCH_SIZE": "7",
             "MAILER_CONNECTIONS": str(self.connections),
+            "MAILER_PROCESSES": str(self.processes),
+            "MAILER_PIPELINING": self.pipelining,
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
             "PYTHONUTF8": "1",
             "TMPDIR": str(self.folder),
@@ -130,6 +147,7 @@ class Trial:
     def ended(self, program: Program, seconds: float = PATIENCE) -> Ended:
         """Wait for it; a hang and a traceback are counted, whatever else the trial looks at."""
         ended = program.wait(seconds + len(self.people) / 100)
+        self.verdict.kills += ended.killed
         if ended.hung:
             self.verdict.hangs += 1
             self.broken(f"hung: {ended.said.strip()[-300:]}")
@@ -178,8 +196,10 @@ class Trial:
         """Note a fault that has just ended the program, and how many it left in doubt."""
         self._strikes.append(time.monotonic() if at is None else at)
         self.verdict.strikes += 1
-        now = self.doubtful()
-        left, self._doubtful = now - self._doubtful, now
+        now, by_couriers = self.doubtful(), len(self._doubts(GONE))
+        # what couriers left in doubt before is judged by itself
+        left = now - self._doubtful - (by_couriers - self._dead_couriers)
+        self._doubtful, self._dead_couriers = now, by_couriers
         lines = self.connections if lines is None else lines
         self._excused += lines
         self._judge_crash(left, lines)
@@ -208,12 +228,78 @@ class Trial:
         self.wait_for(program, min(len(self.people), self.oracle.count() + self.connections + 1), 10)
 
     def _judge_crashes(self) -> None:
-        """What each crash of the server left in doubt, by when the program noticed."""
-        if self._crashes:
-            found = self._asked("SELECT finished_at FROM attempts WHERE verdict = 'uncertain'")
-            after = Counter(bisect(self._crashes, at) for (at,) in found)
-            for number in after.keys() - {0}:
-                self._judge_crash(after[number], self.connections)
+        """What each crash of the server, or of couriers, left in doubt, by when the program noticed."""
+        for moments, text in ((self._crashes, ""), (apart(self._deaths), GONE)):
+            if moments:
+                after = Counter(bisect(moments, at) for at in self._doubts(text))
+                for number in after.keys() - {0}:
+                    self._judge_crash(after[number], self.connections)
+
+    def _doubts(self, text: str) -> list[float]:
+        """When a run noted that somebody is in doubt, and said this."""
+        found = self._asked("SELECT finished_at FROM attempts WHERE verdict = 'uncertain' AND instr(text, ?) > 0", text)
+        return [at for (at,) in found]
+
+    # -- couriers
+
+    def kill_couriers(self, program: Program, most: int | None = None) -> int:
+        """Kill some of a run's couriers, or all, as it goes on. Returns how many there were to kill."""
+        found = self.crew.of(program.pid)
+        chosen = found if most is None else self.chance.sample(found, min(most, len(found)))
+        if chosen:
+            self._courier_died(time.time(), len(chosen))
+            for pid in chosen:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        return len(chosen)
+
+    def _courier_died(self, at: float, count: int) -> None:
+        """Note it; `at` is a moment just before."""
+        self._strikes.append(time.monotonic())
+        self._deaths.append(at)
+        self._excused += self.connections
+        self.verdict.strikes += count
+        self.verdict.kills += count
+
+    def crew_is_back(self, program: Program, seconds: float = 10.0) -> None:
+        """Wait until a run has all its couriers again, or has ended."""
+        deadline = time.monotonic() + seconds
+        while len(self.crew.of(program.pid)) < self.processes:
+            if program.poll() is not None or time.monotonic() > deadline:
+                return
+            time.sleep(0.005)
+
+    def ended_watching(self, program: Program) -> Ended:
+        """Wait for a program whose couriers kill themselves, and note each that does."""
+        known: set[int] = set()
+        before = time.time()
+        went: list[tuple[float, float, int]] = []
+        deadline = time.monotonic() + PATIENCE
+        while program.poll() is None and time.monotonic() < deadline:
+            now, living = time.time(), set(self.crew.of(program.pid))
+            if known - living:
+                went.append((before, now, len(known - living)))
+            known, before = living, now
+            time.sleep(0.01)
+        ended = self.ended(program)
+        # whoever dies breaks a transaction off; whoever leaves at the end of a run does not
+        noticed = self._asked("SELECT finished_at FROM attempts WHERE instr(text, ?) > 0", GONE)
+        for before, now, count in went:
+            if any(before - AT_ONCE < at < now + AT_ONCE for (at,) in noticed):
+                self._courier_died(before, count)
+        return ended
+
+    def crew_has_left(self, seconds: float = LEAVING) -> None:
+        """A courier whose run is gone goes, too."""
+        deadline = time.monotonic() + seconds
+        while left := self.crew.left():
+            if time.monotonic() > deadline:
+                self.broken(f"{len(left)} sending processes were still there {seconds:g} seconds after their run")
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                return
+            time.sleep(0.01)
 
     def kill(self, program: Program, number: int = signal.SIGKILL) -> Ended:
         program.signal(number)
@@ -234,6 +320,12 @@ class Trial:
         marks = ",".join("?" * len(statuses))
         found = self._asked(f"SELECT count(*) FROM deliveries WHERE status IN ({marks})", *statuses)
         return int(found[0][0]) if found else 0
+
+    def addresses(self, *statuses: str) -> list[str]:
+        """Who stands like that in the ledger."""
+        marks = ",".join("?" * len(statuses))
+        query = f"SELECT address FROM deliveries WHERE status IN ({marks})"
+        return [str(address) for (address,) in self._asked(query, *statuses)]
 
     def _asked(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         if not self.ledger.exists():
@@ -265,6 +357,7 @@ class Trial:
     def finish(self) -> Verdict:
         """The same command until nothing is left; judge; then decide what is uncertain by the oracle, and finish."""
         self._send_all()
+        self.crew_has_left()
         rows, accepted = self.rows(), self.oracle.accepted()
         judge(self.verdict, self.people, rows, accepted)
         self._judge_crashes()
@@ -273,6 +366,7 @@ class Trial:
         self._resolve(rows, accepted)
         self._judge_end()
         self._judge_quotas()
+        self._judge_last_words()
         self._recoveries()
         if failures := self.oracle.failures():
             self.broken(f"the laboratory's own server failed: {failures[-600:]}")
@@ -308,6 +402,14 @@ class Trial:
         """Never above the limit, in any window, as the server counts."""
         begun = [(one.at, one.recipient) for one in self.oracle.begun()]
         self.verdict.broken += [breach for quota in self.quotas if (breach := quota.breach(begun))]
+
+    def _judge_last_words(self) -> None:
+        """Couriers may say something after their run has ended."""
+        self.crew_has_left()
+        late = [said for program in self._programs if (said := program.said()) and "Traceback" in said]
+        if len(late) > self.verdict.tracebacks:
+            self.verdict.tracebacks = len(late)
+            self.broken(f"traceback afterwards: {late[-1].strip()[-600:]}")
 
     def _compare_with_status(self, rows: Sequence[Mapping[str, str]]) -> None:
         ended = self.ended(self.call("status", NAME, "--json", cold=False))
@@ -351,6 +453,15 @@ class Trial:
             later = min((time for time in times if time > at), default=None)
             if later is not None:
                 self.verdict.recoveries.append(later - at)
+
+
+def apart(moments: Sequence[float]) -> list[float]:
+    """Moments, of those close to each other only the first."""
+    found: list[float] = []
+    for at in sorted(moments):
+        if not found or at > found[-1] + AT_ONCE:
+            found.append(at)
+    return found
 
 
 def is_root() -> bool:

@@ -58,6 +58,10 @@ class Verdict:
     broken: list[str] = field(default_factory=list)
     skipped: str = ""
     seconds: float = 0.0
+    kills: int = 0
+    connections: int = 1
+    processes: int = 1
+    pipelining: str = "auto"
 
 
 def judge(

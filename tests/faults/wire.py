@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from .registry import Trial, Variant, fault
 from .trial import USUAL
 
@@ -15,16 +18,16 @@ TIMES = 3
 """How often the server does it in one campaign."""
 
 
-def setup(phase: str, deed: str, connections: int) -> dict[str, object]:
+def setup(phase: str, deed: str, way: Mapping[str, Any]) -> dict[str, Any]:
     if phase == "content" and deed.startswith("reply=") and "drop" not in deed:
         # who refuses in the middle and takes the message all the same, lies: no client can know which one holds
         deed += " drop"
     rules = []
     for number in range(TIMES):
         # connecting phases come once a batch, the others once a message
-        nth = 2 * number + 1 if phase in {*CONNECTING, "quit"} else 9 * number + connections
+        nth = 2 * number + 1 if phase in {*CONNECTING, "quit"} else 9 * number + way["connections"]
         rules.append(f"{phase} nth={nth} {'after=20 ' if phase == 'content' else ''}{deed}")
-    given: dict[str, object] = {"connections": connections, "rules": (*rules, *USUAL)}
+    given: dict[str, Any] = {"rules": (*rules, *USUAL), **way}
     if phase == "starttls":
         given["security"] = "starttls"
     if phase == "auth":
@@ -32,9 +35,20 @@ def setup(phase: str, deed: str, connections: int) -> dict[str, object]:
     return given
 
 
+ONE, FOUR, COURIERS = ({"connections": 1}, {"connections": 4}, {"connections": 4, "processes": 2})
+ROUNDS: tuple[tuple[Mapping[str, Any], ...], ...] = (
+    (ONE, COURIERS, ONE, FOUR),
+    (FOUR, ONE),
+    (COURIERS,),
+    ({"connections": 4, "pipelining": "message"}, {"connections": 1, "pipelining": "off"}),
+)
+"""How messages are sent in each round over the phases, taking turns: the short run makes the first only, the long one all."""
+
+
 def variants(deed: str, phases: tuple[str, ...] = PHASES, *, slow: bool = False, **special: str) -> list[Variant]:
     return [
-        Variant(setup=setup(phase, special.get(phase, deed), 1 + 3 * (number % 2)), slow=slow)
+        Variant(setup=setup(phase, special.get(phase, deed), ways[number % len(ways)]), slow=slow)
+        for ways in ROUNDS
         for number, phase in enumerate(phases)
     ]
 
@@ -63,7 +77,7 @@ DEEDS = {
 
 for _name, _variants in DEEDS.items():
 
-    @fault(_name, short=len(_variants), long=4 * len(_variants), variants=_variants)
+    @fault(_name, short=len(_variants) // len(ROUNDS), long=len(_variants), variants=_variants)
     def _nothing_more(trial: Trial) -> None:
         """The rules are in the set-up: the command that finishes the campaign meets them."""
 
@@ -71,7 +85,7 @@ for _name, _variants in DEEDS.items():
 SILENT = variants("silence", slow=True)
 
 
-@fault("server is silent", short=5, long=2 * len(SILENT), variants=[*SILENT[5:], *SILENT[:5]])
+@fault("server is silent", short=5, long=len(SILENT), variants=[*SILENT[5:], *SILENT[:5]])
 def silent(trial: Trial) -> None:
     """Each silence costs the whole timeout of 5 seconds, that for the final dot 10."""
 
@@ -79,7 +93,7 @@ def silent(trial: Trial) -> None:
 @fault(
     "server answers slower than the timeout",
     short=2,
-    long=len(SENDING) + 2,
+    long=20,
     variants=variants("drip=1.2", (ANSWER, "mail", "greeting", "rcpt", "data", "ehlo"), slow=True),
 )
 def too_slow(trial: Trial) -> None:
