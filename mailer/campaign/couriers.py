@@ -117,7 +117,9 @@ class Couriers:
     async def connect(self) -> RemoteConnection | Outcome:
         """A connection in the courier that has the fewest."""
         async with self._starting:
+            self._refuse_unfit()
             await asyncio.gather(*map(self._ensure, range(len(self._crew))))
+        self._refuse_unfit()
         crew = [courier for courier in self._crew if courier and not courier.gone]
         if not crew:
             return lost(Phase.CONNECT, "no sending process could be started")
@@ -125,6 +127,11 @@ class Couriers:
         self._numbers += 1
         connection = RemoteConnection(self._numbers, courier, self._relay)
         return await connection.open()
+
+    def _refuse_unfit(self) -> None:
+        """What one courier cannot read, none can. Raises Paused."""
+        if unfit := next((courier.unfit for courier in self._crew if courier and courier.unfit), None):
+            raise unfit
 
     # -- how they come
 
