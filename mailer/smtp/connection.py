@@ -23,6 +23,12 @@ EARLY = 65_536
 ENVELOPE_PATIENCE = 60.0
 """Seconds for the answer to an envelope that left with the message before: some servers throw away what comes so early."""
 
+UNHEARD = frozenset({500, 501, 502, 503, 504})
+"""What a server says to the rest of an envelope of which it threw away a part (RFC 5321, 4.2.2)."""
+
+OUT_OF_STEP = re.compile("pipelin|synchroni", re.IGNORECASE)
+"""How a server names it that something came before its turn."""
+
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -93,7 +99,11 @@ class Connection:
         goes with the final dot (see `begun`). Returns None, having sent nothing, if `intent` answers that somebody else has
         the delivery. The connection is closed after everything that leaves the server's state in doubt; see `usable`.
         """
-        begun, self.begun = self.begun is message, None
+        (begun, self.begun), other = (self.begun is message, None), self.begun
+        if other and not begun:
+            # this content would go to the recipient of that envelope
+            self._dialogue.abort()
+            return lost(Phase.MAIL, "the envelope of another message had left")
         if not begun:
             if unfit := self._unfit(message):
                 return unfit
@@ -114,8 +124,7 @@ class Connection:
         except ConnectionEnded as ended:
             self._dialogue.abort()
             if begun and self._phase is Phase.MAIL:
-                # the first on its connection: no server takes one message only and goes without a word
-                self.deaf = self._dialogue.fell_silent or self.transactions == 2
+                self.deaf = self._dialogue.fell_silent or self._went_after_one
             return lost(self._phase, str(ended))
 
     async def _envelope(self, message: Message) -> Outcome | None:
@@ -131,7 +140,7 @@ class Connection:
             if (await self._dialogue.reply(self._timeout)).code != 250:
                 raise ConnectionEnded("the server did not accept RSET")
         if self._together:
-            return await self._answers(self._timeout)
+            return await self._answers()
         for phase, command in zip(ENVELOPE, commands, strict=True):
             self._dialogue.write(_lines(command))
             if refusal := await self._reply(phase, self._timeout):
@@ -140,15 +149,23 @@ class Connection:
 
     async def _early_answers(self) -> Outcome | None:
         self._phase = Phase.MAIL
-        return await self._answers(min(self._timeout, ENVELOPE_PATIENCE))
+        refusal = await self._answers(min(self._timeout, ENVELOPE_PATIENCE))
+        if refusal and refusal.phase is Phase.MAIL and (reply := refusal.reply):
+            self.deaf = reply.code in UNHEARD or OUT_OF_STEP.search(reply.text) is not None
+        if refusal and self.deaf:
+            # what it refuses is not the sender, and no reason to stop
+            self._dialogue.abort()
+            return lost(Phase.MAIL, refusal.text)
+        return refusal
 
-    async def _answers(self, timeout: float) -> Outcome | None:
-        """The answers to MAIL, RCPT and DATA, all of which have left."""
+    async def _answers(self, first: float | None = None) -> Outcome | None:
+        """The answers to MAIL, RCPT and DATA, all of which have left. `first`: seconds for the first of them."""
         if self._dialogue.take(250, 250, 354):
             self._phase = Phase.DATA
             return None
         refusal: Outcome | None = None
         for phase in ENVELOPE:
+            timeout, first = first or self._timeout, None
             refusal = await (self._leftover(refusal) if refusal else self._reply(phase, timeout))
         return refusal
 
@@ -173,7 +190,15 @@ class Connection:
         crashpoint.pass_through("after-dot")
         reply = await self._dialogue.reply(self._final_timeout)
         crashpoint.pass_through("after-reply")
-        return accepted(reply) if reply.code == 250 else self._refused(reply)
+        if reply.code != 250:
+            return self._refused(reply)
+        self.deaf = bool(envelope) and self.ended and self._went_after_one
+        return accepted(reply)
+
+    @property
+    def _went_after_one(self) -> bool:
+        """Whether the message begun early was the second: no server takes one only and goes without a word."""
+        return self.transactions == 2
 
     def _early_envelope(self, message: Message) -> bytes:
         """The commands that may leave before their turn; nothing if they will have to be refused."""
