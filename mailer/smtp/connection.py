@@ -99,8 +99,9 @@ class Connection:
         goes with the final dot (see `begun`). Returns None, having sent nothing, if `intent` answers that somebody else has
         the delivery. The connection is closed after everything that leaves the server's state in doubt; see `usable`.
         """
-        (begun, self.begun), other = (self.begun is message, None), self.begun
-        if other and not begun:
+        early, self.begun = self.begun, None
+        begun = early is message
+        if early and not begun:
             # this content would go to the recipient of that envelope
             self._dialogue.abort()
             return lost(Phase.MAIL, "the envelope of another message had left")
