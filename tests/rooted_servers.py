@@ -89,7 +89,9 @@ def lay_out(root: Path, program: str, users: Sequence[str]) -> Path:
     assert "not found" not in listed, listed
     inside = Path("/usr/sbin", program)
     # where the loader looks: those that are unpacked too lie where they would be installed
-    linked = {path: Path("/", path.removeprefix(str(UNPACKED)).lstrip("/")) for path in re.findall(r"(/\S+) \(0x", listed)}
+    linked = {
+        path: Path("/", path.removeprefix(str(UNPACKED)).lstrip("/")) for path in re.findall(r"(/\S+) \(0x", listed)
+    }
     copies = {found: inside, **linked}
     for path, at in copies.items():
         target = root / at.relative_to("/")
@@ -117,9 +119,11 @@ def exim(root: Path, refused: Sequence[str]) -> Iterator[Rooted]:
         os.chown(root / name, 1, 1)
     configuration = EXIM_CONF.format(port=port, refused=" : ".join(refused))
     (root / "etc/exim.conf").write_text(configuration, encoding="ascii")
-    with real_servers.running(["chroot", str(root), str(inside), "-C", "/etc/exim.conf", "-bdf"], log=root / "said") as process:
+    with real_servers.running(
+        ["chroot", str(root), str(inside), "-C", "/etc/exim.conf", "-bdf"], log=root / "said"
+    ) as process:
         real_servers.when_ready(port, process)
-        yield Rooted(port=port, queue=root / "spool/input", files="*-H", recipient=re.compile(r"^(\S+@\S+)$", re.M))
+        yield Rooted(port=port, queue=root / "spool/input", files="*-H", recipient=re.compile(r"^(\S+@\S+)$", re.MULTILINE))
 
 
 @contextlib.contextmanager
@@ -132,7 +136,9 @@ def opensmtpd(root: Path, refused: Sequence[str]) -> Iterator[Rooted]:
     (root / "var/spool/smtpd").chmod(0o711)
     configuration = SMTPD_CONF.format(port=port, refused=", ".join(f'"{address}"' for address in refused))
     (root / "etc/smtpd.conf").write_text(configuration, encoding="ascii")
-    with real_servers.running(["chroot", str(root), str(inside), "-d", "-f", "/etc/smtpd.conf"], log=root / "said") as process:
+    with real_servers.running(
+        ["chroot", str(root), str(inside), "-d", "-f", "/etc/smtpd.conf"], log=root / "said"
+    ) as process:
         real_servers.when_ready(port, process)
         queue = root / "var/spool/smtpd/queue"
-        yield Rooted(port=port, queue=queue, files="*", recipient=re.compile(r"^rcpt: (\S+@\S+)$", re.M))
+        yield Rooted(port=port, queue=queue, files="*", recipient=re.compile(r"^rcpt: (\S+@\S+)$", re.MULTILINE))

@@ -18,7 +18,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, cast
 
 END = b"\r\n.\r\n"
 EXTRA = "250 2.0.0 and one more"
@@ -117,7 +117,7 @@ class RawServer:
 
 
 class _OverError(Exception):
-    """This connection is over."""
+    """A connection is over."""
 
 
 class Talk(asyncio.Protocol):
@@ -133,10 +133,12 @@ class Talk(asyncio.Protocol):
         self.sizes: Iterator[int] = itertools.cycle(server.pieces or [0])
         self.sender = False
         self.recipient = ""
+        # once it has said more than it was asked, nobody can know what the next answer is to
+        self.ahead = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        # uvloop's own is none by inheritance
+        self.transport = cast("asyncio.Transport", transport)
         self.task = asyncio.ensure_future(self.run())
 
     def data_received(self, data: bytes) -> None:
@@ -209,7 +211,7 @@ class Talk(asyncio.Protocol):
 
     async def command(self, line: str) -> None:
         verb, _, rest = line.partition(" ")
-        if self.buffer and not self.server.pipelining:
+        if self.buffer and not (self.server.pipelining or self.ahead):
             self.server.violations.append(f"more follows {verb}, though PIPELINING is not offered")
         match verb:
             case "EHLO":
@@ -217,22 +219,11 @@ class Talk(asyncio.Protocol):
                 lines = [f"250{' ' if text is offers[-1] else '-'}{text}" for text in offers]
                 await self.say("\r\n".join(lines))
             case "MAIL":
-                self.server.mails += 1
-                self.transaction = self.server.mails
-                if self.sender:
-                    await self.say("503 5.5.1 nested MAIL command")
-                elif await self.answer("mail"):
-                    self.sender, self.recipient = True, ""
+                await self.mail()
             case "RCPT":
-                if not self.sender:
-                    await self.say("503 5.5.1 need MAIL command")
-                elif await self.answer("rcpt"):
-                    self.recipient = rest.removeprefix("TO:<").removesuffix(">")
+                await self.rcpt(rest.removeprefix("TO:<").removesuffix(">"))
             case "DATA":
-                if not self.recipient and not (self.sender and self.server.to_nobody.startswith("354")):
-                    await self.say(self.server.to_nobody if self.sender else "503 5.5.1 need MAIL command")
-                elif await self.answer("data"):
-                    await self.content()
+                await self.data()
             case "RSET":
                 self.sender, self.recipient = False, ""
                 await self.say("250 2.0.0 Ok")
@@ -241,6 +232,26 @@ class Talk(asyncio.Protocol):
                 await self.leave("close")
             case _:
                 await self.say("500 5.5.2 Error: command not recognized")
+
+    async def mail(self) -> None:
+        self.server.mails += 1
+        self.transaction = self.server.mails
+        if self.sender:
+            await self.say("503 5.5.1 nested MAIL command")
+        elif await self.answer("mail"):
+            self.sender, self.recipient = True, ""
+
+    async def rcpt(self, recipient: str) -> None:
+        if not self.sender:
+            await self.say("503 5.5.1 need MAIL command")
+        elif await self.answer("rcpt"):
+            self.recipient = recipient
+
+    async def data(self) -> None:
+        if not self.recipient and not (self.sender and self.server.to_nobody.startswith("354")):
+            await self.say(self.server.to_nobody if self.sender else "503 5.5.1 need MAIL command")
+        elif await self.answer("data"):
+            await self.content()
 
     async def content(self) -> None:
         self.buffer = b"\r\n" + self.buffer
@@ -288,6 +299,7 @@ class Talk(asyncio.Protocol):
         if said or fault.raw:
             await self.say(said or fault.raw)
         if fault.extra:
+            self.ahead = True
             await self.say(EXTRA)
         if fault.end:
             await self.leave(fault.end)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,19 @@ from campaigns import Watcher, make_due, run_of, send, start, statuses
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from smtp_raw import Fault, RawServer
-from test_pipelining import BROKEN, EVERY_FAULT, FAULTS, MODES, TO_NOBODY, check_server, patience_for, person, relay
+from test_pipelining import (
+    FAULTS,
+    LOOPS,
+    MODES,
+    PIECES,
+    SCRIPTS,
+    TO_NOBODY,
+    check_server,
+    patience_for,
+    person,
+    relay,
+)
 
-from mailer.cli.send import loop_factory
 from mailer.errors import LedgerError, Paused
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Pipelining, Quota, Status, Tally
@@ -204,3 +215,140 @@ async def test_a_ledger_that_cannot_tell_who_is_next_leaves_nobody_in_doubt(
         monkeypatch.undo()
         check_ledger(ledger, ledger.find("appeal"), server)
     assert ledger.tally(ledger.find("appeal")) == Tally(sent=1, queued=len(PEOPLE) - 1)
+
+
+# -- the rule of the intent, and what may come in between
+
+
+class Listener:
+    """Called as bytes arrive at the server; counts the messages that began and ended there, and does something once."""
+
+    def __init__(self, at_mail: int = 0, do: Callable[[], object] = lambda: None) -> None:
+        self.mails = self.dots = 0
+        self._at, self._do = at_mail, do
+
+    def __call__(self, data: bytes) -> None:
+        self.dots += len(re.findall(rb"(?m)^\.\r$", data))
+        before, self.mails = self.mails, self.mails + data.count(b"MAIL FROM:")
+        if before < self._at <= self.mails:
+            self._do()
+
+
+def unsaid(ledger: Ledger) -> int:
+    """How many transactions are on record that belong to nobody."""
+    return ledger._db.execute("SELECT count(*) FROM attempts WHERE delivery_id IS NULL").fetchone()[0]
+
+
+@pytest.mark.parametrize("connections", [1, 4])
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_dot_is_never_heard_before_its_intent_is_in_the_ledger(
+    ledger: Ledger, mode: Pipelining, connections: int
+) -> None:
+    reader = sqlite3.connect(ledger.path)
+    seen = []
+
+    class Checks(Listener):
+        def __call__(self, data: bytes) -> None:
+            super().__call__(data)
+            written = reader.execute("SELECT count(*) FROM deliveries WHERE status <> 'queued'").fetchone()[0]
+            seen.append((self.dots, written, self.mails))
+
+    async with RawServer(on_data=Checks()) as server:
+        result = await send(ledger, ledger.find("appeal"), server, relay=relay(server, mode), connections=connections)
+    reader.close()
+    assert result.tally == Tally(sent=len(PEOPLE))
+    assert all(dots <= written for dots, written, _ in seen)
+    ahead = connections if mode is Pipelining.AUTO else 0
+    assert all(mails <= dots + connections + ahead for dots, _, mails in seen)
+    together = any(b"\r\n.\r\nMAIL" in data for _, side, data in server.log if side == "C")
+    assert together is (mode is Pipelining.AUTO)
+
+
+async def test_a_stop_leaves_who_was_begun_early_unsent_and_on_record(ledger: Ledger) -> None:
+    campaign = ledger.find("appeal")
+    stop = Listener(3, lambda: run.stop(Paused("Paused at your request.")))
+    async with RawServer(faults={(2, "dot"): Fault(delay=0.1)}, on_data=stop) as server:
+        run = run_of(ledger, campaign, relay(server))
+        reason = await asyncio.wait_for(run.run(), 20)
+        check_ledger(ledger, campaign, server)
+        assert isinstance(reason, Paused)
+        assert statuses(ledger, campaign)[person(3)] is Status.QUEUED
+        assert ledger.tally(campaign) == Tally(sent=2, queued=len(PEOPLE) - 2)
+        assert server.mails == 3
+        assert unsaid(ledger) == 1
+        assert len(ledger.transactions(run.account, 0)) == 3, "the server may have counted it, so we do"
+        await carry_on(ledger, server, Pipelining.AUTO, 10.0)
+
+
+async def test_who_asks_not_to_be_mailed_after_their_envelope_has_left_is_not_mailed(ledger: Ledger) -> None:
+    campaign = ledger.find("appeal")
+    asks = Listener(3, lambda: ledger.suppress([(person(3), "asked")], source="by hand"))
+    async with RawServer(on_data=asks) as server:
+        result = await send(ledger, campaign, server, relay=relay(server))
+        check_ledger(ledger, campaign, server)
+    assert result.tally == Tally(sent=len(PEOPLE) - 1, suppressed=1)
+    assert server.accepted[person(3)] == 0
+    assert unsaid(ledger) == 1
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_batch_counts_who_was_begun_early(ledger: Ledger, mode: Pipelining) -> None:
+    async with RawServer() as server:
+        await send(ledger, ledger.find("appeal"), server, relay=relay(server, mode), batch_size=3)
+    said = [server.heard(number) for number in range(1, server.connections + 1)]
+    assert [data.count(b"MAIL FROM:") for data in said] == [3, 3, 1]
+    assert all(data.endswith(b"QUIT\r\n") for data in said)
+
+
+@pytest.mark.parametrize("connections", [1, 4])
+async def test_no_envelope_leaves_before_the_quota_has_a_place_for_it(ledger: Ledger, connections: int) -> None:
+    at: list[float] = []
+    arrives = asyncio.get_running_loop().time
+    async with RawServer(on_data=lambda data: at.extend([arrives()] * data.count(b"MAIL FROM:"))) as server:
+        result = await send(
+            ledger, ledger.find("appeal"), server, relay=relay(server), connections=connections,
+            account=[Quota(seconds=1, count=3)],
+        )  # fmt: skip
+        check_ledger(ledger, result.campaign, server)
+    assert result.tally == Tally(sent=len(PEOPLE))
+    assert all(later - first >= 1 for first, later in zip(at, at[3:], strict=False))
+    # of four connections one always waits for its place, and goes first
+    assert any(b"\r\n.\r\nMAIL" in data for _, side, data in server.log if side == "C") is (connections == 1)
+
+
+async def test_a_quota_counts_an_envelope_whose_connection_ended(ledger: Ledger) -> None:
+    campaign = ledger.find("appeal")
+    watcher = Watcher()
+    async with RawServer(faults={(2, "dot"): Fault(taken=True, reply="250 2.0.0 Ok", end="close")}) as server:
+        run = run_of(ledger, campaign, relay(server), watcher, account=[Quota(seconds=3600, count=4)])
+        watcher.on_wait = lambda: run.stop(Paused("enough"))
+        await asyncio.wait_for(run.run(), 20)
+        check_ledger(ledger, campaign, server)
+    assert server.mails == 4
+    assert ledger.tally(campaign) == Tally(sent=3, queued=len(PEOPLE) - 3)
+
+
+# -- anything at all
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(faults=SCRIPTS, pieces=PIECES, wordy=st.booleans(), to_nobody=st.sampled_from(TO_NOBODY),
+       mode=st.sampled_from(MODES), connections=st.sampled_from([1, 4]), loop=LOOPS)  # fmt: skip
+def test_whatever_a_server_says_everybody_gets_one_message_in_the_end(
+    *,
+    frozen: Path,
+    faults: dict[tuple[int, str], Fault],
+    pieces: list[int] | None,
+    wordy: bool,
+    to_nobody: str,
+    mode: Pipelining,
+    connections: int,
+    loop: Callable[[], asyncio.AbstractEventLoop] | None,
+) -> None:
+    async def run(ledger: Ledger) -> None:
+        async with RawServer(faults=faults, pieces=pieces, wordy=wordy, to_nobody=to_nobody) as server:
+            await carry_on(ledger, server, mode, 10.0, connections=connections)
+
+    with copy_of(frozen) as ledger, asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run(ledger))

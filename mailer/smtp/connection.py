@@ -99,16 +99,12 @@ class Connection:
         goes with the final dot (see `begun`). Returns None, having sent nothing, if `intent` answers that somebody else has
         the delivery. The connection is closed after everything that leaves the server's state in doubt; see `usable`.
         """
-        early, self.begun = self.begun, None
-        begun = early is message
-        if early and not begun:
-            # this content would go to the recipient of that envelope
-            self._dialogue.abort()
-            return lost(Phase.MAIL, "the envelope of another message had left")
+        begun = self.begun is message
         if not begun:
-            if unfit := self._unfit(message):
-                return unfit
+            if refusal := self._overtaking() or self._unfit(message):
+                return refusal
             self.transactions += 1
+        self.begun = None
         try:
             if refusal := await (self._early_answers() if begun else self._envelope(message)):
                 return refusal
@@ -205,6 +201,13 @@ class Connection:
         """The commands that may leave before their turn; nothing if they will have to be refused."""
         commands = self._commands(message)
         return b"" if self._unfit(message) or any(map(CONTROL.search, commands)) else _lines(*commands)
+
+    def _overtaking(self) -> Outcome | None:
+        """No other message may follow an envelope that has left: its content would go to that recipient."""
+        if self.begun is None:
+            return None
+        self._dialogue.abort()
+        return lost(Phase.MAIL, "the envelope of another message had left")
 
     def _unfit(self, message: Message) -> Outcome | None:
         size = self.extensions.size
