@@ -57,6 +57,11 @@ def copy_of(frozen: Path) -> Ledger:
     return Ledger(Path(shutil.copy(frozen, folder)))
 
 
+def begun(server: RawServer) -> int:
+    """How many envelopes have arrived, read or not."""
+    return sum(server.heard(number).count(b"MAIL FROM:") for number in range(1, server.connections + 1))
+
+
 def check_ledger(ledger: Ledger, campaign: CampaignRecord, server: RawServer) -> None:
     """What the ledger says of everybody is true, and it counts every envelope that the server has seen."""
     doubtful = {recipient for _, recipient in server.in_doubt}
@@ -71,7 +76,7 @@ def check_ledger(ledger: Ledger, campaign: CampaignRecord, server: RawServer) ->
             assert count == 0, f"{who} was accepted and called {status}"
             assert status is not Status.SENDING
     attempts = ledger._db.execute("SELECT count(*) FROM attempts WHERE finished_at IS NOT NULL").fetchone()[0]
-    assert attempts >= server.mails, "the quota forgot somebody whose envelope had left"
+    assert attempts >= begun(server), "the quota forgot somebody whose envelope had left"
     check_server(server)
 
 
@@ -116,8 +121,8 @@ async def test_whatever_happens_to_whom_everybody_gets_one_message_in_the_end(
                 await carry_on(ledger, server, mode, patience_for(fault), connections=connections)
 
     answers = itertools.cycle(TO_NOBODY)
-    # without overlap four connections add little to one: a part of the faults is enough
-    faults = list(FAULTS[phase])[:: 1 if connections == 1 or mode is Pipelining.AUTO else 3]
+    # each of them in each place is tried in test_pipelining; where nothing leaves early a part is enough here
+    faults = list(FAULTS[phase])[:: 1 if mode is Pipelining.AUTO else 3]
     await asyncio.gather(*(one(what, next(answers)) for what in faults))
 
 
@@ -134,7 +139,7 @@ async def test_a_server_that_closes_after_every_message_is_soon_given_no_envelop
         result = await send(ledger, ledger.find("appeal"), server, watcher, relay=relay(server))
         check_ledger(ledger, result.campaign, server)
     assert result.tally == Tally(sent=len(PEOPLE))
-    assert server.mails <= len(PEOPLE) + 1, "an envelope too many, and each takes a place of the quota"
+    assert begun(server) <= len(PEOPLE) + 1, "an envelope too many, and each takes a place of the quota"
     assert not watcher.reconnects
 
 
@@ -274,7 +279,7 @@ async def test_a_stop_leaves_who_was_begun_early_unsent_and_on_record(ledger: Le
         assert isinstance(reason, Paused)
         assert statuses(ledger, campaign)[person(3)] is Status.QUEUED
         assert ledger.tally(campaign) == Tally(sent=2, queued=len(PEOPLE) - 2)
-        assert server.mails == 3
+        assert begun(server) == 3
         assert unsaid(ledger) == 1
         assert len(ledger.transactions(run.account, 0)) == 3, "the server may have counted it, so we do"
         await carry_on(ledger, server, Pipelining.AUTO, 10.0)
@@ -325,14 +330,14 @@ async def test_a_quota_counts_an_envelope_whose_connection_ended(ledger: Ledger)
         watcher.on_wait = lambda: run.stop(Paused("enough"))
         await asyncio.wait_for(run.run(), 20)
         check_ledger(ledger, campaign, server)
-    assert server.mails == 4
+    assert begun(server) == 4
     assert ledger.tally(campaign) == Tally(sent=3, queued=len(PEOPLE) - 3)
 
 
 # -- anything at all
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(faults=SCRIPTS, pieces=PIECES, wordy=st.booleans(), to_nobody=st.sampled_from(TO_NOBODY),
        mode=st.sampled_from(MODES), connections=st.sampled_from([1, 4]), loop=LOOPS)  # fmt: skip
 def test_whatever_a_server_says_everybody_gets_one_message_in_the_end(

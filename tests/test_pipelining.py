@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from smtp_raw import Fault, RawServer
+from smtp_raw import NORMAL, Fault, RawServer
 
 from mailer.cli.send import loop_factory
-from mailer.model import Envelope, Message, Outcome, Pipelining, Verdict
+from mailer.model import Envelope, Message, Outcome, Phase, Pipelining, Verdict
 from mailer.smtp import Connection, Relay, Security, connect
 
 MODES = tuple(Pipelining)
@@ -336,6 +336,21 @@ async def test_after_an_early_envelope_was_refused_the_next_begins_with_a_reset(
     assert [outcomes[-1].verdict for outcomes in told.values()] == [Verdict.SENT, Verdict.FAILED, Verdict.SENT]
     spoken = [envelope(1), ended(1) + envelope(2), b"RSET\r\n" + envelope(3), ended(3)]
     assert [data for side, data in server.turns() if side == "C"] == [HELLO, *spoken, BYE]
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt"])
+async def test_a_server_that_waits_for_content_to_nobody_is_left_at_once(phase: str) -> None:
+    to_nobody = NORMAL["data"]
+    faults = {(2, phase): Fault(reply="550 5.1.1 User unknown")}
+    async with RawServer(faults=faults, to_nobody=to_nobody) as server:
+        connection = await opened(relay(server))
+        await connection.transmit(message(1), yes, lambda: message(2))
+        outcome = await connection.transmit(message(2), yes)
+        assert outcome is not None
+        assert outcome.phase is Phase(phase)
+        # nobody was taken only where there was a sender
+        assert connection.usable is (phase == "mail")
+        connection.abort()
 
 
 async def test_an_envelope_begun_early_is_left_without_a_word() -> None:
