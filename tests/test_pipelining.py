@@ -344,8 +344,9 @@ async def test_a_server_that_waits_for_content_to_nobody_is_left_at_once(phase: 
     faults = {(2, phase): Fault(reply="550 5.1.1 User unknown")}
     async with RawServer(faults=faults, to_nobody=to_nobody) as server:
         connection = await opened(relay(server))
-        await connection.transmit(message(1), yes, lambda: message(2))
-        outcome = await connection.transmit(message(2), yes)
+        second = message(2)
+        await connection.transmit(message(1), yes, lambda: second)
+        outcome = await connection.transmit(second, yes)
         assert outcome is not None
         assert outcome.phase is Phase(phase)
         # nobody was taken only where there was a sender
