@@ -354,8 +354,9 @@ async def test_a_server_that_waits_for_content_to_nobody_is_left_at_once(phase: 
         connection.abort()
 
 
-async def test_an_envelope_begun_early_is_left_without_a_word() -> None:
-    async with RawServer() as server:
+@pytest.mark.parametrize("fault", [Fault(), Fault(silent=True)])
+async def test_an_envelope_begun_early_is_left_without_a_word(fault: Fault) -> None:
+    async with RawServer(faults={(2, "mail"): fault}) as server:
         connection = await opened(relay(server))
         await connection.transmit(message(1), yes, lambda: message(2))
         await connection.quit()
