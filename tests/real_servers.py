@@ -110,10 +110,10 @@ service stats {{
 """
 
 
-def require(*programs: str) -> None:
+def require(*programs: str, path: str | None = None) -> None:
     """Skip the test where these servers cannot run; under CI they must."""
-    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
-    missing = [program for program in programs if not shutil.which(program, path=path)]
+    where = path or os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
+    missing = [program for program in programs if not shutil.which(program, path=where)]
     reasons = [f"{program} is not installed" for program in missing]
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         reasons.append("only root can start them")
@@ -191,8 +191,8 @@ class Relay:
 
 
 @contextlib.contextmanager
-def postfix(folder: Path) -> Iterator[Relay]:
-    """Postfix beside the system's own."""
+def postfix(folder: Path, *, further: str = "") -> Iterator[Relay]:
+    """Postfix beside the system's own. `further`: lines of its main.cf, the last of a name counts."""
     relay = Relay(port=free_port(), folder=folder)
     uid, gid = nobody()
     for name in ("config", "queue", "data", "mail", "log"):
@@ -201,7 +201,7 @@ def postfix(folder: Path) -> Iterator[Relay]:
     shutil.chown(folder / "mail", uid, gid)
     config = folder / "config"
     values = {"folder": folder, "name": RELAY_NAME, "inbox": INBOX, "uid": uid, "gid": gid, "port": relay.port}
-    (config / "main.cf").write_text(MAIN_CF.format(**values), encoding="ascii")
+    (config / "main.cf").write_text(MAIN_CF.format(**values) + further, encoding="ascii")
     (config / "master.cf").write_text(MASTER_CF.format(**values), encoding="ascii")
     command = [program("postfix"), "-c", str(config)]
     started = subprocess.run([*command, "start"], capture_output=True, text=True, timeout=60)
@@ -259,11 +259,13 @@ def smtp_sink(*options: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A server in the foreground, ended with the block."""
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
+def running(command: list[str], *, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A server in the foreground, ended with the block. One that has much to say needs a `log`: nobody reads the pipe."""
+    with contextlib.ExitStack() as stack:
+        errors = stack.enter_context(log.open("wb")) if log else subprocess.PIPE
+        process = stack.enter_context(
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
+        )
         try:
             yield process
         finally:

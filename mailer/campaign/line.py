@@ -162,30 +162,32 @@ class Line:
         if (
             not (run.overlaps and connection.overlaps and self._goes_on)
             or connection.transactions >= run.options.batch_size
-            or run.held_back() > 0
-            or (delivery := run.backlog.take(run.pace.clock())) is None
+            or run.slowed
         ):
             return
-        slot = run.pace.try_reserve(delivery.contact.domain)
+        delivery = slot = None
         try:
-            if slot:
+            delivery = run.backlog.take(run.pace.clock())
+            slot = run.pace.try_reserve(delivery.contact.domain) if delivery else None
+            if delivery and slot:
                 self._ahead = Turn(delivery, slot, run.render(delivery), time.time())
+                run.held_back()  # nothing does; it is counted as started
         except Exception:  # noqa: BLE001  # it comes up again when this one is over, and is told then
-            assert slot is not None
-            slot.cancel()
-        if self._ahead is None:
+            if slot:
+                slot.cancel()
+        if delivery and self._ahead is None:
             run.backlog.put_back(delivery)
 
     def _following(self) -> Any:
         """Called as a final dot leaves."""
         return self._ahead.message if self._ahead and self._goes_on else None
 
-    async def _settle_ahead(self, connection: Wire) -> None:
-        """Whoever was made ready and cannot go on over this connection gets its place back."""
+    async def _settle_ahead(self, connection: Wire, *, rest: bool = False) -> None:
+        """Whoever was made ready and cannot go on over this connection, or now, gets its place back."""
         turn = self._ahead
         assert turn is not None
         begun = connection.begun is turn.message
-        if begun and self._goes_on and not connection.ended:
+        if begun and self._goes_on and not (connection.ended or rest):
             return
         self._ahead = None
         if begun:
@@ -283,7 +285,7 @@ class Line:
             self._run.stop_overlapping()
         status = self._record(turn.delivery, outcome, started_at=turn.started_at, intended=intended)
         if self._ahead:
-            await self._settle_ahead(connection)
+            await self._settle_ahead(connection, rest=outcome.action is Action.PAUSE)
         if not intended:
             # the server has counted it, and no intent says so: a crash must not give the quota back
             await self._flush()

@@ -212,6 +212,11 @@ class Run:
             return self._resume_at - now
         return self._throttle.wait(time.monotonic())
 
+    @property
+    def slowed(self) -> bool:
+        """Whether transactions are held back just now. Unlike `held_back`, asking counts nothing."""
+        return self._throttle.rate is not None or time.time() < self._resume_at
+
     async def connect(self, retries: Retries) -> Wire | None:
         """A connection ready for transactions; None if the run is stopped, or the line has no tries left."""
         while not (self.stopped or retries.given_up):

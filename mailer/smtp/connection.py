@@ -20,6 +20,12 @@ QUIT_TIMEOUT = 5.0
 ENVELOPE_PATIENCE = 60.0
 """Seconds for the answer to an envelope that left with the message before: some servers throw away what comes so early."""
 
+UNHEARD = frozenset({500, 501, 502, 503, 504})
+"""What a server says to the rest of an envelope of which it threw away a part (RFC 5321, 4.2.2)."""
+
+OUT_OF_STEP = re.compile("pipelin|synchroni", re.IGNORECASE)
+"""How a server names it that something came before its turn."""
+
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -90,11 +96,12 @@ class Connection:
         goes with the final dot (see `begun`). Returns None, having sent nothing, if `intent` answers that somebody else has
         the delivery. The connection is closed after everything that leaves the server's state in doubt; see `usable`.
         """
-        begun, self.begun = self.begun is message, None
+        begun = self.begun is message
         if not begun:
-            if unfit := self._unfit(message):
-                return unfit
+            if refusal := self._overtaking() or self._unfit(message):
+                return refusal
             self.transactions += 1
+        self.begun = None
         try:
             # what is there already is taken without waiting: most of the answers come with the one to the message before
             if not (begun and self._accepted_early()) and (refusal := await self._envelope(message, begun=begun)):
@@ -110,8 +117,7 @@ class Connection:
         except ConnectionEnded as ended:
             self._dialogue.abort()
             if begun and self._phase is Phase.MAIL:
-                # the first on its connection: no server takes one message only and goes without a word
-                self.deaf = self._dialogue.fell_silent or self.transactions == 2
+                self.deaf = self._dialogue.fell_silent or self._went_after_one
             return lost(self._phase, str(ended))
 
     def _accepted_early(self) -> bool:
@@ -123,7 +129,7 @@ class Connection:
         """MAIL, RCPT and DATA; in one round trip where the server takes them together (RFC 2920)."""
         self._phase = Phase.MAIL
         if begun:
-            return await self._answers(min(self._timeout, ENVELOPE_PATIENCE))
+            return await self._early_answers()
         reset, self._needs_reset = ("RSET",) if self._needs_reset else (), False
         commands = self._commands(message)
         if self._together:
@@ -134,17 +140,28 @@ class Connection:
             if (await self._dialogue.reply(self._timeout)).code != 250:
                 raise ConnectionEnded("the server did not accept RSET")
         if self._together:
-            return await self._answers(self._timeout)
+            return await self._answers()
         for phase, command in zip(ENVELOPE, commands, strict=True):
             self._dialogue.write(_lines(command))
             if refusal := await self._reply(phase, self._timeout):
                 return refusal
         return None
 
-    async def _answers(self, timeout: float) -> Outcome | None:
-        """The answers to MAIL, RCPT and DATA, all of which have left."""
+    async def _early_answers(self) -> Outcome | None:
+        refusal = await self._answers(min(self._timeout, ENVELOPE_PATIENCE))
+        if refusal and refusal.phase is Phase.MAIL and (reply := refusal.reply):
+            self.deaf = reply.code in UNHEARD or OUT_OF_STEP.search(reply.text) is not None
+        if refusal and self.deaf:
+            # what it refuses is not the sender, and no reason to stop
+            self._dialogue.abort()
+            return lost(Phase.MAIL, refusal.text)
+        return refusal
+
+    async def _answers(self, first: float | None = None) -> Outcome | None:
+        """The answers to MAIL, RCPT and DATA, all of which have left. `first`: seconds for the first of them."""
         refusal: Outcome | None = None
         for phase in ENVELOPE:
+            timeout, first = first or self._timeout, None
             refusal = await (self._leftover(refusal) if refusal else self._reply(phase, timeout))
         return refusal
 
@@ -172,12 +189,27 @@ class Connection:
         crashpoint.pass_through("after-dot")
         reply = await self._dialogue.reply(self._final_timeout)
         crashpoint.pass_through("after-reply")
-        return accepted(reply) if reply.code == 250 else self._refused(reply)
+        if reply.code != 250:
+            return self._refused(reply)
+        self.deaf = bool(envelope) and self.ended and self._went_after_one
+        return accepted(reply)
+
+    @property
+    def _went_after_one(self) -> bool:
+        """Whether the message begun early was the second: no server takes one only and goes without a word."""
+        return self.transactions == 2
 
     def _early_envelope(self, message: Message) -> bytes:
         """The commands that may leave before their turn; nothing if they will have to be refused."""
         commands = self._commands(message)
         return b"" if self._unfit(message) or any(map(CONTROL.search, commands)) else _lines(*commands)
+
+    def _overtaking(self) -> Outcome | None:
+        """No other message may follow an envelope that has left: its content would go to that recipient."""
+        if self.begun is None:
+            return None
+        self._dialogue.abort()
+        return lost(Phase.MAIL, "the envelope of another message had left")
 
     def _unfit(self, message: Message) -> Outcome | None:
         size = self.extensions.size

@@ -1,0 +1,366 @@
+"""One round trip a message: whatever a server answers, where and in what pieces, nobody is missed and nobody mailed twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from smtp_raw import NORMAL, Fault, RawServer
+
+from mailer.cli.send import loop_factory
+from mailer.model import Envelope, Message, Outcome, Phase, Pipelining, Verdict
+from mailer.smtp import Connection, Relay, Security, connect
+
+MODES = tuple(Pipelining)
+PATIENT, IMPATIENT = 10.0, 0.3
+
+# What may happen at each command. A 5xx here condemns no address for ever, so that the same person can be tried again.
+BROKEN = {
+    "closes": Fault(end="close"),
+    "resets": Fault(end="reset"),
+    "talks nonsense": Fault(raw=b"garbage\r\n"),
+    "says 421 and closes": Fault(reply="421 4.3.2 closing", end="close"),
+    "says 421 and stays": Fault(reply="421 4.3.2 closing"),
+}
+REFUSED = {
+    "refuses for now": Fault(reply="451 4.3.0 try later"),
+    "refuses": Fault(reply="554 5.5.9 not this one"),
+    "does not know the command": Fault(reply="500 5.5.2 what?"),
+}
+SILENT = {"falls silent": Fault(silent=True)}
+TOO_MANY, TOO_FEW = {"answers twice": Fault(extra=True)}, {"does not answer": Fault(mute=True)}
+
+COMMAND = BROKEN | REFUSED | SILENT | TOO_MANY | TOO_FEW
+FAULTS: dict[str, dict[str, Fault]] = {
+    "mail": COMMAND
+    | {"agrees and closes": Fault(reply="250 2.1.0 Ok", end="close")}
+    | {"agrees and resets": Fault(reply="250 2.1.0 Ok", end="reset")},
+    "rcpt": COMMAND
+    | {"agrees and closes": Fault(reply="250 2.1.5 Ok", end="close")}
+    | {"agrees and resets": Fault(reply="250 2.1.5 Ok", end="reset")},
+    "data": COMMAND
+    | {"agrees and closes": Fault(reply="354 End data with <CR><LF>.<CR><LF>", end="close")}
+    | {"agrees and resets": Fault(reply="354 End data with <CR><LF>.<CR><LF>", end="reset")},
+    "content": {
+        "closes": Fault(end="close"),
+        "resets": Fault(end="reset"),
+        "has had enough": Fault(reply="552 5.3.4 too much", end="close"),
+    },
+    "dot": BROKEN
+    | REFUSED
+    | SILENT
+    | TOO_MANY
+    | TOO_FEW
+    | {
+        "finds it too large": Fault(reply="552 5.3.4 too large"),
+        "takes it and closes": Fault(taken=True, end="close"),
+        "takes it and resets": Fault(taken=True, end="reset"),
+        "takes it and talks nonsense": Fault(taken=True, raw=b"garbage\r\n"),
+        "takes it and falls silent": Fault(taken=True, silent=True),
+        "takes it, says so and closes": Fault(taken=True, reply="250 2.0.0 Ok", end="close"),
+        "takes it, says so and resets": Fault(taken=True, reply="250 2.0.0 Ok", end="reset"),
+        "takes it and throws away what follows": Fault(discard=0),
+        "takes it and throws away a part of what follows": Fault(discard=20),
+    },
+}
+EVERY_FAULT = [(phase, what) for phase, faults in FAULTS.items() for what in faults]
+TO_NOBODY = ("503 5.5.1 need RCPT command", "554 5.5.1 No valid recipients", "354 End data with <CR><LF>.<CR><LF>")
+
+
+def person(number: int) -> str:
+    return f"p{number}@example.org"
+
+
+def message(number: int, *, size: int = 0) -> Message:
+    to = person(number)
+    head = f"Message-ID: <{number}@example.org>\r\nTo: <{to}>\r\nSubject: x\r\n\r\n".encode()
+    body = b"Body\r\n" + b"0123456789012345678901234567890123456789012345678901234567890123\r\n" * (size // 66)
+    return Message(
+        envelope=Envelope(mail_from="office@example.org", rcpt_to=to),
+        message_id=f"<{number}@example.org>",
+        content=head + body,
+    )
+
+
+def relay(server: RawServer, mode: Pipelining = Pipelining.AUTO, patience: float = PATIENT) -> Relay:
+    return Relay(
+        host=server.host, port=server.port, security=Security.NONE, timeout=patience, final_timeout=patience,
+        pipelining=mode,
+    )  # fmt: skip
+
+
+async def opened(where: Relay) -> Connection:
+    connection = await connect(where)
+    assert isinstance(connection, Connection), connection
+    return connection
+
+
+async def yes() -> bool:
+    return True
+
+
+def patience_for(*faults: Fault) -> float:
+    """Short where waiting is all there is to do: for a server that owes an answer."""
+    owes = any(fault.silent or fault.mute or fault.discard is not None for fault in faults)
+    return IMPATIENT if owes else PATIENT
+
+
+# -- one sender, as the campaign's line is one, without a ledger
+
+
+async def deliver(where: Relay, messages: Sequence[Message], *, tries: int = 12) -> dict[str, list[Outcome]]:
+    """Hand over all messages; who keeps a place is tried again. What was said of everybody, in order."""
+    queue, told = deque(messages), {one.envelope.rcpt_to: list[Outcome]() for one in messages}
+    connection, ahead, overlaps = None, None, True
+    while queue or ahead:
+        if ahead is None and (connection is None or not connection.usable):
+            if connection:
+                await connection.quit()
+            connection = await opened(where)
+        assert connection is not None
+        current, ahead = ahead or queue.popleft(), None
+        offered: list[Message] = []
+
+        def following(offered: list[Message] = offered, overlaps: bool = overlaps) -> Message | None:
+            offered += [queue.popleft()] if queue and overlaps else []
+            return offered[0] if offered else None
+
+        outcome = await connection.transmit(current, yes, following)
+        assert outcome is not None
+        told[current.envelope.rcpt_to].append(outcome)
+        assert len(told[current.envelope.rcpt_to]) <= tries
+        overlaps = overlaps and not connection.deaf
+        if offered and connection.begun is offered[0] and not connection.ended:
+            ahead = offered[0]
+        elif offered:
+            connection.abort()
+            queue.appendleft(offered[0])
+        if outcome.verdict is Verdict.REQUEUED:
+            queue.append(current)
+    if connection:
+        await connection.quit()
+    return told
+
+
+def check(server: RawServer, told: dict[str, list[Outcome]]) -> None:
+    """What is said about everybody is true, and the server has seen nothing that may not be."""
+    doubtful = {recipient for _, recipient in server.in_doubt}
+    for who, outcomes in told.items():
+        verdict, count = outcomes[-1].verdict, server.accepted[who]
+        assert count <= 1, f"{who} accepted {count} times: {outcomes}"
+        if verdict is Verdict.SENT:
+            assert count == 1, f"{who} was called sent: {outcomes}"
+        elif verdict is Verdict.UNCERTAIN:
+            assert who in doubtful, f"{who} is in doubt for no reason: {outcomes}"
+        else:
+            assert count == 0, f"{who} was accepted and called {verdict}: {outcomes}"
+    check_server(server)
+
+
+def check_server(server: RawServer) -> None:
+    assert not server.mixed, "somebody got the message of somebody else"
+    assert not server.violations
+    connections = [number for number, _ in server.in_doubt]
+    assert len(connections) == len(set(connections)), "more than one in doubt on a connection"
+
+
+@pytest.mark.parametrize(("phase", "what"), EVERY_FAULT)
+async def test_every_fault_in_every_place_is_told_as_it_was(phase: str, what: str) -> None:
+    fault = FAULTS[phase][what]
+
+    async def one(position: int, mode: Pipelining, to_nobody: str, pieces: list[int] | None) -> None:
+        async with RawServer(faults={(position, phase): fault}, to_nobody=to_nobody, pieces=pieces) as server:
+            told = await deliver(relay(server, mode, patience_for(fault)), [message(number) for number in range(1, 6)])
+            check(server, told)
+            wronged = [who for who, outcomes in told.items() if outcomes[-1].verdict is not Verdict.SENT]
+            assert len(wronged) <= 1, f"one fault, and {wronged} pay for it"
+            if not (fault.reply or phase in {"dot", "content", "data"}):
+                assert not wronged
+
+    variants = TO_NOBODY if phase == "rcpt" and fault.reply else TO_NOBODY[:1]
+    await asyncio.gather(
+        *(
+            one(position, mode, to_nobody, pieces)
+            for position in (1, 2, 3)
+            for mode in MODES
+            for to_nobody in variants
+            for pieces in (None, [1])
+        )
+    )
+
+
+async def test_no_message_follows_another_ones_envelope() -> None:
+    async with RawServer() as server:
+        connection = await opened(relay(server))
+        outcome = await connection.transmit(message(1), yes, lambda: message(2))
+        assert outcome is not None
+        assert outcome.verdict is Verdict.SENT
+        outcome = await connection.transmit(message(3), yes)
+        assert outcome is not None
+        assert (outcome.verdict, connection.usable) == (Verdict.REQUEUED, False)
+    assert server.accepted == {person(1): 1}
+    check_server(server)
+
+
+# -- anything at all, in pieces of any size
+
+HONEST = [
+    (phase, what)
+    for phase, what in EVERY_FAULT
+    if not (FAULTS[phase][what].silent or FAULTS[phase][what].extra or patience_for(FAULTS[phase][what]) < PATIENT)
+]
+OUT_OF_STEP = [(phase, what) for phase, what in EVERY_FAULT if FAULTS[phase][what].extra]
+
+
+def fault_at(position: int, named: tuple[str, str]) -> tuple[tuple[int, str], Fault]:
+    phase, what = named
+    return (position, phase), FAULTS[phase][what]
+
+
+# A server that is once out of step with itself, and refuses a message as well, can deceive anybody; so one or the other.
+SCRIPTS = st.one_of(
+    st.lists(st.builds(fault_at, st.integers(1, 8), st.sampled_from(HONEST)), max_size=6).map(dict),
+    st.lists(st.builds(fault_at, st.integers(1, 8), st.sampled_from(OUT_OF_STEP)), min_size=1, max_size=1).map(dict),
+)
+PIECES = st.one_of(
+    st.none(), st.lists(st.sampled_from([0, 1, 2, 3, 5, 8, 21, 60, 200]), min_size=1, max_size=6).filter(any)
+)
+LOOPS = st.sampled_from([None, loop_factory()])
+SIZES = st.lists(st.sampled_from([0, 0, 3000, 70_000, 200_000]), min_size=6, max_size=6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(faults=SCRIPTS, pieces=PIECES, wordy=st.booleans(), to_nobody=st.sampled_from(TO_NOBODY),
+       mode=st.sampled_from(MODES), offered=st.booleans(), sizes=SIZES, loop=LOOPS)  # fmt: skip
+def test_whatever_a_server_says_in_whatever_pieces_the_truth_is_told(
+    *,
+    faults: dict[tuple[int, str], Fault],
+    pieces: list[int] | None,
+    wordy: bool,
+    to_nobody: str,
+    mode: Pipelining,
+    offered: bool,
+    sizes: list[int],
+    loop: Callable[[], asyncio.AbstractEventLoop] | None,
+) -> None:
+    async def run() -> None:
+        server = RawServer(faults=faults, pipelining=offered, pieces=pieces, wordy=wordy, to_nobody=to_nobody)
+        async with server:
+            messages = [message(number, size=size) for number, size in enumerate(sizes, start=1)]
+            told = await asyncio.wait_for(deliver(relay(server, mode), messages), 30)
+            check(server, told)
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
+
+
+# -- what goes over the wire, and when
+
+
+def envelope(number: int) -> bytes:
+    return f"MAIL FROM:<office@example.org>\r\nRCPT TO:<{person(number)}>\r\nDATA\r\n".encode()
+
+
+def ended(number: int) -> bytes:
+    return message(number).content + b".\r\n"
+
+
+def one_by_one(number: int) -> list[bytes]:
+    return [*envelope(number).splitlines(keepends=True), ended(number)]
+
+
+HELLO, BYE = b"EHLO [127.0.0.1]\r\n", b"QUIT\r\n"
+TRANSCRIPTS = [
+    (Pipelining.AUTO, True, [envelope(1), ended(1) + envelope(2), ended(2) + envelope(3), ended(3)]),
+    (Pipelining.MESSAGE, True, [envelope(1), ended(1), envelope(2), ended(2), envelope(3), ended(3)]),
+    (Pipelining.OFF, True, [*one_by_one(1), *one_by_one(2), *one_by_one(3)]),
+    (Pipelining.AUTO, False, [*one_by_one(1), *one_by_one(2), *one_by_one(3)]),
+    (Pipelining.MESSAGE, False, [*one_by_one(1), *one_by_one(2), *one_by_one(3)]),
+]
+
+
+@pytest.mark.parametrize(("mode", "offered", "spoken"), TRANSCRIPTS)
+async def test_what_leaves_together_and_what_waits(mode: Pipelining, offered: bool, spoken: list[bytes]) -> None:
+    async with RawServer(pipelining=offered) as server:
+        await deliver(relay(server, mode), [message(number) for number in (1, 2, 3)])
+    assert [data for side, data in server.turns() if side == "C"] == [HELLO, *spoken, BYE]
+    assert [data for _, side, data in server.log if side == "C"] == [HELLO, *spoken, BYE], "each of them in one write"
+
+
+@pytest.mark.parametrize("size", [0, 200_000])
+async def test_neither_dot_nor_next_envelope_leaves_before_the_intent_says_so(size: int) -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def intent() -> bool:
+        asked.set()
+        await go.wait()
+        return True
+
+    async with RawServer() as server:
+        connection = await opened(relay(server))
+        sending = asyncio.ensure_future(connection.transmit(message(1, size=size), intent, lambda: message(2)))
+        await asked.wait()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert b"\r\n.\r\n" not in server.heard()
+        assert server.mails == 1
+        go.set()
+        outcome = await sending
+        assert outcome is not None
+        assert outcome.verdict is Verdict.SENT
+        assert server.heard().endswith(b"\r\n.\r\n" + envelope(2))
+        connection.abort()
+
+
+async def test_an_address_that_may_not_be_said_does_not_leave_early() -> None:
+    evil = Message(
+        envelope=Envelope(mail_from="office@example.org", rcpt_to="p2@example.org>\r\nRCPT TO:<eve@example.org"),
+        message_id="<2@example.org>",
+        content=b"Subject: x\r\n\r\nx\r\n",
+    )
+    async with RawServer() as server:
+        connection = await opened(relay(server))
+        await connection.transmit(message(1), yes, lambda: evil)
+        assert connection.begun is None
+        assert server.heard().endswith(ended(1))
+        connection.abort()
+
+
+async def test_after_an_early_envelope_was_refused_the_next_begins_with_a_reset() -> None:
+    async with RawServer(faults={(2, "rcpt"): Fault(reply="550 5.1.1 User unknown")}) as server:
+        told = await deliver(relay(server), [message(number) for number in (1, 2, 3)])
+    assert [outcomes[-1].verdict for outcomes in told.values()] == [Verdict.SENT, Verdict.FAILED, Verdict.SENT]
+    spoken = [envelope(1), ended(1) + envelope(2), b"RSET\r\n" + envelope(3), ended(3)]
+    assert [data for side, data in server.turns() if side == "C"] == [HELLO, *spoken, BYE]
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt"])
+async def test_a_server_that_waits_for_content_to_nobody_is_left_at_once(phase: str) -> None:
+    to_nobody = NORMAL["data"]
+    faults = {(2, phase): Fault(reply="550 5.1.1 User unknown")}
+    async with RawServer(faults=faults, to_nobody=to_nobody) as server:
+        connection = await opened(relay(server))
+        second = message(2)
+        await connection.transmit(message(1), yes, lambda: second)
+        outcome = await connection.transmit(second, yes)
+        assert outcome is not None
+        assert outcome.phase is Phase(phase)
+        # nobody was taken only where there was a sender
+        assert connection.usable is (phase == "mail")
+        connection.abort()
+
+
+@pytest.mark.parametrize("fault", [Fault(), Fault(silent=True)])
+async def test_an_envelope_begun_early_is_left_without_a_word(fault: Fault) -> None:
+    async with RawServer(faults={(2, "mail"): fault}) as server:
+        connection = await opened(relay(server))
+        await connection.transmit(message(1), yes, lambda: message(2))
+        await connection.quit()
+        for _ in range(50):
+            await asyncio.sleep(0)
+    assert not server.heard().endswith(BYE), "the server would take it for the message"
+    assert server.accepted == {person(1): 1}
