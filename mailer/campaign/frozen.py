@@ -33,6 +33,20 @@ class Recorded(merge.Folder):
         self._readers[path] = self
         return content
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was read through this folder, and nothing through a wider one."""
+        return all(reader is self for reader in self._readers.values())
+
+    def note(self, digests: Mapping[str, str]) -> bool:
+        """Remember what another process read through the same folder. False if it read something else than this one."""
+        if any(self.digests.get(path, digest) != digest for path, digest in digests.items()):
+            return False
+        for path, digest in digests.items():
+            self.digests[path] = digest
+            self._readers.setdefault(path, self)
+        return True
+
     def content(self, path: str) -> bytes:
         """The file once more. Raises LetterError if it is no longer what was rendered."""
         expected = self.digests[path]

@@ -11,9 +11,10 @@ from itertools import count
 from pathlib import Path
 
 from mailer import contacts, merge, mime, suppression
+from mailer.campaign import presses
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.notes import told, watched
-from mailer.campaign.rendering import TOKEN, Press, Rendered
+from mailer.campaign.rendering import TOKEN, Job, Press, Rendered
 from mailer.campaign.sealing import SEALED_DATE, SOURCES, completed, contact_digest, lookup_folders, manifest_of
 from mailer.campaign.source import Source
 from mailer.ledger import Row
@@ -126,8 +127,11 @@ def make_plan(
     secret: bytes,
     *,
     on_progress: Progress = silent,
+    processes: int | None = None,
 ) -> Plan:
     """Read, check and render everything. Problems are collected in the plan; nothing is sent or recorded.
+
+    A long list is rendered in several `processes`, as many as are worth it if none are named; what comes out is the same.
 
     Raises ListError or LetterError where there is nothing to render at all.
     """
@@ -150,7 +154,7 @@ def make_plan(
         warnings=_together(odd, people.warnings),
     )
     if len(odd) == len(flaws):
-        made = _render_all(plan, watched(odd), on_progress)
+        made = _render_all(plan, source, watched(odd), on_progress, processes or presses.worth(len(people)))
         plan.fingerprints, plan.tokens, plan.unrendered = made.fingerprints, made.tokens, made.unrendered
         plan.problems.extend(made.problems)
         plan.warnings = _together(told(odd, made.blank), people.warnings, made.warnings)
@@ -177,7 +181,23 @@ def read_list(source: Source, template: merge.Template) -> contacts.ContactList:
     )
 
 
-def _render_all(plan: Plan, fields: tuple[str, ...], on_progress: Progress) -> Rendered:
+def _render_all(plan: Plan, source: Source, fields: tuple[str, ...], on_progress: Progress, processes: int) -> Rendered:
+    # a letter from elsewhere on the disk is read through its own folder, which another process does not know
+    if processes > 1 and plan.files.is_whole:
+        job = Job(
+            template=source.template,
+            folder=source.folder,
+            digests=dict(plan.files.digests),
+            tables=plan.contacts.tables,
+            identity=plan.identity,
+            secret=plan.secret,
+            campaign=plan.name,
+            list_path=str(plan.contacts.path),
+            watched=fields,
+        )
+        sheet = presses.render(job, plan.contacts, processes, on_progress)
+        if sheet and plan.files.note(sheet.digests):
+            return sheet.rendered
     press = Press(
         template=plan.template,
         identity=plan.identity,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from mailer import merge, mime
+from mailer import contacts, merge, mime
 from mailer.campaign.notes import check_size, in_list, problems_of, skipped
 from mailer.campaign.sealing import SEALED_DATE, fingerprint, written
 from mailer.errors import LetterError
@@ -46,6 +47,29 @@ class Rendered:
         for name, (count, first) in more.blank.items():
             before, earlier = self.blank.get(name, (0, first))
             self.blank[name] = (before + count, earlier)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What all messages that another process renders have in common. `digests` are those of the letter's files as the program read them."""
+
+    template: str
+    folder: Path
+    digests: dict[str, str]
+    tables: contacts.Tables
+    identity: Identity
+    secret: bytes
+    campaign: str
+    list_path: str
+    watched: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sheet:
+    """What came of a slice, and the digests of files that were read for it, such as attachments of single rows."""
+
+    rendered: Rendered
+    digests: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

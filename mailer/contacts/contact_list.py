@@ -22,8 +22,9 @@ from mailer.contacts.naming import Column
 from mailer.contacts.packing import encoded, objects
 from mailer.contacts.problems_file import write_rows
 from mailer.contacts.refuse import BadRows, Refuse, reasoned
+from mailer.contacts.slices import Slice, Tables, made
 from mailer.contacts.table import TEXT, Positions, arrow, chosen, picked
-from mailer.model import Contact, FieldValue, Findings, PackedContact, SkippedRow
+from mailer.model import Contact, Findings, PackedContact, SkippedRow
 
 STEP = 4096
 """Contacts made at a time while iterating."""
@@ -103,11 +104,11 @@ class ContactList(Sequence[Contact]):
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
             raise IndexError(index)
-        return self._contacts(position, position + 1)[0]
+        return next(made(self._slice(self._body.places[position : position + 1]), self.tables))
 
     def __iter__(self) -> Iterator[Contact]:
-        for start in range(0, len(self), STEP):
-            yield from self._contacts(start, start + STEP)
+        for part in self.slices():
+            yield from made(part, self.tables)
 
     def __repr__(self) -> str:
         return f"<{len(self)} contacts of {self.rows} rows in {self.path.name}>"
@@ -182,28 +183,28 @@ class ContactList(Sequence[Contact]):
         for start in range(0, len(self), STEP):
             yield self._body.places[start : start + STEP]
 
-    def _contacts(self, start: int, stop: int) -> list[Contact]:
-        body, at = self._body, self._body.places[start:stop]
-        columns = [picked(values, at) for values in self._cells]
-        joins = [(name, join.rows, join.match[at].tolist()) for name, join in body.joins.items()]
-        made = []
-        names = list(self._named)
-        for number, (values, address, key, row, name, language) in enumerate(
-            zip(
-                zip(*(columns[position] for position in self._named.values()), strict=True),
-                picked(body.address, at),
-                picked(body.key, at),
-                body.frame.index[at].tolist(),
-                picked(body.name, at),
-                picked(body.language, at),
-                strict=True,
-            )
-        ):
-            fields: dict[str, FieldValue] = dict(zip(names, values, strict=True))
-            for lookup, rows, match in joins:
-                fields[lookup] = rows[match[number]]
-            made.append(Contact(address=address, key=key, row=row, name=name, language=language or None, fields=fields))
-        return made
+    @cached_property
+    def tables(self) -> Tables:
+        """The rows of the look-up tables, which slices point to."""
+        return {name: join.rows for name, join in self._body.joins.items()}
+
+    def slices(self, size: int = STEP) -> Iterator[Slice]:
+        """The contacts as plain columns, so many at a time."""
+        for start in range(0, len(self), size):
+            yield self._slice(self._body.places[start : start + size])
+
+    def _slice(self, at: Positions) -> Slice:
+        body = self._body
+        cells = [picked(values, at) for values in self._cells]
+        return Slice(
+            fields=[(name, cells[number]) for name, number in self._named.items()],
+            joins=[(name, join.match[at].tolist()) for name, join in body.joins.items()],
+            address=picked(body.address, at),
+            key=picked(body.key, at),
+            row=body.frame.index[at].tolist(),
+            name=picked(body.name, at),
+            language=picked(body.language, at),
+        )
 
     @cached_property
     def _cells(self) -> list[pa.ChunkedArray]:

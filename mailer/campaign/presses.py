@@ -1,0 +1,129 @@
+"""A long list is rendered in several processes: each takes the next slice of it, and gives back what came of that.
+
+What comes out is the same, in the same order, as from one process. Whatever goes wrong with the processes themselves, from a
+system that allows none to one that is ended, the program then renders by itself, and finds or says what there is to say.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from mailer import contacts
+from mailer.campaign.rendering import Job, Rendered, Sheet
+
+WORTH_IT = 20_000
+"""Contacts. A process needs about half a second to start, in which this one renders as many."""
+
+SLICE = 500
+MOST = 8
+LOOK = 0.2
+"""Seconds between looks for Ctrl-C, which on Windows does not end a wait."""
+
+
+def worth(count: int) -> int:
+    """How many processes so many contacts are worth; 1: none but this one."""
+    if count < WORTH_IT or not sys.executable:
+        return 1
+    # not all of the machine's may be ours (Linux, and Python 3.13 elsewhere)
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(ours, MOST)
+
+
+def render(
+    job: Job, people: contacts.ContactList, processes: int, on_progress: Callable[[int, int], None]
+) -> Sheet | None:
+    """Everything that came of the list; None if the processes failed, and it is to be rendered here."""
+    crew: list[_Hand] = []
+    try:
+        crew.extend(_Hand(job) for _ in range(processes))
+        return _gathered(crew, people, on_progress)
+    except (_FailedError, OSError):
+        return None
+    finally:
+        for hand in crew:
+            hand.end()
+
+
+def _gathered(crew: list[_Hand], people: contacts.ContactList, on_progress: Callable[[int, int], None]) -> Sheet:
+    slices, finished = _Numbered(people.slices(SLICE)), queue.SimpleQueue[tuple[int, Sheet] | Exception]()
+    for hand in crew:
+        threading.Thread(target=hand.work, args=(slices, finished), daemon=True).start()
+    whole = Sheet(rendered=Rendered(), digests={})
+    early: dict[int, Sheet] = {}
+    number, total = 0, len(people)
+    while len(whole.rendered.fingerprints) < total:
+        try:
+            result = finished.get(timeout=LOOK)
+        except queue.Empty:
+            continue
+        if isinstance(result, Exception):
+            raise _FailedError from result
+        early[result[0]] = result[1]
+        while number in early:
+            sheet = early.pop(number)
+            whole.rendered.add(sheet.rendered)
+            whole.digests.update(sheet.digests)
+            number += 1
+            on_progress(len(whole.rendered.fingerprints), total)
+    return whole
+
+
+class _FailedError(Exception):
+    """A process ended, or did not understand or could not be understood."""
+
+
+class _Numbered:
+    """Slices for whoever asks next."""
+
+    def __init__(self, slices: Iterator[contacts.Slice]) -> None:
+        self._slices = enumerate(slices)
+        self._lock = threading.Lock()
+
+    def next(self) -> tuple[int, contacts.Slice] | None:
+        with self._lock:
+            return next(self._slices, None)
+
+
+class _Hand:
+    """One process, and what it is told and says."""
+
+    def __init__(self, job: Job) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mailer.campaign.pressman"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._job = job
+
+    def work(self, slices: _Numbered, finished: queue.SimpleQueue[tuple[int, Sheet] | Exception]) -> None:
+        """Have slices rendered until there are no more."""
+        try:
+            self._tell(self._job)
+            while part := slices.next():
+                self._tell(part[1])
+                assert self._process.stdout
+                finished.put((part[0], pickle.load(self._process.stdout)))  # noqa: S301 - our own process
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+            finished.put(error)
+
+    def _tell(self, what: Job | contacts.Slice) -> None:
+        assert self._process.stdin
+        pickle.dump(what, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+        self._process.stdin.flush()
+
+    def end(self) -> None:
+        """End it at once: it holds nothing that could be lost."""
+        self._process.kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                with suppress(OSError, ValueError):
+                    stream.close()
+        self._process.wait()
