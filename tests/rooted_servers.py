@@ -123,7 +123,9 @@ def exim(root: Path, refused: Sequence[str]) -> Iterator[Rooted]:
         ["chroot", str(root), str(inside), "-C", "/etc/exim.conf", "-bdf"], log=root / "said"
     ) as process:
         real_servers.when_ready(port, process)
-        yield Rooted(port=port, queue=root / "spool/input", files="*-H", recipient=re.compile(r"^(\S+@\S+)$", re.MULTILINE))
+        yield Rooted(
+            port=port, queue=root / "spool/input", files="*-H", recipient=re.compile(r"^(\S+@\S+)$", re.MULTILINE)
+        )
 
 
 @contextlib.contextmanager

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from smtp_raw import NORMAL, Fault, RawServer
+from smtp_server import Certificate, ScriptedServer
 
 from mailer.cli.send import loop_factory
 from mailer.model import Envelope, Message, Outcome, Phase, Pipelining, Verdict
@@ -364,3 +369,80 @@ async def test_an_envelope_begun_early_is_left_without_a_word(fault: Fault) -> N
             await asyncio.sleep(0)
     assert not server.heard().endswith(BYE), "the server would take it for the message"
     assert server.accepted == {person(1): 1}
+
+
+def takes_one_and_goes(listener: socket.socket, gone: threading.Event) -> None:
+    """A server that takes one message, answers and closes, with what came early unread: so the end comes as a reset."""
+    client, _ = listener.accept()
+    with listener, client:
+        client.sendall(b"220 raw.test\r\n")
+        client.recv(100)
+        client.sendall(b"250-raw.test\r\n250 PIPELINING\r\n")
+        while not client.recv(1000).endswith(b"DATA\r\n"):
+            pass
+        client.sendall(b"250 Ok\r\n250 Ok\r\n354 go on\r\n")
+        client.recv(len(ended(1)))
+        client.sendall(b"250 Ok\r\n")
+    gone.set()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows forgets what came before a reset; then nobody knows")
+@pytest.mark.parametrize("loop", [None, loop_factory()])
+def test_an_end_that_comes_with_the_answer_hides_neither_it_nor_its_meaning(
+    loop: Callable[[], asyncio.AbstractEventLoop] | None,
+) -> None:
+    listener, gone = socket.create_server(("127.0.0.1", 0)), threading.Event()
+    port = listener.getsockname()[1]
+    second = message(2)
+
+    def following() -> Message:
+        # the loop looks again when all is over, the answer and the end
+        asyncio.get_running_loop().call_soon(gone.wait, 10)
+        return second
+
+    async def run() -> None:
+        connection = await opened(Relay(host="127.0.0.1", port=port, security=Security.NONE, timeout=PATIENT))
+        outcome = await connection.transmit(message(1), yes, following)
+        assert outcome is not None
+        assert outcome.verdict is Verdict.SENT
+        await connection.transmit(second, yes)
+        assert connection.deaf
+
+    server = threading.Thread(target=takes_one_and_goes, args=(listener, gone))
+    server.start()
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
+    server.join()
+
+
+@pytest.mark.parametrize("loop", [None, loop_factory()])
+def test_an_end_that_comes_in_one_piece_with_the_answer_is_understood_at_once(
+    tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop] | None
+) -> None:
+    """With TLS both may be in one packet; then nobody asks for the next answer, and the end is all there is to go by."""
+    certificate = Certificate.make(tmp_path)
+    with ScriptedServer(context=certificate.server_context(), security="tls") as server:
+        server.on("accepted", reply="250 2.0.0 Ok", drop=True)
+
+        def over() -> None:
+            while server._sessions:
+                pass
+
+        def following() -> Message:
+            asyncio.get_running_loop().call_soon(over)
+            return message(2)
+
+        async def run() -> None:
+            connection = await opened(
+                Relay(host="localhost", port=server.port, security=Security.TLS, timeout=PATIENT,
+                      tls_context=certificate.client_context())
+            )  # fmt: skip
+            outcome = await connection.transmit(message(1), yes, following)
+            assert outcome is not None
+            assert outcome.verdict is Verdict.SENT
+            assert (connection.ended, connection.deaf) == (True, True)
+            connection.abort()
+
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(run())
+    assert len(server.accepted) == 1
