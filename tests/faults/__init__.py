@@ -4,7 +4,7 @@
     make faults-long                        a thousand kills and more
     python -m tests.faults --seed 7 --only silence --keep /tmp/here
 
-Read trial.py (how a campaign is struck and judged), then one family of faults, e.g. kills.py.
+Read stage.py and trial.py (how a campaign is made, struck and judged), then one family of faults, e.g. kills.py.
 """
 
 import sys

@@ -17,7 +17,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from .oracle import Oracle
-from .trial import USUAL
+from .stage import USUAL
 
 PEOPLE = 60
 KILLS = 5

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .registry import Trial, Variant, fault
-from .trial import NAME, USUAL, Skipped
+from .stage import NAME, USUAL, Skipped
 
 JUMPS = ("+1h", "-1h", "+1d", "-1d", "+400d", "-400d")
 LIBRARIES = "/usr/lib/*/faketime/libfaketime.so.1"

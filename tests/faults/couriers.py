@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from .programs import Program
 from .registry import Trial, Variant, fault
 from .script import FINAL_TIMEOUT
-from .trial import NAME
+from .stage import NAME
 
 SLOW = ("rcpt delay=0.02", "accepted delay=0.02")
 """A server at which a campaign takes long enough for a courier to be killed, and missed, and killed again."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from .programs import limited
 from .registry import Trial, fault
-from .trial import Skipped, is_root
+from .stage import Skipped, is_root
 
 
 @contextmanager

@@ -31,7 +31,8 @@ from . import (  # noqa: F401 - they enter their faults
 )
 from .programs import preload
 from .registry import FAULTS
-from .trial import USUAL, Skipped, Trial
+from .stage import USUAL, Skipped
+from .trial import Trial
 from .verdict import Verdict
 
 TINY = (

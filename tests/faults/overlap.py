@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .registry import WAYS, Trial, Variant, fault
-from .trial import USUAL
+from .stage import USUAL
 
 ONE, FOUR, COURIERS, *_ = WAYS
 OVERLAPPING = (ONE, FOUR, COURIERS)

@@ -191,7 +191,8 @@ def _move_in(folder: Path, output: Path) -> None:
     for source, target in ((nothing, 0), (descriptor, 1), (descriptor, 2)):
         os.dup2(source, target)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    # by lines, like the other: half a line that waits would be torn apart by what goes to the same file meanwhile
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
     os.chdir(folder)
 

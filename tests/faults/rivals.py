@@ -7,7 +7,7 @@ import time
 
 from .programs import Program
 from .registry import Trial, fault
-from .trial import NAME
+from .stage import NAME
 
 
 def refused(trial: Trial, program: Program) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .registry import WAYS, Trial, Variant, fault
-from .trial import USUAL
+from .stage import USUAL
 
 CRASHES = 3
 

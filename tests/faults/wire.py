@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .registry import Trial, Variant, fault
-from .trial import USUAL
+from .stage import USUAL
 
 CONNECTING = ("greeting", "ehlo", "starttls", "auth")
 SENDING = ("mail", "rcpt", "data", "content", "dot")
