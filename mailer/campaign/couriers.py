@@ -36,8 +36,11 @@ KEPT = 4000
 
 GONE = "a sending process ended unexpectedly"
 
-BEGIN = "import sys; sys.path.append(sys.argv[1]); from mailer.campaign.courier import begin; begin()"
-"""Not `-m`, which would look for every module in the campaign's folder first."""
+BEGIN = (
+    "import sys; sys.path.insert(0, sys.argv[1]); import mailer; sys.path.append(sys.path.pop(0)); "
+    "from mailer.campaign.courier import begin; begin()"
+)
+"""Not `-m`, which would look for every module in the campaign's folder first. It is the same `mailer`, wherever it lies."""
 
 # A closed window or Ctrl-C is meant for the run, also while a courier is just starting.
 APART: dict[str, Any] = {

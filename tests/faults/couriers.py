@@ -87,7 +87,7 @@ def run_alone(trial: Trial) -> None:
         if not trial.kill(program).killed:
             return
         if couriers and trial.chance.random() < 0.7:
-            trial.crew_has_left(2.0)
+            trial.crew_has_left()
             accepted = {address for message in trial.oracle.accepted() for address in message.recipients}
             known = set(trial.addresses("sent", "sending", "uncertain"))
             if accepted - known:
