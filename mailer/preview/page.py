@@ -26,12 +26,12 @@ def message_page(
     *,
     title: str,
     assets: str,
-    download: str,
+    download: str | None,
     attachments: Sequence[str | None],
     warnings: Sequence[Problem] = (),
     shown: Sequence[str] = PEOPLE,
 ) -> Html:
-    """The whole page. `assets`, `download` (the .eml) and `attachments` (None: no link) are relative addresses."""
+    """The whole page. `assets`, `download` (the .eml) and `attachments` are relative addresses; None: no link."""
     panels = _panels(reading, attachments)
     return fill(
         asset(PACKAGE, "message.html"),
@@ -69,7 +69,7 @@ def message_page(
             )
             for key, label, panel in panels
         ),
-        download=tag("a", "Download .eml", href=download, download=True, class_="download"),
+        download=tag("a", "Download .eml", href=download, download=True, class_="download") if download else "",
     )
 
 
