@@ -42,7 +42,7 @@ def unpacked(out: Path) -> list[tuple[str, bytes | None]]:
             return [line for start, count in pairs for line in pack["lines"][start : start + count]]
 
         for page, mail in zip(pack["pages"], pack["mails"], strict=True):
-            found.append(("\n".join(lines(page)), "\r\n".join(lines(mail)).encode("latin-1") if mail else None))
+            found.append(("".join(lines(page)), "\r\n".join(lines(mail)).encode("latin-1") if mail else None))
     return found
 
 

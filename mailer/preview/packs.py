@@ -46,7 +46,7 @@ class Packs:
 
     def add(self, page: str, item: Rendered, row: Sequence[str | int]) -> None:
         """The page of the next message, and its line in the list."""
-        self._pages.append(self._runs(page.split("\n")))
+        self._pages.append(self._runs(pieces(page)))
         content = item.message.content
         # Latin-1 is one character an octet, so that the browser gives back the same octets
         small = len(content) <= KEPT
@@ -85,3 +85,9 @@ class Packs:
         script = f"{function}({number}, {script_json(content)});\n"
         (self._root / folder / f"{number:05d}.js").write_text(script, encoding="utf-8", newline="\n")
         self._written[folder] = number + 1
+
+
+def pieces(page: str) -> list[str]:
+    """A page cut after its lines, and after the tags of the letter in it, which is one long attribute."""
+    cut = page.replace("\0", "").replace("&gt;", "&gt;\0").replace("&gt;\0\n", "&gt;\n").replace("\n", "\n\0")
+    return cut.split("\0")

@@ -15,7 +15,7 @@
     if (!pages[place]) { say("There is no such message."); return; }
     // The policy of this document stays in force for what is written into it, and that brings the same one along.
     document.open();
-    document.write(whole(lines, pages[place], "\n"));
+    document.write(whole(lines, pages[place], ""));
     document.close();
     const link = document.querySelector("a.download");
     if (!link || !mails[place]) return;
