@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import signal
@@ -18,6 +19,8 @@ def main() -> None:
     # whatever else may be printed must not come between the answers
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    gc.freeze()
+    gc.set_threshold(50_000)  # a message leaves nothing behind that would have to be looked for after every few of them
     job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the program that started us, by a pipe of its own
     files = Recorded(job.folder)
     template = merge.load(job.template, files)

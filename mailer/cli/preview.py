@@ -40,6 +40,10 @@ def preview(
     contact_list: ListArgument,
     *,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the gallery.")] = Path("preview"),
+    files: Annotated[
+        int,
+        typer.Option("--files", min=0, metavar="N", help="Up to N messages are files of their own; more share files."),
+    ] = 10_000,
     open_it: Annotated[bool, typer.Option("--open", help="Open the gallery in the browser.")] = False,
     campaign: CampaignOption = None,
     email_column: EmailColumnOption = None,
@@ -51,7 +55,8 @@ def preview(
     """Show every message as it would be sent. Sends nothing.
 
     Writes a gallery to open in a browser and the messages as .eml files, and prints the seal: with it, send refuses
-    if anything has changed since.
+    if anything has changed since. Of more than 10,000 messages the gallery shows each as well, and gives its .eml, but
+    they share files.
 
     \b
     Example:
@@ -70,7 +75,7 @@ def preview(
         if plan.unsendable:
             raise ListError("Not one message can be made.", problems=plan.problems)
         with counted("Writing the preview") as progress:
-            index, messages = write_preview(plan, ledger, out, on_progress=progress)
+            index, messages = write_preview(plan, ledger, out, own_files=files, on_progress=progress)
     if as_json:
         console.emit(as_data(plan, messages, index, settings.warnings))
     else:

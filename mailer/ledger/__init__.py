@@ -6,12 +6,13 @@ from mailer.ledger.deliveries import DeliveryRow, delivery_of
 from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger
 from mailer.ledger.lock import AccountLock, DomainsLock, SenderLock, mark_interrupted, settle
-from mailer.ledger.memory import Preview
+from mailer.ledger.memory import Digests, Preview
 from mailer.ledger.writer import Writer
 
 __all__ = [
     "AccountLock",
     "DeliveryRow",
+    "Digests",
     "DomainsLock",
     "Intent",
     "Ledger",

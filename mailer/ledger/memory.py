@@ -22,6 +22,27 @@ class Preview:
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
+class Digests:
+    """A digest of each contact's details by key, packed as they come: those of a million are never there at once."""
+
+    def __init__(self, digests: Mapping[str, str] | None = None) -> None:
+        self._packer = zlib.compressobj()
+        self._parts = [self._packer.compress(b"{")]
+        self._mark = b""
+        for key, digest in (digests or {}).items():
+            self.add(key, digest)
+
+    def add(self, key: str, digest: str) -> None:
+        # most calls only fill the packer's own memory, and give nothing
+        if part := self._packer.compress(self._mark + f"{json.dumps(key)}:{json.dumps(digest)}".encode()):
+            self._parts.append(part)
+        self._mark = b","
+
+    def packed(self) -> bytes:
+        """All of them; nothing can be added then."""
+        return b"".join([*self._parts, self._packer.compress(b"}"), self._packer.flush()])
+
+
 class Memory(Store):
     """Suppressions and previews."""
 
@@ -67,9 +88,9 @@ class Memory(Store):
             found |= dict(self._all(query, key))
         return [found[number] for number in sorted(found)]
 
-    def keep_preview(self, manifest: Manifest, digests: Mapping[str, str]) -> None:
+    def keep_preview(self, manifest: Manifest, digests: Mapping[str, str] | Digests) -> None:
         """Remember what a seal vouches for."""
-        packed = zlib.compress(json.dumps(dict(digests)).encode())
+        packed = (digests if isinstance(digests, Digests) else Digests(digests)).packed()
         self._run(
             "INSERT INTO previews VALUES (?, ?, ?, ?) ON CONFLICT (seal) DO UPDATE SET made_at = excluded.made_at, digests = excluded.digests",
             manifest.seal,

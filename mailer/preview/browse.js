@@ -16,6 +16,7 @@ function browse({ draw, haystack, facets, label, find, page, title, count }) {
     haystack,
     facets,
     // Holding an arrow key passes over messages; only where it rests is loaded.
+    changed: () => say(),
     choose: (index) => { settle(); waiting = setTimeout(() => { waiting = 0; read(index); }, 60); },
     open: () => { settle(); if (list.chosen !== null) { read(list.chosen); frame.focus(); } },
   });
@@ -44,7 +45,10 @@ function browse({ draw, haystack, facets, label, find, page, title, count }) {
     if (!waiting && list.chosen !== index && list.select(index)) settle();
   }
 
-  function say() { el("found").textContent = count(list.found.length, list.rows.length); }
+  function say() {
+    const share = list.searched < 1 ? ` so far; ${Math.floor(list.searched * 100)} % searched` : "";
+    el("found").textContent = count(list.found.length, list.rows.length).replace(/\.?$/, share || "$&");
+  }
   function look() { list.search(search.value, filter); say(); }
   function forward() { list.move(list.at + 1); }
   function backward() { list.move(Math.max(0, list.at - 1)); }

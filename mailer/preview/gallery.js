@@ -4,11 +4,15 @@
   const el = (id) => document.getElementById(id);
   const data = JSON.parse(el("data").textContent);
   const [NAME, ADDRESS, SUBJECT, ROW, LANGUAGE, FILES, WARNINGS] = [0, 1, 2, 3, 4, 5, 6];
-  const rows = data.rows;
+  // Very many rows stand in files of their own, and their messages in packs.
+  const rows = data.rows || new Shelf(data.total, data.size);
+  const at = (index) => (data.rows ? data.rows[index] : rows.row(index));
   const number = (n) => n.toLocaleString("en");
   const padded = (n, width) => String(n).padStart(width, "0");
   const first = new Set(data.telling);
   const filters = { all: null, first: (_row, index) => first.has(index + 1), warned: (row) => row[WARNINGS] > 0 };
+
+  filters.first.places = data.telling.map((n) => n - 1).sort((one, other) => one - other);
 
   const browser = browse({
     draw: (row) => ({
@@ -26,8 +30,11 @@
     },
     label: (index) => index + 1,
     find: (label) => (/^[1-9]\d*$/.test(label) && Number(label) <= rows.length ? Number(label) - 1 : -1),
-    page: (index) => `messages/${padded(Math.floor((index + 1) / 1000), 2)}/${padded(index + 1, 6)}.html`,
-    title: (index) => `Message ${index + 1} to ${rows[index][NAME] || rows[index][ADDRESS]}`,
+    page: (index) => data.rows ? `messages/${padded(Math.floor((index + 1) / 1000), 2)}/${padded(index + 1, 6)}.html` : `messages/read.html?n=${index + 1}`,
+    title: (index) => {
+      const row = at(index);
+      return `Message ${index + 1}${row ? ` to ${row[NAME] || row[ADDRESS]}` : ""}`;
+    },
     count: (found, all) => {
       if (found === all) return all === 1 ? "1 message" : `${number(all)} messages`;
       return found ? `${number(found)} of ${number(all)} messages` : "No message matches.";

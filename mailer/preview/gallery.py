@@ -3,93 +3,127 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import IO
 from urllib.parse import quote
 
 from mailer.markup import Html, asset, fill, join, script_json, tag
 from mailer.model import Problem
 from mailer.preview.folder import link_name, replaced
 from mailer.preview.model import Rendered, Summary
-from mailer.preview.page import PACKAGE, message_page, sentence
+from mailer.preview.packs import KEPT, ROWS, TOGETHER, Packs
+from mailer.preview.page import PACKAGE, POLICY, message_page, sentence
 from mailer.preview.reading import Enclosed, read
 from mailer.preview.telling import Choice, Telling
 
+OWN_FILES = 10_000
+"""Messages up to which each is a page and an .eml of its own, unless somebody wants more or fewer."""
+
+ASSETS = (
+    "browse.js", "gallery.css", "gallery.js", "list.js", "message.css", "message.js", "read.js", "shelf.js",
+)  # fmt: skip
+PAGES_OF_THEIR_OWN = " Each message is also a page of its own in the folder “messages”."
 SHOWN_DOMAINS = 10
 SHOWN_WARNINGS = 100
 
 
-def write(out: Path, items: Iterable[Rendered], summary: Summary | Callable[[], Summary]) -> Path:
+def write(
+    out: Path,
+    items: Iterable[Rendered],
+    summary: Summary | Callable[[], Summary],
+    *,
+    total: int = 0,
+    own_files: int = OWN_FILES,
+) -> Path:
     """Write every message and an index into `out`; the path of its index.html.
 
-    Items are taken one at a time and not kept. A `summary` that is known only after the last item may be a function.
+    Items are taken one at a time and not kept. A `summary` that is known only after the last item may be a function. If there
+    will be a `total` of more than `own_files`, messages share files: see `packs`.
     Raises Refused if `out` holds anything but an earlier preview, or cannot be written; `out` is then as it was.
     """
     with replaced(out) as building:
         _write_assets(building / "assets")
-        (building / "eml").mkdir()
         index = _Index()
-        with (building / "rows").open("w", encoding="utf-8", newline="\n") as rows:
-            pages = _Pages(building)
-            for number, item in enumerate(items, start=1):
-                pages.write(number, item)
-                index.add(number, item)
-                rows.write(("," if number > 1 else "") + "\n" + script_json(_row(item)))
-        known = summary if isinstance(summary, Summary) else summary()
-        _write_index(building, index, known)
-        (building / "rows").unlink()
+        if total > own_files:
+            _write_packs(building, items, index)
+        else:
+            _write_files(building, items, index, total)
+        _write_index(building, index, summary if isinstance(summary, Summary) else summary())
+        if (building / "rows").is_file():
+            (building / "rows").unlink()
     return out / "index.html"
+
+
+def _write_files(building: Path, items: Iterable[Rendered], index: _Index, total: int) -> None:
+    """A page and an .eml for each message; the lines of the list in one file, which the index takes up."""
+    attachments = _Attachments(building)
+    (building / "eml").mkdir()
+    with (building / "rows").open("w", encoding="utf-8", newline="\n") as rows:
+        for number, item in enumerate(items, start=1):
+            thousand = f"{number // 1000:02d}"
+            folder = building / "messages" / thousand
+            # a folder of a hundred thousand files is slow everywhere, and in some programs never opens
+            mail = f"eml/{thousand}/{number:06d}.eml" if total > OWN_FILES else f"eml/{number:06d}.eml"
+            if number == 1 or number % 1000 == 0:
+                folder.mkdir(parents=True)
+                (building / mail).parent.mkdir(exist_ok=True)
+            (building / mail).write_bytes(item.message.content)
+            page = _page(number, item, attachments, above="../../", download=f"../../{mail}")
+            (folder / f"{number:06d}.html").write_text(page, encoding="utf-8", newline="\n")
+            index.add(number, item)
+            rows.write(("," if number > 1 else "") + "\n" + script_json(_row(item)))
+
+
+def _write_packs(building: Path, items: Iterable[Rendered], index: _Index) -> None:
+    """Messages that share files, and the page that shows one of them."""
+    attachments = _Attachments(building)
+    (building / "messages").mkdir()
+    reader = fill(asset(PACKAGE, "read.html"), policy=POLICY, together=TOGETHER)
+    (building / "messages" / "read.html").write_text(reader, encoding="utf-8", newline="\n")
+    with Packs(building) as packs:
+        for number, item in enumerate(items, start=1):
+            small = len(item.message.content) <= KEPT
+            packs.add(_page(number, item, attachments, above="../", download="#" if small else None), item, _row(item))
+            index.add(number, item)
+
+
+def _page(number: int, item: Rendered, attachments: _Attachments, *, above: str, download: str | None) -> Html:
+    reading = read(item.message.content)
+    return message_page(
+        reading,
+        title=f"Message {number}, row {item.contact.row}",
+        assets=f"{above}assets",
+        download=download,
+        attachments=[above + attachments.place(file) for file in reading.attachments],
+        warnings=item.warnings,
+    )
 
 
 def _write_assets(folder: Path) -> None:
     folder.mkdir()
-    for package, name in (
-        ("mailer.markup", "base.css"),
-        *(
-            (PACKAGE, name)
-            for name in ("browse.js", "gallery.css", "gallery.js", "list.js", "message.css", "message.js")
-        ),
-    ):
-        (folder / name).write_text(asset(package, name), encoding="utf-8", newline="\n")
+    (folder / "base.css").write_text(asset("mailer.markup", "base.css"), encoding="utf-8", newline="\n")
+    for name in ASSETS:
+        (folder / name).write_text(asset(PACKAGE, name), encoding="utf-8", newline="\n")
 
 
-class _Pages:
-    """The page, the .eml and the attachments of each message."""
+class _Attachments:
+    """Stores a file once, whoever it is attached to."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._files: set[str] = set()
-        # A file attached to every message is hashed once, not ten thousand times; the content is kept so that its
-        # identity stays its own.
-        self._recent: OrderedDict[int, tuple[bytes, str]] = OrderedDict()
 
-    def write(self, number: int, item: Rendered) -> None:
-        (self._root / "eml" / f"{number:06d}.eml").write_bytes(item.message.content)
-        folder = self._root / "messages" / f"{number // 1000:02d}"
-        if number == 1 or number % 1000 == 0:
-            folder.mkdir(parents=True)
-        reading = read(item.message.content)
-        page = message_page(
-            reading,
-            title=f"Message {number}, row {item.contact.row}",
-            assets="../../assets",
-            download=f"../../eml/{number:06d}.eml",
-            attachments=[self._attachment(file) for file in reading.attachments],
-            warnings=item.warnings,
-        )
-        (folder / f"{number:06d}.html").write_text(page, encoding="utf-8", newline="\n")
-
-    def _attachment(self, file: Enclosed) -> str:
-        """Store a file once, whoever it is attached to; its address as seen from a message's page."""
+    def place(self, file: Enclosed) -> str:
+        """Its address as seen from the gallery's folder."""
         place = f"attachments/{hashlib.sha256(file.content).hexdigest()[:16]}/{link_name(file.filename)}"
         if place not in self._files:
             self._files.add(place)
             target = self._root / place
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.content)
-        return "../../" + quote(place)
+        return quote(place)
 
 
 class _Index:
@@ -137,18 +171,19 @@ def _write_index(building: Path, index: _Index, summary: Summary) -> None:
         telling=_telling(telling),
         counts=_counts(index),
         chips=_chips(index, telling),
+        without="" if (building / "packs").exists() else PAGES_OF_THEIR_OWN,
     )
+    numbers = script_json([one.number for one in telling])
     with (building / "index.html").open("w", encoding="utf-8", newline="\n") as page:
         page.write(head)
-        page.write(f'{{"telling":{script_json([one.number for one in telling])},"rows":[')
-        _copy(building / "rows", page)
-        page.write("]}\n</script>\n</body>\n</html>\n")
-
-
-def _copy(source: Path, target: IO[str]) -> None:
-    with source.open(encoding="utf-8", newline="\n") as lines:
-        for line in lines:
-            target.write(line)
+        if (building / "packs").exists():
+            page.write(f'{{"telling":{numbers},"total":{index.total},"size":{ROWS}')
+        else:
+            page.write(f'{{"telling":{numbers},"rows":[')
+            with (building / "rows").open(encoding="utf-8", newline="\n") as rows:
+                shutil.copyfileobj(rows, page)
+            page.write("]")
+        page.write("}\n</script>\n</body>\n</html>\n")
 
 
 def _facts(summary: Summary) -> Html:
@@ -172,7 +207,7 @@ def _facts(summary: Summary) -> Html:
     return join(tag("dt", name) + tag("dd", value, dir="auto") for name, value in facts.items() if value)
 
 
-def _notes(warnings: tuple[Problem, ...]) -> Html:
+def _notes(warnings: Sequence[Problem]) -> Html:
     if not warnings:
         return Html("")
     count = f"{len(warnings):,} " + ("thing" if len(warnings) == 1 else "things") + " to know before sending"

@@ -1,19 +1,27 @@
-// A list of messages that draws only the rows in sight, so that ten thousand are as quick as ten.
+// A list of messages that draws only the rows in sight, so that a million are as quick as ten.
 "use strict";
 const MessageList = (() => {
   const SPARE = 8;
+  // Browsers limit how high an element can be; beyond this one pixel of scrolling passes over several of the list.
+  const HIGHEST = 8e6;
   const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  // All rows in their order, without a number for each.
+  const all = (length) => ({ length, at: (place) => place, indexOf: (index) => (index < length ? index : -1) });
 
-  // `draw(row)` gives [who, row, about, marks, doubt]; `haystack(row)` what a search looks through.
+  // `draw(row)` gives [who, row, about, marks, doubt]; `haystack(row)` what a search looks through. Rows are an array, or
+  // a shelf: `length`, `row(index)` if it is at hand, `fetch(index)` a promise of it, `walk(visit)` a promise of having
+  // visited all, in order and with pauses, until `visit` returns false.
   return class {
-    constructor(box, { draw, haystack, facets, choose, open }) {
-      Object.assign(this, { box, draw, haystack, facets, choose, open });
+    constructor(box, { draw, haystack, facets, choose, open, changed }) {
+      Object.assign(this, { box, draw, haystack, facets, choose, open, changed });
       this.rows = [];
       this.found = [];
       this.folded = [];
       this.words = "";
       this.filter = null;
       this.at = -1;
+      this.walks = 0;
+      this.searched = 1;
       this.space = document.createElement("div");
       this.space.setAttribute("role", "presentation");
       this.box.append(this.space);
@@ -27,11 +35,14 @@ const MessageList = (() => {
       });
     }
 
-    get chosen() { return this.at < 0 ? null : this.found[this.at]; }
+    get chosen() { return this.at < 0 ? null : this.found.at(this.at); }
+
+    row(index) { return this.rows.row ? this.rows.row(index) : this.rows[index]; }
 
     setRows(rows, keep) {
       this.rows = rows;
-      this.folded = [];
+      // before the first key is pressed, which must not wait for it
+      this.folded = rows.walk ? [] : rows.map((row, index) => fold(this.haystack(row, index)));
       this.search(this.words, this.filter, keep ?? null);
     }
 
@@ -39,6 +50,8 @@ const MessageList = (() => {
     search(words, filter, keep) {
       this.words = words;
       this.filter = filter;
+      this.walks += 1;
+      this.searched = 1;
       const wanted = [];
       const exact = [];
       for (const word of fold(words).split(/\s+/).filter(Boolean)) {
@@ -47,18 +60,41 @@ const MessageList = (() => {
         if (facet) exact.push([facet, word.slice(colon + 1)]);
         else wanted.push(word);
       }
-      const found = [];
-      for (let i = 0; i < this.rows.length; i++) {
-        const row = this.rows[i];
-        if (filter && !filter(row, i)) continue;
-        const text = this.folded[i] ??= fold(this.haystack(row, i));
-        if (wanted.every((word) => text.includes(word)) && exact.every(([facet, value]) => fold(facet(row, i)) === value)) found.push(i);
+      const fits = (row, index, text) => (!filter || filter(row, index))
+        && wanted.every((word) => text().includes(word)) && exact.every(([facet, value]) => fold(facet(row, index)) === value);
+      const some = wanted.length || exact.length ? null : filter ? filter.places : all(this.rows.length);
+      if (some) this.found = some;
+      else if (this.rows.walk) this.walk(fits, keep);
+      else {
+        const found = [];
+        for (let i = 0; i < this.rows.length; i++) {
+          if (fits(this.rows[i], i, () => this.folded[i])) found.push(i);
+        }
+        this.found = found;
       }
-      this.found = found;
-      this.at = typeof keep === "number" ? found.indexOf(keep) : -1;
+      this.at = typeof keep === "number" ? this.found.indexOf(keep) : -1;
       if (keep === undefined) this.box.scrollTop = 0;
       this.clear();
       this.paint();
+    }
+
+    // What is found is shown while the rest is still looked through.
+    async walk(fits, keep) {
+      const mine = this.walks;
+      const found = [];
+      this.found = found;
+      this.searched = 0;
+      await this.rows.walk((row, index) => {
+        if (this.walks !== mine) return false;
+        if (fits(row, index, () => fold(this.haystack(row, index)))) found.push(index);
+        return true;
+      }, (share) => {
+        if (this.walks !== mine) return;
+        this.searched = share;
+        if (typeof keep === "number" && this.at < 0) this.at = found.indexOf(keep);
+        this.paint();
+        this.changed?.();
+      });
     }
 
     clear() {
@@ -70,58 +106,75 @@ const MessageList = (() => {
       return this.rowHeight ??= 4.25 * parseFloat(getComputedStyle(document.documentElement).fontSize);
     }
 
+    // How far the list moves for a pixel of scrolling: 1, but for very long ones.
+    get pace() {
+      const full = this.found.length * this.height;
+      const seen = this.box.clientHeight;
+      return full <= HIGHEST || seen >= HIGHEST ? 1 : (full - seen) / (HIGHEST - seen);
+    }
+
+    get top() { return this.box.scrollTop * this.pace; }
+
     paint() {
-      const top = this.box.scrollTop;
+      const top = this.top;
       const first = Math.max(0, Math.floor(top / this.height) - SPARE);
       const last = Math.min(this.found.length, Math.ceil((top + this.box.clientHeight) / this.height) + SPARE);
-      this.space.style.height = `${this.found.length * this.height}px`;
+      this.space.style.height = `${Math.min(this.found.length * this.height, Math.max(HIGHEST, this.box.clientHeight))}px`;
       for (const [at, option] of this.drawn) {
         if ((at < first || at >= last) && at !== this.at) { option.remove(); this.drawn.delete(at); }
       }
-      for (let at = first; at < last; at++) this.place(at);
-      if (this.at >= 0) this.place(this.at);
-      if (this.at >= 0) this.box.setAttribute("aria-activedescendant", `option-${this.found[this.at]}`);
+      for (let at = first; at < last; at++) this.place(at, top);
+      if (this.at >= 0) this.place(this.at, top);
+      if (this.at >= 0) this.box.setAttribute("aria-activedescendant", `option-${this.found.at(this.at)}`);
       else this.box.removeAttribute("aria-activedescendant");
     }
 
-    place(at) {
+    place(at, top) {
       let option = this.drawn.get(at);
       if (!option) {
         option = this.make(at);
         this.drawn.set(at, option);
         this.space.append(option);
       }
+      option.style.transform = `translateY(${at * this.height - top + this.box.scrollTop}px)`;
       option.setAttribute("aria-selected", String(at === this.at));
     }
 
     make(at) {
+      const index = this.found.at(at);
       const option = document.createElement("div");
       option.className = "option";
-      option.id = `option-${this.found[at]}`;
+      option.id = `option-${index}`;
       option.dataset.at = at;
       option.setAttribute("role", "option");
       option.setAttribute("aria-setsize", this.found.length);
       option.setAttribute("aria-posinset", at + 1);
-      option.style.transform = `translateY(${at * this.height}px)`;
-      const shown = this.draw(this.rows[this.found[at]], this.found[at]);
-      for (const name of ["who", "row", "about", "marks"]) {
-        const part = document.createElement("div");
+      for (const name of ["who", "row", "about", "marks"]) option.append(document.createElement("div"));
+      const row = this.row(index);
+      if (row) this.fill(option, row, index);
+      else this.rows.fetch(index).then((late) => { if (late && option.isConnected) this.fill(option, late, index); });
+      return option;
+    }
+
+    fill(option, row, index) {
+      const shown = this.draw(row, index);
+      ["who", "row", "about", "marks"].forEach((name, number) => {
+        const part = option.children[number];
         part.className = name === "marks" && shown.doubt ? "marks doubt" : name;
         if (name === "who" || name === "about") part.dir = "auto";
         part.textContent = shown[name];
-        option.append(part);
-      }
-      return option;
+      });
     }
 
     move(at) {
       if (!this.found.length) return;
       this.at = Math.max(0, Math.min(this.found.length - 1, at));
       const top = this.at * this.height;
-      if (top < this.box.scrollTop) this.box.scrollTop = top;
-      else if (top + this.height > this.box.scrollTop + this.box.clientHeight) this.box.scrollTop = top + this.height - this.box.clientHeight;
+      const seen = this.box.clientHeight;
+      if (top < this.top) this.box.scrollTop = top / this.pace;
+      else if (top + this.height > this.top + seen) this.box.scrollTop = Math.ceil((top + this.height - seen) / this.pace);
       this.paint();
-      this.choose(this.found[this.at]);
+      this.choose(this.found.at(this.at));
     }
 
     select(index) {

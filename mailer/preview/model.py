@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,7 +31,7 @@ class Summary:
     template: str
     list_name: str
     sender: str
-    warnings: tuple[Problem, ...] = ()
+    warnings: Sequence[Problem] = ()
     duplicates: int = 0
     blank: int = 0
     suppressed: int = 0

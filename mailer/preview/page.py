@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mailer.markup import Html, asset, escape, fill, join, tag
 from mailer.model import Problem
@@ -26,12 +27,12 @@ def message_page(
     *,
     title: str,
     assets: str,
-    download: str,
+    download: str | None,
     attachments: Sequence[str | None],
     warnings: Sequence[Problem] = (),
     shown: Sequence[str] = PEOPLE,
 ) -> Html:
-    """The whole page. `assets`, `download` (the .eml) and `attachments` (None: no link) are relative addresses."""
+    """The whole page. `assets`, `download` (the .eml) and `attachments` are relative addresses; None: no link."""
     panels = _panels(reading, attachments)
     return fill(
         asset(PACKAGE, "message.html"),
@@ -39,23 +40,9 @@ def message_page(
         title=title,
         assets=assets,
         subject=reading.header("Subject") or "(no subject)",
-        people=join(
-            tag("dt", name) + tag("dd", tag("bdi", value)) for name, value in reading.headers if name.title() in shown
-        ),
+        people=join(_person(name, value) for name, value in reading.headers if name.title() in shown),
         warnings=warning_list(warnings),
-        tabs=join(
-            tag(
-                "button",
-                label,
-                type="button",
-                role="tab",
-                id=f"tab-{key}",
-                aria_controls=f"panel-{key}",
-                aria_selected="false",
-                data_tab=key,
-            )
-            for key, label, _panel in panels
-        ),
+        tabs=join(_tab(key, label) for key, label, _panel in panels),
         panels=join(
             tag(
                 "section",
@@ -69,8 +56,33 @@ def message_page(
             )
             for key, label, panel in panels
         ),
-        download=tag("a", "Download .eml", href=download, download=True, class_="download"),
+        download=tag("a", "Download .eml", href=download, download=True, class_="download") if download else "",
     )
+
+
+# What is the same on every page of a campaign is not made a hundred thousand times.
+@lru_cache(maxsize=1024)
+def _person(name: str, value: str) -> Html:
+    return tag("dt", name) + tag("dd", tag("bdi", value))
+
+
+@lru_cache(maxsize=64)
+def _tab(key: str, label: str) -> Html:
+    return tag(
+        "button",
+        label,
+        type="button",
+        role="tab",
+        id=f"tab-{key}",
+        aria_controls=f"panel-{key}",
+        aria_selected="false",
+        data_tab=key,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _header(name: str, value: str) -> Html:
+    return tag("tr", tag("td", name, class_="quiet"), tag("td", value, dir="auto", class_="code"))
 
 
 def warning_list(warnings: Sequence[Problem]) -> Html:
@@ -115,10 +127,7 @@ def _panels(reading: Reading, attachments: Sequence[str | None]) -> list[tuple[s
 
 
 def _headers(reading: Reading) -> Html:
-    rows = (
-        tag("tr", tag("td", name, class_="quiet"), tag("td", value, dir="auto", class_="code"))
-        for name, value in reading.headers
-    )
+    rows = (_header(name, value) for name, value in reading.headers)
     head = tag("tr", tag("th", "Header", scope="col"), tag("th", "Value", scope="col"))
     raw = tag("details", tag("summary", "As it travels"), tag("pre", reading.head), class_="raw")
     return join([tag("table", tag("thead", head), tag("tbody", *rows)), raw])

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message as Header
+from functools import lru_cache
 
 MAX_DEPTH = 20
 BLANK_LINE = re.compile(rb"(?:\A|\r?\n)\r?\n")
@@ -51,16 +52,23 @@ def fields(head: bytes) -> list[tuple[str, str]]:
 def leaves(content: bytes, depth: int = 0) -> Iterator[Leaf]:
     """The parts that are no multipart, in order. Accepts any bytes."""
     head, body = split(content)
-    header = Header()
-    for name, value in fields(head):
-        if name.lower().startswith("content-"):
-            header[name] = value
+    header = _header(head)
     boundary = _boundary(header)
     if not boundary or depth >= MAX_DEPTH:
         yield Leaf(header=header, body=body)
         return
     for piece in _pieces(body, boundary):
         yield from leaves(piece, depth + 1)
+
+
+@lru_cache(maxsize=256)
+def _header(head: bytes) -> Header:
+    """What a header block says of its content; the parts of a campaign's messages have mostly the same."""
+    header = Header()
+    for name, value in fields(head):
+        if name.lower().startswith("content-"):
+            header[name] = value
+    return header
 
 
 def _boundary(header: Header) -> bytes:

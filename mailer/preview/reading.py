@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.headerregistry import HeaderRegistry
+from functools import lru_cache
 
 from mailer.preview.parts import Leaf, fields, leaves, one_line, split
 
@@ -88,6 +89,7 @@ def _text(leaf: Leaf) -> str:
     return text.replace("\r\n", "\n")
 
 
+@lru_cache(maxsize=4096)
 def decoded(value: str) -> str:
     """The text behind encoded-words (RFC 2047)."""
     return one_line(REGISTRY("Subject", value)) if "=?" in value else value
