@@ -83,14 +83,13 @@ class Writer:
             self._broken.__cause__ = error
             connection = None
         self._common = connection is not None and prepare_together(connection)
-        while True:
+        last = False
+        while not last:
             group, last = self._collect()
             if group:
                 began = time.perf_counter()
                 self._answer(group, self._commit(connection, group))
                 self._took = time.perf_counter() - began
-            if last:
-                break
         if connection:
             connection.close()
 
@@ -100,7 +99,10 @@ class Writer:
             return [], True
         until = time.perf_counter() + min(self._took, LONGEST_LINGER)
         while self._queue.qsize() + 1 < self._worthwhile and time.perf_counter() < until:
-            time.sleep(GLANCE)
+            try:
+                time.sleep(GLANCE)
+            except OSError:
+                break  # the clock jumps, and the system refuses to wait by it
         group = [first]
         while len(group) < GROUP_LIMIT:
             try:
