@@ -238,6 +238,23 @@ async def test_a_server_that_waits_for_content_to_nobody_or_goes_while_refusing_
     assert len(heard) == 2
 
 
+async def test_a_server_that_went_while_the_program_stood_still_gets_no_final_dot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mailer.smtp.dialogue.STANDSTILL", 0.05)
+    with ScriptedServer() as server:
+        server.on("content", drop=True)
+        connection = await opened(relay(server))
+
+        async def stands_still() -> bool:
+            time.sleep(0.3)  # as if the computer slept
+            return True
+
+        outcome = await connection.transmit(message(), stands_still)
+    assert outcome is not None
+    assert (outcome.verdict, outcome.phase) == (Verdict.REQUEUED, Phase.CONTENT)
+
+
 async def test_a_server_that_falls_silent_is_left_after_the_timeout() -> None:
     with ScriptedServer() as server:
         server.on("rcpt", nth=1, silence=True)

@@ -111,6 +111,7 @@ class Connection:
             crashpoint.pass_through("before-intent")
             if not await self._cleared(intent):
                 return None
+            await self._dialogue.look_up()
             if self._dialogue.pending:
                 return await self._interrupted()
             return await self._final_dot(following)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import deque
 
 from mailer.model import Reply
@@ -18,6 +19,9 @@ MAX_REPLY = 65536
 
 # Seconds in which the event loop certainly looks at the connection once more.
 GRACE = 0.05
+
+STANDSTILL = 1.0
+"""Seconds since the server's last word after which this process may have stood still, and the server may be gone."""
 
 # RFC 5321, 4.2; some servers leave out the space when there is no text
 REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
@@ -46,6 +50,7 @@ class Dialogue(asyncio.Protocol):
         self._deadline = self._patience = 0.0
         self._late = ""
         self._overdue = 0.0
+        self._heard_at = time.monotonic()
         self.fell_silent = False
         self._timer: asyncio.TimerHandle | None = None
         transport.set_protocol(self)
@@ -55,6 +60,7 @@ class Dialogue(asyncio.Protocol):
     # -- what asyncio calls
 
     def data_received(self, data: bytes) -> None:
+        self._heard_at = time.monotonic()
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             if self._ended is not None:
@@ -151,6 +157,11 @@ class Dialogue(asyncio.Protocol):
             await self._wait(deadline, f"the server took no more data within {timeout:g} seconds")
         if self.ended and not self.pending:
             raise ConnectionEnded(self.ended)
+
+    async def look_up(self) -> None:
+        """Hear what was said while this process may have stood still, before something is sent that cannot be taken back."""
+        if time.monotonic() - self._heard_at > STANDSTILL:
+            await asyncio.sleep(GRACE)
 
     def take(self, *codes: int) -> bool:
         """Take the next replies off, if just these have come already."""
