@@ -84,5 +84,5 @@ lock: .venv/installed
 		--all-extras --generate-hashes --no-header --no-emit-index-url --output-file requirements.txt pyproject.toml
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo
+	rm -rf .venv .bench-venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist demo
 	find mailer tests -name __pycache__ -type d -prune -exec rm -rf {} +
