@@ -144,7 +144,7 @@ def test_a_seeded_bug_in_the_statement_is_noticed(bug: str, monkeypatch: pytest.
     assert old in trigger
     monkeypatch.setattr(mailer.ledger.together, "_TRIGGER", trigger.replace(old, new))
 
-    @settings(max_examples=1000, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(max_examples=500, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
     @given(cases)
     def check(case: tuple[list[Row], list[Item]]) -> None:
         compare(*case)
