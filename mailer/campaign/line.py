@@ -193,11 +193,7 @@ class Line:
         if begun:
             connection.abort()
             turn.slot.done()
-            # the server may have counted it
-            nothing = Decision(status=Status.SKIPPED)
-            left = self._entry(turn.delivery, LEFT_EARLY, nothing, started_at=turn.started_at, intended=False)
-            self._unwritten.append(left._replace(delivery=None))
-            await self._flush()
+            await self._charge(turn, LEFT_EARLY)
         else:
             turn.slot.cancel()
         self._run.backlog.put_back(turn.delivery)
@@ -299,13 +295,17 @@ class Line:
                 await self._run.broken(outcome, self._retries)
 
     async def _give_way(self, turn: Turn) -> None:
-        """Somebody else has decided about it, so it is not ours to record; but the server has counted a transaction."""
-        nothing = Decision(status=Status.SKIPPED)
-        gone = self._entry(turn.delivery, GAVE_WAY, nothing, started_at=turn.started_at, intended=False)
-        self._unwritten.append(gone._replace(delivery=None))
-        await self._flush()
+        """Somebody else has decided about it, so it is not ours to record."""
+        await self._charge(turn, GAVE_WAY)
         # they may have decided about many
         self._run.backlog.look_again()
+
+    async def _charge(self, turn: Turn, outcome: Outcome) -> None:
+        """Note a transaction that the server may have counted, and that decides nothing about its delivery."""
+        nothing = Decision(status=Status.SKIPPED)
+        entry = self._entry(turn.delivery, outcome, nothing, started_at=turn.started_at, intended=False)
+        self._unwritten.append(entry._replace(delivery=None))
+        await self._flush()
 
     def _intent(self, delivery: Delivery) -> Intent:
         run = self._run

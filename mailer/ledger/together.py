@@ -62,7 +62,6 @@ def prepare_together(connection: sqlite3.Connection) -> bool:
 def write_together(connection: sqlite3.Connection, group: Sequence[Item]) -> bool:
     """Write and commit a whole group. False, with nothing written, if something in it is not as usual."""
     outcomes, intents, senders, ids = [], [], set(), set()
-    count = 0
     for records, intent in group:
         for record in records:
             outcome = record.outcome
@@ -71,13 +70,11 @@ def write_together(connection: sqlite3.Connection, group: Sequence[Item]) -> boo
             outcomes.append((record.delivery, record.started_at, record.finished_at, *_words(outcome), record.reason))
             senders.add((record.token, record.account))
             ids.add(record.delivery)
-            count += 1
         if intent:
             intents.append((intent.delivery, intent.at, intent.domain))
             senders.add((intent.token, intent.account))
             ids.add(intent.delivery)
-            count += 1
-    if len(senders) != 1 or len(ids) != count:
+    if len(senders) != 1 or len(ids) != len(outcomes) + len(intents):
         return False
     token, account = senders.pop()
     try:

@@ -65,11 +65,8 @@ class Dialogue(asyncio.Protocol):
         for line in lines:
             if self._ended is not None:
                 return
-            if reply := self._known.get(line):
-                if self._lines:
-                    self._take_line(line)
-                else:
-                    self._replies.append(reply)
+            if (reply := self._known.get(line)) and not self._lines:
+                self._replies.append(reply)
             else:
                 self._take_line(line)
         if len(self._buffer) > MAX_LINE:
