@@ -28,6 +28,8 @@ OUT_OF_STEP = re.compile("pipelin|synchroni", re.IGNORECASE)
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
+DOT_FIRST = re.compile(rb"\n\.")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extensions:
@@ -298,4 +300,4 @@ def _stuffed(content: bytes) -> bytes:
     if content.startswith(b"."):
         content = b"." + content
     # looking costs half as much as replacing, and nearly all messages have none
-    return content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content
+    return content.replace(b"\r\n.", b"\r\n..") if DOT_FIRST.search(content) else content
