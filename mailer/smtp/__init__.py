@@ -1,7 +1,7 @@
 """Relay connections and transactions: a Message in, an Outcome out."""
 
 from mailer.model import Security
-from mailer.smtp.connection import Connection
+from mailer.smtp.connection import FAREWELL, Connection, Farewell
 from mailer.smtp.relay import Relay, connect
 
-__all__ = ["Connection", "Relay", "Security", "connect"]
+__all__ = ["FAREWELL", "Connection", "Farewell", "Relay", "Security", "connect"]
