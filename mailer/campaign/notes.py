@@ -62,8 +62,8 @@ def unaligned(identity: Identity, senders: Iterable[str]) -> list[Problem]:
     return [
         Problem(
             code="dkim-not-aligned",
-            message=f"messages are from {domain}, but signed by {signer}: they count as signed (DMARC) only if both are "
-            "parts of one domain of yours",
+            message=f"messages are from {domain}, but signed by {signer}: that counts with receivers (DMARC) only if both "
+            "are parts of one domain",
             severity=Severity.WARNING,
             hint="set dkim_domain to the sender's domain, and publish the key there",
         )

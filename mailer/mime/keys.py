@@ -94,7 +94,7 @@ def read_key(text: bytes, *, domain: str, selector: str) -> Key:
     """A private key in PEM form, as `openssl` and `opendkim-genkey` write them. Raises BadKeyError."""
     if b"PRIVATE KEY-----" not in text:
         what = "a public key or a certificate" if b"-----BEGIN " in text else "something else"
-        raise BadKeyError(f"it holds {what}, but no private key; its first line must be -----BEGIN PRIVATE KEY-----")
+        raise BadKeyError(f"it holds {what}, but no private key, as openssl genrsa writes it")
     if b"-----BEGIN OPENSSH PRIVATE KEY-----" in text:
         raise BadKeyError("it holds a key for SSH; make one of its own for signing")
     try:

@@ -90,7 +90,7 @@ def read_signing(folder: Path, entries: Mapping[str, Entry], domain: str) -> Sig
     if problems := [problem for problem in reading.found if problem.severity is Severity.PROBLEM]:
         raise SettingsError(
             "Messages cannot be signed (DKIM) with these settings. Nothing was sent.",
-            hint="or take the dkim_ lines out of the settings: most providers sign for you",
+            hint="Without the dkim_ lines in the settings nothing is signed here; most providers sign for you.",
             problems=problems,
         )
     return Signing(signer=Signer(keys), warnings=tuple(reading.found))
