@@ -50,7 +50,7 @@ def one_key(keys: dict[str, str]) -> dict[str, str]:
 def test_every_message_arrives_with_signatures_that_hold(
     journey: Journey, keys: dict[str, str], how: tuple[str, ...]
 ) -> None:
-    ran = journey.run("send", *journey.campaign, "--yes", *how, settings=keys)
+    ran = journey.call("send", *journey.campaign, "--yes", *how, settings=keys)
     assert ran.code == 0, ran
     assert journey.settled() == {"sent": 6}
     assert [verdicts(content, RECORDS) for content in contents(journey)] == [[True, True]] * 6
