@@ -51,6 +51,7 @@ DOORS = {
     "uvicorn": {"web"},
     "aiosmtpd": {"mailbox"},
     "sqlite3": {"ledger"},
+    "cryptography": {"mime"},
 }
 
 BANNED = re.compile(r"(^|_)(manager|managers|utils?|helpers?|process_data)(_|$)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks import letter
 from benchmarks.measure import Rounds, Spent, interleaved, run
 from benchmarks.peers import MAILER, PEERS, Peer, Work, mailer, mailer_knows
 from benchmarks.scale import Scale
@@ -24,8 +25,8 @@ HEADS = (
 MEASURED = """\
 {messages:,} different messages of text and HTML, some 4.4 KB each, over {connections} connections to Postfix's `smtp-sink` on the same \
 machine, in an empty folder each time. For mailer this is `mailer send LETTER LIST --yes --connections {connections}` as a user types it: \
-starting Python, reading the list, checking every message, and a ledger in which every intent and outcome is durable. The \
-loops send one constant message of 4,400 bytes and keep no record; mailmerge and redmail merge, without a record. Slow peers \
+starting Python, reading the list, checking every message, and a ledger in which every intent and outcome is durable; signed, \
+each message also gets its own RSA-2048 signature. The loops send one constant message of 4,400 bytes and keep no record; mailmerge and redmail merge, without a record. Slow peers \
 send fewer messages; rates compare. All messages must have arrived, or the run does not count. Median of {repeats}, in turns; \
 a ratio is the median of the ratios within the rounds. CPU is user and system time of the sender with its start, not of \
 the server, with which it shares the cores; peak is the largest process."""
@@ -50,8 +51,9 @@ class Sent:
 
 def measure(scale: Scale) -> Section:
     senders = [*PEERS]
+    senders.insert(1, Peer(name=f"{MAILER}, signed (DKIM)", does=PEERS[0].does, command=signed))
     if mailer_knows("--processes"):
-        senders.insert(1, Peer(name=f"{MAILER} --processes 2", does=PEERS[0].does, command=two_processes))
+        senders.insert(2, Peer(name=f"{MAILER} --processes 2", does=PEERS[0].does, command=two_processes))
     contenders = {peer.name: sending(peer, peer.messages(scale.messages)) for peer in senders}
     rounds = interleaved(contenders, scale.repeats)
     return Section(
@@ -61,6 +63,12 @@ def measure(scale: Scale) -> Section:
         rows=[_row(peer, rounds) for peer in senders],
         failures=[f"{name}: {why}" for name, why in rounds.failed.items()],
     )
+
+
+def signed(work: Work) -> list[str]:
+    command = mailer(work)
+    letter.sign(work.folder)
+    return command
 
 
 def two_processes(work: Work) -> list[str]:

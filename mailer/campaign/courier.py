@@ -13,7 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mailer.campaign.frames import Event, Post, received
 from mailer.campaign.thaw import renderer
@@ -21,6 +21,9 @@ from mailer.errors import LetterError, MailerError
 from mailer.ledger import Ledger, delivery_of
 from mailer.model import Delivery, Message, Outcome, Pipelining, Security
 from mailer.smtp import FAREWELL, Connection, Farewell, Relay, connect
+
+if TYPE_CHECKING:
+    from mailer.mime.dkim import Signer
 
 RUN = os.getppid()
 """The run that started this process. Whoever loses their parent gets another one (not on Windows)."""
@@ -35,6 +38,15 @@ def relay_from(values: Mapping[str, Any]) -> Relay:
             "pipelining": Pipelining(values["pipelining"]),
         }
     )
+
+
+def signer_from(keys: list[tuple[str, str, bytes]] | None) -> Signer | None:
+    """What signs the messages, if anything does, as the run described it."""
+    if keys is None:
+        return None
+    from mailer.mime.dkim import Signer  # noqa: PLC0415 - imports cryptography
+
+    return Signer.unpacked(keys)
 
 
 def told(outcome: Outcome) -> tuple[Any, ...]:
@@ -136,9 +148,10 @@ class Courier:
 
     async def serve(self) -> None:
         """Until the run has nothing more to say, or is gone."""
-        for _, relay, path, campaign in await received(self._reader):
+        for _, relay, path, campaign, keys in await received(self._reader):
             with Ledger(Path(path), create=False) as ledger:
-                await self._serve(relay_from(relay), renderer(ledger, ledger.find(campaign)))
+                render = renderer(ledger, ledger.find(campaign), signer_from(keys))
+                await self._serve(relay_from(relay), render)
 
     async def _serve(self, relay: Relay, render: Callable[[Delivery], Message]) -> None:
         while events := await received(self._reader):

@@ -16,7 +16,7 @@ import sys
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import mailer
 from mailer.campaign.frames import Event, Post, received
@@ -25,6 +25,9 @@ from mailer.ledger import DeliveryRow, Ledger, delivery_of
 from mailer.model import Action, CampaignRecord, Delivery, Outcome, Phase, Reply, Scope, Verdict
 from mailer.outcome import lost
 from mailer.smtp import FAREWELL, Farewell, Relay
+
+if TYPE_CHECKING:
+    from mailer.mime.dkim import Signer
 
 START_SECONDS = 60.0
 """For a courier to start: a slow laptop reads a lot of Python first."""
@@ -75,10 +78,13 @@ def outcome_from(values: tuple[Any, ...]) -> Outcome:
 class Couriers:
     """The processes of one run, started when their first connection is wanted, and started anew if one dies."""
 
-    def __init__(self, processes: int, ledger: Ledger, campaign: CampaignRecord, relay: Relay) -> None:
+    def __init__(
+        self, processes: int, ledger: Ledger, campaign: CampaignRecord, relay: Relay, signer: Signer | None = None
+    ) -> None:
         self._ledger = ledger
         self._campaign = campaign
         self._relay = relay
+        self._keys = signer.packed if signer else None
         self._crew: list[_Courier | None] = [None] * processes
         self._rows: OrderedDict[int, DeliveryRow] = OrderedDict()
         self._token = secrets.token_bytes(32)
@@ -182,7 +188,7 @@ class Couriers:
             "final_timeout": relay.final_timeout,
             "pipelining": relay.pipelining.value,
         }
-        courier.post("begin", described, str(self._ledger.path.resolve()), self._campaign.name)
+        courier.post("begin", described, str(self._ledger.path.resolve()), self._campaign.name, self._keys)
         return courier
 
     async def _arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

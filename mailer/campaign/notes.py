@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mailer.errors import LetterError
-from mailer.model import Contact, Problem, SkippedRow
+from mailer.model import Contact, Identity, Problem, Severity, SkippedRow
 
 # Most relays take 10 to 50 MB, and a letter to thousands should be far below; see also the relay's own SIZE.
 MAX_MESSAGE_BYTES = 10_000_000
@@ -50,6 +50,27 @@ def in_list(path: str, problem: Problem) -> Problem:
     """What came up while a row was merged, told with the file whose row it is; the letter's file and line follow."""
     message = f"{problem.file}, {problem.message}" if problem.file else problem.message
     return replace(problem, file=path, message=message)
+
+
+def unaligned(identity: Identity, senders: Iterable[str]) -> list[Problem]:
+    """Warn of senders for whom the domain that signs does not vouch (DMARC, RFC 7489, section 3.1.1).
+
+    Without the list of public suffixes nobody can tell whether a.example.org and b.example.org are one organisation's.
+    """
+    signed = {signature.domain.lower() for signature in identity.signatures}
+    domains = sorted({sender.rpartition("@")[2].rstrip(">").lower() for sender in senders})
+    return [
+        Problem(
+            code="dkim-not-aligned",
+            message=f"messages are from {domain}, but signed by {signer}: that counts with receivers (DMARC) only if both "
+            "are parts of one domain",
+            severity=Severity.WARNING,
+            hint="set dkim_domain to the sender's domain, and publish the key there",
+        )
+        for domain in domains
+        for signer in sorted(signed)
+        if not f".{domain}".endswith(f".{signer}") and not f".{signer}".endswith(f".{domain}")
+    ]
 
 
 def check_size(contact: Contact, size: int) -> None:

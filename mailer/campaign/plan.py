@@ -13,7 +13,7 @@ from pathlib import Path
 from mailer import contacts, merge, mime, suppression
 from mailer.campaign import presses
 from mailer.campaign.frozen import Recorded
-from mailer.campaign.notes import told, watched
+from mailer.campaign.notes import told, unaligned, watched
 from mailer.campaign.rendering import TOKEN, Job, Press, Rendered
 from mailer.campaign.sealing import SEALED_DATE, SOURCES, completed, contact_digest, lookup_folders, manifest_of
 from mailer.campaign.source import Source
@@ -157,7 +157,9 @@ def make_plan(
         made = _render_all(plan, source, watched(odd), on_progress, processes or presses.worth(len(people)))
         plan.fingerprints, plan.tokens, plan.unrendered = made.fingerprints, made.tokens, made.unrendered
         plan.problems.extend(made.problems)
-        plan.warnings = _together(told(odd, made.blank), people.warnings, made.warnings)
+        plan.warnings = _together(
+            told(odd, made.blank), unaligned(identity, made.senders), people.warnings, made.warnings
+        )
         plan.manifest = completed(plan.manifest, files, messages=_digest(made), senders=made.senders, sources=sources)
     return plan
 

@@ -42,6 +42,7 @@ def write_preview(
         template=plan.manifest.template,
         list_name=plan.manifest.list_name,
         sender=", ".join(plan.manifest.senders),
+        signed_by=", ".join(dict.fromkeys(signature.domain for signature in plan.identity.signatures)),
         warnings=doubts,
         duplicates=plan.contacts.duplicates,
         blank=plan.contacts.blank,

@@ -9,7 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mailer.campaign.ahead import Ahead
 from mailer.campaign.backlog import Backlog
@@ -36,6 +36,9 @@ from mailer.privacy import without_addresses
 from mailer.retry import LONGEST, BounceBrake, PolicyStreak
 from mailer.smtp import Relay, connect
 from mailer.throttle import Throttle
+
+if TYPE_CHECKING:
+    from mailer.mime.dkim import Signer
 
 # Seconds before the next try to connect, while no transaction succeeds in between.
 RECONNECT_DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -101,9 +104,10 @@ class Run:
         render: Callable[[Delivery], Message],
         options: RunOptions,
         observer: Observer,
+        signer: Signer | None = None,
     ) -> None:
         processes = min(options.processes, options.connections)
-        couriers = Couriers(processes, ledger, campaign, relay) if processes > 1 else None
+        couriers = Couriers(processes, ledger, campaign, relay, signer) if processes > 1 else None
         self._couriers: Couriers | contextlib.nullcontext[None] = couriers or contextlib.nullcontext()
         self._open: Callable[[], Coroutine[Any, Any, Wire | Outcome]] = (
             couriers.connect if couriers else lambda: connect(relay)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,13 +14,15 @@ from typing import TYPE_CHECKING
 from mailer import __version__, merge
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.source import Source
-from mailer.model import Contact, Identity, Mailbox, Manifest, Message
+from mailer.model import Contact, Identity, Mailbox, Manifest, Message, Signature
 
 if TYPE_CHECKING:
     from mailer import contacts
 
 # What a letter is written in; all other files are attachments. Only for saying which part of a seal changed.
 SOURCES = frozenset({".md", ".html", ".txt", ".yaml", ".yml", ".css"})
+
+SIGNED_BY = re.compile(r"(\S+), selector (\S+), key ([0-9a-f]+)")
 
 # The seal covers every message but for its Date, which is set when it leaves.
 SEALED_DATE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -116,6 +119,7 @@ def settings_of(identity: Identity) -> dict[str, str]:
         "POSTAL_ADDRESS": identity.postal_address,
         "UNSUBSCRIBE_URL": identity.unsubscribe_url,
         "UNSUBSCRIBE_MAILTO": identity.unsubscribe_mailto,
+        "DKIM": "; ".join(f"{one.domain}, selector {one.selector}, key {one.key}" for one in identity.signatures),
     }
     return {name: value for name, value in named.items() if value}
 
@@ -140,4 +144,5 @@ def identity_of(settings: Mapping[str, str]) -> Identity:
         postal_address=settings.get("POSTAL_ADDRESS"),
         unsubscribe_url=settings.get("UNSUBSCRIBE_URL"),
         unsubscribe_mailto=settings.get("UNSUBSCRIBE_MAILTO"),
+        signatures=tuple(Signature(*one) for one in SIGNED_BY.findall(settings.get("DKIM", ""))),
     )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mailer import __version__, crashpoint, merge
 from mailer.campaign.compare import changed_parts, differences
@@ -28,6 +29,9 @@ from mailer.model import (
 )
 from mailer.pace import Pace
 from mailer.smtp import Relay
+
+if TYPE_CHECKING:
+    from mailer.mime.dkim import Signer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,9 +199,19 @@ def alone(ledger: Ledger, relay: Relay, limits: Limits) -> Iterator[None]:
 
 
 def make_run(
-    ledger: Ledger, campaign: CampaignRecord, *, relay: Relay, limits: Limits, options: RunOptions, observer: Observer
+    ledger: Ledger,
+    campaign: CampaignRecord,
+    *,
+    relay: Relay,
+    limits: Limits,
+    options: RunOptions,
+    observer: Observer,
+    signer: Signer | None = None,
 ) -> Run:
-    """A run that continues where the ledger stands. Call under the campaign's SenderLock."""
+    """A run that continues where the ledger stands. Call under the campaign's SenderLock.
+
+    `signer` is the one whose signatures `prepare` was given: another than the campaign was frozen with is refused there.
+    """
     ledger.set_owner(campaign, owner())
     pace = Pace(limits.account, limits.domains)
     preload(pace, ledger, relay)
@@ -206,7 +220,8 @@ def make_run(
         campaign=campaign,
         relay=relay,
         pace=pace,
-        render=renderer(ledger, campaign),
+        render=renderer(ledger, campaign, signer),
+        signer=signer,
         options=options,
         observer=observer,
     )

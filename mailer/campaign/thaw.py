@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
 from mailer import merge, mime
 from mailer.campaign.frozen import Frozen
@@ -13,11 +14,14 @@ from mailer.errors import LetterError, Paused
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Delivery, Identity, Message
 
+if TYPE_CHECKING:
+    from mailer.mime.dkim import Signer
+
 ANEW = "look at a new preview, then run the send command with --update"
 
 
-def renderer(ledger: Ledger, campaign: CampaignRecord) -> Callable[[Delivery], Message]:
-    """Render a campaign's deliveries.
+def renderer(ledger: Ledger, campaign: CampaignRecord, signer: Signer | None = None) -> Callable[[Delivery], Message]:
+    """Render a campaign's deliveries, signed where there is a signer: the one that its settings were frozen with.
 
     What it returns raises LetterError for a row that this version reads otherwise, and Paused for a letter that cannot be read at
     all, or a message that is another than was checked.
@@ -38,14 +42,14 @@ def renderer(ledger: Ledger, campaign: CampaignRecord) -> Callable[[Delivery], M
     def message(delivery: Delivery) -> Message:
         template, identity = revision(delivery.revision)
         letter = template.merge(delivery.contact, identity)
-        composed = mime.compose(
-            letter, contact=delivery.contact, message_id=delivery.message_id, date=datetime.now(UTC)
-        )
+        now = datetime.now(UTC)
+        composed = mime.compose(letter, contact=delivery.contact, message_id=delivery.message_id, date=now)
         if fingerprint(composed) != delivery.digest:
             raise Paused(
                 "This version of mailer would send another message than the one that was checked. It was not sent.",
                 hint=ANEW,
             )
-        return composed
+        # what was checked, and the seal, is the message without its signature, which covers the Date
+        return signer.sign(composed, now) if signer else composed
 
     return message

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from mailer import mime
 from mailer.campaign.plan import Plan
@@ -16,6 +17,9 @@ from mailer.model import Action, Contact, Mailbox, Message, Outcome, Status
 from mailer.outcome import explain
 from mailer.pace import Pace
 from mailer.smtp import Connection, Relay, connect
+
+if TYPE_CHECKING:
+    from mailer.mime.dkim import Signer
 
 STATUS = {"sent": Status.SENT, "uncertain": Status.UNCERTAIN, "deferred": Status.DEFERRED}
 
@@ -38,19 +42,26 @@ def pick(plan: Plan, rows: Sequence[int]) -> list[Contact]:
 
 
 async def send_test(
-    plan: Plan, people: Sequence[Contact], to: str, *, ledger: Ledger, relay: Relay, limits: Limits
+    plan: Plan,
+    people: Sequence[Contact],
+    to: str,
+    *,
+    ledger: Ledger,
+    relay: Relay,
+    limits: Limits,
+    signer: Signer | None = None,
 ) -> list[Outcome]:
     """Send one message per contact to `to`. They count towards the quotas, but no delivery of the campaign changes.
 
     Raises RelayStopped or Paused if there is no connection to be had, CampaignError while the account sends a campaign.
     """
     with alone(ledger, relay, limits):
-        return await _send_all(plan, people, to, ledger=ledger, relay=relay, limits=limits)
+        # made one by one: the Date is that at which each leaves
+        messages = (_message(plan, contact, to, signer) for contact in people)
+        return await _send_all(messages, ledger=ledger, relay=relay, limits=limits)
 
 
-async def _send_all(
-    plan: Plan, people: Sequence[Contact], to: str, *, ledger: Ledger, relay: Relay, limits: Limits
-) -> list[Outcome]:
+async def _send_all(messages: Iterable[Message], *, ledger: Ledger, relay: Relay, limits: Limits) -> list[Outcome]:
     pace = Pace(limits.account, limits.domains)
     preload(pace, ledger, relay)
     connection = await connect(relay)
@@ -62,7 +73,7 @@ async def _send_all(
     try:
         async with Writer(ledger.path) as writer:
             trial = _Trial(connection=connection, account=relay.account, pace=pace, writer=writer)
-            return [await trial.send(_message(plan, contact, to)) for contact in people]
+            return [await trial.send(message) for message in messages]
     finally:
         await connection.quit()
 
@@ -101,11 +112,12 @@ async def _go_ahead() -> bool:
     return True
 
 
-def _message(plan: Plan, contact: Contact, to: str) -> Message:
+def _message(plan: Plan, contact: Contact, to: str, signer: Signer | None) -> Message:
     letter = plan.template.merge(contact, plan.identity)
     letter = letter._replace(subject=f"[TEST] {letter.subject}", to=Mailbox(address=to, name=letter.to.name))
     now = datetime.now(UTC)
     # a new one each time: mail programs hide a second message with an identifier that they know
     recipient = replace(contact, address=to, key=f"test {contact.key} {now.timestamp()}")
     identifier = plan.message_id(recipient, letter.identity)
-    return mime.compose(letter, contact=recipient, message_id=identifier, date=now)
+    message = mime.compose(letter, contact=recipient, message_id=identifier, date=now)
+    return signer.sign(message, now) if signer else message

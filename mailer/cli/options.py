@@ -13,6 +13,7 @@ from mailer.cli import console
 if TYPE_CHECKING:
     from mailer.campaign.send import Limits
     from mailer.campaign.source import Source
+    from mailer.mime.dkim import Signer
     from mailer.settings import Settings
     from mailer.smtp import Relay
 
@@ -104,6 +105,12 @@ def relay_of(settings: Settings) -> Relay:
     )
 
 
+def signer_of(settings: Settings) -> Signer | None:
+    """What signs the messages, if the settings say so; what is odd about its keys is said here. Raises SettingsError."""
+    console.show_warnings(settings.signing.warnings)
+    return settings.signing.signer
+
+
 def refuse_unbuilt(settings: Settings) -> None:
     """Refuse to send without what was asked for: a proxy that is ignored shows the place that it is to hide."""
     from mailer.errors import SettingsError  # noqa: PLC0415
@@ -112,11 +119,6 @@ def refuse_unbuilt(settings: Settings) -> None:
         raise SettingsError(
             "MAILER_PROXY is set, but this version of mailer cannot send through a proxy. Nothing was sent.",
             hint="take proxy out of the settings only if the mail server may see where you are",
-        )
-    if settings.dkim_selector or settings.dkim_key_file or settings.dkim_domain:
-        raise SettingsError(
-            "DKIM settings are set, but this version of mailer cannot sign. Nothing was sent.",
-            hint="take the dkim_ lines out of the settings; most providers sign for you",
         )
 
 

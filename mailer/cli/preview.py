@@ -20,6 +20,7 @@ from mailer.cli.options import (
     SkipProblemsOption,
     TemplateArgument,
     settings_here,
+    signer_of,
     source_of,
 )
 from mailer.cli.progress import counted
@@ -67,6 +68,7 @@ def preview(
     from mailer.ledger import Ledger  # noqa: PLC0415
 
     settings = settings_here()
+    signer_of(settings)
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
     with Ledger(settings.ledger_path) as ledger:
         with counted("Checking every message") as progress:
@@ -77,7 +79,7 @@ def preview(
         with counted("Writing the preview") as progress:
             index, messages = write_preview(plan, ledger, out, own_files=files, on_progress=progress)
     if as_json:
-        console.emit(as_data(plan, messages, index, settings.warnings))
+        console.emit(as_data(plan, messages, index, (*settings.warnings, *settings.signing.warnings)))
     else:
         held_up = bool(plan.problems) and not skip_problems
         show(plan, messages, index, hint=SKIP if held_up else None)

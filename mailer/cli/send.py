@@ -28,6 +28,7 @@ from mailer.cli.options import (
     overrides,
     relay_of,
     settings_here,
+    signer_of,
     source_of,
 )
 from mailer.cli.progress import ProgressLine, counted
@@ -122,6 +123,7 @@ def send(
     )
     patience = seconds_of(give_up_after)
     relay_of(settings)  # what is missing is said before anything is read
+    signer_of(settings)
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
     with Ledger(settings.ledger_path) as ledger, SenderLock(ledger, source.name):
         if begun := ledger.campaign(source.name):
@@ -256,6 +258,7 @@ class Sending:
                 limits=limits_of(self._settings),
                 options=options,
                 observer=self._watched(line, lambda: run.stop(interrupted())),
+                signer=self._settings.signing.signer,
             )
             stops.attach(run)
             return await run.run()

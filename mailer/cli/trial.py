@@ -20,6 +20,7 @@ from mailer.cli.options import (
     limits_of,
     relay_of,
     settings_here,
+    signer_of,
     source_of,
 )
 from mailer.cli.progress import counted
@@ -61,7 +62,7 @@ def trial(
     from mailer.outcome import explain  # noqa: PLC0415
 
     settings = settings_here(to_send=True)
-    relay = relay_of(settings)
+    relay, signer = relay_of(settings), signer_of(settings)
     address = own_address(to)
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
     with Ledger(settings.ledger_path) as ledger:
@@ -70,7 +71,8 @@ def trial(
         save_problems(problems, plan.contacts, plan.unrendered.values())
         refuse_problems(plan, skip_problems=skip_problems)
         people = pick(plan, row or [])
-        sending = send_test(plan, people, address, ledger=ledger, relay=relay, limits=limits_of(settings))
+        limits = limits_of(settings)
+        sending = send_test(plan, people, address, ledger=ledger, relay=relay, limits=limits, signer=signer)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             outcomes = runner.run(sending)
     sent = sum(outcome.verdict is Verdict.SENT for outcome in outcomes)

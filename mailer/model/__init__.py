@@ -32,6 +32,7 @@ from mailer.model.messages import (
     Letter,
     Mailbox,
     Message,
+    Signature,
 )
 from mailer.model.relays import (
     Action,
@@ -75,6 +76,7 @@ __all__ = [
     "Scope",
     "Security",
     "Severity",
+    "Signature",
     "SkippedRow",
     "Status",
     "Tally",

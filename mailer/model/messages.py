@@ -22,6 +22,16 @@ class Mailbox(NamedTuple):
         return self.address.rpartition("@")[2]
 
 
+class Signature(NamedTuple):
+    """What a DKIM signature tells about itself: the domain that answers for a message, the selector under which its public
+    key stands in the DNS, and sixteen hexadecimal digits of that key's SHA-256.
+    """
+
+    domain: str
+    selector: str
+    key: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
     """Who a campaign speaks for: the settings that shape every message and belong to the seal."""
@@ -33,6 +43,7 @@ class Identity:
     postal_address: str | None = None
     unsubscribe_url: str | None = None
     unsubscribe_mailto: str | None = None
+    signatures: tuple[Signature, ...] = ()
 
     @property
     def mail_from(self) -> str:

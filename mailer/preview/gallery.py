@@ -201,6 +201,8 @@ def _facts(summary: Summary) -> Html:
         "Letter": summary.template,
         "List": summary.list_name,
         "From": summary.sender,
+        "Signed (DKIM)": summary.signed_by
+        and f"as each message leaves, by {summary.signed_by}; not yet in these files",
         "Rows without a message": ", ".join(left_out) or "none",
         "Made": f"{summary.made_at:%Y-%m-%d %H:%M} UTC" if summary.made_at else "",
     }

@@ -23,7 +23,7 @@ class Rendered:
 class Summary:
     """The campaign as a whole. Counts by language and domain are taken from the messages themselves.
 
-    The four numbers are rows that get no message; `made_at` is shown in UTC.
+    `signed_by`: the domain whose signature each message will carry. The four numbers are rows that get no message; `made_at` is shown in UTC.
     """
 
     campaign: str
@@ -31,6 +31,7 @@ class Summary:
     template: str
     list_name: str
     sender: str
+    signed_by: str = ""
     warnings: Sequence[Problem] = ()
     duplicates: int = 0
     blank: int = 0

@@ -14,7 +14,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
 from mailer.model import Identity, Mailbox, Pipelining, Problem, Quota, Security, Severity
-from mailer.settings import passwords, values
+from mailer.settings import passwords, signing, values
+from mailer.settings.signing import Signing
 from mailer.settings.sources import Entry, Layer, Origin
 from mailer.settings.values import Auth
 
@@ -37,6 +38,7 @@ Protection = Annotated[Security, PlainValidator(values.choice(Security))]
 Secret = Annotated[SecretStr, PlainValidator(values.secret)]
 Address = Annotated[str, PlainValidator(values.address)]
 MailboxText = Annotated[Mailbox, PlainValidator(values.mailbox)]
+Selector = Annotated[str, PlainValidator(values.selector)]
 Flag = Annotated[bool, PlainValidator(values.flag)]
 
 
@@ -115,9 +117,11 @@ class Settings(BaseSettings):
     imap_password: Secret | None = example("the-password", private=True)
     imap_folder: Line = example("INBOX", default="INBOX")
 
-    dkim_selector: Line | None = example("mail2026")
-    dkim_key_file: Line | None = example("dkim.pem")
     dkim_domain: Annotated[str, PlainValidator(values.domain)] | None = example("example.org")
+    dkim_selector: Selector | None = example("mail2026")
+    dkim_key_file: Line | None = example("dkim.pem")
+    dkim_ed25519_selector: Selector | None = example("mail2026e")
+    dkim_ed25519_key_file: Line | None = example("dkim-ed25519.pem")
 
     _folder: Path = PrivateAttr(default=Path())
     _entries: dict[str, Entry] = PrivateAttr(default_factory=dict)
@@ -159,8 +163,18 @@ class Settings(BaseSettings):
             return None
         return passwords.find(self.smtp_username, self.smtp_host)
 
+    @cached_property
+    def signing(self) -> Signing:
+        """What signs messages (DKIM); its files are read only now, and once. Raises SettingsError."""
+        if not any(name in self._entries for name in signing.NAMES):
+            return Signing()
+        second = any(name in self._entries for name in signing.SECOND)
+        self._require("dkim_domain", *signing.MAIN, *(signing.SECOND if second else ()))
+        assert self.dkim_domain is not None
+        return signing.read_signing(self._folder, self._entries, self.dkim_domain)
+
     def identity(self) -> Identity:
-        """Who letters speak for. Raises SettingsError without SENDER."""
+        """Who letters speak for. Raises SettingsError without SENDER, or if messages cannot be signed as set."""
         self._require("sender")
         assert self.sender is not None
         return Identity(
@@ -171,6 +185,7 @@ class Settings(BaseSettings):
             postal_address=self.postal_address,
             unsubscribe_url=self.unsubscribe_url,
             unsubscribe_mailto=self.unsubscribe_mailto,
+            signatures=self.signing.signer.signatures if self.signing.signer else (),
         )
 
     def require_sending(self) -> None:

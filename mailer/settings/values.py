@@ -142,6 +142,17 @@ def domain(text: str) -> str:
     return address(f"postmaster@{text.strip().removeprefix('@')}", "it is not a domain name").rpartition("@")[2]
 
 
+def selector(text: str) -> str:
+    """Labels of letters, digits and hyphens (RFC 6376, section 3.1), in lower case."""
+    text = line(text).lower()
+    if "_domainkey" in text:
+        raise ValueError("it is only what stands before ._domainkey in the DNS")
+    label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if not re.fullmatch(rf"{label}(\.{label})*", text):
+        raise ValueError("it must be letters and digits, with hyphens or dots between them")
+    return text
+
+
 def address(text: str, complaint: str = "it is not one e-mail address") -> str:
     """One bare address: local part as written, domain in lower case as A-labels. Reserved domains are fine."""
     text = line(text)
