@@ -3,5 +3,6 @@
 from mailer.model import Security
 from mailer.smtp.connection import Connection
 from mailer.smtp.relay import Relay, connect
+from mailer.smtp.survey import survey
 
-__all__ = ["Connection", "Relay", "Security", "connect"]
+__all__ = ["Connection", "Relay", "Security", "connect", "survey"]
