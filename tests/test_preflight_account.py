@@ -178,9 +178,7 @@ async def test_a_look_at_the_relay_logs_in_and_mails_nobody(tmp_path: Path) -> N
     assert facts.certificate_ends is not None
     assert abs(facts.certificate_ends - time.time() - 90 * 86400) < 3600
     [said] = server.transcripts
-    assert not [
-        line for line in said if line.upper().startswith(("C: MAIL", "C: RCPT", "C: DATA", "MAIL", "RCPT", "DATA"))
-    ]
+    assert not [line for line in said if line.upper().startswith(("C: MAIL", "C: RCPT", "C: DATA"))]
     assert any("QUIT" in line for line in said)
     found = judged(facts, largest=1_000_000)
     assert {check.level for check in found.values()} == {"ok"}
@@ -224,4 +222,4 @@ async def test_a_server_that_takes_less_than_the_largest_message_fails() -> None
     assert found["size"].level == "fail"
     assert judged(facts, largest=100_000)["size"].level == "ok"
     assert "slower" in found["pipelining"].message
-    assert judged(facts, needs_smtputf8=True)["smtputf8"].level == "warn"
+    assert "few people" in found["smtputf8"].message

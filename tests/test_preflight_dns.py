@@ -66,7 +66,7 @@ def test_a_domain_in_order_is_all_ok() -> None:
 
 def test_a_domain_that_does_not_exist_is_named() -> None:
     found = look({"_dmarc.example TXT": []}, sender="unoin.test")
-    assert found["domain"].level == "fail"
+    assert levels(found) == {"domain": "fail"}
     assert "unoin.test, does not exist" in found["domain"].message
 
 
@@ -269,6 +269,10 @@ def test_a_silent_dns_is_one_calm_warning_and_hides_nothing_that_was_answered() 
     }
 
 
+def test_a_network_that_knows_no_domain_at_all_counts_as_silent() -> None:
+    assert levels(look({" NS": []})) == {"dns-silent": "warn"}
+
+
 @pytest.mark.parametrize(
     ("name", "reserved"),
     [
@@ -330,7 +334,7 @@ def unbound() -> Iterator[int]:
 
 
 def test_a_real_dns_server_is_asked_over_the_network(unbound: int) -> None:
-    resolver = NetworkResolver(nameservers=["127.0.0.1"], port=unbound)
+    resolver = NetworkResolver(nameservers=["127.0.0.1"], port=unbound, patience=1.0)
     domains = Domains(sender=SENDER, bounces=SENDER, host="mail.host.example", selector="", signer=SENDER)
     found = {check.code: check for check in asyncio.run(domain.checks(resolver, domains))}
     assert levels(found) == dict.fromkeys(["mx", "spf", "dkim", "dmarc", "alignment"], "ok")

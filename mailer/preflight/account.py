@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from mailer.loopback import is_loopback
 from mailer.model import Outcome, Phase, Quota, RelayFacts
 from mailer.outcome import explain
 from mailer.preflight import presets
@@ -92,9 +93,7 @@ def _rate(preset: presets.Preset, account: Account) -> Iterator[Check]:
         yield report.ok("rate", f"The rate keeps to the limit. {known}")
 
 
-def relay(
-    account: Account, facts: RelayFacts | Outcome, *, now: float, largest: int = 0, needs_smtputf8: bool = False
-) -> Iterator[Check]:
+def relay(account: Account, facts: RelayFacts | Outcome, *, now: float, largest: int = 0) -> Iterator[Check]:
     """What came of connecting and signing in. `now` is in seconds since 1970, `largest` the longest message in octets."""
     where = f"{account.host} port {account.port}"
     if isinstance(facts, Outcome):
@@ -102,16 +101,17 @@ def relay(
         return
     login = "and takes the login" if facts.logged_in else "without a login"
     yield report.ok("relay", f"{where} answers {login}. Nobody was mailed.")
-    yield from _encryption(facts, now)
+    yield from _encryption(facts, now, stays_here=is_loopback(account.host))
     yield from _size(facts.size, largest)
     if facts.pipelining:
         yield report.ok("pipelining", "It takes commands together (PIPELINING), which makes sending fast.")
     else:
         yield report.ok("pipelining", "It takes one command at a time (no PIPELINING): sending works, but is slower.")
-    if not facts.smtputf8:
-        say = report.warn if needs_smtputf8 else report.ok
-        text = "It cannot send to addresses with letters outside a-z before the @ (no SMTPUTF8)."
-        yield say("smtputf8", text, "Take such addresses off the list." if needs_smtputf8 else "")
+    if facts.smtputf8:
+        yield report.ok("smtputf8", "It can send to addresses with any letters before the @ (SMTPUTF8).")
+    else:
+        text = "It cannot send to addresses with letters outside a-z before the @ (no SMTPUTF8); few people have one."
+        yield report.ok("smtputf8", text)
 
 
 def _refusal(where: str, outcome: Outcome, preset: presets.Preset | None) -> Check:
@@ -126,9 +126,13 @@ def _refusal(where: str, outcome: Outcome, preset: presets.Preset | None) -> Che
     return report.fail(code, f"{text}.", f"{ask} in mailer.toml, and whether this computer is online.")
 
 
-def _encryption(facts: RelayFacts, now: float) -> Iterator[Check]:
+def _encryption(facts: RelayFacts, now: float, *, stays_here: bool) -> Iterator[Check]:
     if not facts.tls:
-        yield report.ok("tls", "The connection is not encrypted.")
+        if stays_here:
+            yield report.ok("tls", "The connection is not encrypted, nor need it be: it does not leave this computer.")
+        else:
+            text = "The connection is not encrypted: everybody on the way can read the letters."
+            yield report.warn("tls", text, "Take smtp_allow_unencrypted_i_understand_the_risk out of the settings.")
         return
     if facts.certificate_ends is not None and facts.certificate_ends - now < EXPIRES_SOON:
         days = max(0, int((facts.certificate_ends - now) // 86400))

@@ -45,19 +45,34 @@ async def checks(resolver: Resolver, domains: Domains) -> list[Check]:
         "DKIM": _dkim,
         "DMARC": _dmarc,
     }
-    results = await asyncio.gather(*(ask(resolver, domains) for ask in asked.values()), return_exceptions=True)
+    cut_off, *results = await asyncio.gather(
+        _is_cut_off(resolver), *(ask(resolver, domains) for ask in asked.values()), return_exceptions=True
+    )
+    if cut_off is True:
+        return [silence()]
     found: list[Check] = []
     silent: list[str] = []
     for name, result in zip(asked, results, strict=True):
         if isinstance(result, DnsSilentError):
             silent.append(name)
+        elif isinstance(result, list):
+            found += result
         elif isinstance(result, BaseException):
             raise result
-        else:
-            found += result
-    if silent:
-        found.append(silence(", ".join(silent)))
-    return found
+    if missing := [check for check in found if check.code == "domain"]:
+        return missing
+    return [*found, silence(", ".join(silent))] if silent else found
+
+
+async def _is_cut_off(resolver: Resolver) -> bool:
+    """Whether whoever answers knows nothing of the world: the sign-on page of a café, or a network of its own.
+
+    It would call every domain unknown. The root of all names is known wherever DNS is (RFC 1035).
+    """
+    try:
+        return not await resolver.ask(".", "NS")
+    except NoSuchNameError:
+        return True
 
 
 def silence(what: str = "") -> Check:
@@ -97,10 +112,11 @@ async def _spf(resolver: Resolver, domains: Domains) -> list[Check]:  # noqa: PL
     walked = await spf.walk(resolver, domain)
     preset = presets.for_host(domains.host)
     wanted = preset.spf if preset else ()
-    include = f"include:{wanted[0]}" if wanted else "what your mail provider names"
+    include = f"include:{wanted[0]}" if wanted else "include:PROVIDER"
+    ask = "" if wanted else " Your mail provider says what to put for PROVIDER."
     own = domain in wanted or presets.is_freemail(domain)
     if not walked.records:
-        fix = f'Ask whoever manages {domain} for a TXT record: "v=spf1 {include} ~all"'
+        fix = f'Ask whoever manages {domain} for a TXT record: "v=spf1 {include} ~all".{ask}'
         return [report.warn("spf", f"{domain} has no record for {what}.", fix)]
     if len(walked.records) > 1:
         text = f"{domain} has {len(walked.records)} records for {what}: receivers then ignore all of them."

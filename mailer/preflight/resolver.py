@@ -22,7 +22,7 @@ class Resolver(Protocol):
     """Who answers questions about names."""
 
     async def ask(self, name: str, kind: str) -> list[str]:
-        """The records of this kind (`TXT`, `MX`, `A`, `AAAA`, `PTR`), empty if the name has none.
+        """The records of this kind (`TXT`, `MX`, `A`, `AAAA`, `NS`), empty if the name has none.
 
         A TXT record is one text, its strings joined (RFC 7208, 3.3); an MX record is `10 mail.example.org`, a null MX `0 .`.
         Raises NoSuchNameError, DnsSilentError.
