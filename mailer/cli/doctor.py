@@ -31,10 +31,10 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 def doctor(
     template: Annotated[
-        str | None, typer.Argument(metavar="[TEMPLATE]", help="A letter to look at, too.", show_default=False)
+        str | None, typer.Argument(metavar="TEMPLATE", help="A letter to look at, too.", show_default=False)
     ] = None,
     contact_list: Annotated[
-        Path | None, typer.Argument(metavar="[LIST]", help="The list that it goes to.", show_default=False)
+        Path | None, typer.Argument(metavar="LIST", help="The list that it goes to.", show_default=False)
     ] = None,
     *,
     email_column: EmailColumnOption = None,
@@ -128,9 +128,11 @@ def show(checks: Sequence[Check]) -> None:
             continue
         console.say(heading, style="bold")
         for check in here:
-            console.say(f"  {check.level:<5} {check.message}", style=STYLES[check.level], sentence=True)
+            # broken between words first, so that what follows stands below the sentence and not below the level
+            sentence = console.fitting(console.out(), f"{'':8}{check.message}")
+            console.say(f"  {check.level:<6}{sentence[8:]}", style=STYLES[check.level])
             if check.fix:
-                console.say(f"        {check.fix}", sentence=True)
+                console.say(f"{'':8}{check.fix}", sentence=True)
         console.say()
     number = counts(checks)
     console.say(f"{number['ok']} ok, {number['warn']} to look at, {number['fail']} to mend. Nobody was mailed.")

@@ -121,9 +121,9 @@ def _refusal(where: str, outcome: Outcome, preset: presets.Preset | None) -> Che
         return report.fail(code, f"{where} refused the login.", explain(outcome) + hint)
     if outcome.reply:
         return report.fail(code, f"{where} turned us away.", explain(outcome))
-    text = outcome.text[:1].upper() + outcome.text[1:]
+    text = outcome.text[:1].upper() + outcome.text[1:] + ("" if outcome.text.endswith("?") else ".")
     ask = "Check smtp_host and smtp_port" + (" and smtp_security" if code == "tls" else "")
-    return report.fail(code, f"{text}.", f"{ask} in mailer.toml, and whether this computer is online.")
+    return report.fail(code, text, f"{ask} in mailer.toml, and whether this computer is online.")
 
 
 def _encryption(facts: RelayFacts, now: float, *, stays_here: bool) -> Iterator[Check]:
