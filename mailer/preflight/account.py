@@ -36,7 +36,7 @@ def settings(account: Account, today: date) -> Iterator[Check]:
     yield from _freemail(account)
     preset = presets.for_host(account.host)
     if preset is None:
-        if not account.rate_is_chosen:
+        if not account.rate_is_chosen and not is_loopback(account.host):
             text = "How much this provider lets an account send is not known to mailer."
             fix = 'Ask the provider for the limit, and set a little less in mailer.toml, e.g. rate = "150/hour".'
             yield report.warn("limit-unknown", text, fix)

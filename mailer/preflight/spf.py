@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 
@@ -13,13 +14,14 @@ MAX_LOOKUPS = 10
 MAX_VOIDS = 2
 """Likewise for questions that are answered with nothing."""
 
-TERM = re.compile(r"([-+?~]?)([a-z][a-z0-9_.-]*)(?:([:=])([^/\s]*))?((?:/\d{1,3}){0,1}(?://\d{1,3})?)", re.IGNORECASE)
-ASKS = {"include", "a", "mx", "ptr", "exists", "redirect"}
-"""Terms that make a receiver ask DNS, each of which counts (RFC 7208, 4.6.4)."""
+MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=(.*)", re.IGNORECASE)
+MECHANISM = re.compile(r"([-+?~]?)([a-z0-9]+)(?::(\S*?))?((?:/\d{1,3})?(?://\d{1,3})?)", re.IGNORECASE)
+ASKS = frozenset({"include", "a", "mx", "ptr", "exists"})
+"""What makes a receiver ask DNS, each of which counts (RFC 7208, 4.6.4); so does the modifier `redirect`."""
 
-NEEDS_A_NAME = {"include", "exists", "redirect", "ip4", "ip6"}
-KNOWN = ASKS | {"all", "ip4", "ip6"}
-MODIFIERS = {"redirect", "exp"}
+ADDRESSES = frozenset({"ip4", "ip6"})
+NEEDS_A_NAME = ADDRESSES | {"include", "exists"}
+KNOWN = ASKS | ADDRESSES | {"all"}
 
 
 @dataclass(kw_only=True, slots=True)
@@ -62,24 +64,33 @@ async def _records(resolver: Resolver, domain: str) -> list[str]:
 async def _follow(resolver: Resolver, walked: Walk, record: str, *, top: bool) -> None:
     redirect = ""
     for term in record.split()[1:]:
-        match = TERM.fullmatch(term)
-        name = match[2].lower() if match else ""
-        if not match or (match[3] != "=" and name not in KNOWN) or (name in NEEDS_A_NAME and not match[4]):
-            walked.error = walked.error or f"the term {term[:40]!r} in it cannot be read"
+        if modifier := MODIFIER.fullmatch(term):
+            redirect = modifier[2] if modifier[1].lower() == "redirect" else redirect
+            continue
+        match = MECHANISM.fullmatch(term)
+        if not match or not _is_known(match[2].lower(), match[3] or "", match[4]):
+            walked.error = f"the term {term[:40]!r} in it cannot be read"
             return
-        if name == "all" and match[3] is None:
+        name, target = match[2].lower(), match[3] or ""
+        if name == "all":
             if top:
                 walked.default = match[1] or "+"
             return  # whatever comes after it is never looked at (RFC 7208, 5.1)
-        if match[3] == "=":
-            redirect = match[4] if name == "redirect" else redirect
-            continue
         if name in ASKS:
-            await _ask(resolver, walked, name, match[4] or "", top=False)
+            await _ask(resolver, walked, name, target, top=False)
         if walked.error:
             return
     if redirect:
         await _ask(resolver, walked, "redirect", redirect, top=top)
+
+
+def _is_known(name: str, target: str, prefix: str) -> bool:
+    if name in ADDRESSES:
+        try:
+            return ipaddress.ip_network(target + prefix, strict=False).version == int(name[-1])
+        except ValueError:
+            return False
+    return name in KNOWN and (bool(target) or name not in NEEDS_A_NAME)
 
 
 async def _ask(resolver: Resolver, walked: Walk, name: str, target: str, *, top: bool) -> None:
