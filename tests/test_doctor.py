@@ -148,6 +148,18 @@ def test_a_preview_says_in_a_line_or_two_what_readers_may_mind(program: Program)
     assert "  What to do about it: mailer doctor appeal.md list.csv" in lines
 
 
+def test_the_worst_of_a_letter_is_said_first(program: Program) -> None:
+    letter = LETTER.replace("Dear", "RE: [look](https://localhost/x)", 1).replace(
+        "subject: An", "subject: 'RE: an'\nreason: An"
+    )
+    (program.folder / "appeal.md").write_text(letter, encoding="utf-8")
+    warnings = [
+        line for line in program.run("preview", "appeal.md", "list.csv").stderr.splitlines() if "Warning" in line
+    ]
+    assert "leads to localhost" in warnings[0]
+    assert "looks like an answer" in warnings[1]
+
+
 def test_before_a_send_to_this_computer_nothing_is_asked(program: Program, server: ScriptedServer) -> None:
     done = program.run("send", "appeal.md", "list.csv", "--yes")
     assert done.returncode == 0, done.stderr

@@ -75,7 +75,8 @@ def show_letter_doubts(plan: Plan) -> None:
     from mailer import preflight  # noqa: PLC0415
     from mailer.campaign import doctor  # noqa: PLC0415
 
-    doubts = [check for check in doctor.look_at_plan(plan) if check.level is not preflight.Level.OK]
+    checks = doctor.look_at_plan(plan)
+    doubts = preflight.of_level(checks, preflight.Level.FAIL) + preflight.of_level(checks, preflight.Level.WARN)
     tell(doubts, known=_warned(plan), more=_doctor(plan))
 
 

@@ -97,7 +97,7 @@ def relay(account: Account, facts: RelayFacts | Outcome, *, now: float, largest:
     """What came of connecting and signing in. `now` is in seconds since 1970, `largest` the longest message in octets."""
     where = f"{account.host} port {account.port}"
     if isinstance(facts, Outcome):
-        yield _refusal(where, facts, presets.for_host(account.host))
+        yield _refusal(account, where, facts)
         return
     login = "and takes the login" if facts.logged_in else "without a login"
     yield report.ok("relay", f"{where} answers {login}. Nobody was mailed.")
@@ -114,7 +114,8 @@ def relay(account: Account, facts: RelayFacts | Outcome, *, now: float, largest:
         yield report.ok("smtputf8", text)
 
 
-def _refusal(where: str, outcome: Outcome, preset: presets.Preset | None) -> Check:
+def _refusal(account: Account, where: str, outcome: Outcome) -> Check:
+    preset = presets.for_host(account.host)
     code = {Phase.CONNECT: "relay", Phase.TLS: "tls", Phase.AUTH: "login"}.get(outcome.phase, "relay")
     hint = f" With {preset.title}: {preset.login}." if preset and code == "login" else ""
     if code == "login":
@@ -123,7 +124,8 @@ def _refusal(where: str, outcome: Outcome, preset: presets.Preset | None) -> Che
         return report.fail(code, f"{where} turned us away.", explain(outcome))
     text = outcome.text[:1].upper() + outcome.text[1:] + ("" if outcome.text.endswith("?") else ".")
     ask = "Check smtp_host and smtp_port" + (" and smtp_security" if code == "tls" else "")
-    return report.fail(code, text, f"{ask} in mailer.toml, and whether this computer is online.")
+    online = "." if is_loopback(account.host) else ", and whether this computer is online."
+    return report.fail(code, text, f"{ask} in mailer.toml{online}")
 
 
 def _encryption(facts: RelayFacts, now: float, *, stays_here: bool) -> Iterator[Check]:
