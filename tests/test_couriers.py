@@ -277,10 +277,10 @@ async def test_a_word_of_a_run_that_is_gone_ends_no_message(monkeypatch: pytest.
     errand = Errand(
         1, relay_to(ScriptedServer()), lambda _: pytest.fail("not asked for"), lambda *event: said.append(event)
     )
-    errand.hear(("go", None))
+    errand.hear(("go", None, False))
     assert await errand._intent()
     monkeypatch.setattr(courier_module, "RUN", os.getppid() + 1)
-    errand.hear(("go", None))
+    errand.hear(("go", None, False))
     assert not await errand._intent()
 
 

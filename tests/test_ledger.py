@@ -237,6 +237,33 @@ async def test_many_waiters_share_few_commits(ledger: Ledger) -> None:
     attempts.close()
 
 
+async def test_while_another_program_writes_the_loop_goes_on(ledger: Ledger, campaign: CampaignRecord) -> None:
+    other = sqlite3.connect(ledger.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with Writer(ledger.path) as writer:
+        granted = writer.write(intent=intent(1))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not granted.done()
+        other.execute("COMMIT")
+        assert await granted
+    other.close()
+    assert ledger.tally(campaign) == Tally(sending=1, queued=4)
+
+
+async def test_another_program_that_does_not_let_go_is_named(
+    ledger: Ledger, campaign: CampaignRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailer.ledger.writer.BUSY_TIMEOUT_MS", 50)
+    other = sqlite3.connect(ledger.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with Writer(ledger.path) as writer:
+        with pytest.raises(LedgerError, match="in use by another program"):
+            await writer.write(intent=intent(1))
+    other.close()
+    assert ledger.tally(campaign) == Tally(queued=5)
+
+
 async def test_a_commit_that_fails_fails_every_waiter_now_and_later(ledger: Ledger, campaign: CampaignRecord) -> None:
     breaker = sqlite3.connect(ledger.path)
     breaker.execute("DROP TABLE attempts")

@@ -43,6 +43,7 @@ from mailer.ledger import Intent, Ledger, Record, Row, Start, Writer
 from mailer.ledger.campaigns import Campaigns
 from mailer.ledger.deliveries import Deliveries
 from mailer.ledger.memory import Memory
+from mailer.ledger.together import write_each
 from mailer.model import OPEN, CampaignRecord, Contact, Manifest, Outcome, Reply, Scope, Status, Verdict
 from mailer.model import Phase as SmtpPhase
 
@@ -641,7 +642,7 @@ def play(examples: int, steps: int, *, shrink: bool = True, derandomize: bool = 
 @pytest.mark.parametrize("statements", ["together", "one by one"])
 def test_no_order_of_events_breaks_a_promise(statements: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if statements == "one by one":
-        monkeypatch.setattr(mailer.ledger.writer, "prepare_together", lambda _: False)
+        monkeypatch.setattr(mailer.ledger.writer, "write_together", write_each)
     before = dict(counters)
     play(60, 30)
     steps, examples = (counters[what] - before[what] for what in ("steps", "examples"))
@@ -675,8 +676,9 @@ class Mutant:
         text = text.replace(self.old, self.new)
         made = text if isinstance(found, str) else self._made(text)
         monkeypatch.setattr(self.where, self.what, made)
-        if hasattr(mailer.ledger.writer, self.what):  # where it is used, under a name of its own
-            monkeypatch.setattr(mailer.ledger.writer, self.what, made)
+        for user in (mailer.ledger.writer, mailer.ledger.together):
+            if hasattr(user, self.what):  # where it is used, under a name of its own
+                monkeypatch.setattr(user, self.what, made)
 
     def _made(self, source: str) -> object:
         module = inspect.getmodule(self.where)
@@ -708,13 +710,13 @@ MUTANTS = [
     Mutant("dead address is not remembered", writer, "write_record", "if record.suppress:\n        connection.execute(_SUPPRESS", "if False:\n        connection.execute(_SUPPRESS", ("two",)),
     Mutant("outcomes are lost with a refused intent", writer, "write_one", "for record in records:", "for record in records if not intent or write_intent(connection, intent) else ():"),
     Mutant("only the first outcome of a group", writer, "write_one", "in records:", "in records[:1]:", ("wire",)),
-    Mutant("together: intent without looking at the status", together, "_TRIGGER", "'$[0]') AND status IN ('queued', 'deferred')", "'$[0]')", ("wire",)),
-    Mutant("together: intent takes what is in doubt", together, "_TRIGGER", "('queued', 'deferred')", "('queued', 'deferred', 'uncertain')", ("interrupted",)),
-    Mutant("together: intent forgets whose it is", together, "_TRIGGER", "'sending', token = NEW.token,", "'sending', token = coalesce(token, NEW.token),", ("later",)),
-    Mutant("together: who is taken is granted", together, "_TRIGGER", "<> json_array_length", "> json_array_length", ("wire",)),
-    Mutant("together: record only in time", together, "_TRIGGER", "('sending', 'uncertain')", "('sending')", ("interrupted",)),
-    Mutant("together: the outcomes without the intents", together, "_TRIGGER", "FROM json_each(NEW.intents) AS i;", "FROM json_each('[]') AS i;"),
-    Mutant("acknowledged and taken back", Writer, "_commit", 'connection.execute("COMMIT")', 'connection.execute("ROLLBACK")'),
+    Mutant("together: intent without looking at the status", together, "_INTENDED", "? AND status IN ('queued', 'deferred')", "?", ("wire",)),
+    Mutant("together: intent takes what is in doubt", together, "_INTENDED", "('queued', 'deferred')", "('queued', 'deferred', 'uncertain')", ("interrupted",)),
+    Mutant("together: intent forgets whose it is", together, "_INTENDED", "'sending', token = ?,", "'sending', token = coalesce(token, ?),", ("later",)),
+    Mutant("together: who is taken is granted", together, "write_together", ".rowcount != len(intended)", ".rowcount > len(intended)", ("wire",)),
+    Mutant("together: record only in time", together, "_SENT", "('sending', 'uncertain')", "('sending')", ("interrupted",)),
+    Mutant("together: the outcomes without the intents", together, "write_together", "connection.executemany(_BEGUN, begun)", "pass"),
+    Mutant("acknowledged and taken back", Writer, "_take_turn", 'connection.execute("COMMIT")', 'connection.execute("ROLLBACK")'),
     Mutant("interrupted goes back into the queue", Deliveries, "mark_interrupted", "SET status = 'uncertain'", "SET status = 'queued'"),
     Mutant("interrupted counts as sent", Deliveries, "mark_interrupted", "SET status = 'uncertain'", "SET status = 'sent'"),
     Mutant("interrupted in every campaign", Deliveries, "mark_interrupted", "WHERE campaign_id = ? AND status", "WHERE ? AND status", ("both",)),
@@ -755,7 +757,7 @@ MUTANTS = [
 def test_a_seeded_bug_is_noticed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     if mutant.where is not together:
         # a group that is as usual would never come to the statements for one
-        monkeypatch.setattr(mailer.ledger.writer, "prepare_together", lambda _: False)
+        monkeypatch.setattr(mailer.ledger.writer, "write_together", write_each)
     mutant.apply(monkeypatch)
     monkeypatch.setattr(LedgerMachine, "stories", mutant.stories)
     before = counters["steps"]

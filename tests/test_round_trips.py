@@ -87,4 +87,7 @@ async def test_a_message_costs_one_round_trip_or_two_or_four(
     # of each connection, the first envelope has no message to leave with
     each, more = (each, len(proxy.turns) if mode is Pipelining.AUTO else 0) if offered else (4, 0)
     assert proxy.round_trips() == each * EVERYBODY + more
+    # two batches are full, and the last of their messages takes leave, too
+    farewells = [data for turns in proxy.turns for side, data in turns if side == "C" and data == b"QUIT\r\n"]
+    assert len(farewells) == (1 if more else 3)
     assert not server.violations

@@ -6,12 +6,13 @@ import math
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from mailer.model import OPEN
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from mailer.model import Delivery
 
@@ -62,6 +63,10 @@ class Backlog:
                 self._file(domain, at)
         # whoever takes it waits anyway, so that all may be asked: a slot given back lets a domain go on sooner
         return self._pop(min(self._aside, key=self._ready_at)) if self._aside else None
+
+    def upcoming(self, number: int) -> Iterable[Delivery]:
+        """Some that will probably be taken next, as far as they are loaded."""
+        return islice(self._loaded, number)
 
     def put_back(self, delivery: Delivery) -> None:
         """Return a delivery that was taken and not tried; it keeps its place."""

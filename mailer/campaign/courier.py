@@ -20,7 +20,7 @@ from mailer.campaign.thaw import renderer
 from mailer.errors import LetterError, MailerError
 from mailer.ledger import Ledger, delivery_of
 from mailer.model import Delivery, Message, Outcome, Pipelining, Security
-from mailer.smtp import Connection, Relay, connect
+from mailer.smtp import FAREWELL, Connection, Farewell, Relay, connect
 
 RUN = os.getppid()
 """The run that started this process. Whoever loses their parent gets another one (not on Windows)."""
@@ -55,6 +55,7 @@ class Errand:
         self._heard: deque[Event] = deque()
         self._ear: asyncio.Future[None] | None = None
         self._next: Message | None = None
+        self._leaves = False
 
     def hear(self, event: Event) -> None:
         self._heard.append(event)
@@ -113,15 +114,16 @@ class Errand:
         # a word that came before this process was stopped (SIGSTOP) may be read when the run has long been replaced
         if what != "go" or os.getppid() != RUN:
             return False
-        if rest[0] is not None:
+        row, self._leaves = rest
+        if row is not None:
             try:
-                self._next = self._render(delivery_of(rest[0]))
+                self._next = self._render(delivery_of(row))
             except MailerError:
                 self._next = None  # its turn comes, and the reason with it
         return True
 
-    def _following(self) -> Message | None:
-        return self._next
+    def _following(self) -> Message | Farewell | None:
+        return FAREWELL if self._leaves else self._next
 
 
 class Courier:

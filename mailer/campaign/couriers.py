@@ -24,7 +24,7 @@ from mailer.errors import LetterError, Paused
 from mailer.ledger import DeliveryRow, Ledger, delivery_of
 from mailer.model import Action, CampaignRecord, Delivery, Outcome, Phase, Reply, Scope, Verdict
 from mailer.outcome import lost
-from mailer.smtp import Relay
+from mailer.smtp import FAREWELL, Farewell, Relay
 
 START_SECONDS = 60.0
 """For a courier to start: a slow laptop reads a lot of Python first."""
@@ -287,7 +287,7 @@ class RemoteConnection:
         self,
         message: Ticket,
         intent: Callable[[], Awaitable[bool]],
-        following: Callable[[], Ticket | None],
+        following: Callable[[], Ticket | Farewell | None],
     ) -> Outcome | None:
         """As `Connection.transmit`. Raises LetterError or Paused where the courier cannot make the message."""
         begun, self.begun = self.begun is message, None
@@ -305,9 +305,10 @@ class RemoteConnection:
                     self._forget()
                     return lost(Phase.CONTENT, GONE)
                 # whether its envelope leaves, too, is known when the answer comes; until then the server may have it
-                self.begun = following() if self.overlaps else None
+                next_one = following() if self.overlaps else None
+                self.begun = next_one if isinstance(next_one, Ticket) else None
                 phase = Phase.FINAL_DOT
-                self._say("go", self.begun and self.begun.row)
+                self._say("go", self.begun and self.begun.row, next_one is FAREWELL)
             elif what == "outcome":
                 values, self.usable, next_begun, self.deaf = rest
                 if not next_begun:

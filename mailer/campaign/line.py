@@ -14,6 +14,7 @@ from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import Intent, Record
 from mailer.model import Action, Delivery, Outcome, Phase, Scope, Status, Verdict
 from mailer.pace import Slot
+from mailer.smtp import FAREWELL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -159,11 +160,7 @@ class Line:
     def _look_ahead(self, connection: Wire) -> None:
         """Make the next message ready, if it may go at once: its envelope can then leave with the end of this one."""
         run = self._run
-        if (
-            not (run.overlaps and connection.overlaps and self._goes_on)
-            or connection.transactions >= run.options.batch_size
-            or run.slowed
-        ):
+        if not (run.overlaps and connection.overlaps and self._goes_on) or self._batch_is_full or run.slowed:
             return
         delivery = slot = None
         try:
@@ -180,7 +177,15 @@ class Line:
 
     def _following(self) -> Any:
         """Called as a final dot leaves."""
-        return self._ahead.message if self._ahead and self._goes_on else None
+        if not self._goes_on:
+            return None
+        if self._ahead:
+            return self._ahead.message
+        return FAREWELL if self._run.overlaps and self._batch_is_full else None
+
+    @property
+    def _batch_is_full(self) -> bool:
+        return self._connection is not None and self._connection.transactions >= self._run.options.batch_size
 
     async def _settle_ahead(self, connection: Wire, *, rest: bool = False) -> None:
         """Whoever was made ready and cannot go on over this connection, or now, gets its place back."""
@@ -342,12 +347,11 @@ class Line:
         )
 
     async def _after_transaction(self) -> None:
-        connection, options = self._connection, self._run.options
-        if connection and connection.transactions >= options.batch_size:
+        if self._batch_is_full:
             await self._flush()
             await self._hang_up()
             if len(self._run.backlog):
-                await self._run.sleep(options.batch_pause)
+                await self._run.sleep(self._run.options.batch_pause)
 
     # -- outcomes that wait for company
 

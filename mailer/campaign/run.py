@@ -7,10 +7,11 @@ import contextlib
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mailer.campaign.ahead import Ahead
 from mailer.campaign.backlog import Backlog
 from mailer.campaign.couriers import Couriers
 from mailer.campaign.decide import SENT, Decision, decide
@@ -110,7 +111,7 @@ class Run:
         self._load = couriers.load if couriers else ledger.deliveries
         self.relay = relay
         self.pace = pace
-        self.render: Callable[[Delivery], Any] = couriers.ticket if couriers else render
+        self.render: Callable[[Delivery], Any] = couriers.ticket if couriers else Ahead(render, self._upcoming)
         self.options = options
         self.observer = observer
         self.token = uuid.uuid4().hex
@@ -189,6 +190,9 @@ class Run:
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
+
+    def _upcoming(self, number: int) -> Iterable[Delivery]:
+        return self.backlog.upcoming(number)
 
     async def _wait_for_deferred(self) -> bool:
         next_due = self._ledger.next_due(self._campaign)

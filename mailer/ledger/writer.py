@@ -1,33 +1,28 @@
-"""Group commit: one thread writes whatever is waiting, in one transaction, as soon as the last commit ends.
+"""Group commit: whatever the connections have for the ledger in one turn of the event loop is written in one transaction.
 
-Alone, a record is durable after one sync; with many connections, one sync serves them all: while others have something on its
-way, a group waits for theirs as long as the last commit took, and never above a millisecond. If a commit
-fails, every waiter fails and nothing is written any more: what cannot be recorded must not be sent.
+The commit is made in the loop itself: while the disk works, everybody waits for it anyway, and handing each group to a
+thread and its answers back costs more than that (ARCHITECTURE.md). If a commit fails, every waiter fails and nothing is
+written any more: what cannot be recorded must not be sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
 import sqlite3
-import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from mailer.errors import LedgerError
-from mailer.ledger.attempts import Intent, Record, write_one
-from mailer.ledger.connection import connect, plain_errors
-from mailer.ledger.together import prepare_together, write_together
+from mailer.ledger.attempts import Intent, Record
+from mailer.ledger.connection import BUSY_TIMEOUT_MS, connect, plain_errors
+from mailer.ledger.together import Item, Unusual, write_each, write_together
 
-GROUP_LIMIT = 1000
+ASK_AGAIN = 0.02
+"""Seconds until the next look at whether another program has let go of the ledger."""
 
-LONGEST_LINGER = 0.001
-"""Seconds for which a group may wait for the other senders' records, and never longer than the last commit took."""
 
-GLANCE = 0.00005
-"""Seconds between two looks at whether they have come."""
+Write = Callable[[sqlite3.Connection, Sequence[Item]], list[bool]]
 
 
 class Waiting(NamedTuple):
@@ -39,26 +34,27 @@ class Waiting(NamedTuple):
 
 
 class Writer:
-    """The only one that writes deliveries and attempts while a campaign is being sent."""
+    """The only one that writes deliveries and attempts while a campaign is being sent, over `senders` connections."""
 
     def __init__(self, path: Path, *, senders: int = 1) -> None:
         self._path = path
-        # the other half has something to do meanwhile
-        self._worthwhile = senders // 2
-        self._took = 0.0
-        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._senders = senders
+        self._waiting: list[Waiting] = []
         self._broken: LedgerError | None = None
-        self._common = False
-        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._due: asyncio.Handle | None = None
+        self._idle = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._thread.start()
+        self._connection = connect(self._path)
+        # whoever holds the ledger for long is waited for without holding up the loop
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        self._idle.set()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await self._idle.wait()
+        self._connection.close()
 
     def write(self, *, records: Sequence[Record] = (), intent: Intent | None = None) -> asyncio.Future[bool]:
         """Make outcomes and the next intent durable in one commit, for which to wait.
@@ -68,86 +64,61 @@ class Writer:
         """
         if self._broken:
             raise self._broken
-        done = self._loop.create_future()
-        self._queue.put(Waiting(records, intent, done))
+        done: asyncio.Future[bool] = self._loop.create_future()
+        self._waiting.append(Waiting(records, intent, done))
+        if self._due is None:
+            self._idle.clear()
+            self._due = self._loop.call_soon(self._gather, 0)
         return done
 
-    def _run(self) -> None:
-        try:
-            connection = connect(self._path)
-        except LedgerError as error:
-            self._broken = error
-            connection = None
-        except Exception as error:  # noqa: BLE001 - without this thread every waiter would hang
-            self._broken = LedgerError(f"The ledger {self._path} cannot be opened ({type(error).__name__}).")
-            self._broken.__cause__ = error
-            connection = None
-        self._common = connection is not None and prepare_together(connection)
-        last = False
-        while not last:
-            group, last = self._collect()
-            if group:
-                began = time.perf_counter()
-                self._answer(group, self._commit(connection, group))
-                self._took = time.perf_counter() - began
-        if connection:
-            connection.close()
+    def _gather(self, before: int) -> None:
+        """Commit as soon as everybody is here, or a turn of the loop has brought nobody else."""
+        here = len(self._waiting)
+        if before < here < self._senders:
+            self._due = self._loop.call_soon(self._gather, here)
+        else:
+            self._take_turn(self._loop.time() + BUSY_TIMEOUT_MS / 1e3, write_together)
 
-    def _collect(self) -> tuple[list[Waiting], bool]:
-        first = self._queue.get()
-        if first is None:
-            return [], True
-        until = time.perf_counter() + min(self._took, LONGEST_LINGER)
-        while self._queue.qsize() + 1 < self._worthwhile and time.perf_counter() < until:
-            try:
-                time.sleep(GLANCE)
-            except OSError:
-                break  # the clock jumps, and the system refuses to wait by it
-        group = [first]
-        while len(group) < GROUP_LIMIT:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if item is None:
-                return group, True
-            group.append(item)
-        return group, False
-
-    def _commit(self, connection: sqlite3.Connection | None, group: list[Waiting]) -> list[bool] | LedgerError:
-        if self._broken or connection is None:
-            return self._broken or LedgerError(f"The ledger {self._path} cannot be used.")
+    def _take_turn(self, patience: float, write: Write) -> None:
+        """Write all that wait in one transaction, as soon as no other program writes. `patience` is a time of the loop."""
+        connection, group = self._connection, [item[:2] for item in self._waiting]
         try:
             with plain_errors(self._path):
-                if self._common and write_together(connection, [item[:2] for item in group]):
-                    return [True] * len(group)
                 connection.execute("BEGIN IMMEDIATE")
                 try:
-                    results = [write_one(connection, *item[:2]) for item in group]
+                    results = write(connection, group)
                     connection.execute("COMMIT")
                 except BaseException:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
                     raise
+        except Unusual:
+            self._take_turn(patience, write_each)
         except LedgerError as error:
-            self._broken = error
-            return error
+            if _is_busy(error) and self._loop.time() < patience:
+                self._due = self._loop.call_later(ASK_AGAIN, self._take_turn, patience, write)
+            else:
+                self._answer(error)
         except Exception as error:  # noqa: BLE001 - a waiter must never hang, whatever went wrong here
-            self._broken = LedgerError(f"The ledger {self._path} refused a record ({type(error).__name__}).")
-            self._broken.__cause__ = error
-            return self._broken
-        return results
+            broken = LedgerError(f"The ledger {self._path} refused a record ({type(error).__name__}).")
+            broken.__cause__ = error
+            self._answer(broken)
+        else:
+            self._answer(results)
 
-    def _answer(self, group: list[Waiting], results: list[bool] | LedgerError) -> None:
-        def resolve() -> None:
-            for number, item in enumerate(group):
-                if item.done.done():
-                    continue
-                if isinstance(results, LedgerError):
-                    item.done.set_exception(results)
-                else:
-                    item.done.set_result(results[number])
+    def _answer(self, results: list[bool] | LedgerError) -> None:
+        waiting, self._waiting, self._due = self._waiting, [], None
+        self._idle.set()
+        if isinstance(results, LedgerError):
+            self._broken = results
+        for number, item in enumerate(waiting):
+            if item.done.done():
+                continue
+            if isinstance(results, LedgerError):
+                item.done.set_exception(results)
+            else:
+                item.done.set_result(results[number])
 
-        # The loop may have been closed by a second Ctrl-C; nobody waits any more then.
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(resolve)
+
+def _is_busy(error: LedgerError) -> bool:
+    return getattr(error.__cause__, "sqlite_errorname", "").startswith("SQLITE_BUSY")

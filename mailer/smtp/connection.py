@@ -15,6 +15,7 @@ from mailer.model import Action, Message, Outcome, Phase, Pipelining, Reply, Sco
 from mailer.outcome import accepted, classify, lost
 from mailer.smtp.dialogue import ConnectionEnded, Dialogue
 
+QUIT = b"QUIT\r\n"
 QUIT_TIMEOUT = 5.0
 
 ENVELOPE_PATIENCE = 60.0
@@ -28,6 +29,8 @@ OUT_OF_STEP = re.compile("pipelin|synchroni", re.IGNORECASE)
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
+DOT_FIRST = re.compile(rb"\n\.")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extensions:
@@ -38,9 +41,18 @@ class Extensions:
     size: int | None = None
 
 
-def nobody() -> Message | None:
-    """No message follows."""
-    return None
+class Farewell:
+    """No message follows on this connection: QUIT leaves with the final dot (RFC 2920, section 4, has an example)."""
+
+
+FAREWELL = Farewell()
+
+Following = Callable[[], Message | Farewell | None]
+"""Called as a final dot leaves: what goes with it."""
+
+
+def nobody() -> None:
+    """It is not known yet what follows."""
 
 
 class Connection:
@@ -62,6 +74,7 @@ class Connection:
         self._together = extensions.pipelining and pipelining is not Pipelining.OFF
         self.overlaps = extensions.pipelining and pipelining is Pipelining.AUTO
         self._needs_reset = False
+        self._leaving = False
         self._phase = Phase.MAIL
         self.transactions = 0
         self.begun: Message | None = None
@@ -77,7 +90,7 @@ class Connection:
     @property
     def usable(self) -> bool:
         """Whether another transaction may begin here."""
-        return self._dialogue.ended is None and not self._dialogue.pending
+        return self._dialogue.ended is None and not (self._dialogue.pending or self._leaving)
 
     @property
     def ended(self) -> bool:
@@ -93,12 +106,12 @@ class Connection:
         self,
         message: Message,
         intent: Callable[[], Awaitable[bool]],
-        following: Callable[[], Message | None] = nobody,
+        following: Following = nobody,
     ) -> Outcome | None:
         """Send one message. Calls `intent` when everything but the final dot is on its way, and `following` as the dot leaves.
 
         What `following` returns is the message to transmit next, here or, should this connection end, elsewhere: its envelope
-        goes with the final dot (see `begun`). Returns None, having sent nothing, if `intent` answers that somebody else has
+        goes with the final dot (see `begun`). After FAREWELL the connection is only to be left. Returns None, having sent nothing, if `intent` answers that somebody else has
         the delivery. The connection is closed after everything that leaves the server's state in doubt; see `usable`.
         """
         begun = self.begun is message
@@ -183,12 +196,13 @@ class Connection:
         """What the server said before the final dot, e.g. 552: it had enough, and waits for no dot."""
         return self._refused(await self._dialogue.reply(self._timeout))
 
-    async def _final_dot(self, following: Callable[[], Message | None]) -> Outcome:
+    async def _final_dot(self, following: Following) -> Outcome:
         crashpoint.pass_through("after-intent")
         next_one = following() if self.overlaps else None
-        envelope = self._early_envelope(next_one) if next_one else b""
-        self._dialogue.write(b".\r\n" + envelope)
-        if envelope:
+        self._leaving = next_one is FAREWELL
+        envelope = self._early_envelope(next_one) if isinstance(next_one, Message) else b""
+        self._dialogue.write(b".\r\n" + (QUIT if self._leaving else envelope))
+        if isinstance(next_one, Message) and envelope:
             self.begun = next_one
             self.transactions += 1
         self._phase = Phase.FINAL_DOT
@@ -276,7 +290,9 @@ class Connection:
         """Take leave. Whatever the server answers, the connection is closed afterwards."""
         try:
             if self.usable and self.begun is None:
-                self._dialogue.write(b"QUIT\r\n")
+                self._dialogue.write(QUIT)
+                self._leaving = True
+            if self._leaving:
                 await self._dialogue.reply(QUIT_TIMEOUT)
         except ConnectionEnded:
             pass
@@ -303,4 +319,4 @@ def _stuffed(content: bytes) -> bytes:
     if content.startswith(b"."):
         content = b"." + content
     # looking costs half as much as replacing, and nearly all messages have none
-    return content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content
+    return content.replace(b"\r\n.", b"\r\n..") if DOT_FIRST.search(content) else content
