@@ -1,13 +1,18 @@
 """`mailer doctor`, and the same in brief before a preview and a send: as an organiser runs it, against a real server."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from program import Program
 from smtp_server import ScriptedServer
 
+from mailer.__main__ import main
 from mailer.campaign.send import Prepared
 from mailer.cli import glance
 from mailer.cli.glance import look_before_sending
@@ -42,20 +47,44 @@ def server() -> Iterator[ScriptedServer]:
         yield running
 
 
+@dataclass(kw_only=True, slots=True)
+class Within:
+    """Runs commands as a `Program` does, but within this process, which has imported what they need."""
+
+    folder: Path
+    settings: dict[str, str]
+    capture: pytest.CaptureFixture[str]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.settings.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["mailer", *arguments])
+            code = main([*arguments])
+        out, err = self.capture.readouterr()
+        return subprocess.CompletedProcess(arguments, code, out, err)
+
+    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        done = self.run(*arguments, "--json")
+        assert done.returncode == code, f"exit {done.returncode}: {done.stdout}{done.stderr}"
+        assert done.stdout.count("\n") == 1
+        return json.loads(done.stdout)
+
+
 @pytest.fixture
-def program(campaign_folder: Path, server: ScriptedServer) -> Program:
+def program(campaign_folder: Path, server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> Within:
     (campaign_folder / "appeal.md").write_text(LETTER, encoding="utf-8")
     (campaign_folder / "list.csv").write_text(LIST, encoding="utf-8")
     settings = SETTINGS | {"MAILER_SMTP_HOST": "127.0.0.1", "MAILER_SMTP_PORT": str(server.port)}
-    return Program(folder=campaign_folder, settings=settings)
+    return Within(folder=campaign_folder, settings=settings, capture=capsys)
 
 
 def by_code(found: dict[str, list[dict[str, str]]]) -> dict[str, str]:
     return {check["code"]: check["level"] for check in found["checks"]}
 
 
-def test_an_account_in_order_ends_well_and_nobody_is_mailed(program: Program, server: ScriptedServer) -> None:
-    done = program.run("doctor")
+def test_an_account_in_order_ends_well_and_nobody_is_mailed(program: Within, server: ScriptedServer) -> None:
+    done = Program(folder=program.folder, settings=program.settings).run("doctor")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Account" in done.stdout
     assert done.stdout.splitlines()[-1] == "4 ok, 1 to look at, 0 to mend. Nobody was mailed."
@@ -64,7 +93,7 @@ def test_an_account_in_order_ends_well_and_nobody_is_mailed(program: Program, se
     assert not [line for lines in server.transcripts for line in lines if line.startswith("C: MAIL")]
 
 
-def test_with_a_letter_and_a_list_the_letter_is_judged_and_no_ledger_is_made(program: Program) -> None:
+def test_with_a_letter_and_a_list_the_letter_is_judged_and_no_ledger_is_made(program: Within) -> None:
     found = program.json("doctor", "appeal.md", "list.csv")
     assert [*found] == ["checks", "ok", "warn", "fail"]
     assert {*found["checks"][0]} == {"area", "code", "level", "message", "fix"}
@@ -75,31 +104,31 @@ def test_with_a_letter_and_a_list_the_letter_is_judged_and_no_ledger_is_made(pro
     assert not list(program.folder.glob("mailer.db*"))
 
 
-def test_a_letter_alone_is_judged_with_the_names_of_its_fields(program: Program) -> None:
+def test_a_letter_alone_is_judged_with_the_names_of_its_fields(program: Within) -> None:
     found = by_code(program.json("doctor", "appeal.md"))
     assert found["link-http"] == "warn"
     assert found["unsubscribe"] == found["postal-address"] == "ok"
 
 
-def test_a_letter_that_needs_its_rows_asks_for_the_list(program: Program) -> None:
+def test_a_letter_that_needs_its_rows_asks_for_the_list(program: Within) -> None:
     front = LETTER.replace("---\n\nDear", "attachments: ['motions/{{ branch }}.pdf']\n---\n\nDear")
     (program.folder / "appeal.md").write_text(front, encoding="utf-8")
     assert by_code(program.json("doctor", "appeal.md"))["needs-list"] == "warn"
 
 
-def test_what_the_letters_own_check_finds_stands_among_the_rest(program: Program) -> None:
+def test_what_the_letters_own_check_finds_stands_among_the_rest(program: Within) -> None:
     (program.folder / "appeal.md").write_text(LETTER + "\n{{ brnach }}\n", encoding="utf-8")
     found = program.json("doctor", "appeal.md", "list.csv", code=2)
     [wrong] = [check for check in found["checks"] if check["level"] == "fail"]
     assert (wrong["code"], "brnach" in wrong["message"], "branch" in wrong["fix"]) == ("unknown-field", True, True)
 
 
-def test_an_unreadable_letter_or_list_is_refused(program: Program) -> None:
+def test_an_unreadable_letter_or_list_is_refused(program: Within) -> None:
     assert program.run("doctor", "gone").returncode == 2
     assert program.run("doctor", "appeal.md", "gone.csv").returncode == 2
 
 
-def test_a_refused_login_is_to_be_mended(program: Program, server: ScriptedServer) -> None:
+def test_a_refused_login_is_to_be_mended(program: Within, server: ScriptedServer) -> None:
     server.users = {"ana": "secret"}
     program.settings |= {"MAILER_SMTP_USERNAME": "ana", "MAILER_SMTP_PASSWORD": "not the word"}
     done = program.run("doctor")
@@ -108,7 +137,7 @@ def test_a_refused_login_is_to_be_mended(program: Program, server: ScriptedServe
     assert "not the word" not in done.stdout + done.stderr
 
 
-def test_nobody_at_the_port_is_one_calm_line(program: Program) -> None:
+def test_nobody_at_the_port_is_one_calm_line(program: Within) -> None:
     with ScriptedServer() as gone:
         pass
     program.settings["MAILER_SMTP_PORT"] = str(gone.port)
@@ -116,7 +145,7 @@ def test_nobody_at_the_port_is_one_calm_line(program: Program) -> None:
     assert [check["code"] for check in found["checks"] if check["level"] == "fail"] == ["relay"]
 
 
-def test_what_is_not_set_yet_is_said_with_the_rest(program: Program) -> None:
+def test_what_is_not_set_yet_is_said_with_the_rest(program: Within) -> None:
     del program.settings["MAILER_SMTP_HOST"]
     found = program.json("doctor", "appeal.md", code=2)
     assert by_code(found)["missing-setting"] == "fail"
@@ -124,7 +153,7 @@ def test_what_is_not_set_yet_is_said_with_the_rest(program: Program) -> None:
     assert "127.0.0.1" not in json.dumps(found)
 
 
-def test_the_starters_examples_are_no_server_to_ask(program: Program) -> None:
+def test_the_starters_examples_are_no_server_to_ask(program: Within) -> None:
     (program.folder / "mailer.toml").write_text('smtp_host = "smtp.example.org"\n', encoding="utf-8")
     del program.settings["MAILER_SMTP_HOST"], program.settings["MAILER_SMTP_SECURITY"]
     found = by_code(program.json("doctor", code=2))
@@ -132,7 +161,7 @@ def test_the_starters_examples_are_no_server_to_ask(program: Program) -> None:
     assert "relay" not in found
 
 
-def test_behind_a_proxy_nothing_is_asked(program: Program, server: ScriptedServer) -> None:
+def test_behind_a_proxy_nothing_is_asked(program: Within, server: ScriptedServer) -> None:
     program.settings["MAILER_PROXY"] = "socks5://127.0.0.1:9050"
     found = by_code(program.json("doctor"))
     assert found["proxy"] == "warn"
@@ -140,7 +169,7 @@ def test_behind_a_proxy_nothing_is_asked(program: Program, server: ScriptedServe
     assert not server.transcripts
 
 
-def test_a_preview_says_in_a_line_or_two_what_readers_may_mind(program: Program) -> None:
+def test_a_preview_says_in_a_line_or_two_what_readers_may_mind(program: Within) -> None:
     done = program.run("preview", "appeal.md", "list.csv")
     assert done.returncode == 0
     lines = done.stderr.splitlines()
@@ -148,7 +177,7 @@ def test_a_preview_says_in_a_line_or_two_what_readers_may_mind(program: Program)
     assert "  What to do about it: mailer doctor appeal.md list.csv" in lines
 
 
-def test_the_worst_of_a_letter_is_said_first(program: Program) -> None:
+def test_the_worst_of_a_letter_is_said_first(program: Within) -> None:
     letter = LETTER.replace("Dear", "RE: [look](https://localhost/x)", 1).replace(
         "subject: An", "subject: 'RE: an'\nreason: An"
     )
@@ -160,14 +189,14 @@ def test_the_worst_of_a_letter_is_said_first(program: Program) -> None:
     assert "looks like an answer" in warnings[1]
 
 
-def test_before_a_send_to_this_computer_nothing_is_asked(program: Program, server: ScriptedServer) -> None:
+def test_before_a_send_to_this_computer_nothing_is_asked(program: Within, server: ScriptedServer) -> None:
     done = program.run("send", "appeal.md", "list.csv", "--yes")
     assert done.returncode == 0, done.stderr
     assert "doctor" not in done.stderr
     assert len(server.transcripts) == 1
 
 
-def test_before_a_send_doubts_are_said_briefly(program: Program, server: ScriptedServer) -> None:
+def test_before_a_send_doubts_are_said_briefly(program: Within, server: ScriptedServer) -> None:
     program.settings |= ELSEWHERE
     done = program.run("send", "appeal.md", "list.csv", "--yes")
     assert done.returncode == 0, done.stderr
@@ -180,7 +209,7 @@ def test_before_a_send_doubts_are_said_briefly(program: Program, server: Scripte
     assert len(server.transcripts) == before
 
 
-def test_a_freemail_sender_over_another_relay_is_refused(program: Program, server: ScriptedServer) -> None:
+def test_a_freemail_sender_over_another_relay_is_refused(program: Within, server: ScriptedServer) -> None:
     program.settings |= ELSEWHERE | {"MAILER_SENDER": "Union Office <union@gmail.com>"}
     found = program.json("send", "appeal.md", "list.csv", "--yes", code=2)
     assert "freemail" in [problem["code"] for problem in found["problems"]]
@@ -189,7 +218,7 @@ def test_a_freemail_sender_over_another_relay_is_refused(program: Program, serve
 
 
 def test_messages_that_the_server_would_not_take_are_refused_before_the_first(
-    program: Program, server: ScriptedServer
+    program: Within, server: ScriptedServer
 ) -> None:
     server.size = 500
     program.settings |= ELSEWHERE
