@@ -40,6 +40,7 @@ DOORS = {
     "markdown_it": {"merge"},
     "css_inline": {"merge"},
     "aiosmtplib": {"smtp"},
+    "dns": {"preflight"},
     "typer": {"cli", "__main__"},
     "rich": {"cli", "__main__"},
     "click": {"cli", "__main__"},

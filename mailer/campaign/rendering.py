@@ -25,7 +25,7 @@ class Rendered:
 
     `fingerprints` has a number for each, 0 for a row without a message, so that a million cost eight megabytes; `tokens`
     what their Message-IDs begin with, TOKEN octets each, blank for such a row; `unrendered` the rows without one by key; `blank` for each field that was to be watched the rows where it is
-    empty: how many, and the first.
+    empty: how many, and the first; `largest` the length of the longest message in octets.
     """
 
     fingerprints: array[int] = field(default_factory=lambda: array("q"))
@@ -35,6 +35,7 @@ class Rendered:
     unrendered: dict[str, SkippedRow] = field(default_factory=dict)
     senders: set[str] = field(default_factory=set)
     blank: dict[str, tuple[int, int]] = field(default_factory=dict)
+    largest: int = 0
 
     def add(self, more: Rendered) -> None:
         """Take in what came of the contacts that follow."""
@@ -44,6 +45,7 @@ class Rendered:
         self.warnings.extend(more.warnings)
         self.unrendered.update(more.unrendered)
         self.senders |= more.senders
+        self.largest = max(self.largest, more.largest)
         for name, (count, first) in more.blank.items():
             before, earlier = self.blank.get(name, (0, first))
             self.blank[name] = (before + count, earlier)
@@ -93,7 +95,7 @@ class Press:
                 letter, warnings = self.template.merge_with_warnings(contact, self.identity)
                 identifier = mime.message_id(self.secret, self.campaign, contact.key, letter.identity.sender.domain)
                 message = mime.compose(letter, contact=contact, message_id=identifier, date=SEALED_DATE)
-                check_size(contact, len(message.content))
+                check_size(contact, length := len(message.content))
             except LetterError as error:
                 found = problems_of(contact, error)
                 made.problems.extend(in_list(self.list_path, problem) for problem in found)
@@ -101,6 +103,7 @@ class Press:
                 made.fingerprints.append(0)
                 made.tokens += BLANK
                 continue
+            made.largest = max(made.largest, length)
             if warnings:
                 made.warnings.extend(in_list(self.list_path, warning) for warning in warnings)
             if self.watched:

@@ -19,6 +19,7 @@ COMMANDS = {
     "check": ("mailer.cli.check:check", "Read a list and report every problem in it."),
     "preview": ("mailer.cli.preview:preview", "Show every message as it would be sent. Sends nothing."),
     "test": ("mailer.cli.trial:trial", "Send a few messages to your own address only."),
+    "doctor": ("mailer.cli.doctor:doctor", "Look for what could keep your mail from arriving. Mails nobody."),
     "send": ("mailer.cli.send:send", "Send a campaign, or continue it."),
     "status": ("mailer.cli.standing:status", "Show how far a campaign is."),
     "resolve": ("mailer.cli.decide:resolve", "Decide about messages of which nobody knows whether they arrived."),

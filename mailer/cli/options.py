@@ -85,11 +85,16 @@ def refuse_folder_above(settings: Settings) -> None:
 
 
 def relay_of(settings: Settings) -> Relay:
-    """The relay that the settings describe. Raises SettingsError for what is missing."""
-    from mailer.smtp import Relay  # noqa: PLC0415 - imports aiosmtplib
-
+    """The relay that the settings describe, to send through. Raises SettingsError for what is missing."""
     settings.require_sending()
     refuse_unbuilt(settings)
+    return described_relay(settings)
+
+
+def described_relay(settings: Settings) -> Relay:
+    """The relay that the settings describe, whatever else is missing for sending."""
+    from mailer.smtp import Relay  # noqa: PLC0415 - imports aiosmtplib
+
     assert settings.smtp_host is not None
     return Relay(
         host=settings.smtp_host,

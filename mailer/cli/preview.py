@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailer.cli import console, recipients
+from mailer.cli.glance import show_letter_doubts
 from mailer.cli.options import (
     CampaignOption,
     EmailColumnOption,
@@ -114,6 +115,7 @@ def show(plan: Plan, messages: int, index: Path, hint: str | None) -> None:
     )
     console.say(accounted(plan, messages), sentence=True)
     console.show_warnings(plan.warnings, rest="; all of them stand in the gallery")
+    show_letter_doubts(plan)
     console.say(f"Look at them:  {index}")
     console.say(f"Seal:          {plan.seal}")
     if plan.problems:

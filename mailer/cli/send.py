@@ -13,6 +13,7 @@ import typer
 
 from mailer.cli import console
 from mailer.cli.confirming import confirm, refuse_to_repeat
+from mailer.cli.glance import look_before_sending
 from mailer.cli.options import (
     CampaignOption,
     EmailColumnOption,
@@ -192,6 +193,9 @@ class Sending:
         count = due if limit is None else min(due, limit)
         with steps.alone(self._ledger, relay_of(self._settings), limits_of(self._settings)):
             self._announce(count, due)
+            if count:
+                with nothing_sent():
+                    look_before_sending(self._settings, self._prepared)
             if count and not confirmed:
                 confirm(count)
             return self._go(count, limit)

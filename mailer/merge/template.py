@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,8 +23,9 @@ from mailer.merge.place import Place, chain, in_language, locate, normal, split_
 from mailer.merge.plain import Counter, bare_target, target_in_text
 from mailer.merge.sandbox import LetterEnvironment, limited_range
 from mailer.merge.slips import curly_quotes
+from mailer.merge.standin import stand_in
 from mailer.merge.version import RESERVED, Fitted, Quick, Version
-from mailer.model import Attachment, Contact, Files, Identity, Letter, Mailbox, Problem
+from mailer.model import Attachment, Contact, FieldValue, Files, Identity, Letter, Mailbox, Problem
 
 
 class Template:
@@ -52,6 +53,18 @@ class Template:
     def fields(self) -> frozenset[str]:
         """The names the letter takes from a row, columns and look-ups alike."""
         return frozenset(use.name for version in self._versions.values() for use in row_uses(version))
+
+    def specimens(self, identity: Identity) -> Iterator[Letter]:
+        """The letter in each language for nobody, the name of each field in its place. Raises LetterError where a field must be more.
+
+        A look-up table's field has the names of its columns; what looks like an address or a link by its name gets one.
+        """
+        for language, version in self._versions.items():
+            fields: dict[str, FieldValue] = {name: stand_in(name) for name in (*self.fields, *version.front.required)}
+            for name in version.front.lookups:
+                columns = {use.path[0] for use in row_uses(version) if use.name == name and use.path}
+                fields[name] = {column: stand_in(column) for column in columns}
+            yield self.merge(Contact(address="", key="", row=1, language=language, fields=fields), identity)
 
     def check(self, columns: Collection[str]) -> list[Problem]:
         """Everything that can be known to go wrong before any row is looked at; warnings among it."""

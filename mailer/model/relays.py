@@ -104,6 +104,22 @@ class Pipelining(StrEnum):
     OFF = "off"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RelayFacts:
+    """What a relay says of itself once we are connected, and logged in if there is a user name.
+
+    `tls` is the protocol's version, blank without encryption; `certificate_ends` in seconds since 1970, None if not known;
+    `size` in octets (RFC 1870).
+    """
+
+    logged_in: bool
+    tls: str = ""
+    certificate_ends: float | None = None
+    size: int | None = None
+    pipelining: bool = False
+    smtputf8: bool = False
+
+
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 

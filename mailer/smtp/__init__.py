@@ -3,5 +3,6 @@
 from mailer.model import Security
 from mailer.smtp.connection import FAREWELL, Connection, Farewell
 from mailer.smtp.relay import Relay, connect
+from mailer.smtp.survey import survey
 
-__all__ = ["FAREWELL", "Connection", "Farewell", "Relay", "Security", "connect"]
+__all__ = ["FAREWELL", "Connection", "Farewell", "Relay", "Security", "connect", "survey"]

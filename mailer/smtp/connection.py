@@ -83,6 +83,11 @@ class Connection:
         """Whether the server seems to throw away what leaves together with the end of a message."""
 
     @property
+    def encryption(self) -> tuple[str, str]:
+        """The version of TLS and the day on which the server's certificate ends, as it has it; blank what there is not."""
+        return self._dialogue.encryption
+
+    @property
     def usable(self) -> bool:
         """Whether another transaction may begin here."""
         return self._dialogue.ended is None and not (self._dialogue.pending or self._leaving)

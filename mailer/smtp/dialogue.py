@@ -141,6 +141,13 @@ class Dialogue(asyncio.Protocol):
         """Since when the server owes something (by the loop's clock) and how many seconds it is given; None if it does not."""
         return (self._deadline - self._patience, self._patience) if self._waiter else None
 
+    @property
+    def encryption(self) -> tuple[str, str]:
+        """The version of TLS and the day on which the server's certificate ends, as it has it; blank what there is not."""
+        tls = self._transport.get_extra_info("ssl_object")
+        certificate = self._transport.get_extra_info("peercert") or {}
+        return (tls.version() or "" if tls else "", str(certificate.get("notAfter", "")))
+
     def write(self, data: bytes) -> None:
         """Hand bytes to the connection. Raises ConnectionEnded if not one of them can leave any more."""
         if self.ended:
