@@ -44,10 +44,15 @@ def look(
     sender: str = SENDER,
     bounces: str = "",
     selector: str = "",
+    own: str = "",
     signer: str = "",
     host: str = "mail.host.example",
 ) -> dict[str, Check]:
-    domains = Domains(sender=sender, bounces=bounces or sender, host=host, selector=selector, signer=signer or sender)
+    name = f"{selector}._domainkey.{signer or sender}"
+    # unless told otherwise, what is published is our own
+    value = own or next(iter(records.get(f"{name} TXT") or ()), public())
+    keys = ((name, value),) if selector else ()
+    domains = Domains(sender=sender, bounces=bounces or sender, host=host, keys=keys, signer=signer or sender)
     found = asyncio.run(domain.checks(Names(records), domains))
     assert len({check.code for check in found}) == len(found)
     assert all(check.fix for check in found if check.level != "ok")
@@ -168,6 +173,13 @@ def test_a_dkim_record_that_is_no_key_fails(text: str) -> None:
 def test_a_missing_or_doubled_dkim_key_fails() -> None:
     assert look(GOOD, selector="mail")["dkim"].level == "fail"
     assert look(GOOD | {"mail._domainkey.union.example TXT": [public()] * 2}, selector="mail")["dkim"].level == "fail"
+
+
+def test_another_key_than_ours_fails_with_ours_to_publish() -> None:
+    ours, theirs = public(), public()
+    found = look(GOOD | {"mail._domainkey.union.example TXT": [theirs]}, selector="mail", own=ours)["dkim"]
+    assert (found.level, "another" in found.message, ours in found.fix) == ("fail", True, True)
+    assert ours in look(GOOD, selector="mail", own=ours)["dkim"].fix
 
 
 SHORT = rsa.RSAPublicNumbers(65537, (1 << 767) + 1)
@@ -338,7 +350,7 @@ def unbound() -> Iterator[int]:
 
 def test_a_real_dns_server_is_asked_over_the_network(unbound: int) -> None:
     resolver = NetworkResolver(nameservers=["127.0.0.1"], port=unbound, patience=1.0)
-    domains = Domains(sender=SENDER, bounces=SENDER, host="mail.host.example", selector="", signer=SENDER)
+    domains = Domains(sender=SENDER, bounces=SENDER, host="mail.host.example", signer=SENDER)
     found = {check.code: check for check in asyncio.run(domain.checks(resolver, domains))}
     assert levels(found) == dict.fromkeys(["mx", "spf", "dkim", "dmarc", "alignment"], "ok")
     assert found["dmarc"].message.endswith("quarantine.")

@@ -136,10 +136,11 @@ def _domains(settings: Settings, sender: str) -> Domains:
     from mailer.preflight import Domains  # noqa: PLC0415
 
     bounces = (settings.bounce_address or "").rpartition("@")[2]
+    signer = settings.signing.signer
     return Domains(
         sender=sender,
         bounces=bounces or sender,
         host=settings.smtp_host or "",
-        selector=settings.dkim_selector or "",
+        keys=tuple(signer.dns_records) if signer else (),
         signer=settings.dkim_domain or sender,
     )

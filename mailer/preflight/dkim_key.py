@@ -17,6 +17,12 @@ class KeyUnreadableError(ValueError):
 
 def bits(record: str) -> int | None:
     """How many bits an RSA key has; None for an Ed25519 key (RFC 8463). Raises KeyUnreadableError."""
+    kind, number = key(record)
+    return number.bit_length() if kind == "rsa" else None
+
+
+def key(record: str) -> tuple[str, int]:
+    """The kind of a key and the number it comes down to, however it is written. Raises KeyUnreadableError."""
     tags = parse(record)
     text = "".join(tags.get("p", "").split())
     if tags.get("v", "DKIM1") != "DKIM1" or "p" not in tags:
@@ -24,15 +30,15 @@ def bits(record: str) -> int | None:
     if not text:
         raise KeyUnreadableError("the key was withdrawn (its p= is blank)")
     try:
-        key = base64.b64decode(text, validate=True)
+        raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise KeyUnreadableError("a part of the key is missing or mistyped") from None
     if tags.get("k", "rsa").lower() == "ed25519":
-        if len(key) != ED25519_BYTES:
+        if len(raw) != ED25519_BYTES:
             raise KeyUnreadableError("an Ed25519 key has 32 bytes, and this one has not")
-        return None
+        return "ed25519", int.from_bytes(raw)
     try:
-        return _modulus(key).bit_length()
+        return "rsa", _modulus(raw)
     except (IndexError, ValueError):
         raise KeyUnreadableError("a part of the key is missing or mistyped") from None
 

@@ -17,17 +17,22 @@ RESERVED = {"example", "test", "invalid", "localhost", "local"}
 RESERVED_DOMAINS = {"example.com", "example.net", "example.org"}
 """Nobody has mail there (RFC 2606, RFC 6762)."""
 
+SIGNATURE = "DKIM, a signature that proves who sent a message"
+
 report = Reporter(Area.DNS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Domains:
-    """The domains of a message. `bounces` is that of the Return-Path; a blank `selector` means that mailer does not sign."""
+    """The domains of a message. `bounces` is that of the Return-Path.
+
+    `keys` are the TXT records of the keys that mailer signs with, by name and value; none if it does not sign.
+    """
 
     sender: str
     bounces: str
     host: str
-    selector: str = ""
+    keys: tuple[tuple[str, str], ...] = ()
     signer: str = ""
 
 
@@ -136,33 +141,42 @@ async def _spf(resolver: Resolver, domains: Domains) -> list[Check]:  # noqa: PL
     return [report.ok("spf", f"{domain} has one record for {what}; it takes {walked.lookups} look-ups of 10.")]
 
 
-async def _dkim(resolver: Resolver, domains: Domains) -> list[Check]:  # noqa: PLR0911  # as above
-    what = "DKIM, a signature that proves who sent a message"
-    if not domains.selector:
-        text = f"mailer does not add {what}; most providers do it themselves."
-        return [report.ok("dkim", text)]
-    name = f"{domains.selector}._domainkey.{domains.signer}"
-    publish = f"Have the public key published as a TXT record at {name}."
+async def _dkim(resolver: Resolver, domains: Domains) -> list[Check]:
+    if not domains.keys:
+        return [report.ok("dkim", f"mailer does not add {SIGNATURE}; most providers do it themselves.")]
+    return list(await asyncio.gather(*(_key(resolver, domains.signer, name, value) for name, value in domains.keys)))
+
+
+async def _key(resolver: Resolver, signer: str, name: str, value: str) -> Check:
+    """What receivers find where they look for the key of our signatures."""
+    publish = f"Have this published as the TXT record {name} (in one line): {value}"
     try:
         records = await resolver.ask(name, "TXT")
     except NoSuchNameError:
         records = []
     if not records:
-        return [report.fail("dkim", f"There is no key for {what}, at {name}.", publish)]
+        return report.fail("dkim", f"There is no key for {SIGNATURE}, at {name}.", publish)
     if len(records) > 1:
-        return [report.fail("dkim", f"There are {len(records)} records at {name}; there may be one.", publish)]
+        return report.fail("dkim", f"There are {len(records)} records at {name}; there may be one.", publish)
     try:
         bits = dkim_key.bits(records[0])
     except dkim_key.KeyUnreadableError as error:
-        return [report.fail("dkim", f"The key for {what}, cannot be used: {error}.", publish)]
+        return report.fail("dkim", f"The key for {SIGNATURE}, cannot be used: {error}.", publish)
+    if dkim_key.key(records[0]) != dkim_key.key(value):
+        text = f"The key at {name} is another than the one that mailer signs with: every signature would fail."
+        return report.fail("dkim", text, publish)
+    return _length(signer, bits)
+
+
+def _length(signer: str, bits: int | None) -> Check:
     if bits is not None and bits < SHORTEST:
-        text = f"The key for {what}, has {bits} bits: receivers ignore one of less than {SHORTEST}."
-        return [report.fail("dkim", text, f"Make a key of {SHORT} bits, and publish it.")]
+        text = f"The key for {SIGNATURE}, has {bits} bits: receivers ignore one of less than {SHORTEST}."
+        return report.fail("dkim", text, f"Make a key of {SHORT} bits, and publish it.")
     if bits is not None and bits < SHORT:
-        text = f"The key for {what}, has {bits} bits; {SHORT} are usual today."
-        return [report.warn("dkim", text, f"Make a key of {SHORT} bits, and publish it under a new selector.")]
+        text = f"The key for {SIGNATURE}, has {bits} bits; {SHORT} are usual today."
+        return report.warn("dkim", text, f"Make a key of {SHORT} bits, and publish it under a new selector.")
     kind = "an Ed25519 key" if bits is None else f"a key of {bits} bits"
-    return [report.ok("dkim", f"{domains.signer} has {kind} for {what}.")]
+    return report.ok("dkim", f"{signer} has {kind} for {SIGNATURE}.")
 
 
 async def _dmarc(resolver: Resolver, domains: Domains) -> list[Check]:
@@ -188,7 +202,7 @@ def _policy(domain: str, found: dmarc.Policy) -> Check:
 def _alignment(domains: Domains, own: dmarc.Policy, bounces: str, signer: str) -> Check:
     """RFC 9989, 4.4: DKIM or SPF counts for DMARC only if it is about the domain that the reader sees."""
     by_bounces = _aligned(domains.sender, domains.bounces, own.organisation, bounces, strict=own.strict_spf)
-    by_signature = bool(domains.selector) and _aligned(
+    by_signature = bool(domains.keys) and _aligned(
         domains.sender, domains.signer, own.organisation, signer, strict=own.strict_dkim
     )
     if by_bounces or by_signature:
@@ -197,7 +211,7 @@ def _alignment(domains: Domains, own: dmarc.Policy, bounces: str, signer: str) -
     text = f"Neither a signature nor the address for bounces (at {domains.bounces}) belongs to {domains.sender}, as DMARC wants."
     fix = f"Set bounce_address to an address at {domains.sender}, or leave it out"
     say = report.fail if own.enforced else report.warn
-    return say("alignment", text, fix + (", or sign as that domain (dkim_domain)." if domains.selector else "."))
+    return say("alignment", text, fix + (", or sign as that domain (dkim_domain)." if domains.keys else "."))
 
 
 def _aligned(sender: str, other: str, organisation: str, others: str, *, strict: bool) -> bool:
