@@ -23,6 +23,7 @@ from mailer.model.contacts import (
     Severity,
     SkippedRow,
 )
+from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
 from mailer.model.messages import (
     Attachment,
@@ -51,11 +52,14 @@ __all__ = [
     "OPEN",
     "Action",
     "Attachment",
+    "BounceClass",
     "CampaignRecord",
     "Contact",
     "Delivery",
     "DeliveryRecord",
     "Envelope",
+    "Event",
+    "EventKind",
     "FieldValue",
     "Files",
     "Findings",
@@ -72,8 +76,10 @@ __all__ = [
     "Problem",
     "Quota",
     "Reply",
+    "Returned",
     "Scope",
     "Security",
+    "Sent",
     "Severity",
     "SkippedRow",
     "Status",
