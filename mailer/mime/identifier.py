@@ -23,12 +23,13 @@ def message_id(secret: bytes, campaign: str, key: str, domain: str) -> str:
     ComposeError if the domain cannot be one.
     """
     try:
-        return f"<{_token(secret, campaign, key)}@{_domain(domain)}>"
+        return f"<{delivery_token(secret, campaign, key)}@{_domain(domain)}>"
     except Flaw as flaw:
         raise ComposeError.of([flaw]) from None
 
 
-def _token(secret: bytes, campaign: str, key: str) -> str:
+def delivery_token(secret: bytes, campaign: str, key: str) -> str:
+    """The left part of the Message-ID, which is the delivery's name wherever it is told."""
     begun, outer = (state.copy() for state in _keyed(secret, campaign))
     begun.update(key.encode(errors="surrogatepass"))
     outer.update(begun.digest())

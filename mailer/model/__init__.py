@@ -25,12 +25,14 @@ from mailer.model.contacts import (
 )
 from mailer.model.findings import NUMBER, Findings
 from mailer.model.messages import (
+    MARK_PLACE,
     Attachment,
     Envelope,
     Files,
     Identity,
     Letter,
     Mailbox,
+    Marks,
     Message,
 )
 from mailer.model.relays import (
@@ -47,6 +49,7 @@ from mailer.model.relays import (
 
 __all__ = [
     "FINAL",
+    "MARK_PLACE",
     "NUMBER",
     "OPEN",
     "Action",
@@ -64,6 +67,7 @@ __all__ = [
     "Lookup",
     "Mailbox",
     "Manifest",
+    "Marks",
     "Message",
     "Outcome",
     "PackedContact",
