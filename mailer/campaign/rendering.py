@@ -92,9 +92,10 @@ class Press:
         for contact in people:
             on_message()
             try:
-                marks = marks_of(mime.delivery_token(self.secret, self.campaign, contact.key))
+                delivery = mime.delivery_token(self.secret, self.campaign, contact.key)
+                marks = marks_of(delivery)
                 letter, warnings = self.template.merge_with_warnings(contact, self.identity, marks)
-                identifier = mime.message_id(self.secret, self.campaign, contact.key, letter.identity.sender.domain)
+                identifier = mime.message_id_of(delivery, letter.identity.sender.domain)
                 message = mime.compose(letter, contact=contact, message_id=identifier, date=SEALED_DATE)
                 check_size(contact, len(message.content))
             except LetterError as error:
