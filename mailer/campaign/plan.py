@@ -13,12 +13,25 @@ from pathlib import Path
 from mailer import contacts, merge, mime, suppression
 from mailer.campaign import presses
 from mailer.campaign.frozen import Recorded
+from mailer.campaign.marks import marker
 from mailer.campaign.notes import told, watched
 from mailer.campaign.rendering import TOKEN, Job, Press, Rendered
 from mailer.campaign.sealing import SEALED_DATE, SOURCES, completed, contact_digest, lookup_folders, manifest_of
 from mailer.campaign.source import Source
 from mailer.ledger import Row
-from mailer.model import Contact, Findings, Identity, Letter, Manifest, Message, Problem, Severity, SkippedRow, Status
+from mailer.model import (
+    Contact,
+    Findings,
+    Identity,
+    Letter,
+    Manifest,
+    Marks,
+    Message,
+    Problem,
+    Severity,
+    SkippedRow,
+    Status,
+)
 
 Progress = Callable[[int, int], None]
 """Called with how many of how many are done."""
@@ -91,6 +104,11 @@ class Plan:
     def _message_id(self, key: str, language: str | None) -> str:
         identity = self.template.identity_for(language, self.identity)
         return mime.message_id(self.secret, self.name, key, identity.sender.domain)
+
+    def marker(self, *, preview: bool = False) -> Callable[[Contact], Marks]:
+        """A function that gives the tokens in a contact's message, or those that stand for them in a preview."""
+        marks_of = marker(self.secret, self.identity, preview=preview)
+        return lambda contact: marks_of(mime.delivery_token(self.secret, self.name, contact.key))
 
     def digests(self) -> dict[str, str]:
         """A digest of each contact's details by key, to tell later who is new, gone or changed."""

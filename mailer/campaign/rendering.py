@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailer import contacts, merge, mime
+from mailer.campaign.marks import marker
 from mailer.campaign.notes import check_size, in_list, problems_of, skipped
 from mailer.campaign.sealing import SEALED_DATE, fingerprint, written
 from mailer.errors import LetterError
@@ -87,11 +88,14 @@ class Press:
         """Render a message for each, and keep of it only what tells whether another is the same."""
         made = Rendered()
         identity: Identity | None = None
+        marks_of = marker(self.secret, self.identity)
         for contact in people:
             on_message()
             try:
-                letter, warnings = self.template.merge_with_warnings(contact, self.identity)
-                identifier = mime.message_id(self.secret, self.campaign, contact.key, letter.identity.sender.domain)
+                delivery = mime.delivery_token(self.secret, self.campaign, contact.key)
+                marks = marks_of(delivery)
+                letter, warnings = self.template.merge_with_warnings(contact, self.identity, marks)
+                identifier = mime.message_id_of(delivery, letter.identity.sender.domain)
                 message = mime.compose(letter, contact=contact, message_id=identifier, date=SEALED_DATE)
                 check_size(contact, len(message.content))
             except LetterError as error:
@@ -108,7 +112,7 @@ class Press:
             if letter.identity is not identity:
                 identity = letter.identity
                 made.senders.add(written(identity.sender))
-            made.fingerprints.append(fingerprint(message))
+            made.fingerprints.append(fingerprint(message, marks))
             made.tokens += identifier[1 : TOKEN + 1].encode()
         return made
 

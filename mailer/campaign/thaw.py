@@ -8,12 +8,16 @@ from functools import cache
 
 from mailer import merge, mime
 from mailer.campaign.frozen import Frozen
+from mailer.campaign.marks import marker
 from mailer.campaign.sealing import fingerprint, identity_of
 from mailer.errors import LetterError, Paused
 from mailer.ledger import Ledger
-from mailer.model import CampaignRecord, Delivery, Identity, Message
+from mailer.model import CampaignRecord, Delivery, Identity, Marks, Message
 
 ANEW = "look at a new preview, then run the send command with --update"
+
+
+Marking = Callable[[str], Marks]
 
 
 def renderer(ledger: Ledger, campaign: CampaignRecord) -> Callable[[Delivery], Message]:
@@ -22,13 +26,15 @@ def renderer(ledger: Ledger, campaign: CampaignRecord) -> Callable[[Delivery], M
     What it returns raises LetterError for a row that this version reads otherwise, and Paused for a letter that cannot be read at
     all, or a message that is another than was checked.
     """
+    secret = ledger.secret
 
     @cache
-    def revision(number: int) -> tuple[merge.Template, Identity]:
+    def revision(number: int) -> tuple[merge.Template, Identity, Marking]:
         manifest = ledger.manifest(campaign, number)
         files = Frozen({**manifest.letter, **manifest.attachments}, ledger.blob)
         try:
-            return merge.load(manifest.template, files), identity_of(manifest.settings)
+            identity = identity_of(manifest.settings)
+            return merge.load(manifest.template, files), identity, marker(secret, identity)
         except LetterError as error:
             # no recipient's doing: nobody may be failed for it
             raise Paused(
@@ -36,12 +42,13 @@ def renderer(ledger: Ledger, campaign: CampaignRecord) -> Callable[[Delivery], M
             ) from error
 
     def message(delivery: Delivery) -> Message:
-        template, identity = revision(delivery.revision)
-        letter = template.merge(delivery.contact, identity)
+        template, identity, marks_of = revision(delivery.revision)
+        marks = marks_of(delivery.message_id[1:].partition("@")[0])
+        letter = template.merge(delivery.contact, identity, marks)
         composed = mime.compose(
             letter, contact=delivery.contact, message_id=delivery.message_id, date=datetime.now(UTC)
         )
-        if fingerprint(composed) != delivery.digest:
+        if fingerprint(composed, marks) != delivery.digest:
             raise Paused(
                 "This version of mailer would send another message than the one that was checked. It was not sent.",
                 hint=ANEW,

@@ -26,12 +26,14 @@ from mailer.model.contacts import (
 from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
 from mailer.model.messages import (
+    MARK_PLACE,
     Attachment,
     Envelope,
     Files,
     Identity,
     Letter,
     Mailbox,
+    Marks,
     Message,
 )
 from mailer.model.relays import (
@@ -48,6 +50,7 @@ from mailer.model.relays import (
 
 __all__ = [
     "FINAL",
+    "MARK_PLACE",
     "NUMBER",
     "OPEN",
     "Action",
@@ -68,6 +71,7 @@ __all__ = [
     "Lookup",
     "Mailbox",
     "Manifest",
+    "Marks",
     "Message",
     "Outcome",
     "PackedContact",

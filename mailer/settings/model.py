@@ -80,7 +80,9 @@ class Settings(BaseSettings):
 
     sender: MailboxText | None = example("Ana Berg <ana@example.org>")
     reply_to: MailboxText | None = example("office@example.org")
-    bounce_address: Address | None = example("bounces@example.org")
+    bounce_address: Annotated[str, PlainValidator(values.bounce_address)] | None = example(
+        "bounces+{token}@example.org"
+    )
     list_id: Annotated[str, PlainValidator(values.list_id)] | None = example("appeals.example.org")
     postal_address: Annotated[str, PlainValidator(values.postal_address)] | None = example(
         "1 Example Street, Exampletown"
@@ -174,8 +176,8 @@ class Settings(BaseSettings):
             bounce_address=self.bounce_address,
             list_id=self.list_id,
             postal_address=self.postal_address,
-            unsubscribe_url=self.unsubscribe_url,
-            unsubscribe_mailto=self.unsubscribe_mailto,
+            unsubscribe_url=self.unsubscribe_url and values.marked_link(self.unsubscribe_url),
+            unsubscribe_mailto=self.unsubscribe_mailto and values.marked_mailto(self.unsubscribe_mailto),
         )
 
     @cached_property
