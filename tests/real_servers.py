@@ -72,6 +72,7 @@ retry     unix  - - n -    - error
 discard   unix  - - n -    - discard
 showq     unix  n - n -    - showq
 virtual   unix  - n n -    - virtual
+smtp      unix  - - n -    - smtp
 anvil     unix  - - n -    1 anvil
 scache    unix  - - n -    1 scache
 postlog   unix-dgram n - n - 1 postlogd

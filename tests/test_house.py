@@ -18,7 +18,7 @@ LEVELS = [
     {"web"},
     {"campaign", "cluster", "settings"},
     {"contacts", "merge", "mime", "pace", "smtp", "ledger", "inbox", "preflight", "report", "preview", "mailbox"},
-    {"outcome", "postfix_log", "retry", "suppression", "throttle"},
+    {"outcome", "postfix_log", "reaction", "retry", "suppression", "throttle"},
     {"address", "crashpoint", "explanations", "harmless", "loopback", "markup", "privacy", "times", "tokens"},
     {"model", "errors"},
 ]
@@ -40,6 +40,7 @@ DOORS = {
     "markdown_it": {"merge"},
     "css_inline": {"merge"},
     "aiosmtplib": {"smtp"},
+    "imap_tools": {"inbox"},
     "typer": {"cli", "__main__"},
     "rich": {"cli", "__main__"},
     "click": {"cli", "__main__"},

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import unquote
 
 from mailer import crashpoint
 from mailer.inbox import Kind, Understood, events_of, is_ours, understand
@@ -83,7 +84,7 @@ class Traces:
     def _named(self, purpose: Purpose, marks: Iterable[str]) -> Iterator[str]:
         """The deliveries for which there is a token, genuine and for this purpose, in these texts."""
         for mark in marks:
-            for candidate in TOKEN.findall(mark[:2000]):
+            for candidate in TOKEN.findall(unquote(mark[:2000])):
                 if name := self._tokens.read(purpose, candidate):
                     yield name
 
