@@ -108,6 +108,13 @@ service imap-login {{
 service stats {{
   chroot =
 }}
+# A wrong password is answered at once.
+auth_failure_delay = 0
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 """
 
 
