@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote
@@ -45,7 +45,7 @@ class Intake:
     """What a look into the mailbox came to. `mails` counts them by what they are, `events` what was new by kind and class.
 
     `ours`: mails that are about our messages; `known` of what they tell was counted before; `moved` of them were put away;
-    `strange`: bounces and complaints about no message of ours.
+    `strange`: bounces and complaints about no message of ours; `complained`: campaigns with new complaints.
     """
 
     read: int = 0
@@ -57,11 +57,13 @@ class Intake:
     strange: int = 0
     suppressed: int = 0
     moved: int = 0
+    complained: set[int] = field(default_factory=set)
 
     def add(self, other: Intake) -> None:
         """Take up another look's figures."""
         for name in ("read", "ours", "known", "strange", "suppressed", "moved"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.complained |= other.complained
         self.mails += other.mails
         self.events += other.events
         self.bounces += other.bounces
@@ -144,6 +146,7 @@ def _record(ledger: Ledger, arrived: Sequence[Arrived]) -> tuple[Intake, list[in
     intake.suppressed = _suppress(ledger, new)
     ledger.add_events(new)
     intake.events.update(event.kind for event in new)
+    intake.complained = {event.campaign for event in new if event.kind is EventKind.COMPLAINT and event.campaign}
     intake.bounces.update(event.bounce for event in new if event.bounce)
     return intake, done
 
@@ -164,13 +167,16 @@ def _suppress(ledger: Ledger, new: Sequence[Event]) -> int:
     return sum(ledger.suppress(entries, source=SOURCES[kind]) for kind, entries in reasons.items())
 
 
-def complained_of(ledger: Ledger) -> list[tuple[CampaignRecord, Complaints, int, int]]:
-    """The campaigns of which too many complain: how bad it is, how many they are, of how many."""
+def complained_of(ledger: Ledger, new: Collection[int]) -> list[tuple[CampaignRecord, Complaints, int, int]]:
+    """The campaigns of which too many complain, if there are `new` complaints or somebody is still to be sent one.
+
+    With each how bad it is, how many they are, and of how many.
+    """
     found: list[tuple[CampaignRecord, Complaints, int, int]] = []
     for campaign in ledger.campaigns():
         complained, sent = ledger.complaints(campaign)
         verdict = judge_complaints(complained, sent)
-        if verdict is not Complaints.FEW:
+        if verdict is not Complaints.FEW and (campaign.id in new or ledger.tally(campaign).work_left):
             found.append((campaign, verdict, complained, sent))
     return found
 

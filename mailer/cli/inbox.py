@@ -116,13 +116,13 @@ def stay(ledger: Ledger, access: Access, total: Intake, *, as_json: bool) -> Non
                     for line in told(new):
                         console.say(line)
                 if new.events:
-                    warn_of_complaints(ledger)
+                    warn_of_complaints(ledger, new)
             box.wait(POLLING)
 
 
 def show(ledger: Ledger, access: Access, total: Intake, *, as_json: bool) -> None:
     """What was found, and what to do about it."""
-    warnings = warn_of_complaints(ledger)
+    warnings = warn_of_complaints(ledger, total)
     if as_json:
         console.emit({"folder": access.folder, **counts(total), "moved_to": access.done, "warnings": warnings})
         return
@@ -181,13 +181,13 @@ def told(total: Intake) -> list[str]:
     return [f"{number:>8,}  {words}" for number, words in lines if number]
 
 
-def warn_of_complaints(ledger: Ledger) -> list[str]:
+def warn_of_complaints(ledger: Ledger, total: Intake) -> list[str]:
     """Say of which campaigns too many complain; the same sentences for --json."""
     from mailer.campaign.intake import complained_of  # noqa: PLC0415
     from mailer.reaction import Complaints  # noqa: PLC0415
 
     sentences = []
-    for campaign, verdict, complained, sent in complained_of(ledger):
+    for campaign, verdict, complained, sent in complained_of(ledger, total.complained):
         sentence = (
             f"Campaign {campaign.name}: {complained:,} of {sent:,} reported it as spam ({100 * complained / max(sent, 1):.1f} %)."
             " Providers begin to refuse senders between 0.1 and 0.3 %."

@@ -113,11 +113,7 @@ class OpenMailbox:
             self._box.client.capabilities = _capabilities(self._box)
             self._box.folder.set(access.folder)
         except MailboxLoginError as error:
-            raise RelayStopped(
-                "The mailbox's server refused the user name or password. Check both; many providers want an app password, or"
-                " have IMAP switched off until you allow it in the account's settings.",
-                hint=f"the server's own words: {_words(error.command_result[1])}",
-            ) from error
+            raise _refused(error.command_result[1]) from error
         except MailboxFolderSelectError as error:
             names = ", ".join(sorted(self._folders())[:10])
             raise SettingsError(
@@ -128,7 +124,7 @@ class OpenMailbox:
             raise away(error) from error
         except imaplib.IMAP4.error as error:
             # authenticate() of the standard library says a refusal so
-            raise RelayStopped("The mailbox's server refused the login.", hint=_words([str(error).encode()])) from error
+            raise _refused(str(error).encode()) from error
         except BROKEN as error:
             raise away(error) from error
 
@@ -236,12 +232,23 @@ class OpenMailbox:
 
 def away(error: BaseException | None) -> Paused:
     """The server cannot be reached, or broke off."""
-    why = without_addresses(str(error)).strip().rstrip(".") if error else ""
+    why = error.strerror or str(error) if isinstance(error, OSError) else str(error or "")
     if isinstance(error, ssl.SSLCertVerificationError):
         why = f"its certificate is not valid ({error.verify_message})"
+    elif isinstance(error, ssl.SSLError) and "WRONG_VERSION" in str(error):
+        why = "this port does not begin with TLS; usual are 993 with tls, 143 with starttls"
+    why = without_addresses(why).strip().rstrip(".")
     return Paused(
         f"The mailbox's server cannot be reached, or broke off{f': {why}' if why else ''}. Nothing was lost.",
-        hint="check the network, and host, port and security of the IMAP_ settings; then run the same command again",
+        hint="check the network, and host, port and security of the imap_ settings; then run the same command again",
+    )
+
+
+def _refused(answer: object) -> RelayStopped:
+    return RelayStopped(
+        "The mailbox's server refused the user name or password. Check both; many providers want an app password, or have"
+        " IMAP switched off until you allow it in the account's settings.",
+        hint=f"the server's own words: {_words(answer)}",
     )
 
 
