@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 
-from mailer.model import MARK_PLACE, Identity, Marks
+from mailer.model import MARK_PLACE, Identity, Letter, Marks
 from mailer.tokens import Purpose, Tokens
 
 
@@ -26,3 +27,11 @@ def marker(secret: bytes, identity: Identity, *, preview: bool = False) -> Calla
         )
 
     return marks
+
+
+def shows_way_out(letter: Letter) -> bool:
+    """Whether readers see how to get no more letters, whether they read it as HTML or as plain text."""
+    identity = letter.identity
+    mailbox = (identity.unsubscribe_mailto or "").partition("?")[0].removeprefix("mailto:")
+    ways = [letter.marks.unsubscribe] if letter.marks.unsubscribe else [identity.unsubscribe_url, mailbox]
+    return any(way and way in letter.text and escape(way) in letter.html for way in ways)

@@ -33,6 +33,9 @@ from mailer.model import (
     Status,
 )
 
+MANY = 50
+"""People: to more than these nothing is sent that does not show them how to get no more of it."""
+
 Progress = Callable[[int, int], None]
 """Called with how many of how many are done."""
 
@@ -61,6 +64,8 @@ class Plan:
     unrendered: Mapping[str, SkippedRow] = field(default_factory=dict)
     fingerprints: array[int] = field(default_factory=lambda: array("q"))
     tokens: bytearray = field(default_factory=bytearray)
+    without_way_out: tuple[str, ...] = ()
+    """Languages of the letter in which nobody sees how to get no more of them."""
 
     @property
     def seal(self) -> str:
@@ -174,10 +179,20 @@ def make_plan(
     if len(odd) == len(flaws):
         made = _render_all(plan, source, watched(odd), on_progress, processes or presses.worth(len(people)))
         plan.fingerprints, plan.tokens, plan.unrendered = made.fingerprints, made.tokens, made.unrendered
+        plan.without_way_out = tuple(language for language, shown in made.shows_way_out.items() if not shown)
         plan.problems.extend(made.problems)
-        plan.warnings = _together(told(odd, made.blank), people.warnings, made.warnings)
+        plan.warnings = _together(told(odd, made.blank), _without_way_out(plan), people.warnings, made.warnings)
         plan.manifest = completed(plan.manifest, files, messages=_digest(made), senders=made.senders, sources=sources)
     return plan
+
+
+def _without_way_out(plan: Plan) -> Iterator[Problem]:
+    if plan.without_way_out and len(plan.contacts) > MANY:
+        yield Problem(
+            code="no-way-out",
+            message=f"the letter does not show how to get no more of them; to more than {MANY} people it is not sent so.",
+            severity=Severity.WARNING,
+        )
 
 
 def _together(*parts: Iterable[Problem]) -> Findings:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailer import contacts, merge, mime
-from mailer.campaign.marks import marker
+from mailer.campaign.marks import marker, shows_way_out
 from mailer.campaign.notes import check_size, in_list, problems_of, skipped
 from mailer.campaign.sealing import SEALED_DATE, fingerprint, written
 from mailer.errors import LetterError
@@ -36,6 +36,8 @@ class Rendered:
     unrendered: dict[str, SkippedRow] = field(default_factory=dict)
     senders: set[str] = field(default_factory=set)
     blank: dict[str, tuple[int, int]] = field(default_factory=dict)
+    # for each language whether its first letter says how to get no more of them
+    shows_way_out: dict[str, bool] = field(default_factory=dict)
 
     def add(self, more: Rendered) -> None:
         """Take in what came of the contacts that follow."""
@@ -45,6 +47,8 @@ class Rendered:
         self.warnings.extend(more.warnings)
         self.unrendered.update(more.unrendered)
         self.senders |= more.senders
+        for language, shown in more.shows_way_out.items():
+            self.shows_way_out[language] = shown and self.shows_way_out.get(language, True)
         for name, (count, first) in more.blank.items():
             before, earlier = self.blank.get(name, (0, first))
             self.blank[name] = (before + count, earlier)
@@ -109,6 +113,8 @@ class Press:
                 made.warnings.extend(in_list(self.list_path, warning) for warning in warnings)
             if self.watched:
                 self._look_for_blanks(made, contact)
+            if letter.language not in made.shows_way_out:
+                made.shows_way_out[letter.language] = shows_way_out(letter)
             if letter.identity is not identity:
                 identity = letter.identity
                 made.senders.add(written(identity.sender))
