@@ -72,6 +72,7 @@ retry     unix  - - n -    - error
 discard   unix  - - n -    - discard
 showq     unix  n - n -    - showq
 virtual   unix  - n n -    - virtual
+smtp      unix  - - n -    - smtp
 anvil     unix  - - n -    1 anvil
 scache    unix  - - n -    1 scache
 postlog   unix-dgram n - n - 1 postlogd
@@ -106,6 +107,13 @@ service imap-login {{
 }}
 service stats {{
   chroot =
+}}
+# A wrong password is answered at once.
+auth_failure_delay = 0
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 """
 

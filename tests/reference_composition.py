@@ -34,9 +34,17 @@ def composed(letter: Letter, contact: Contact, message_id: str, date: datetime) 
     ]
     if identity.list_id:
         lines.append(headers.list_id_line(identity.list_id))
-    lines += headers.unsubscribe_lines(identity.unsubscribe_url, identity.unsubscribe_mailto)
+    url, mailto = (
+        text and text.replace("{token}", letter.marks.unsubscribe)
+        for text in (identity.unsubscribe_url, identity.unsubscribe_mailto)
+    )
+    lines += headers.unsubscribe_lines(url, mailto)
     content = "\r\n".join([*lines, "MIME-Version: 1.0", ""]).encode() + body(letter, token_of(message_id))
-    return addr_spec(identity.mail_from, "it"), addr_spec(contact.address, "it"), content
+    return (
+        addr_spec(identity.mail_from.replace("{token}", letter.marks.bounce), "it"),
+        addr_spec(contact.address, "it"),
+        content,
+    )
 
 
 def token_of(message_id: str) -> str:

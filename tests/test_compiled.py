@@ -15,13 +15,14 @@ from merge_letters import CAMPAIGN, Shelf
 from mailer.campaign.sealing import fingerprint
 from mailer.errors import LetterError
 from mailer.merge import Template, load
-from mailer.mime import ComposeError, compose, message_id, words
+from mailer.mime import ComposeError, compose, delivery_token, message_id, words
 from mailer.mime.bodies import quoted_printable
 from mailer.mime.frame import KEPT as IDENTITIES
 from mailer.mime.frame import Frame
 from mailer.mime.pieces import Memory, memory
-from mailer.model import Attachment, Contact, Identity, Letter, Mailbox, Message, Problem
+from mailer.model import Attachment, Contact, Identity, Letter, Mailbox, Marks, Message, Problem
 from mailer.model.messages import Merged, Mould
+from mailer.tokens import Purpose, Tokens
 
 NOW = datetime(2026, 11, 23, 9, 5, 7, 999_999, tzinfo=UTC)
 
@@ -138,7 +139,7 @@ TAGS = [
     "{{ name }}", "{{ city }}", "{{ name }}{{ city }}", "{{ embassy.email }}", "{{ city or 'your town' }}", "{{ name | upper }}",
     "{% if city %}{{ city }}{% else %}nowhere{% endif %}", "{% for part in name %}{{ part }}\n{% endfor %}",
     "{% set both %}{{ name }}\n{{ city }}{% endset %}{{ both }}", "{% if case.open %}yes{% else %}no{% endif %}", "{{ case.where }}",
-    "{{ sender.name }}", "{{ mailto('a@b.example', name, city) }}", "{{ ['https://a.example/?b=', city] | link_ }}", "{{ row }}",
+    "{{ sender.name }}", "{{ footer }}", "{{ mailto('a@b.example', name, city) }}", "{{ ['https://a.example/?b=', city] | link_ }}", "{{ row }}",
 ]  # fmt: skip
 literal = st.lists(st.sampled_from([bit for bit in HARD if "\r" not in bit] + PLEASANT), max_size=4).map("".join)
 source = st.lists(literal | st.sampled_from(TAGS), min_size=1, max_size=8).map("".join)
@@ -162,10 +163,10 @@ people = st.lists(
 IDENTITY = Identity(
     sender=Mailbox(address="office@union.example", name="Union Office"),
     reply_to=Mailbox(address="answers@union.example"),
-    bounce_address="bounces@union.example",
+    bounce_address="bounces+{token}@union.example",
     list_id="Appeals <appeals.union.example>",
-    unsubscribe_url="https://union.example/leave",
-    unsubscribe_mailto="leave@union.example",
+    unsubscribe_url="https://union.example/leave?a=1&token={token}",
+    unsubscribe_mailto="leave+{token}@union.example?subject=unsubscribe",
 )
 
 
@@ -175,9 +176,14 @@ def folder(text: str, html: str, subject: str = "For {{ name }}") -> Template:
     return load("it", Shelf({f"templates/it/{name}": content for name, content in files.items()}))
 
 
+def marks_of(contact: Contact) -> Marks:
+    tokens, delivery = Tokens(b"secret"), delivery_token(b"secret", "appeal", contact.key)
+    return Marks(tokens.sign(Purpose.UNSUBSCRIBE, delivery), tokens.sign(Purpose.BOUNCE, delivery))
+
+
 def outcome(template: Template, contact: Contact, identity: Identity = IDENTITY) -> Letter | list[object]:
     try:
-        return template.merge(contact, identity)
+        return template.merge(contact, identity, marks_of(contact))
     except LetterError as error:
         return list(error.problems)
 
@@ -247,8 +253,8 @@ def test_a_plain_letter_takes_the_quick_way():
     assert "&lt;Pat&gt;" in letter.html
     assert letter.text == "Dear <Pat> of e@state.example\n"
     assert template.merge(contact, IDENTITY).html.mould is letter.html.mould
-    # the footer says the same to everybody, so that nothing but the name is left to fill in
-    assert list(letter.html.values) == ["&lt;Pat&gt;"]
+    # the footer says the same to everybody but for the token, so that nothing else is left to fill in
+    assert list(letter.html.values) == ["&lt;Pat&gt;", ""]
 
 
 def test_a_footer_is_that_of_the_identity_it_is_merged_for():
@@ -318,9 +324,18 @@ def test_a_message_id_is_the_hmac_that_it_always_was(secret, campaign, key):
 # --- fingerprints
 
 
+# as campaigns were frozen before links had tokens
+UNMARKED = replace(
+    IDENTITY,
+    bounce_address="bounces@union.example",
+    unsubscribe_url="https://union.example/leave",
+    unsubscribe_mailto="leave@union.example",
+)
+
+
 def message_of(secret: bytes = b"one", date: datetime = NOW, text: str = "Dear Pat,\n") -> Message:
     contact = Contact(address="pat@branch.example", key="pat@branch.example", row=2)
-    letter = Letter("An appeal", text, "<p>Dear Pat</p>\n", "en", IDENTITY, Mailbox("pat@branch.example", "Pat"))
+    letter = Letter("An appeal", text, "<p>Dear Pat</p>\n", "en", UNMARKED, Mailbox("pat@branch.example", "Pat"))
     identifier = message_id(secret, "appeal", contact.key, "union.example")
     return compose(letter, contact=contact, message_id=identifier, date=date)
 
@@ -330,6 +345,31 @@ def test_a_fingerprint_leaves_out_the_date_and_the_token_of_the_ledger():
         fingerprint(message_of(secret, NOW.replace(year=year))) for secret in (b"1", b"2") for year in (2026, 2031)
     }
     assert len(prints) == 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 80), st.sampled_from(["", "\n", " ", ".", "="]))
+def test_a_fingerprint_leaves_out_the_tokens_of_links_wherever_a_line_breaks(column, after):
+    template = folder("a" * column + "{{ footer }}" + after, "<p>" + "a" * column + "</p>{{ footer }}")
+    contact = Contact(address="p@branch.example", key="p", row=2, fields={"name": "Pat"})
+    found = set()
+    for secret in (b"1", b"2"):
+        tokens, delivery = Tokens(secret), delivery_token(secret, "appeal", "p")
+        marks = Marks(tokens.sign(Purpose.UNSUBSCRIBE, delivery), tokens.sign(Purpose.BOUNCE, delivery))
+        letter = template.merge(contact, IDENTITY, marks)
+        identifier = message_id(secret, "appeal", "p", "union.example")
+        message = compose(letter, contact=contact, message_id=identifier, date=NOW)
+        assert marks.unsubscribe in letter.html
+        assert marks.unsubscribe in letter.text
+        assert message.envelope.mail_from == f"bounces+{marks.bounce}@union.example"
+        lines = [line for line in message.content.split(b"\r\n") if line.startswith(b"List-Unsubscribe")]
+        assert lines == [
+            f"List-Unsubscribe: <https://union.example/leave?a=1&token={marks.unsubscribe}>,"
+            f" <mailto:leave+{marks.unsubscribe}@union.example?subject=unsubscribe>".encode(),
+            b"List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+        ]
+        found.add(fingerprint(message, marks))
+    assert len(found) == 1
 
 
 def test_a_fingerprint_is_what_earlier_versions_recorded():
@@ -385,5 +425,5 @@ def test_identities_met_do_not_pile_up():
         for _ in range(2):
             fixed = frame.of(identity)
             assert fixed.before_to == f"From: Office {number} <office{number}@union.example>\r\n"
-            assert fixed.mail_from == f"office{number}@union.example"
+            assert fixed.mail_from == [f"office{number}@union.example"]
     assert len(frame._known) <= IDENTITIES

@@ -542,16 +542,23 @@ def test_a_disk_that_is_full_from_the_start_is_told_with_the_way_out(tmp_path: P
     assert "make room on the disk" in told
 
 
-def test_a_ledger_of_the_first_format_is_brought_up_to_date_with_everything_in_it(tmp_path: Path) -> None:
+BACK = {
+    2: "DROP TABLE events; DROP TABLE mailboxes; PRAGMA user_version = 2;",
+    1: "DROP INDEX attempts_by_end; CREATE INDEX attempts_by_time ON attempts (account, started_at); PRAGMA user_version = 1;",
+}
+"""What makes a ledger of a format from one of the next."""
+
+
+@pytest.mark.parametrize("oldest", BACK)
+def test_a_ledger_of_an_earlier_format_is_brought_up_to_date_with_everything_in_it(tmp_path: Path, oldest: int) -> None:
     path = tmp_path / "mailer.db"
     with Ledger(path) as ledger:
         ledger.start(start([contact(1)]))
         secret = ledger.secret
     db = sqlite3.connect(path)
-    db.executescript(
-        "DROP INDEX attempts_by_end; CREATE INDEX attempts_by_time ON attempts (account, started_at);"
-        " PRAGMA user_version = 1"
-    )
+    for number, script in BACK.items():
+        if number >= oldest:
+            db.executescript(script)
     db.close()
     with Ledger(path) as ledger:
         assert (ledger.secret, ledger.tally(ledger.find("appeal--people"))) == (secret, Tally(queued=1))
@@ -560,6 +567,9 @@ def test_a_ledger_of_the_first_format_is_brought_up_to_date_with_everything_in_i
     schema = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
     assert db.execute("PRAGMA user_version").fetchone() == new.execute("PRAGMA user_version").fetchone()
     assert {row[:2] for row in db.execute(schema)} == {row[:2] for row in new.execute(schema)}
+    for table in [row[1] for row in new.execute(schema) if row[0] == "table"]:
+        columns = f"PRAGMA table_info({table})"
+        assert db.execute(columns).fetchall() == new.execute(columns).fetchall()
     db.close()
     new.close()
 

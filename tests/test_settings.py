@@ -512,10 +512,17 @@ def test_the_bounce_brake_is_a_number_and_a_share_or_off(tmp_path: Path, text: s
     assert load(tmp_path, env(bounce_brake=text)).bounce_brake == brake
 
 
-def test_settings_for_a_mailbox_that_this_version_does_not_read_are_pointed_out_once(tmp_path: Path) -> None:
-    (warning,) = load(tmp_path, env(imap_host="imap.example.org", imap_username="ana", imap_folder="x")).warnings
-    assert warning.message.startswith("MAILER_IMAP_HOST (from the environment): ")
-    assert "not used by this version" in warning.message
+def test_the_complaint_brake_is_a_number_of_people_and_a_share_or_off(tmp_path: Path) -> None:
+    assert load(tmp_path, {}).complaint_brake == (3, 0.3)
+    assert load(tmp_path, env(complaint_brake="off")).complaint_brake is None
+
+
+def test_what_is_missing_for_reading_the_mailbox_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, {}).require_reading()
+    names = " ".join(problem.message for problem in caught.value.problems)
+    assert "MAILER_IMAP_HOST" in names
+    assert "MAILER_IMAP_USERNAME" in names
 
 
 def test_the_keyring_waits_long_enough_to_unlock_it() -> None:

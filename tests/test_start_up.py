@@ -20,7 +20,7 @@ from mailer.settings import values
 LISTS = {"pandas", "numpy", "pyarrow", "python_calamine"}
 LETTERS = {"jinja2", "markupsafe", "markdown_it", "css_inline", "docx", "docxtpl", "fpdf", "yaml"}
 PAGES = {"starlette", "uvicorn", "matplotlib"}
-MAIL = {"aiosmtplib", "aiosmtpd", "uvloop", "cryptography", "email_validator", "idna", "keyring"}
+MAIL = {"aiosmtplib", "aiosmtpd", "uvloop", "cryptography", "email_validator", "idna", "keyring", "imap_tools"}
 SLOW = LISTS | LETTERS | PAGES | MAIL
 ASK = """
 import json, sys

@@ -13,12 +13,28 @@ from pathlib import Path
 from mailer import contacts, merge, mime, suppression
 from mailer.campaign import presses
 from mailer.campaign.frozen import Recorded
+from mailer.campaign.marks import marker
 from mailer.campaign.notes import told, unaligned, watched
 from mailer.campaign.rendering import TOKEN, Job, Press, Rendered
 from mailer.campaign.sealing import SEALED_DATE, SOURCES, completed, contact_digest, lookup_folders, manifest_of
 from mailer.campaign.source import Source
 from mailer.ledger import Row
-from mailer.model import Contact, Findings, Identity, Letter, Manifest, Message, Problem, Severity, SkippedRow, Status
+from mailer.model import (
+    Contact,
+    Findings,
+    Identity,
+    Letter,
+    Manifest,
+    Marks,
+    Message,
+    Problem,
+    Severity,
+    SkippedRow,
+    Status,
+)
+
+MANY = 50
+"""People: to more than these nothing is sent that does not show them how to get no more of it."""
 
 Progress = Callable[[int, int], None]
 """Called with how many of how many are done."""
@@ -49,6 +65,8 @@ class Plan:
     fingerprints: array[int] = field(default_factory=lambda: array("q"))
     tokens: bytearray = field(default_factory=bytearray)
     largest: int = 0
+    without_way_out: tuple[str, ...] = ()
+    """Languages of the letter in which nobody sees how to get no more of them."""
 
     @property
     def seal(self) -> str:
@@ -92,6 +110,11 @@ class Plan:
     def _message_id(self, key: str, language: str | None) -> str:
         identity = self.template.identity_for(language, self.identity)
         return mime.message_id(self.secret, self.name, key, identity.sender.domain)
+
+    def marker(self, *, preview: bool = False) -> Callable[[Contact], Marks]:
+        """A function that gives the tokens in a contact's message, or those that stand for them in a preview."""
+        marks_of = marker(self.secret, self.identity, preview=preview)
+        return lambda contact: marks_of(mime.delivery_token(self.secret, self.name, contact.key))
 
     def digests(self) -> dict[str, str]:
         """A digest of each contact's details by key, to tell later who is new, gone or changed."""
@@ -158,12 +181,22 @@ def make_plan(
         made = _render_all(plan, source, watched(odd), on_progress, processes or presses.worth(len(people)))
         plan.fingerprints, plan.tokens, plan.unrendered = made.fingerprints, made.tokens, made.unrendered
         plan.largest = made.largest
+        plan.without_way_out = tuple(language for language, shown in made.shows_way_out.items() if not shown)
         plan.problems.extend(made.problems)
         plan.warnings = _together(
-            told(odd, made.blank), unaligned(identity, made.senders), people.warnings, made.warnings
+            told(odd, made.blank), _without_way_out(plan), unaligned(identity, made.senders), people.warnings, made.warnings
         )
         plan.manifest = completed(plan.manifest, files, messages=_digest(made), senders=made.senders, sources=sources)
     return plan
+
+
+def _without_way_out(plan: Plan) -> Iterator[Problem]:
+    if plan.without_way_out and len(plan.contacts) > MANY:
+        yield Problem(
+            code="no-way-out",
+            message=f"the letter does not show how to get no more of them; to more than {MANY} people it is not sent so.",
+            severity=Severity.WARNING,
+        )
 
 
 def _together(*parts: Iterable[Problem]) -> Findings:

@@ -25,11 +25,12 @@ def write_preview(
     ready = len(plan.contacts) - len(plan.unrendered)
     count = sum(1 for _ in plan.mailed_keys(suppressed))
     shown = Digests()
+    marks_of = plan.marker(preview=True)
 
     def rendered() -> Iterator[preview.Rendered]:
         for done, contact in enumerate(plan.mailed(suppressed), start=1):
             shown.add(contact.key, contact_digest(contact))
-            letter, warnings = plan.template.merge_with_warnings(contact, plan.identity)
+            letter, warnings = plan.template.merge_with_warnings(contact, plan.identity, marks_of(contact))
             message = plan.compose(contact, letter, made_at)
             yield preview.Rendered(contact=contact, letter=letter, message=message, warnings=warnings)
             on_progress(done, count)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailer import contacts, merge, mime
+from mailer.campaign.marks import marker, shows_way_out
 from mailer.campaign.notes import check_size, in_list, problems_of, skipped
 from mailer.campaign.sealing import SEALED_DATE, fingerprint, written
 from mailer.errors import LetterError
@@ -36,6 +37,8 @@ class Rendered:
     senders: set[str] = field(default_factory=set)
     blank: dict[str, tuple[int, int]] = field(default_factory=dict)
     largest: int = 0
+    # for each language whether its first letter says how to get no more of them
+    shows_way_out: dict[str, bool] = field(default_factory=dict)
 
     def add(self, more: Rendered) -> None:
         """Take in what came of the contacts that follow."""
@@ -46,6 +49,8 @@ class Rendered:
         self.unrendered.update(more.unrendered)
         self.senders |= more.senders
         self.largest = max(self.largest, more.largest)
+        for language, shown in more.shows_way_out.items():
+            self.shows_way_out[language] = shown and self.shows_way_out.get(language, True)
         for name, (count, first) in more.blank.items():
             before, earlier = self.blank.get(name, (0, first))
             self.blank[name] = (before + count, earlier)
@@ -89,11 +94,14 @@ class Press:
         """Render a message for each, and keep of it only what tells whether another is the same."""
         made = Rendered()
         identity: Identity | None = None
+        marks_of = marker(self.secret, self.identity)
         for contact in people:
             on_message()
             try:
-                letter, warnings = self.template.merge_with_warnings(contact, self.identity)
-                identifier = mime.message_id(self.secret, self.campaign, contact.key, letter.identity.sender.domain)
+                delivery = mime.delivery_token(self.secret, self.campaign, contact.key)
+                marks = marks_of(delivery)
+                letter, warnings = self.template.merge_with_warnings(contact, self.identity, marks)
+                identifier = mime.message_id_of(delivery, letter.identity.sender.domain)
                 message = mime.compose(letter, contact=contact, message_id=identifier, date=SEALED_DATE)
                 check_size(contact, length := len(message.content))
             except LetterError as error:
@@ -108,10 +116,12 @@ class Press:
                 made.warnings.extend(in_list(self.list_path, warning) for warning in warnings)
             if self.watched:
                 self._look_for_blanks(made, contact)
+            if letter.language not in made.shows_way_out:
+                made.shows_way_out[letter.language] = shows_way_out(letter)
             if letter.identity is not identity:
                 identity = letter.identity
                 made.senders.add(written(identity.sender))
-            made.fingerprints.append(fingerprint(message))
+            made.fingerprints.append(fingerprint(message, marks))
             made.tokens += identifier[1 : TOKEN + 1].encode()
         return made
 

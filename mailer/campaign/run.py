@@ -33,6 +33,7 @@ from mailer.model import (
 from mailer.outcome import explain
 from mailer.pace import Pace
 from mailer.privacy import without_addresses
+from mailer.reaction import STOP_LEAST, STOP_PERCENT, Complaints, judge_complaints
 from mailer.retry import LONGEST, BounceBrake, PolicyStreak
 from mailer.smtp import Relay, connect
 from mailer.throttle import Throttle
@@ -61,7 +62,9 @@ REQUEUES = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """How to send, none of which shapes a message. Times in seconds; no bounce brake if `bounce_failures` is None."""
+    """How to send, none of which shapes a message. Times in seconds; no bounce brake if `bounce_failures` is None, and no
+    complaint brake if `complaints` is.
+    """
 
     batch_size: int = 50
     batch_pause: float = 0.0
@@ -71,6 +74,8 @@ class RunOptions:
     wait: bool = False
     bounce_failures: int | None = 5
     bounce_percent: float = 10.0
+    complaints: int | None = STOP_LEAST
+    complaint_percent: float = STOP_PERCENT
     give_up_after: float = LONGEST
     reconnect_delays: tuple[float, ...] = RECONNECT_DELAYS
 
@@ -227,6 +232,7 @@ class Run:
 
     async def connect(self, retries: Retries) -> Wire | None:
         """A connection ready for transactions; None if the run is stopped, or the line has no tries left."""
+        self._heed_complaints()
         while not (self.stopped or retries.given_up):
             key = object()
             self._connecting[key] = (asyncio.get_running_loop().time(), self.relay.patience)
@@ -242,6 +248,21 @@ class Run:
             else:
                 await self.broken(result, retries)
         return None
+
+    def _heed_complaints(self) -> None:
+        """Before each batch: `mailer inbox`, which may run beside, has perhaps brought reports of spam."""
+        least = self.options.complaints
+        if least is None:
+            return
+        complained, sent = self._ledger.complaints(self._campaign)
+        verdict = judge_complaints(complained, sent, least=least, percent=self.options.complaint_percent)
+        if verdict is Complaints.STOP:
+            self.stop(
+                RelayStopped(
+                    f"{complained:,} of {sent:,} people reported this campaign as spam; going on would have all your mail refused.",
+                    hint="find out why they did; to go on all the same, set complaint_brake in mailer.toml higher, or to off",
+                )
+            )
 
     async def _unless_stopped(self, connecting: Coroutine[Any, Any, Wire | Outcome]) -> Wire | Outcome | None:
         """Its result, or None as soon as the run is stopped: nobody waits a minute for a silent server after Ctrl-C."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mailer import __version__, merge
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.source import Source
-from mailer.model import Contact, Identity, Mailbox, Manifest, Message, Signature
+from mailer.model import Contact, Identity, Mailbox, Manifest, Marks, Message, Signature
 
 if TYPE_CHECKING:
     from mailer import contacts
@@ -23,22 +23,30 @@ if TYPE_CHECKING:
 SOURCES = frozenset({".md", ".html", ".txt", ".yaml", ".yml", ".css"})
 
 SIGNED_BY = re.compile(r"(\S+), selector (\S+), key ([0-9a-f]+)")
+NO_MARKS = Marks()
 
 # The seal covers every message but for its Date, which is set when it leaves.
 SEALED_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def fingerprint(message: Message) -> int:
+def fingerprint(message: Message, marks: Marks = NO_MARKS) -> int:
     """Sixty-four bits over everything that a reader gets, and the envelope.
 
-    Left out are the Date, and the token of the Message-ID (also in the boundaries), which differs from ledger to ledger:
-    two people who preview the same folder get the same seal.
+    Left out are the Date, the token of the Message-ID (also in the boundaries), and those of unsubscribe links and bounce
+    addresses, which differ from ledger to ledger: two people who preview the same folder get the same seal.
     """
     envelope, content = message.envelope, message.content
     token = message.message_id[1:].partition("@")[0].encode()
     date = content.index(b"\r\nDate: ")
-    pieces = content[content.index(b"\r\n", date + 2) :].split(token)
-    whose = f"{envelope.mail_from}\0{envelope.rcpt_to}\0".encode()
+    rest = content[content.index(b"\r\n", date + 2) :]
+    mail_from = envelope.mail_from
+    if marks.unsubscribe:
+        # a soft line break (RFC 2045, section 6.7) may go through the middle of one
+        rest = rest.replace(b"=\r\n", b"").replace(marks.unsubscribe.encode(), b"")
+    if marks.bounce:
+        mail_from = mail_from.replace(marks.bounce, "")
+    pieces = rest.split(token)
+    whose = f"{mail_from}\0{envelope.rcpt_to}\0".encode()
     digest = hashlib.sha256(b"".join([whose, content[:date], *pieces])).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 

@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from mailer import __version__, crashpoint, merge
 from mailer.campaign.compare import changed_parts, differences
 from mailer.campaign.frozen import Recorded
-from mailer.campaign.plan import Plan, Progress, make_plan, silent
+from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent
 from mailer.campaign.run import Observer, Run, RunOptions
 from mailer.campaign.sealing import contact_digest, list_digest, settings_of
 from mailer.campaign.source import Source
 from mailer.campaign.thaw import renderer
-from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError, quoted
+from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError, SettingsError, quoted
 from mailer.ledger import AccountLock, DomainsLock, Ledger, Start, mark_interrupted
 from mailer.ledger.lock import owner
 from mailer.model import (
@@ -107,6 +108,7 @@ def prepare(
     _check_problems(plan, skip_problems=skip_problems)
     _check_seal(seal, plan.manifest, ledger, plan)
     _check_nobody_else(seal, ledger, plan.mailed_keys(ledger.suppressions()))
+    _check_way_out(plan, plan.mailed_keys(ledger.suppressions()))
     if begun is None:
         repeated = _repeated(plan, ledger)
         return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=repeated)
@@ -279,6 +281,24 @@ def _check_problems(plan: Plan, *, skip_problems: bool) -> None:
         raise ListError(f"The list has {what} be mailed. Nothing was sent.", problems=plan.problems, hint=hint)
     if not any(True for _ in plan.ready()):
         raise ListError("Not one row of the list can be mailed.", problems=plan.problems)
+
+
+def _check_way_out(plan: Plan, keys: Iterable[str]) -> None:
+    """Who writes to many must say how to get no more of it, where every reader sees it."""
+    if not plan.without_way_out or sum(1 for _ in islice(keys, MANY + 1)) <= MANY:
+        return
+    identity = plan.identity
+    if identity.unsubscribe_url or identity.unsubscribe_mailto:
+        languages = ", ".join(plan.without_way_out)
+        raise LetterError(
+            f"This letter goes to more than {MANY} people and does not show them the link to get no more letters"
+            f" (in: {languages}). Nothing was sent.",
+            hint="write {{ footer }} where your letter.html, letter.txt or layout.html ends; it holds the link",
+        )
+    raise SettingsError(
+        f"This letter goes to more than {MANY} people and does not tell them how to get no more letters. Nothing was sent.",
+        hint='write into mailer.toml an address that you read: unsubscribe_mailto = "YOU@YOUR-DOMAIN?subject=unsubscribe"',
+    )
 
 
 def _check_nobody_else(seal: str | None, ledger: Ledger, keys: Iterable[str]) -> None:

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 
 from mailer import merge, mime
 from mailer.campaign.frozen import Frozen
+from mailer.campaign.marks import marker
 from mailer.campaign.sealing import fingerprint, identity_of
 from mailer.errors import LetterError, Paused
 from mailer.ledger import Ledger
-from mailer.model import CampaignRecord, Delivery, Identity, Message
+from mailer.model import CampaignRecord, Delivery, Identity, Marks, Message
 
 if TYPE_CHECKING:
     from mailer.mime.dkim import Signer
 
 ANEW = "look at a new preview, then run the send command with --update"
+
+
+Marking = Callable[[str], Marks]
 
 
 def renderer(ledger: Ledger, campaign: CampaignRecord, signer: Signer | None = None) -> Callable[[Delivery], Message]:
@@ -26,13 +30,15 @@ def renderer(ledger: Ledger, campaign: CampaignRecord, signer: Signer | None = N
     What it returns raises LetterError for a row that this version reads otherwise, and Paused for a letter that cannot be read at
     all, or a message that is another than was checked.
     """
+    secret = ledger.secret
 
     @cache
-    def revision(number: int) -> tuple[merge.Template, Identity]:
+    def revision(number: int) -> tuple[merge.Template, Identity, Marking]:
         manifest = ledger.manifest(campaign, number)
         files = Frozen({**manifest.letter, **manifest.attachments}, ledger.blob)
         try:
-            return merge.load(manifest.template, files), identity_of(manifest.settings)
+            identity = identity_of(manifest.settings)
+            return merge.load(manifest.template, files), identity, marker(secret, identity)
         except LetterError as error:
             # no recipient's doing: nobody may be failed for it
             raise Paused(
@@ -40,11 +46,12 @@ def renderer(ledger: Ledger, campaign: CampaignRecord, signer: Signer | None = N
             ) from error
 
     def message(delivery: Delivery) -> Message:
-        template, identity = revision(delivery.revision)
-        letter = template.merge(delivery.contact, identity)
+        template, identity, marks_of = revision(delivery.revision)
+        marks = marks_of(delivery.message_id[1:].partition("@")[0])
+        letter = template.merge(delivery.contact, identity, marks)
         now = datetime.now(UTC)
         composed = mime.compose(letter, contact=delivery.contact, message_id=delivery.message_id, date=now)
-        if fingerprint(composed) != delivery.digest:
+        if fingerprint(composed, marks) != delivery.digest:
             raise Paused(
                 "This version of mailer would send another message than the one that was checked. It was not sent.",
                 hint=ANEW,

@@ -113,11 +113,12 @@ async def _go_ahead() -> bool:
 
 
 def _message(plan: Plan, contact: Contact, to: str, signer: Signer | None) -> Message:
-    letter = plan.template.merge(contact, plan.identity)
-    letter = letter._replace(subject=f"[TEST] {letter.subject}", to=Mailbox(address=to, name=letter.to.name))
     now = datetime.now(UTC)
-    # a new one each time: mail programs hide a second message with an identifier that they know
+    # a new one each time: mail programs hide a second message with an identifier that they know; and its tokens are those
+    # of no delivery, so that trying the links of a test unsubscribes nobody
     recipient = replace(contact, address=to, key=f"test {contact.key} {now.timestamp()}")
+    letter = plan.template.merge(contact, plan.identity, plan.marker()(recipient))
+    letter = letter._replace(subject=f"[TEST] {letter.subject}", to=Mailbox(address=to, name=letter.to.name))
     identifier = plan.message_id(recipient, letter.identity)
     message = mime.compose(letter, contact=recipient, message_id=identifier, date=now)
     return signer.sign(message, now) if signer else message

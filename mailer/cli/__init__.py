@@ -26,6 +26,8 @@ COMMANDS = {
     "retry": ("mailer.cli.decide:retry", "Queue failed messages again, and people who are no longer suppressed."),
     "report": ("mailer.cli.report:report", "Show and save what became of every message."),
     "suppress": ("mailer.cli.suppress:suppress", "Keep the list of addresses that must not be mailed."),
+    "inbox": ("mailer.cli.inbox:inbox", "Fetch what came back: bounces, complaints, unsubscribes and replies."),
+    "web": ("mailer.cli.web:web", "Run the page that takes unsubscribes, and nothing else."),
     "mailbox": ("mailer.cli.mailbox:mailbox", "Run a mail server that only collects, to try things out."),
 }
 """Where each command stands and what it does, in the order of a campaign."""

@@ -10,7 +10,7 @@ import typer
 from mailer.cli import console
 from mailer.cli.options import CampaignArgument, JsonOption, settings_here
 from mailer.cli.saving import keep_others
-from mailer.cli.standing import local_time, show_tally, standing
+from mailer.cli.standing import local_time, show_returned, show_tally, standing
 from mailer.errors import UsageError
 from mailer.model import Status
 
@@ -50,6 +50,7 @@ def report(
         if csv:
             reports.write_csv(csv, found, ledger.records(found))
         data = standing(ledger, found)
+        returned = ledger.returned(found)
     saved = [str(path) for path in (html, csv) if path]
     if as_json:
         reasons = {words: statuses.total() for words, statuses in summary.reasons.items()}
@@ -58,6 +59,7 @@ def report(
         return
     console.say(f"Campaign {found.name}: {data['state']}, started {local_time(found.started_at)}")
     show_tally(summary.tally, found.manifest)
+    show_returned(returned)
     show(summary)
     for path in saved:
         console.say(f"Saved: {path}")

@@ -242,6 +242,7 @@ class Sending:
         from mailer.campaign.send import make_run  # noqa: PLC0415
 
         failures, percent = self._settings.bounce_brake or (None, 100.0)
+        complaints, complaint_percent = self._settings.complaint_brake or (None, 100.0)
         options = RunOptions(
             batch_size=self._settings.batch_size,
             batch_pause=self._settings.batch_pause,
@@ -252,6 +253,8 @@ class Sending:
             give_up_after=self._give_up_after,
             bounce_failures=failures,
             bounce_percent=percent,
+            complaints=complaints,
+            complaint_percent=complaint_percent,
         )
 
         async def main(line: ProgressLine, stops: stopping) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +20,7 @@ from mailer.times import iso
 if TYPE_CHECKING:
     from mailer.campaign.send import Result
     from mailer.ledger import Ledger
-    from mailer.model import CampaignRecord, Manifest, Tally
+    from mailer.model import CampaignRecord, Manifest, Returned, Tally
 
 WORDS = {
     Status.SENT: "sent: the mail server accepted them",
@@ -62,6 +63,24 @@ def show_tally(tally: Tally, manifest: Manifest) -> None:
     console.say(f"{tally.total:>8,}  in all")
     if manifest.duplicates:
         console.say(f"{manifest.duplicates:>8,}  besides, for an address that the list has already")
+
+
+RETURNED = {
+    "bounced": "bounced after they were sent",
+    "complained": "reported it as spam",
+    "unsubscribed": "unsubscribed",
+    "replied": "replied",
+}
+
+
+def show_returned(returned: Returned) -> None:
+    """What came back, as far as `mailer inbox` has read it: beside the counts, for whoever was sent a message stays so."""
+    if returned == type(returned)():
+        return
+    console.say("Of these, by what came back to the mailbox:")
+    for name, words in RETURNED.items():
+        if number := getattr(returned, name):
+            console.say(f"{number:>8,}  {words}")
 
 
 def local_time(moment: datetime | float) -> str:
@@ -176,6 +195,7 @@ def standing(ledger: Ledger, campaign: CampaignRecord) -> dict[str, Any]:
         "next_attempt_at": iso(ledger.next_due(campaign)),
         "duplicates": campaign.manifest.duplicates,
         "blank": campaign.manifest.blank,
+        **asdict(ledger.returned(campaign)),
     }
 
 
@@ -194,6 +214,7 @@ def show_standing(ledger: Ledger, campaign: CampaignRecord, now: float, *, as_js
     if running and campaign.owner:
         console.say(f"Sent by {campaign.owner}")
     show_tally(ledger.tally(campaign), campaign.manifest)
+    show_returned(ledger.returned(campaign))
     console.say(f"Letter {campaign.manifest.template}, list {campaign.manifest.list_name}")
     console.say(f"Seal {campaign.manifest.seal}")
     if pace:

@@ -13,12 +13,31 @@ from pathlib import Path
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError
 from mailer.ledger.filesystem import refuse_network
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+
+EVENTS = (
+    "CREATE TABLE events (id INTEGER PRIMARY KEY,"
+    " kind TEXT NOT NULL CHECK (kind IN ('bounce', 'complaint', 'unsubscribe', 'reply')),"
+    " delivery_id INTEGER REFERENCES deliveries ON DELETE SET NULL,"
+    " campaign_id INTEGER REFERENCES campaigns ON DELETE SET NULL, at REAL NOT NULL,"
+    " class TEXT CHECK (class IN ('hard', 'soft', 'other')), status TEXT NOT NULL DEFAULT '',"
+    " text TEXT NOT NULL DEFAULT '', source TEXT NOT NULL UNIQUE) STRICT"
+)
+MAILBOXES = (
+    "CREATE TABLE mailboxes (name TEXT PRIMARY KEY, validity INTEGER NOT NULL, last_uid INTEGER NOT NULL)"
+    " STRICT, WITHOUT ROWID"
+)
 
 MIGRATIONS = {
     1: (
         "DROP INDEX attempts_by_time",
         "CREATE INDEX attempts_by_end ON attempts (account, finished_at)",
+    ),
+    2: (
+        EVENTS,
+        "CREATE INDEX events_by_delivery ON events (delivery_id)",
+        "CREATE INDEX events_by_campaign ON events (campaign_id, kind)",
+        MAILBOXES,
     ),
 }
 """What turns a ledger of a version into one of the next."""

@@ -121,7 +121,8 @@ class Deliveries(Store):
             "SELECT d.row, d.address, d.key, d.name, d.language, d.status, d.reason, d.attempts, d.updated_at,"
             " d.next_attempt_at, d.message_id, (SELECT a.text FROM attempts a WHERE a.delivery_id = d.id"
             " AND a.text IS NOT NULL ORDER BY a.id DESC LIMIT 1), (SELECT a.account FROM attempts a"
-            " WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1) FROM deliveries d"
+            " WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1), (SELECT group_concat(DISTINCT trim(e.kind || ' ' ||"
+            " e.status)) FROM events e WHERE e.delivery_id = d.id) FROM deliveries d"
             f" WHERE d.campaign_id = ? {only} ORDER BY d.row, d.id"
         )
         for row in self._each(query, campaign.id, *([status] if status else [])):
@@ -139,6 +140,7 @@ class Deliveries(Store):
                 message_id=row[10],
                 server_words=row[11] or "",
                 server=(row[12] or "").rpartition("@")[2],
+                came_back=tuple(sorted(row[13].split(","))) if row[13] else (),
             )
 
     def mark_interrupted(self, campaign: CampaignRecord, *, what: str = "the program") -> int:

@@ -6,11 +6,12 @@ from typing import Self
 
 from mailer.ledger.campaigns import Campaigns
 from mailer.ledger.deliveries import Deliveries
+from mailer.ledger.events import Events
 from mailer.ledger.memory import Memory
 from mailer.ledger.proofs import Proofs
 
 
-class Ledger(Campaigns, Deliveries, Memory, Proofs):
+class Ledger(Campaigns, Deliveries, Events, Memory, Proofs):
     """One SQLite file. Reads and single decisions happen here; outcomes go through `Writer`."""
 
     def __enter__(self) -> Self:

@@ -70,6 +70,19 @@ class Memory(Store):
             self._db.execute(LEAVE, (time.time(),))
         return added
 
+    def unsubscribe(self, name: str) -> bool:
+        """Suppress whom a delivery was for, named by the left part of its Message-ID. False if there is no such delivery."""
+        # through all of them, without an index: it would cost every start of a campaign more than all who leave
+        found = self._all(
+            "SELECT d.key, c.name FROM deliveries d JOIN campaigns c ON c.id = d.campaign_id"
+            " WHERE d.message_id >= ?1 AND d.message_id < ?2 AND d.key IS NOT NULL ORDER BY d.id LIMIT 1",
+            f"<{name}@",
+            f"<{name}A",  # the character after the @
+        )
+        for key, campaign in found:
+            self.suppress([(key, "unsubscribed")], source=f"link in campaign {campaign}")
+        return bool(found)
+
     def unsuppress(self, keys: Iterable[str]) -> int:
         """Remove suppressions; returns how many there were."""
         with self._transaction():

@@ -120,3 +120,27 @@ CREATE TABLE previews (
     manifest   TEXT NOT NULL,
     digests    BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What came back after a message was sent (mailer inbox). A delivery that was sent stays sent, whatever stands here.
+-- `source` is a digest of the mail and whom it is about: the same mail, read twice, is one event. `text` holds no address.
+CREATE TABLE events (
+    id          INTEGER PRIMARY KEY,
+    kind        TEXT NOT NULL CHECK (kind IN ('bounce', 'complaint', 'unsubscribe', 'reply')),
+    delivery_id INTEGER REFERENCES deliveries ON DELETE SET NULL,
+    campaign_id INTEGER REFERENCES campaigns ON DELETE SET NULL,
+    at          REAL NOT NULL,
+    class       TEXT CHECK (class IN ('hard', 'soft', 'other')),
+    status      TEXT NOT NULL DEFAULT '',
+    text        TEXT NOT NULL DEFAULT '',
+    source      TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE INDEX events_by_delivery ON events (delivery_id);
+CREATE INDEX events_by_campaign ON events (campaign_id, kind);
+
+-- How far a mailbox has been read: all mails below and with this number, as long as the server keeps its numbering (validity).
+CREATE TABLE mailboxes (
+    name     TEXT PRIMARY KEY,
+    validity INTEGER NOT NULL,
+    last_uid INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -15,7 +15,7 @@ from mailer.merge.files import PACKAGED, Recorder, text_of
 from mailer.merge.sandbox import markup
 from mailer.merge.tags import MARKER, Kind, Tag, Tags
 from mailer.merge.yamltext import read_mapping
-from mailer.model import Identity
+from mailer.model import MARK_PLACE, Identity
 
 OWN_LAYOUT = "templates/layout.html"
 LAYOUT = f"{PACKAGED}layout.html"
@@ -42,6 +42,9 @@ RTL = {
 STYLE = re.compile(r"(?is)<style\b[^>]*>(?:(?!</style>).)*@media(?:(?!</style>).)*</style>")
 IN_TAG = re.compile(r"<[A-Za-z/][^<>]*\Z")
 IN_TARGET = re.compile(r"(?i)\b(?:href|src|action|background)\s*=\s*(?:\"[^\"<>]*|'[^'<>]*|[^\s\"'<>]*)\Z")
+
+UNSUBSCRIBE = "unsubscribe_"
+"""What the footer calls the contact's own part of an unsubscribe link. No column's name ends so."""
 
 SlotTexts = Mapping[str, str]
 
@@ -73,13 +76,23 @@ class Sentences:
         )
         mailbox = (identity.unsubscribe_mailto or "").strip()
         mail_link = mailbox if not mailbox or mailbox.lower().startswith("mailto:") else f"mailto:{mailbox}"
+        url, url_marked, url_end = (identity.unsubscribe_url or "").partition(MARK_PLACE)
+        link, link_marked, link_end = mail_link.partition(MARK_PLACE)
+        mail, mail_marked, mail_end = mail_link[len("mailto:") :].partition("?")[0].partition(MARK_PLACE)
         return {
             "sent_by": self["sent_by"].replace("{sender}", sender),
             "postal": postal,
             "postal_lines": markup("<br>".join(escape(line) for line in postal.splitlines())),
-            "url": identity.unsubscribe_url or "",
-            "mail_link": mail_link,
-            "mail": mail_link[len("mailto:") :].partition("?")[0],
+            "url": url,
+            "url_marked": url_marked,
+            "url_end": url_end,
+            "link": link,
+            "link_marked": link_marked,
+            "link_end": link_end,
+            "mail": mail,
+            "mail_marked": mail_marked,
+            "mail_end": mail_end,
+            "only_link": "" if url or not link_marked else "yes",
         }
 
     def html(self, tags: Tags, reason: str, at: Origin) -> str:
@@ -90,10 +103,9 @@ class Sentences:
             begin, end = (tags.add(Kind.STATEMENT, text, at) for text in (f"if {condition}", "endif"))
             return f"<!--{begin}-->{content}<!--{end}-->"
 
-        target = "['', footer_.{}] | link_"
         label = escape(self["unsubscribe_label"])
-        page = f'<a href="{expression(target.format("url"))}">{label}</a>'
-        box = f'<a href="{expression(target.format("mail_link"))}">{expression("footer_.mail")}</a>'
+        page = f'<a href="{self._marked("url", tags, at, target=True)}">{label}</a>'
+        box = f'<a href="{self._marked("link", tags, at, target=True)}">{self._marked("mail", tags, at)}</a>'
         choice = when("footer_.url", page) + when("footer_.url and footer_.mail", f" {escape(self['or'])} ")
         choice += when("footer_.mail", box)
         leave = escape(self["unsubscribe"], quote=False).replace("{link}", choice)
@@ -105,6 +117,13 @@ class Sentences:
             + when("not footer_.url and not footer_.mail", f"<p>{escape(self['reply'], quote=False)}</p>")
         )
 
+    def _marked(self, name: str, tags: Tags, at: Origin, *, target: bool = False) -> str:
+        """A link or an address of the footer, with the contact's own part where it has a place for one."""
+        whole = f"['', footer_.{name}] | link_" if target else f"footer_.{name}"
+        begin, mark, end = (tags.add(Kind.EXPRESSION, text, at) for text in (whole, UNSUBSCRIBE, f"footer_.{name}_end"))
+        when, endif = (tags.add(Kind.STATEMENT, text, at) for text in (f"if footer_.{name}_marked", "endif"))
+        return f"{begin}{when}{mark}{endif}{end}"
+
     def text(self, tags: Tags, reason: str, at: Origin) -> str:
         def expression(inner: str) -> str:
             return tags.add(Kind.EXPRESSION, inner, at)
@@ -113,9 +132,11 @@ class Sentences:
             begin, end = (tags.add(Kind.STATEMENT, text, at) for text in (f"if {condition}", "endif"))
             return f"{begin}{content}{end}"
 
-        choice = when("footer_.url", expression("footer_.url"))
+        choice = when("footer_.url", self._marked("url", tags, at))
         choice += when("footer_.url and footer_.mail", f" {self['or']} ")
-        choice += when("footer_.mail", expression("footer_.mail"))
+        choice += when("footer_.mail and not footer_.only_link", self._marked("mail", tags, at))
+        # a plain text has nothing to click: where no page is named, its reader needs the whole of what to send
+        choice += when("footer_.only_link", self._marked("link", tags, at))
         leave = self["unsubscribe"].replace("{link}", choice)
         return (
             # RFC 3676, 4.3: what follows "-- " is the signature, which replies leave out.

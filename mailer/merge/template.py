@@ -16,7 +16,7 @@ from mailer.merge.complaints import Origin, problem, refusal, refuse, warning
 from mailer.merge.dates import written_date
 from mailer.merge.files import Recorder
 from mailer.merge.front import FrontMatter, read
-from mailer.merge.layout import Sentences
+from mailer.merge.layout import UNSUBSCRIBE, Sentences
 from mailer.merge.links import MAX_MAILTO, WARNINGS, link, mailto
 from mailer.merge.part import Part, PartError
 from mailer.merge.place import Place, chain, in_language, locate, normal, split_file
@@ -25,7 +25,9 @@ from mailer.merge.sandbox import LetterEnvironment, limited_range
 from mailer.merge.slips import curly_quotes
 from mailer.merge.standin import stand_in
 from mailer.merge.version import RESERVED, Fitted, Quick, Version
-from mailer.model import Attachment, Contact, FieldValue, Files, Identity, Letter, Mailbox, Problem
+from mailer.model import Attachment, Contact, FieldValue, Files, Identity, Letter, Mailbox, Marks, Problem
+
+NO_MARKS = Marks()
 
 
 class Template:
@@ -83,16 +85,18 @@ class Template:
         """Who a contact of this language gets the letter from: the front matter may say otherwise than the settings."""
         return self._fitted(self._version(language), identity).identity
 
-    def merge(self, contact: Contact, identity: Identity) -> Letter:
+    def merge(self, contact: Contact, identity: Identity, marks: Marks = NO_MARKS) -> Letter:
         """Fill the letter in for one contact. Raises LetterError with every problem of its row."""
-        return self.merge_with_warnings(contact, identity)[0]
+        return self.merge_with_warnings(contact, identity, marks)[0]
 
-    def merge_with_warnings(self, contact: Contact, identity: Identity) -> tuple[Letter, tuple[Problem, ...]]:
+    def merge_with_warnings(
+        self, contact: Contact, identity: Identity, marks: Marks = NO_MARKS
+    ) -> tuple[Letter, tuple[Problem, ...]]:
         """As merge, with what is worth pointing out about this row."""
         version = self._version(contact.language)
         fitted = self._fitted(version, identity)
         if fitted.quick is not None:
-            letter = _quickly(fitted.quick, version.language, fitted.identity, contact)
+            letter = _quickly(fitted.quick, version.language, fitted.identity, contact, marks)
             if letter is not None:
                 return letter, ()
         long_links: list[int] = []
@@ -107,9 +111,10 @@ class Template:
                 "language": contact.language or version.language,
             },
             "row": contact.row,
+            UNSUBSCRIBE: marks.unsubscribe,
             WARNINGS: long_links,
         }
-        letter = _filled(version, fitted, values, contact)
+        letter = _filled(version, fitted, values, contact)._replace(marks=marks)
         return letter, tuple(_long_link(contact, version) for _ in long_links[:1])
 
     def _version(self, language: str | None) -> Version:
@@ -139,20 +144,20 @@ def _effective(version: Version, identity: Identity) -> Identity:
     )
 
 
-def _quickly(quick: Quick, language: str, identity: Identity, contact: Contact) -> Letter | None:
+def _quickly(quick: Quick, language: str, identity: Identity, contact: Contact, marks: Marks) -> Letter | None:
     """Fill in a letter of straight parts, or None where the long way has something to say about it."""
     fields = contact.fields
     try:
         for name in quick.required:
             if not fields[name]:
                 return None
-        subject, text, html = quick.straight.fill(fields)
+        subject, text, html = quick.straight.fill({**fields, UNSUBSCRIBE: marks.unsubscribe})
     except Exception:  # noqa: BLE001  # the long way tells which, where and why
         return None
     if not subject or subject.isspace():
         return None
     to = Mailbox(contact.address, contact.name)
-    return Letter(subject, text, html, language, identity, to, quick.attachments)
+    return Letter(subject, text, html, language, identity, to, quick.attachments, marks)
 
 
 def _filled(version: Version, fitted: Fitted, values: dict[str, Any], contact: Contact) -> Letter:

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 from mailer.merge.attachments import Enclosure
 from mailer.merge.complaints import Origin
 from mailer.merge.front import FrontMatter
-from mailer.merge.layout import Sentences
+from mailer.merge.layout import UNSUBSCRIBE, Sentences
 from mailer.merge.part import Part
 from mailer.merge.straight import Straight, straight
 from mailer.model import Attachment, Identity
 
 RESERVED = frozenset(
     [
+        UNSUBSCRIBE,
         "case",
         "contact",
         "row",
@@ -97,7 +98,7 @@ class Version:
     def _quick(self, subject: Part, text: Part, html: Part) -> Quick | None:
         if self.to_name or not all(enclosure.fixed for enclosure in self.enclosures):
             return None
-        items = [found for part in (subject, text, html) if (found := part.items(RESERVED)) is not None]
+        items = [found for part in (subject, text, html) if (found := part.items(RESERVED - {UNSUBSCRIBE})) is not None]
         if len(items) < 3:
             return None
         attachments = (*self.images, *(enclosure.fixed for enclosure in self.enclosures if enclosure.fixed))

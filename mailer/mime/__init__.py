@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from mailer.mime.compose import compose
 from mailer.mime.flaw import ComposeError
-from mailer.mime.identifier import message_id
+from mailer.mime.identifier import delivery_token, message_id, message_id_of
 
-__all__ = ["ComposeError", "compose", "message_id"]
+__all__ = ["ComposeError", "compose", "delivery_token", "message_id", "message_id_of"]

@@ -14,7 +14,7 @@ from mailer.mime.addresses import addr_spec, mailbox_line, named_line
 from mailer.mime.attachments import encoded_parts
 from mailer.mime.bodies import quoted_printable
 from mailer.mime.flaw import ComposeError, Flaw
-from mailer.mime.frame import Frame
+from mailer.mime.frame import Frame, sampled
 from mailer.mime.pieces import memory
 from mailer.model import Attachment, Contact, Envelope, Letter, Message
 
@@ -43,8 +43,9 @@ def compose(letter: Letter, *, contact: Contact, message_id: str, date: datetime
         head = (
             f"{fixed.before_to}{named_line('To', to.name, recipient)}{fixed.before_subject}"
             f"{headers.subject_line(letter.subject)}\r\n{headers.date_line(date)}\r\n"
-            f"Message-ID: {message_id}{fixed.after_message_id}"
+            f"Message-ID: {message_id}{letter.marks.unsubscribe.join(fixed.after_message_id)}"
         )
+        mail_from = letter.marks.bounce.join(fixed.mail_from)
         if letter.text and letter.html and not letter.attachments:
             # what nearly all messages are; the same as below
             pieces = [
@@ -63,10 +64,10 @@ def compose(letter: Letter, *, contact: Contact, message_id: str, date: datetime
     except Flaw:
         raise ComposeError.of(_flaws(letter, contact, message_id), row=contact.row) from None
     return Message(
-        Envelope(fixed.mail_from, recipient),
+        Envelope(mail_from, recipient),
         message_id,
         b"".join(pieces),
-        not (head.isascii() and fixed.mail_from.isascii() and recipient.isascii()),
+        not (head.isascii() and mail_from.isascii() and recipient.isascii()),
     )
 
 
@@ -130,7 +131,7 @@ def _flaws(letter: Letter, contact: Contact, message_id: str) -> Iterator[Flaw]:
         partial(mailbox_line, "To", letter.to),
         partial(headers.subject_line, letter.subject),
         partial(headers.message_id_line, message_id),
-        partial(headers.unsubscribe_lines, identity.unsubscribe_url, identity.unsubscribe_mailto),
+        partial(headers.unsubscribe_lines, sampled(identity.unsubscribe_url), sampled(identity.unsubscribe_mailto)),
         partial(quoted_printable, letter.text, "plain"),
         partial(quoted_printable, letter.html, "html"),
     ]
@@ -139,7 +140,7 @@ def _flaws(letter: Letter, contact: Contact, message_id: str) -> Iterator[Flaw]:
     if identity.list_id:
         checks.append(partial(headers.list_id_line, identity.list_id))
     if identity.bounce_address:
-        checks.append(partial(addr_spec, identity.bounce_address, "The bounce address"))
+        checks.append(partial(addr_spec, sampled(identity.bounce_address), "The bounce address"))
     if contact.address != letter.to.address:
         checks.append(partial(addr_spec, contact.address, "The recipient's address"))
     checks += [partial(encoded_parts.part, attachment) for attachment in letter.attachments]

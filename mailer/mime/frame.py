@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple, overload
 
 from mailer.mime import headers
 from mailer.mime.addresses import addr_spec, mailbox_line
-from mailer.model import Identity
+from mailer.model import MARK_PLACE, Identity
+
+SAMPLE: Final = "sampletoken" + "0" * 41
+"""As long as a token, and made of the same characters."""
 
 KEPT = 64
 """Identities remembered: a campaign has one, or one a language."""
@@ -18,8 +21,10 @@ class Fixed(NamedTuple):
     identity: Identity
     before_to: str
     before_subject: str
-    after_message_id: str
-    mail_from: str
+    after_message_id: list[str]
+    """Whoever the message is for, its token stands between these."""
+    mail_from: list[str]
+    """Likewise."""
 
 
 class Frame:
@@ -41,7 +46,7 @@ class Frame:
 
 
 def _fixed(identity: Identity) -> Fixed:
-    after = headers.unsubscribe_lines(identity.unsubscribe_url, identity.unsubscribe_mailto)
+    after = headers.unsubscribe_lines(sampled(identity.unsubscribe_url), sampled(identity.unsubscribe_mailto))
     if identity.list_id:
         after.insert(0, headers.list_id_line(identity.list_id))
     between = [mailbox_line("Reply-To", identity.reply_to)] if identity.reply_to else []
@@ -49,6 +54,15 @@ def _fixed(identity: Identity) -> Fixed:
         identity=identity,
         before_to=mailbox_line("From", identity.sender) + "\r\n",
         before_subject="\r\n".join(["", *between, ""]),
-        after_message_id="\r\n".join(["", *after, "MIME-Version: 1.0", ""]),
-        mail_from=addr_spec(identity.mail_from, "The bounce address"),
+        after_message_id="\r\n".join(["", *after, "MIME-Version: 1.0", ""]).split(SAMPLE),
+        mail_from=addr_spec(sampled(identity.mail_from), "The bounce address").split(SAMPLE),
     )
+
+
+@overload
+def sampled(text: str) -> str: ...
+@overload
+def sampled(text: str | None) -> str | None: ...
+def sampled(text: str | None) -> str | None:
+    """With a token, as every message has it: what is checked then holds for all of them."""
+    return text and text.replace(MARK_PLACE, SAMPLE)

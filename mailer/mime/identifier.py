@@ -22,13 +22,19 @@ def message_id(secret: bytes, campaign: str, key: str, domain: str) -> str:
     The token is 160 bits of HMAC-SHA256 in base32: it tells nobody without the secret who the message is for. Raises
     ComposeError if the domain cannot be one.
     """
+    return message_id_of(delivery_token(secret, campaign, key), domain)
+
+
+def message_id_of(delivery: str, domain: str) -> str:
+    """The same for a delivery whose name is known (`delivery_token`)."""
     try:
-        return f"<{_token(secret, campaign, key)}@{_domain(domain)}>"
+        return f"<{delivery}@{_domain(domain)}>"
     except Flaw as flaw:
         raise ComposeError.of([flaw]) from None
 
 
-def _token(secret: bytes, campaign: str, key: str) -> str:
+def delivery_token(secret: bytes, campaign: str, key: str) -> str:
+    """The left part of the Message-ID, which is the delivery's name wherever it is told."""
     begun, outer = (state.copy() for state in _keyed(secret, campaign))
     begun.update(key.encode(errors="surrogatepass"))
     outer.update(begun.digest())

@@ -23,14 +23,17 @@ from mailer.model.contacts import (
     Severity,
     SkippedRow,
 )
+from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
 from mailer.model.messages import (
+    MARK_PLACE,
     Attachment,
     Envelope,
     Files,
     Identity,
     Letter,
     Mailbox,
+    Marks,
     Message,
     Signature,
 )
@@ -49,15 +52,19 @@ from mailer.model.relays import (
 
 __all__ = [
     "FINAL",
+    "MARK_PLACE",
     "NUMBER",
     "OPEN",
     "Action",
     "Attachment",
+    "BounceClass",
     "CampaignRecord",
     "Contact",
     "Delivery",
     "DeliveryRecord",
     "Envelope",
+    "Event",
+    "EventKind",
     "FieldValue",
     "Files",
     "Findings",
@@ -66,6 +73,7 @@ __all__ = [
     "Lookup",
     "Mailbox",
     "Manifest",
+    "Marks",
     "Message",
     "Outcome",
     "PackedContact",
@@ -75,8 +83,10 @@ __all__ = [
     "Quota",
     "RelayFacts",
     "Reply",
+    "Returned",
     "Scope",
     "Security",
+    "Sent",
     "Severity",
     "Signature",
     "SkippedRow",

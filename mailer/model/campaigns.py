@@ -48,7 +48,10 @@ class Delivery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryRecord:
-    """One line of a report: what became of one contact. Times are UTC; `server` is whom it was last handed to."""
+    """One line of a report: what became of one contact. Times are UTC; `server` is whom it was last handed to.
+
+    `came_back` says what came back later, say `bounce 5.1.1`; the status stays what it was.
+    """
 
     row: int | None
     address: str
@@ -63,6 +66,7 @@ class DeliveryRecord:
     message_id: str
     server_words: str = ""
     server: str = ""
+    came_back: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

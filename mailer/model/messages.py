@@ -32,9 +32,23 @@ class Signature(NamedTuple):
     key: str
 
 
+MARK_PLACE = "{token}"
+"""Where an identity's links and bounce address name the delivery, differently for each contact."""
+
+
+class Marks(NamedTuple):
+    """What stands at MARK_PLACE in the message to one contact: in its unsubscribe links, and in its MAIL FROM."""
+
+    unsubscribe: str = ""
+    bounce: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """Who a campaign speaks for: the settings that shape every message and belong to the seal."""
+    """Who a campaign speaks for: the settings that shape every message and belong to the seal.
+
+    The unsubscribe links and the bounce address may hold MARK_PLACE.
+    """
 
     sender: Mailbox
     reply_to: Mailbox | None = None
@@ -49,6 +63,13 @@ class Identity:
     def mail_from(self) -> str:
         """The envelope sender: where bounces go."""
         return self.bounce_address or self.sender.address
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether its messages hold tokens."""
+        return any(
+            MARK_PLACE in (text or "") for text in (self.unsubscribe_url, self.unsubscribe_mailto, self.mail_from)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +131,7 @@ class Letter(NamedTuple):
     identity: Identity
     to: Mailbox
     attachments: tuple[Attachment, ...] = ()
+    marks: Marks = Marks()
 
 
 class Envelope(NamedTuple):

@@ -26,6 +26,14 @@ WORDS = {
 }
 
 
+RETURNED = {
+    "bounce": "bounced later",
+    "complaint": "reported as spam",
+    "unsubscribe": "unsubscribed",
+    "reply": "replied",
+}
+
+
 def write_html(
     path: Path, campaign: CampaignRecord, tally: Tally, records: Callable[[], Iterable[DeliveryRecord]]
 ) -> None:
@@ -39,7 +47,7 @@ def write_html(
         style=Html(asset("mailer.markup", "base.css") + asset("mailer.report", "report.css")),
         campaign=campaign.name,
         state=_state(campaign, tally),
-        totals=_totals(tally),
+        totals=_totals(tally) + _returned(report),
         attention=_attention(report),
         reasons=_reasons(report.reasons),
         spreads=tag(
@@ -85,6 +93,18 @@ def _totals(tally: Tally) -> Html:
     )
 
 
+def _returned(report: Report) -> Html:
+    """What came back; nothing where nobody has looked, or nothing did."""
+    if not report.came_back:
+        return Html("")
+    rows = [
+        tag("tr", tag("th", words, scope="row"), tag("td", f"{report.came_back[kind]:,}", class_="figure"))
+        for kind, words in RETURNED.items()
+        if report.came_back.get(kind)
+    ]
+    return _section("returned", "What came back", _table(("What", "people"), rows, figures={"people"}))
+
+
 def _attention(report: Report) -> Html:
     if not report.attention:
         return Html("")
@@ -110,6 +130,8 @@ def _why(record: DeliveryRecord) -> list[Html]:
     parts = [escape(record.reason)]
     if record.server_words and record.server_words != record.reason:
         parts.append(tag("span", record.server_words, class_="words"))
+    if record.came_back:
+        parts.append(tag("span", f"came back: {', '.join(record.came_back)}", class_="words"))
     return parts
 
 

@@ -21,7 +21,10 @@ Spread = Mapping[str, Counter[Status]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What a report says about all records together. `attention` are the uncertain and the failed, uncertain first."""
+    """What a report says about all records together. `attention` are the uncertain and the failed, uncertain first.
+
+    `came_back`: of how many deliveries something came back later, by its kind.
+    """
 
     tally: Tally
     reasons: Spread
@@ -29,6 +32,7 @@ class Report:
     languages: Spread
     attention: tuple[DeliveryRecord, ...]
     attention_total: int
+    came_back: Mapping[str, int]
 
 
 def summarise(records: Iterable[DeliveryRecord], *, named: int = 1000) -> Report:
@@ -37,11 +41,13 @@ def summarise(records: Iterable[DeliveryRecord], *, named: int = 1000) -> Report
     reasons: dict[str, Counter[Status]] = {}
     domains: dict[str, Counter[Status]] = {}
     languages: dict[str, Counter[Status]] = {}
+    came_back: Counter[str] = Counter()
     attention: dict[Status, list[DeliveryRecord]] = {status: [] for status in ATTENTION}
     for record in records:
         statuses[record.status] += 1
         _count(domains, record.domain, record)
         _count(languages, record.language or "", record)
+        came_back.update({what.partition(" ")[0] for what in record.came_back})
         if record.status in REFUSED:
             _count(reasons, reason(record), record)
         if record.status in attention and len(attention[record.status]) < named:
@@ -53,6 +59,7 @@ def summarise(records: Iterable[DeliveryRecord], *, named: int = 1000) -> Report
         languages=_by_size(languages),
         attention=tuple(record for status in ATTENTION for record in attention[status])[:named],
         attention_total=sum(statuses[status] for status in ATTENTION),
+        came_back=came_back,
     )
 
 

@@ -29,7 +29,11 @@ COLUMNS = (
     "updated_at",
     "next_attempt_at",
     "message_id",
+    "came_back",
 )
+
+OLDER = COLUMNS[:-1]
+"""What earlier versions wrote."""
 
 
 def write_csv(path: Path, campaign: CampaignRecord, records: Iterable[DeliveryRecord]) -> None:
@@ -59,13 +63,14 @@ def _cells(campaign: CampaignRecord, record: DeliveryRecord) -> list[str]:
         iso(record.updated_at),
         iso(record.next_attempt_at),
         record.message_id,
+        ", ".join(record.came_back),
     )
     return [cell("" if value is None else str(value)) for value in values]
 
 
 def is_csv_report(path: Path) -> bool:
     """Whether the file is one that `write_csv` wrote."""
-    return begins_with(path, "\ufeff" + ",".join(COLUMNS) + "\r\n")
+    return any(begins_with(path, "\ufeff" + ",".join(columns) + "\r\n") for columns in (COLUMNS, OLDER))
 
 
 def begins_with(path: Path, text: str) -> bool:

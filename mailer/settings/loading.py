@@ -44,7 +44,7 @@ def load(
     for layer in reversed(layers):
         merged.update(layer.entries)
     found = [problem for layer in layers for problem in layer.problems]
-    found += unprotected(merged) + exposed(merged) + unused(merged)
+    found += unprotected(merged) + exposed(merged)
     try:
         settings = cast("Any", Settings)(layers=[*layers, defaults(merged)])
     except ValidationError as error:
@@ -116,13 +116,6 @@ def exposed(merged: Mapping[str, Entry]) -> list[Problem]:
         for name in SECRETS
         if name in merged and merged[name].origin.spelling == name
     ]
-
-
-def unused(merged: Mapping[str, Entry]) -> list[Problem]:
-    """Warn of what has a meaning in the design, but not in this version: nobody may wait for bounces to be read."""
-    sentence = "the imap_ settings are not used by this version of mailer; it reads no mailbox"
-    first = [merged[name].origin for name in Settings.model_fields if name.startswith("imap_") and name in merged][:1]
-    return [origin.problem("unused-setting", sentence, severity=Severity.WARNING) for origin in first]
 
 
 def instead(entry: Entry, value: str) -> str:

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
 from mailer.model import Identity, Mailbox, Pipelining, Problem, Quota, Security, Severity
+from mailer.reaction import STOP_LEAST, STOP_PERCENT
 from mailer.settings import passwords, signing, values
 from mailer.settings.signing import Signing
 from mailer.settings.sources import Entry, Layer, Origin
@@ -81,7 +82,9 @@ class Settings(BaseSettings):
 
     sender: MailboxText | None = example("Ana Berg <ana@example.org>")
     reply_to: MailboxText | None = example("office@example.org")
-    bounce_address: Address | None = example("bounces@example.org")
+    bounce_address: Annotated[str, PlainValidator(values.bounce_address)] | None = example(
+        "bounces+{token}@example.org"
+    )
     list_id: Annotated[str, PlainValidator(values.list_id)] | None = example("appeals.example.org")
     postal_address: Annotated[str, PlainValidator(values.postal_address)] | None = example(
         "1 Example Street, Exampletown"
@@ -108,6 +111,9 @@ class Settings(BaseSettings):
     bounce_brake: Annotated[tuple[int, float] | None, PlainValidator(values.bounce_brake)] = example(
         "5, 10%", default=(5, 10.0)
     )
+    complaint_brake: Annotated[tuple[int, float] | None, PlainValidator(values.bounce_brake)] = example(
+        "3, 0.3%", default=(STOP_LEAST, STOP_PERCENT)
+    )
     proxy: Annotated[str, PlainValidator(values.proxy)] | None = example("socks5://127.0.0.1:9050", private=True)
 
     imap_host: Host | None = example("imap.example.org")
@@ -116,6 +122,7 @@ class Settings(BaseSettings):
     imap_username: Line | None = example("ana@example.org")
     imap_password: Secret | None = example("the-password", private=True)
     imap_folder: Line = example("INBOX", default="INBOX")
+    imap_done_folder: Line = example("mailer-done", default="mailer-done")
 
     dkim_domain: Annotated[str, PlainValidator(values.domain)] | None = example("example.org")
     dkim_selector: Selector | None = example("mail2026")
@@ -183,10 +190,30 @@ class Settings(BaseSettings):
             bounce_address=self.bounce_address,
             list_id=self.list_id,
             postal_address=self.postal_address,
-            unsubscribe_url=self.unsubscribe_url,
-            unsubscribe_mailto=self.unsubscribe_mailto,
+            unsubscribe_url=self.unsubscribe_url and values.marked_link(self.unsubscribe_url),
+            unsubscribe_mailto=self.unsubscribe_mailto and values.marked_mailto(self.unsubscribe_mailto),
             signatures=self.signing.signer.signatures if self.signing.signer else (),
         )
+
+    @cached_property
+    def mailbox_password(self) -> str | None:
+        """The IMAP password: as set, else from the system keyring (asked only now, and once)."""
+        if self.imap_password is not None:
+            return self.imap_password.get_secret_value()
+        if self.imap_username is None or self.imap_host is None:
+            return None
+        return passwords.find(self.imap_username, self.imap_host)
+
+    def require_reading(self) -> None:
+        """Raise SettingsError with everything that is missing for reading the mailbox; may ask the keyring."""
+        self._require("imap_host", "imap_username")
+        if self.mailbox_password is None:
+            raise SettingsError(
+                "There is a user name for the mailbox (MAILER_IMAP_USERNAME), but no password.",
+                hint="Set MAILER_IMAP_PASSWORD in .env (often it is that for sending), or MAILER_IMAP_PASSWORD_FILE to a file, "
+                "or store it in the system keyring: python -m keyring set mailer USERNAME@HOST",
+                problems=self._overlooked(),
+            )
 
     def require_sending(self) -> None:
         """Raise SettingsError with everything that is missing for sending; may ask the keyring."""

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from mailer.address import is_plain
 from mailer.loopback import is_loopback
-from mailer.model import Mailbox, Quota
+from mailer.model import MARK_PLACE, Mailbox, Quota
 
 Kind = TypeVar("Kind", bound=StrEnum)
 
@@ -213,6 +213,38 @@ def postal_address(text: str) -> str:
     return "\n".join(filter(None, (line(part) for part in text.splitlines())))
 
 
+SAMPLE = "x" * 52
+"""As long as a token (mailer.tokens)."""
+
+BEFORE_TOKEN = re.compile(r"https?://[^/?#]+[/?#].*|[^@?:/]+|[^@?]+@[^?]+\?.*")
+"""A link up to somewhere behind its host, part of a local part, or an address and part of its query."""
+
+
+def once_marked(check: Callable[[str], str]) -> Callable[[str], str]:
+    """The same check for a value that may hold `{token}` in one place."""
+
+    def checked(text: str) -> str:
+        if text.count(MARK_PLACE) > 1:
+            raise ValueError("it may hold {token} once only")
+        if MARK_PLACE not in text:
+            return check(text)
+        good = check(text.replace(MARK_PLACE, SAMPLE))
+        if not BEFORE_TOKEN.fullmatch(good.partition(SAMPLE)[0]):
+            raise ValueError(
+                "{token} must stand before the @ of an address, after a letter, or behind the host of a link"
+            )
+        return good.replace(SAMPLE, MARK_PLACE)
+
+    return checked
+
+
+@once_marked
+def bounce_address(text: str) -> str:
+    """An address; with `{token}`, as in `bounces+{token}@example.org`, each message has one of its own (VERP)."""
+    return address(text)
+
+
+@once_marked
 def web_address(text: str) -> str:
     """A link by HTTPS (RFC 8058 asks for it); plain HTTP only to this computer."""
     text = line(text)
@@ -226,6 +258,7 @@ def web_address(text: str) -> str:
     return text
 
 
+@once_marked
 def mailto(text: str) -> str:
     """An address, perhaps with `?subject=...`; a leading `mailto:` is dropped."""
     text = re.sub("^mailto:", "", line(text), flags=re.IGNORECASE)
@@ -233,6 +266,28 @@ def mailto(text: str) -> str:
     if question and not re.fullmatch(r"[A-Za-z0-9%=&_.+~-]+", query):
         raise ValueError("what follows the ? must be written like subject=unsubscribe")
     return address(target) + question + query
+
+
+def marked_link(url: str) -> str:
+    """The link with a place for the token, as a parameter where none is named: a page that knows of none ignores it."""
+    if MARK_PLACE in url:
+        return url
+    page, hash_sign, fragment = url.partition("#")
+    return f"{page}{'&' if '?' in page else '?'}token={MARK_PLACE}{hash_sign}{fragment}"
+
+
+def marked_mailto(text: str) -> str:
+    """The address with a place for the token, in the subject where none is named."""
+    if MARK_PLACE in text:
+        return text
+    target, _, query = text.partition("?")
+    headers = query.split("&") if query else []
+    subject = next((header for header in headers if header.lower().startswith("subject=")), None)
+    if subject is None:
+        headers.append(f"subject=unsubscribe%20{MARK_PLACE}")
+    else:
+        headers[headers.index(subject)] = f"{subject}%20{MARK_PLACE}"
+    return f"{target}?{'&'.join(headers)}"
 
 
 def ledger(text: str) -> str:

@@ -23,13 +23,18 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: ASGIApp, host: str = "127.0.0.1", port: int = 0, *, ready: Callable[[str], None] | None = None
+    app: ASGIApp,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    ready: Callable[[str], None] | None = None,
+    anywhere: bool = False,
 ) -> None:
     """Serve until cancelled. `ready` is called with the page's address once it can be opened; port 0 takes a free one.
 
-    Raises Refused for a host other than this computer and for a port that cannot be had.
+    Raises Refused for a host other than this computer, unless it may be `anywhere`, and for a port that cannot be had.
     """
-    listening = _listen(host, port)
+    listening = _listen(host, port, anywhere=anywhere)
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -45,7 +50,7 @@ async def serve(
     running = asyncio.ensure_future(server.serve(sockets=[listening]))
     try:
         if ready is not None:
-            name = "[::1]" if host == "::1" else host
+            name = f"[{host}]" if ":" in host else host
             ready(f"http://{name}:{listening.getsockname()[1]}/")
         await asyncio.shield(running)
     finally:
@@ -54,19 +59,20 @@ async def serve(
         listening.close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    if host not in LOOPBACK:
+def _listen(host: str, port: int, *, anywhere: bool) -> socket.socket:
+    if host not in LOOPBACK and not anywhere:
         raise Refused(
             f"The page can only be served on this computer, not on {host}.",
             hint="Use 127.0.0.1, or leave the host out.",
         )
     if not 0 <= port <= 65535:
         raise Refused(f"There is no port {port}.", hint="Ports go from 1 to 65535; 0 takes any free one.")
-    family = socket.AF_INET6 if host == "::1" else socket.AF_INET
+    option = "--port" if anywhere else "--web-port"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         raise Refused(
-            f"The page cannot be served on port {port}: {error.strerror}.",
-            hint="Another program may be using it; choose another port with --web-port, or --web-port 0 for any free one.",
+            f"The page cannot be served on {host}, port {port}: {error.strerror}.",
+            hint=f"Another program may be using it; choose another port with {option}, or {option} 0 for any free one.",
         ) from error

@@ -1,0 +1,316 @@
+"""What comes back is taken for what it is, and for no more: bounces, complaints, wishes to leave, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+import returned_mails as samples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from returned_mails import mail
+
+from mailer.address import address_key
+from mailer.inbox import Kind, events_of, is_ours, understand
+from mailer.inbox.classify import classify
+from mailer.inbox.delivery_status import Failure
+from mailer.inbox.mail import read
+from mailer.model import BounceClass, Event, EventKind, Sent
+
+NOW = 1_800_000_000.0
+DAY = 86_400.0
+TO = "bounces@solidarity.example"
+PAT = Sent(delivery=1, campaign=7, key="pat@gone.example", message_id="<pat1@solidarity.example>", at=NOW - DAY)
+EVE = Sent(delivery=2, campaign=7, key="eve@full.example", message_id="<eve1@solidarity.example>", at=NOW - DAY)
+JURG = Sent(delivery=3, campaign=7, key="jürg@post.example", message_id="<jurg1@solidarity.example>", at=NOW - DAY)
+OLD = Sent(delivery=4, campaign=6, key="old@gone.example", message_id="<old1@solidarity.example>", at=NOW - 60 * DAY)
+EVERYBODY = (PAT, EVE, JURG, OLD)
+
+
+@dataclass
+class People:
+    """Who was mailed; a token is the name of a delivery between equals signs."""
+
+    sent: Sequence[Sent] = EVERYBODY
+
+    def _by_mark(self, word: str, marks: Sequence[str]) -> Sent | None:
+        return next((one for mark in marks for one in self.sent if f"{word}={one.delivery}=" in mark), None)
+
+    def by_bounce_token(self, marks: Sequence[str]) -> Sent | None:
+        return self._by_mark("bounce", marks)
+
+    def by_leave_token(self, marks: Sequence[str]) -> Sent | None:
+        return self._by_mark("leave", marks)
+
+    def by_message_id(self, message_ids: Sequence[str]) -> Sent | None:
+        return next((one for name in message_ids for one in self.sent if one.message_id == name), None)
+
+    def by_key(self, key: str, *, since: float, until: float) -> list[Sent]:
+        return [one for one in self.sent if one.key == key and since <= one.at <= until]
+
+    def knows(self, key: str) -> bool:
+        return any(one.key == key for one in self.sent)
+
+
+def told(content: bytes) -> list[Event]:
+    return events_of(understand(content), NOW, People())
+
+
+def only(content: bytes) -> Event:
+    (event,) = told(content)
+    return event
+
+
+def postfix(**other: str) -> bytes:
+    values = {
+        "to": TO,
+        "address": PAT.key,
+        "action": "failed",
+        "status": "5.1.1",
+        "words": "550 5.1.1 <pat@gone.example>: User unknown",
+        "id": PAT.message_id,
+    }
+    return mail(samples.POSTFIX, **values | other)
+
+
+def person(**other: str) -> bytes:
+    values = {"sender": PAT.key, "to": TO, "subject": "Re: Freedom", "id": "", "own": "1", "text": "Dear friends, yes."}
+    return mail(samples.PERSON, **values | other)
+
+
+def test_a_notification_names_the_delivery_by_its_message_id() -> None:
+    event = only(postfix())
+    assert (event.kind, event.delivery, event.campaign) == (EventKind.BOUNCE, 1, 7)
+    assert (event.bounce, event.status) == (BounceClass.HARD, "5.1.1")
+    assert event.text == "550 5.1.1 (address): User unknown"
+
+
+def test_a_token_in_the_return_path_counts_before_anything_else() -> None:
+    event = only(postfix(to="bounces+bounce=2=@solidarity.example"))
+    assert (event.delivery, event.key) == (2, EVE.key)
+
+
+def test_an_address_alone_counts_for_what_went_there_shortly_before() -> None:
+    assert only(postfix(id="<other@elsewhere.example>")).delivery == 1
+    assert told(postfix(id="<other@elsewhere.example>", address=OLD.key)) == []
+    assert told(postfix(id="<other@elsewhere.example>", address="nobody@gone.example")) == []
+
+
+def test_headers_alone_in_whatever_case_will_do() -> None:
+    event = only(mail(samples.HEADERS_ONLY, to=TO, address="someone@forwarded.example", id=PAT.message_id))
+    assert (event.delivery, event.bounce, event.status) == (1, BounceClass.HARD, "5.1.1")
+
+
+def test_an_international_report_is_read_though_it_is_encoded() -> None:
+    found = understand(mail(samples.INTERNATIONAL, to=TO, id="<x@y.example>"))
+    assert "jürg@post.example" in found.failures[0].addresses
+    event = only(mail(samples.INTERNATIONAL, to=TO, id="<x@y.example>"))
+    assert (event.delivery, event.bounce) == (3, BounceClass.HARD)
+
+
+def test_each_recipient_of_a_report_is_judged_alone_and_who_got_it_did_not_bounce() -> None:
+    events = told(mail(samples.SEVERAL, to=TO, one=PAT.key, two=EVE.key, three=JURG.key))
+    assert [(event.delivery, event.bounce) for event in events] == [(1, BounceClass.HARD), (2, BounceClass.SOFT)]
+    assert len({event.source for event in events}) == 2
+
+
+@pytest.mark.parametrize("sample", [samples.QMAIL, samples.EXIM, samples.EXCHANGE])
+def test_servers_that_only_use_words_are_understood(sample: str) -> None:
+    event = only(mail(sample, to=TO, address=PAT.key, id=PAT.message_id))
+    assert (event.delivery, event.bounce) == (1, BounceClass.HARD)
+    assert "@" not in event.text
+
+
+def test_the_letter_that_a_bounce_gives_back_names_no_recipient() -> None:
+    found = understand(mail(samples.QMAIL, to=TO, address=PAT.key, id=PAT.message_id))
+    assert [one.addresses for one in found.failures] == [(PAT.key,)]
+
+
+def test_words_like_a_bounce_from_a_person_are_no_bounce() -> None:
+    for sample in (samples.QMAIL, samples.EXIM, samples.EXCHANGE):
+        _, _, body = mail(sample, to=TO, address=PAT.key, id=PAT.message_id).partition(b"\r\n\r\n")
+        assert told(b"From: pat@gone.example\r\nSubject: what is this?\r\n\r\n" + body) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [postfix(action="delayed", status="4.4.1"), mail(samples.EXIM_DELAY, to="x+bounce=1=@a.example", address=PAT.key)],
+)
+def test_a_delay_is_no_bounce(content: bytes) -> None:
+    assert understand(content).kind is Kind.DELAY
+    assert told(content) == []
+    assert is_ours(understand(content), People())
+
+
+def test_what_only_looks_like_a_bounce_is_left_to_a_person() -> None:
+    content = mail(samples.PUZZLING, to="bounces+bounce=1=@solidarity.example", address=PAT.key, id=PAT.message_id)
+    assert understand(content).kind is Kind.PUZZLE
+    assert told(content) == []
+    assert not is_ours(understand(content), People())
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "expected"),
+    [
+        ("550 5.1.1 User unknown", "5.1.1", BounceClass.HARD),
+        ("550-5.1.1 no such user 550 5.1.1 really", "5.1.1", BounceClass.HARD),
+        ("550 5.2.1 mailbox disabled", "5.2.1", BounceClass.HARD),
+        ("", "5.1.1", BounceClass.HARD),
+        ("552 5.2.2 Mailbox full", "5.2.2", BounceClass.SOFT),
+        ("452 4.2.2 Over quota", "4.2.2", BounceClass.SOFT),
+        ("450 4.7.1 Greylisted", "4.7.1", BounceClass.SOFT),
+        ("", "4.4.7", BounceClass.SOFT),
+        ("550 5.7.1 blocked, see the list", "5.7.1", BounceClass.OTHER),
+        ("554 5.7.1 Message rejected as spam", "5.0.0", BounceClass.OTHER),
+        ("550 5.7.26 unauthenticated", "5.7.26", BounceClass.OTHER),
+        ("550 5.7.515 access denied", "5.7.515", BounceClass.OTHER),
+        ("552 5.3.4 message too big", "5.3.4", BounceClass.OTHER),
+        ("550 5.4.5 daily sending quota exceeded", "5.4.5", BounceClass.OTHER),
+        ("550 relaying denied", "5.0.0", BounceClass.OTHER),
+    ],
+)
+def test_a_bounce_is_judged_as_the_same_answer_would_be_live(words: str, status: str, expected: BounceClass) -> None:
+    assert classify(Failure(addresses=(), action="failed", status=status, diagnostic=words)) is expected
+
+
+def arf(**other: str) -> bytes:
+    values = {"to": TO, "type": "abuse", "mail_from": "", "address": "", "token": "", "id": "<x@y.example>"}
+    return mail(samples.ARF, **values | other)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        arf(id=PAT.message_id),
+        arf(address=PAT.key),
+        arf(token="leave=1="),
+        arf(mail_from="bounces+bounce=1=@solidarity.example"),
+        mail(samples.MICROSOFT, to=TO, address=PAT.key),
+    ],
+)
+def test_a_complaint_is_linked_by_whatever_the_provider_left_in(content: bytes) -> None:
+    event = only(content)
+    assert (event.kind, event.delivery) == (EventKind.COMPLAINT, 1)
+
+
+@pytest.mark.parametrize("kind", ["not-spam", "auth-failure", "dmarc"])
+def test_a_report_of_another_kind_is_no_complaint(kind: str) -> None:
+    assert told(arf(type=kind, id=PAT.message_id)) == []
+
+
+def test_a_token_unsubscribes_wherever_a_mail_program_puts_it() -> None:
+    for content in (person(subject="unsubscribe leave=1="), person(to="leave+leave=1=@solidarity.example")):
+        event = only(content)
+        assert (event.kind, event.delivery) == (EventKind.UNSUBSCRIBE, 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["unsubscribe", "Unsubscribe!", "Bitte abmelden.", "Désinscrire", "отписаться", "수신거부"],
+)
+def test_a_plain_wish_to_leave_counts_from_whoever_is_known(words: str) -> None:
+    assert only(person(subject=words)).key == PAT.key
+    assert only(person(text=f"{words}\n\n> Dear friend,\n> unsubscribe here")).kind is EventKind.UNSUBSCRIBE
+    assert told(person(subject=words, sender="stranger@elsewhere.example")) == []
+
+
+def test_a_wish_in_the_subject_may_be_an_answer() -> None:
+    assert only(person(subject="Re: UNSUBSCRIBE")).kind is EventKind.UNSUBSCRIBE
+
+
+def test_who_answers_from_another_address_leaves_with_the_one_that_was_mailed() -> None:
+    event = only(person(subject="unsubscribe", sender="pat@private.example", id=PAT.message_id))
+    assert (event.kind, event.key) == (EventKind.UNSUBSCRIBE, PAT.key)
+
+
+def test_a_sentence_about_unsubscribing_is_an_answer_to_a_person() -> None:
+    event = only(person(id=PAT.message_id, text="Please do not unsubscribe me, I only moved."))
+    assert (event.kind, event.delivery, event.text) == (EventKind.REPLY, 1, "")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Automatic reply: Freedom", "Out of office", "AW: Abwesenheitsnotiz: Freedom", "Réponse automatique : Freedom",
+        "Respuesta automática: Freedom", "Risposta automatica", "Automatisch antwoord: Freedom", "Автоматический ответ: да",
+        "自動応答: Freedom",
+    ],
+)  # fmt: skip
+def test_an_automatic_answer_is_no_reply(subject: str) -> None:
+    assert told(person(subject=subject, id=PAT.message_id)) == []
+
+
+@pytest.mark.parametrize("header", ["Auto-Submitted: auto-replied", "Precedence: bulk", "X-Autoreply: yes"])
+def test_an_automatic_answer_is_known_by_its_headers(header: str) -> None:
+    content = header.encode() + b"\r\n" + person(subject="unsubscribe", id=PAT.message_id)
+    assert understand(content).kind is Kind.AUTOMATIC
+    assert told(content) == []
+
+
+def test_a_mail_is_the_same_when_it_was_moved_and_another_when_it_is_another() -> None:
+    again = b"Received: by elsewhere\r\n" + postfix()
+    assert understand(again).identity == understand(postfix()).identity
+    assert understand(person(own="2")).identity != understand(person(own="1")).identity
+
+
+HEADERS = st.sampled_from(
+    [
+        "Return-Path: <>", "From: MAILER-DAEMON@x.example", "From: pat@gone.example", "Subject: unsubscribe", "Subject: \udcff",
+        "Content-Type: multipart/report; boundary=b", "Content-Type: multipart/mixed; boundary==?", "Content-Type: message/rfc822",
+        "Content-Type: text/plain; charset=punycode", "Content-Type: text/html; charset*=x'y'%ff", "To: <<<@@>>,;:(((",
+        "Content-Transfer-Encoding: base64", "X-Failed-Recipients: pat@gone.example,,", "Message-ID: <pat1@solidarity.example>",
+        "Subject: =?utf-9?Q?=FF?=", "In-Reply-To: <a@b>", "Auto-Submitted: (", "Content-Type: message/delivery-status",
+    ]
+)  # fmt: skip
+BODIES = st.sampled_from(
+    [
+        "--b", "--b--", "Content-Type: message/delivery-status", "Content-Type: message/feedback-report", "", "", "Action: failed",
+        "Final-Recipient: rfc822;", "Final-Recipient: utf-8; a\\x{110000}@b", "Original-Recipient: rfc822;a+ZZ@b", "Status: 5.1.1",
+        "Hi. This is the", "<a@b>:", "Feedback-Type: abuse", "Diagnostic-Code: smtp; 550 5.1.1 \u202e", "  a@b", "Message-ID: <>",
+        "This message was created automatically by mail delivery software", "unsubscribe", "did not reach the following recipient(s):",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(HEADERS, max_size=8),
+    st.lists(st.one_of(BODIES, st.text(st.characters(codec="utf-8"), max_size=30)), max_size=25),
+)
+def test_no_mail_whatever_somebody_made_of_it_is_too_much_or_names_somebody_who_is_not_in_it(
+    headers: list[str], body: list[str]
+) -> None:
+    content = "\r\n".join([*headers, "", *body]).encode("utf-8", "surrogateescape")
+    for event in told(content):
+        who = next(one for one in EVERYBODY if one.key == event.key)
+        assert who.key in content.decode("utf-8", "replace").lower() or who.message_id.encode() in content
+
+
+@given(st.binary(max_size=2000))
+def test_bytes_of_any_kind_are_no_event(content: bytes) -> None:
+    assert told(content) == []
+
+
+@given(st.integers(0, 3), st.integers(0, 4000), st.binary(min_size=1, max_size=8))
+def test_a_damaged_report_never_blames_somebody_else(which: int, place: int, damage: bytes) -> None:
+    good = [postfix(), arf(id=PAT.message_id), mail(samples.QMAIL, to=TO, address=PAT.key, id=PAT.message_id)][
+        which % 3
+    ]
+    content = good[: place % len(good)] + damage + good[place % len(good) + len(damage) :]
+    assert {event.key for event in told(content)} <= {PAT.key}
+
+
+def test_a_thousand_parts_within_each_other_do_no_harm() -> None:
+    nested = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(1500))
+    assert understand(b"From: pat@gone.example\r\nSubject: x\r\n" + nested).kind is Kind.OTHER
+
+
+def test_addresses_are_compared_as_the_list_has_them() -> None:
+    assert address_key("Pat@GONE.example") == PAT.key
+    assert only(postfix(id="", address="Pat@GONE.example")).delivery == 1
+
+
+def test_a_header_is_read_in_whatever_encoding_it_came() -> None:
+    assert read(b"Subject: =?iso-8859-1?Q?R=E9ponse?=\r\n\r\n").header("subject") == "Réponse"
+    assert read("Subject: Réponse\r\n\r\n".encode()).header("subject") == "Réponse"

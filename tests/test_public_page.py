@@ -1,0 +1,180 @@
+"""The page that takes unsubscribes, served for real: one click leaves, a look does not, and nobody learns who it was."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import random
+import string
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from test_ledger import contact, start
+
+from mailer.ledger import Ledger
+from mailer.model import Status
+from mailer.tokens import Purpose, Tokens
+from mailer.web.public_page import LARGEST, create_app
+from mailer.web.serving import serve
+
+FORM = "application/x-www-form-urlencoded"
+CLICK = b"List-Unsubscribe=One-Click"
+PARTS = (
+    b'--edge\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--edge--\r\n',
+    "multipart/form-data; boundary=edge",
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        ledger.start(start([contact(1), contact(2)]))
+        ledger.start(start([contact(1), contact(2)], name="another--people"))
+    return tmp_path / "mailer.db"
+
+
+@pytest.fixture
+def port(path: Path) -> Iterator[int]:
+    opened = threading.Event()
+    where: list[str] = []
+    inside: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None] | None]] = []
+
+    def ready(url: str) -> None:
+        where.append(url)
+        opened.set()
+
+    async def run() -> None:
+        inside.append((asyncio.get_running_loop(), asyncio.current_task()))
+        with suppress(asyncio.CancelledError):
+            await serve(create_app(path), ready=ready, anywhere=True)
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    try:
+        assert opened.wait(10)
+        yield int(where[0].rpartition(":")[2].rstrip("/"))
+    finally:
+        loop, task = inside[0]
+        assert task
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+
+
+def ask(
+    port: int, target: str, method: str = "GET", body: bytes | None = None, kind: str = FORM, **headers: str
+) -> tuple[int, str, dict[str, str]]:
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        line.request(method, target, body, {"Content-Type": kind, "Host": "leave.example.org", **headers})
+        answer = line.getresponse()
+        return answer.status, answer.read().decode(), {k.lower(): v for k, v in answer.getheaders()}
+    finally:
+        line.close()
+
+
+def token(path: Path, purpose: Purpose = Purpose.UNSUBSCRIBE) -> str:
+    """Of the first delivery of the first campaign."""
+    with Ledger(path) as ledger:
+        delivery = next(iter(ledger.records(ledger.find("appeal--people"))))
+        return Tokens(ledger.secret).sign(purpose, delivery.message_id[1:].partition("@")[0])
+
+
+def statuses(path: Path) -> list[list[Status]]:
+    with Ledger(path) as ledger:
+        return [[record.status for record in ledger.records(campaign)] for campaign in ledger.campaigns()]
+
+
+WAITING = [[Status.QUEUED, Status.QUEUED]] * 2
+LEFT = [[Status.SUPPRESSED, Status.QUEUED]] * 2
+
+
+@pytest.mark.parametrize(("body", "kind"), [(CLICK, FORM), PARTS, (CLICK, FORM + "; charset=UTF-8")])
+@pytest.mark.parametrize("target", ["/leave?token={}", "/a/b/{}", "/?a=1&token={}&utm=x"])
+def test_one_click_leaves_every_list_once_and_for_all(
+    path: Path, port: int, body: bytes, kind: str, target: str
+) -> None:
+    for _ in range(2):
+        status, page, headers = ask(port, target.format(token(path)), "POST", body, kind)
+        assert status == 200
+        assert "we have noted it" in page
+        assert not {"location", "set-cookie"} & headers.keys()
+    assert statuses(path) == LEFT
+    with Ledger(path) as ledger:
+        ((_, reason, source, _),) = ledger.suppression_rows()
+    assert (reason, source) == ("unsubscribed", "link in campaign appeal--people")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+def test_whatever_only_looks_at_a_link_unsubscribes_nobody(path: Path, port: int, method: str) -> None:
+    status, page, _ = ask(port, f"/leave?token={token(path)}", method)
+    assert status == (200 if method in {"GET", "HEAD"} else 405)
+    assert ('method="post"' in page) == (method == "GET")
+    assert statuses(path) == WAITING
+
+
+def test_the_page_that_asks_posts_what_unsubscribes(path: Path, port: int) -> None:
+    _, page, headers = ask(port, f"/leave?token={token(path)}")
+    assert '<input type="hidden" name="List-Unsubscribe" value="One-Click">' in page
+    assert "action=" not in page  # to its own address, whatever the proxy calls it
+    assert "form-action 'self'" in headers["content-security-policy"]
+    assert "http" not in page  # no remote asset
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "expected"),
+    [
+        (b"", FORM, 400),
+        (b"List-Unsubscribe=No", FORM, 400),
+        (CLICK, "multipart/form-data", 400),
+        (b"a=1&" * 100 + CLICK, FORM, 400),
+        (CLICK + b"&x=" + b"x" * LARGEST, FORM, 413),
+        (b"\xff\x00" * 30, "multipart/form-data; boundary=\x80", 400),
+    ],
+)
+def test_a_form_that_does_not_say_so_changes_nothing(
+    path: Path, port: int, body: bytes, kind: str, expected: int
+) -> None:
+    assert ask(port, f"/leave?token={token(path)}", "POST", body, kind)[0] == expected
+    assert statuses(path) == WAITING
+
+
+def test_forged_tokens_and_those_of_previews_get_the_same_page_and_do_nothing(path: Path, port: int) -> None:
+    good, chance = token(path), random.Random(1)
+    forged = [token(path, Purpose.PREVIEW), token(path, Purpose.BOUNCE), "", "x", good[:-1], good + "a", "%00%ff"]
+    for _ in range(30):
+        place = chance.randrange(len(good))
+        other = chance.choice([char for char in string.ascii_lowercase + string.digits if char != good[place]])
+        forged.append(good[:place] + other + good[place + 1 :])
+    answers = {ask(port, f"/leave?token={text}", "POST", CLICK)[:2] for text in forged}
+    assert statuses(path) == WAITING
+    assert answers == {ask(port, f"/leave?token={good}", "POST", CLICK)[:2]}
+    assert statuses(path) == LEFT
+
+
+def test_nothing_tells_who_it_was(path: Path, port: int, capfd: pytest.CaptureFixture[str]) -> None:
+    good = token(path)
+    told = [*ask(port, f"/leave?token={good}")[1:], *ask(port, f"/leave?token={good}", "POST", CLICK)[1:]]
+    everything = f"{told}{capfd.readouterr()}"
+    for secret in (good, contact(1).address, contact(1).name or "@"):
+        assert secret not in everything
+
+
+@pytest.mark.parametrize(
+    ("accepted", "code"), [("de-AT,de;q=0.9,en;q=0.8", "de"), ("tlh, ur", "ur"), ("", "en"), ("*", "en")]
+)
+def test_the_page_speaks_the_reader_s_language(port: int, accepted: str, code: str) -> None:
+    _, page, _ = ask(port, "/", **{"Accept-Language": accepted})
+    assert f'<html lang="{code}" dir="{"rtl" if code == "ur" else "ltr"}">' in page
+
+
+def test_a_ledger_that_is_gone_is_not_said_to_have_noted_it(path: Path, port: int) -> None:
+    good = token(path)
+    path.rename(path.with_name("elsewhere.db"))
+    status, page, _ = ask(port, f"/leave?token={good}", "POST", CLICK)
+    assert status == 503
+    assert "try again" in page
+    path.with_name("elsewhere.db").rename(path)
+    assert statuses(path) == WAITING
