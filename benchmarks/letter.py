@@ -47,6 +47,7 @@ HTML = "\n".join(f'<p style="margin: 0 0 14px;">{part}</p>' for part in f"{BODY}
 
 MAILER_TOML = """\
 sender = "Ana Berg <{sender}>"
+unsubscribe_mailto = "leave@example.org"
 smtp_host = "127.0.0.1"
 smtp_port = {port}
 smtp_security = "none"
