@@ -25,8 +25,7 @@ every branch in {{ country }} for three things, and each of them takes less than
 - Share [the appeal](https://example.org/appeal) with those who worked with them, and ask them to sign it.
 
 You have been with us since {{ joined }}, so you know how such a case goes: what is not answered in the first weeks is \
-forgotten in the third month. Last year it took forty branches and eleven days until the doors were opened again. \
-Nobody had expected it, least of all the company.
+forgotten in the third month. Last year it took forty branches and eleven days until the doors were opened again.
 
 In solidarity,
 
@@ -39,7 +38,8 @@ FILLING = """
 You get this letter because your branch is in contact with us about our work for comrades who lost theirs. We keep no \
 record of who opened it, and nobody but us has the list that your address is in. We send such a letter when it can \
 still change something, at most once in a month, and never for anybody who asks for money or for votes. What came of \
-the last five of them stands on our page, with the names of the branches that wrote, and what the companies answered.
+the last five of them stands on our page, with the names of the branches that wrote, and what the companies answered. \
+Nobody had expected it, least of all the companies.
 
 To get no more letters from us, just answer and say so; a single word is enough, and you need not give a reason. If \
 this letter belongs to somebody else in your branch, please pass it on, and tell us whom we should write to next time.
@@ -50,6 +50,7 @@ HTML = "\n".join(f'<p style="margin: 0 0 14px;">{part}</p>' for part in f"{BODY}
 
 MAILER_TOML = """\
 sender = "Ana Berg <{sender}>"
+unsubscribe_mailto = "leave@example.org"
 smtp_host = "127.0.0.1"
 smtp_port = {port}
 smtp_security = "none"

@@ -191,6 +191,7 @@ class Journey:
             "MAILER_SMTP_HOST": "127.0.0.1",
             "MAILER_SMTP_PORT": str(self.port),
             "MAILER_SENDER": "Solidarity Campaign <campaign@example.org>",
+            "MAILER_UNSUBSCRIBE_MAILTO": "leave@example.org",
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
             "PYTHONUTF8": "0",
             "PYTHONIOENCODING": "utf-8",

@@ -65,6 +65,7 @@ def test_help_shows_every_command_in_the_order_of_a_campaign() -> None:
         "retry",
         "report",
         "suppress",
+        "web",
         "mailbox",
     ]
 

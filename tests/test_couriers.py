@@ -341,6 +341,7 @@ def test_when_the_run_is_killed_its_couriers_go_and_nobody_is_mailed_twice(tmp_p
             "MAILER_SENDER": "Office <office@example.org>",
             "MAILER_RATE": "unlimited",
             "MAILER_POSTAL_ADDRESS": "1 Mill Lane, Leeds",
+            "MAILER_UNSUBSCRIBE_MAILTO": "leave@example.org",
         }
         command = ("send", "letter.md", "list.csv", "--yes", "--connections", "4", "--processes", "2")
         program = Program(folder=tmp_path, settings=settings)

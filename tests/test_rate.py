@@ -38,6 +38,7 @@ def accepted(tmp_path_factory: pytest.TempPathFactory) -> list[Accepted]:
             "MAILER_SMTP_HOST": "127.0.0.1",
             "MAILER_SMTP_PORT": str(server.port),
             "MAILER_SENDER": "Solidarity Campaign <campaign@example.org>",
+            "MAILER_UNSUBSCRIBE_MAILTO": "leave@example.org",
             "MAILER_DOMAIN_RATE": f"slow.example={PER_SECOND_SLOW}/second",
         }
         options = ("--yes", "--rate", f"{PER_SECOND}/second", "--connections", str(CONNECTIONS))

@@ -83,7 +83,12 @@ def campaign(folder: Path, port: int, people: int = PEOPLE) -> Program:
     (folder / "templates/hello.md").write_text("---\nsubject: Hello\n---\nDear {{ name }}\n", encoding="utf-8")
     rows = "".join(f"p{number}@example.org,Pat {number}\n" for number in range(people))
     (folder / "people.csv").write_text("email,name\n" + rows, encoding="utf-8")
-    settings = {"MAILER_SMTP_HOST": "127.0.0.1", "MAILER_SMTP_PORT": str(port), "MAILER_SENDER": "ana@example.org"}
+    settings = {
+        "MAILER_SMTP_HOST": "127.0.0.1",
+        "MAILER_SMTP_PORT": str(port),
+        "MAILER_SENDER": "ana@example.org",
+        "MAILER_UNSUBSCRIBE_MAILTO": "leave@example.org",
+    }
     return Program(folder=folder, settings=settings)
 
 

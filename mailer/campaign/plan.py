@@ -184,7 +184,11 @@ def make_plan(
         plan.without_way_out = tuple(language for language, shown in made.shows_way_out.items() if not shown)
         plan.problems.extend(made.problems)
         plan.warnings = _together(
-            told(odd, made.blank), _without_way_out(plan), unaligned(identity, made.senders), people.warnings, made.warnings
+            told(odd, made.blank),
+            _without_way_out(plan),
+            unaligned(identity, made.senders),
+            people.warnings,
+            made.warnings,
         )
         plan.manifest = completed(plan.manifest, files, messages=_digest(made), senders=made.senders, sources=sources)
     return plan

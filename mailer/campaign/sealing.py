@@ -40,12 +40,15 @@ def fingerprint(message: Message, marks: Marks = NO_MARKS) -> int:
     date = content.index(b"\r\nDate: ")
     rest = content[content.index(b"\r\n", date + 2) :]
     mail_from = envelope.mail_from
-    if marks.unsubscribe:
-        # a soft line break (RFC 2045, section 6.7) may go through the middle of one
-        rest = rest.replace(b"=\r\n", b"").replace(marks.unsubscribe.encode(), b"")
     if marks.bounce:
         mail_from = mail_from.replace(marks.bounce, "")
-    pieces = rest.split(token)
+    if marks.unsubscribe:
+        # a soft line break (RFC 2045, section 6.7) may go through the middle of one; by split, which is quicker than replace
+        rest = b"".join(rest.split(b"=\r\n"))
+        signature = marks.unsubscribe.encode()[len(token) :]
+        pieces = [piece.removeprefix(signature) for piece in rest.split(token)]
+    else:
+        pieces = rest.split(token)
     whose = f"{mail_from}\0{envelope.rcpt_to}\0".encode()
     digest = hashlib.sha256(b"".join([whose, content[:date], *pieces])).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
