@@ -131,7 +131,13 @@ def test_everybody_got_one_message_and_it_is_addressed_to_them_alone(arrived: Ar
 def test_what_was_previewed_is_what_is_read_back_byte_for_byte(arrived: Arrived) -> None:
     assert set(arrived.read_back) == set(arrived.previewed)
     for identifier, content in arrived.read_back.items():
-        assert dateless(content) == dateless(arrived.previewed[identifier])
+        name = identifier.strip("<>").partition("@")[0].encode()
+        assert tokenless(dateless(content), name) == tokenless(dateless(arrived.previewed[identifier]), name)
+
+
+def tokenless(content: bytes, name: bytes) -> bytes:
+    """Without the signatures in unsubscribe links, which a preview does not give away, nor the breaks of lines through them."""
+    return re.sub(name + rb"[0-9a-f]{20}", name, content.replace(b"=\r\n", b""))
 
 
 def test_the_date_is_that_of_sending_and_tells_no_time_zone(arrived: Arrived) -> None:
