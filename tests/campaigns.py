@@ -31,7 +31,7 @@ please write to them today.
 IDENTITY = Identity(
     sender=Mailbox(address="office@example.org", name="Union Office"),
     postal_address="1 Mill Lane, Leeds",
-    unsubscribe_mailto="leave@example.org",
+    unsubscribe_mailto="leave@example.org?subject=unsubscribe%20{token}",
 )
 
 AT_ONCE = (0.0, 0.0, 0.0, 0.0)

@@ -42,6 +42,14 @@ def bare(content: bytes) -> bytes:
     return DATE.sub(b"", content, count=1)
 
 
+def tokenless(content: bytes) -> bytes:
+    """The same without the signature in its unsubscribe links, which a preview does not give away."""
+    content = bare(content)
+    name = re.search(rb"Message-ID: <(\w+)@", content)
+    assert name
+    return re.sub(name[1] + rb"[0-9a-f]{20}", name[1], content.replace(b"=\r\n", b""))
+
+
 def one_key(keys: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in keys.items() if "ED25519" not in name}
 
@@ -78,7 +86,7 @@ def test_a_preview_is_not_signed_and_says_so_and_its_seal_holds(journey: Journey
     assert not any(b"DKIM-Signature" in draft for draft in drafts)
     ran = journey.call("send", *journey.campaign, "--yes", "--seal", previewed["seal"], settings=keys)
     assert ran.code == 0, ran
-    assert sorted(map(bare, contents(journey))) == sorted(map(bare, drafts))
+    assert sorted(map(tokenless, contents(journey))) == sorted(map(tokenless, drafts))
 
 
 def test_what_was_previewed_unsigned_or_with_another_key_is_not_sent(journey: Journey, keys: dict[str, str]) -> None:
