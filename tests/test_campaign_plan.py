@@ -406,7 +406,7 @@ async def test_the_message_that_leaves_is_the_one_that_was_planned_but_for_its_d
     plan = plan_of(campaign_folder, ledger)
     planned = {}
     for contact in plan.ready():
-        letter, _ = plan.template.merge_with_warnings(contact, plan.identity)
+        letter, _ = plan.template.merge_with_warnings(contact, plan.identity, plan.marker()(contact))
         planned[contact.key] = plan.compose(contact, letter).content
     with ScriptedServer() as server:
         await send(ledger, freeze(prepared(campaign_folder, ledger), ledger), server)
