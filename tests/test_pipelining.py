@@ -18,7 +18,7 @@ from smtp_server import Certificate, ScriptedServer
 
 from mailer.cli.send import loop_factory
 from mailer.model import Envelope, Message, Outcome, Phase, Pipelining, Verdict
-from mailer.smtp import Connection, Relay, Security, connect
+from mailer.smtp import FAREWELL, Connection, Relay, Security, connect
 
 MODES = tuple(Pipelining)
 PATIENT, IMPATIENT = 10.0, 0.3
@@ -446,3 +446,15 @@ def test_an_end_that_comes_in_one_piece_with_the_answer_is_understood_at_once(
         with asyncio.Runner(loop_factory=loop) as runner:
             runner.run(run())
     assert len(server.accepted) == 1
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["with the dot", "after it"])
+async def test_a_farewell_that_is_thrown_away_is_noticed(early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailer.smtp.connection.QUIT_TIMEOUT", IMPATIENT)
+    async with RawServer(always={"dot": Fault(discard=0)} if early else {}) as server:
+        connection = await opened(relay(server))
+        outcome = await connection.transmit(message(1), yes, lambda: FAREWELL if early else None)
+        await connection.quit()
+    assert outcome is not None
+    assert outcome.verdict is Verdict.SENT
+    assert connection.deaf is early
