@@ -21,18 +21,26 @@ def delivery(number: int) -> Delivery:
 class Press:
     """Renders, and notes whom; its clock stands still unless it is turned on."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, octets: int = 10, broken: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        octets: int = 10,
+        broken: Iterable[int] = (),
+        error: type[Exception] = LetterError,
+    ) -> None:
         self.made: list[int] = []
         self.queue: list[Delivery] = []
         self.now = 0.0
         self._octets = octets
         self._broken = set(broken)
+        self._error = error
         monkeypatch.setattr(ahead.time, "monotonic", lambda: self.now)
         self.ahead = Ahead(self._render, lambda number: islice(self.queue, number))
 
     def _render(self, one: Delivery) -> Message:
         if one.id in self._broken:
-            raise LetterError(f"row {one.id}")
+            raise self._error(f"row {one.id}")
         self.made.append(one.id)
         return Message(Envelope("a@example.org", one.contact.address), one.message_id, b"x" * self._octets)
 
@@ -47,12 +55,13 @@ def test_each_message_is_made_once_and_for_its_own_delivery(monkeypatch: pytest.
     assert press.made == list(range(100))
 
 
-def test_what_is_wrong_with_one_is_told_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    press = Press(monkeypatch, broken=[20])
+@pytest.mark.parametrize("error", [LetterError, ZeroDivisionError], ids=["the letter", "mailer itself"])
+def test_what_is_wrong_with_one_is_told_in_its_turn(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    press = Press(monkeypatch, broken=[20], error=error)
     press.queue = [delivery(number) for number in range(40)]
     for _ in range(20):
         press.take()
-    with pytest.raises(LetterError, match="row 20"):
+    with pytest.raises(error, match="row 20"):
         press.take()
     assert press.take().message_id == "<21@example.org>"
 

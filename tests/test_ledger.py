@@ -264,6 +264,26 @@ async def test_another_program_that_does_not_let_go_is_named(
     assert ledger.tally(campaign) == Tally(queued=5)
 
 
+async def test_whoever_will_not_wait_for_another_program_leaves_the_ledger_closed(ledger: Ledger) -> None:
+    other = sqlite3.connect(ledger.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async def send() -> None:
+        async with Writer(ledger.path) as writer:
+            writer.write(intent=intent(1)).cancel()
+
+    sending = asyncio.ensure_future(send())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    other.close()
+    # the last connection that is closed takes the file of what is not yet in the ledger away
+    ledger.close()
+    assert not Path(f"{ledger.path}-wal").exists()
+
+
 async def test_a_commit_that_fails_fails_every_waiter_now_and_later(ledger: Ledger, campaign: CampaignRecord) -> None:
     breaker = sqlite3.connect(ledger.path)
     breaker.execute("DROP TABLE attempts")

@@ -357,3 +357,14 @@ def test_whatever_a_server_says_everybody_gets_one_message_in_the_end(
 
     with copy_of(frozen) as ledger, asyncio.Runner(loop_factory=loop) as runner:
         runner.run(run(ledger))
+
+
+async def test_a_server_that_throws_away_a_farewell_is_told_the_next_ones_by_themselves(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailer.smtp.connection.QUIT_TIMEOUT", 0.1)
+    async with RawServer(always={"dot": Fault(discard=0)}) as server:
+        # no message follows another one over the same connection, so that no envelope could show it before
+        await carry_on(ledger, server, Pipelining.AUTO, 10.0, batch_size=1)
+    together = [data for _, side, data in server.log if side == "C" and data.endswith(b".\r\nQUIT\r\n")]
+    assert len(together) == 1

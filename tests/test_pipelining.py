@@ -18,7 +18,7 @@ from smtp_server import Certificate, ScriptedServer
 
 from mailer.cli.send import loop_factory
 from mailer.model import Envelope, Message, Outcome, Phase, Pipelining, Verdict
-from mailer.smtp import Connection, Relay, Security, connect
+from mailer.smtp import FAREWELL, Connection, Relay, Security, connect
 
 MODES = tuple(Pipelining)
 PATIENT, IMPATIENT = 10.0, 0.3
@@ -381,7 +381,7 @@ def takes_one_and_goes(listener: socket.socket, gone: threading.Event) -> None:
         while not client.recv(1000).endswith(b"DATA\r\n"):
             pass
         client.sendall(b"250 Ok\r\n250 Ok\r\n354 go on\r\n")
-        client.recv(len(ended(1)))
+        client.recv(len(ended(1)), socket.MSG_WAITALL)
         client.sendall(b"250 Ok\r\n")
     gone.set()
 
@@ -446,3 +446,44 @@ def test_an_end_that_comes_in_one_piece_with_the_answer_is_understood_at_once(
         with asyncio.Runner(loop_factory=loop) as runner:
             runner.run(run())
     assert len(server.accepted) == 1
+
+
+@pytest.mark.parametrize("loop", [None, loop_factory()])
+def test_a_server_that_went_while_the_ledger_kept_the_loop_busy_gets_no_final_dot(
+    loop: Callable[[], asyncio.AbstractEventLoop] | None,
+) -> None:
+    with ScriptedServer() as server:
+        server.on("content", after=50, drop=True)
+
+        def commit(granted: asyncio.Future[bool]) -> None:
+            while server._sessions:
+                pass
+            granted.set_result(True)
+
+        async def intent() -> bool:
+            granted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(commit, granted)
+            return await granted
+
+        async def run() -> None:
+            connection = await opened(
+                Relay(host=server.host, port=server.port, security=Security.NONE, timeout=PATIENT)
+            )
+            outcome = await connection.transmit(message(1), intent)
+            assert outcome is not None
+            assert (outcome.verdict, outcome.phase) == (Verdict.REQUEUED, Phase.CONTENT)
+
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(run())
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["with the dot", "after it"])
+async def test_a_farewell_that_is_thrown_away_is_noticed(early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailer.smtp.connection.QUIT_TIMEOUT", IMPATIENT)
+    async with RawServer(always={"dot": Fault(discard=0)} if early else {}) as server:
+        connection = await opened(relay(server))
+        outcome = await connection.transmit(message(1), yes, lambda: FAREWELL if early else None)
+        await connection.quit()
+    assert outcome is not None
+    assert outcome.verdict is Verdict.SENT
+    assert connection.deaf is early

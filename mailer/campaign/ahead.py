@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from mailer.errors import MailerError
 from mailer.model import Delivery, Message
 
 MOST = 16
@@ -60,7 +59,7 @@ class Ahead:
                 break
             try:
                 message = self._render(delivery)
-            except MailerError:
+            except Exception:  # noqa: BLE001 - its turn comes, and the reason with it
                 break
             room -= 1
             octets += len(message.content)

@@ -388,3 +388,5 @@ class Line:
         if self._connection:
             connection, self._connection = self._connection, None
             await connection.quit()
+            if connection.deaf:
+                self._run.stop_overlapping()

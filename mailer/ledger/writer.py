@@ -53,8 +53,11 @@ class Writer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._idle.wait()
-        self._connection.close()
+        try:
+            await self._idle.wait()
+        finally:
+            # also for whoever will not wait for another program; what is not written yet, fails
+            self._connection.close()
 
     def write(self, *, records: Sequence[Record] = (), intent: Intent | None = None) -> asyncio.Future[bool]:
         """Make outcomes and the next intent durable in one commit, for which to wait.

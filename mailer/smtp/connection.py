@@ -111,8 +111,9 @@ class Connection:
         """Send one message. Calls `intent` when everything but the final dot is on its way, and `following` as the dot leaves.
 
         What `following` returns is the message to transmit next, here or, should this connection end, elsewhere: its envelope
-        goes with the final dot (see `begun`). After FAREWELL the connection is only to be left. Returns None, having sent nothing, if `intent` answers that somebody else has
-        the delivery. The connection is closed after everything that leaves the server's state in doubt; see `usable`.
+        goes with the final dot (see `begun`). After FAREWELL the connection is only to be left, by `quit`. Returns None, having
+        sent nothing, if `intent` answers that somebody else has the delivery. The connection is closed after everything that
+        leaves the server's state in doubt; see `usable`.
         """
         begun = self.begun is message
         if not begun:
@@ -288,6 +289,7 @@ class Connection:
 
     async def quit(self) -> None:
         """Take leave. Whatever the server answers, the connection is closed afterwards."""
+        early = self._leaving
         try:
             if self.usable and self.begun is None:
                 self._dialogue.write(QUIT)
@@ -295,7 +297,7 @@ class Connection:
             if self._leaving:
                 await self._dialogue.reply(QUIT_TIMEOUT)
         except ConnectionEnded:
-            pass
+            self.deaf = self.deaf or (early and self._dialogue.fell_silent)
         finally:
             self._dialogue.abort()
 
