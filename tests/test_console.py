@@ -277,6 +277,15 @@ def test_json_is_ascii_and_one_line(capsys: pytest.CaptureFixture) -> None:
     assert out.count("\n") == 1
 
 
+def test_a_narrow_table_shows_whole_addresses(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    address = "the.office.of.the.branch@branch-three.example"
+    console.table(
+        ["address", "reason", "source"], [[address, "the address does not exist (5.1.1)", "link in campaign one--two"]]
+    )
+    assert address in capsys.readouterr().out
+
+
 def test_numbers_stand_to_the_right(capsys: pytest.CaptureFixture) -> None:
     console.table(["status", "count"], [["sent", 5], ["failed", 1200]])
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [

@@ -110,6 +110,21 @@ def test_a_letter_alone_is_judged_with_the_names_of_its_fields(program: Within) 
     assert found["unsubscribe"] == found["postal-address"] == "ok"
 
 
+@pytest.mark.parametrize(("people", "level"), [(50, "warn"), (51, "fail")])
+def test_what_a_send_to_many_is_refused_for_is_to_be_mended_and_told_once(
+    program: Within, people: int, level: str
+) -> None:
+    rows = "".join(f"Pat,pat{number}@branch.example,London\n" for number in range(people))
+    (program.folder / "list.csv").write_text("name,email,branch\n" + rows, encoding="utf-8")
+    program.settings["MAILER_UNSUBSCRIBE_MAILTO"] = ""
+    found = program.json("doctor", "appeal.md", "list.csv", code=0 if level == "warn" else 2)
+    (told,) = [check for check in found["checks"] if check["code"] == "unsubscribe"]
+    assert told["level"] == level
+    assert "unsubscribe_mailto" in told["fix"]
+    sent = program.run("send", "appeal.md", "list.csv", "--yes")
+    assert (sent.returncode == 2) == (level == "fail")
+
+
 def test_a_letter_that_needs_its_rows_asks_for_the_list(program: Within) -> None:
     front = LETTER.replace("---\n\nDear", "attachments: ['motions/{{ branch }}.pdf']\n---\n\nDear")
     (program.folder / "appeal.md").write_text(front, encoding="utf-8")

@@ -288,6 +288,14 @@ def test_a_network_that_knows_no_domain_at_all_counts_as_silent() -> None:
     assert levels(look({" NS": []})) == {"dns-silent": "warn"}
 
 
+@pytest.mark.parametrize("silent", [{" NS": []}, GOOD | {"mail._domainkey.union.example TXT": None}])
+def test_the_record_of_our_key_is_given_without_dns_too(silent: dict[str, list[str] | None]) -> None:
+    record = public()
+    found = look(silent, selector="mail", own=record)
+    assert (found["dkim"].level, found["dns-silent"].level) == ("warn", "warn")
+    assert f"mail._domainkey.union.example (in one line): {record}" in found["dkim"].fix
+
+
 @pytest.mark.parametrize(
     ("name", "reserved"),
     [

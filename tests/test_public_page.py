@@ -104,6 +104,8 @@ def test_one_click_leaves_every_list_once_and_for_all(
     assert statuses(path) == LEFT
     with Ledger(path) as ledger:
         ((_, reason, source, _),) = ledger.suppression_rows()
+        counted = {campaign.name: ledger.returned(campaign).unsubscribed for campaign in ledger.campaigns()}
+    assert counted == {"appeal--people": 1, "another--people": 0}
     assert (reason, source) == ("unsubscribed", "link in campaign appeal--people")
 
 

@@ -12,7 +12,7 @@ import pytest
 from campaigns import IDENTITY, LETTER, address, send, source, write_letter, write_list
 from smtp_server import ScriptedServer
 
-from mailer.campaign.plan import make_plan
+from mailer.campaign.plan import WAY_OUT, make_plan
 from mailer.campaign.preview import write_preview
 from mailer.campaign.send import MANY, freeze, prepare
 from mailer.errors import LetterError, Refused, SettingsError
@@ -115,7 +115,7 @@ def test_a_letter_to_many_shows_the_way_out_or_is_refused(
         if error is None or count == MANY:
             prepared = prepare(source(campaign_folder), identity, ledger)
             assert prepared.plan
-            assert ("no-way-out" in {warning.code for warning in prepared.plan.warnings}) is False
+            assert (WAY_OUT in {warning.code for warning in prepared.plan.warnings}) is False
             return
         with pytest.raises(error) as caught:
             prepare(source(campaign_folder), identity, ledger)
@@ -123,7 +123,7 @@ def test_a_letter_to_many_shows_the_way_out_or_is_refused(
         assert caught.value.hint
         # said in the preview already
         plan = make_plan(source(campaign_folder), identity, ledger.secret)
-        assert "no-way-out" in {warning.code for warning in plan.warnings}
+        assert WAY_OUT in {warning.code for warning in plan.warnings}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 from mailer import merge, preflight
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.notes import MAY_BE_BLANK
-from mailer.campaign.plan import Plan
+from mailer.campaign.plan import MANY, WAY_OUT, Plan
 from mailer.campaign.source import Source
 from mailer.errors import LetterError, SettingsError
 from mailer.model import Identity, Letter, Manifest, Outcome, Problem, RelayFacts, Severity
@@ -81,6 +81,7 @@ async def _dns(what: Examination) -> list[Check]:
                 found += await preflight.domain.checks(what.resolver, domains)
     except TimeoutError:
         found.append(preflight.domain.silence())
+        found += [check for domains in what.domains for check in preflight.domain.unseen_keys(domains)]
     return found
 
 
@@ -141,6 +142,12 @@ def look_at_plan(plan: Plan) -> list[Check]:
         found.append(letters.warn("list", text, "To see them: mailer check LIST"))
     same = preflight.letter.same_for_all(plan.template.fields, islice(plan.contacts.keys(), LOOKED_AT))
     return combined([*found, *same], _examples(plan))
+
+
+def as_a_send_to_all(plan: Plan, checks: Iterable[Check]) -> list[Check]:
+    """The checks of a plan; what a send to its whole list is refused for is to be mended."""
+    refused = {WAY_OUT} if plan.without_way_out and len(plan.contacts) > MANY else set()
+    return [replace(check, level=Level.FAIL) if check.code in refused else check for check in checks]
 
 
 def _examples(plan: Plan) -> Iterator[Letter]:

@@ -33,6 +33,9 @@ from mailer.model import (
     Status,
 )
 
+WAY_OUT = "unsubscribe"
+"""The code of what preflight says of it, too: it is told once."""
+
 MANY = 50
 """People: to more than these nothing is sent that does not show them how to get no more of it."""
 
@@ -197,10 +200,18 @@ def make_plan(
 def _without_way_out(plan: Plan) -> Iterator[Problem]:
     if plan.without_way_out and len(plan.contacts) > MANY:
         yield Problem(
-            code="no-way-out",
+            code=WAY_OUT,
             message=f"the letter does not show how to get no more of them; to more than {MANY} people it is not sent so.",
             severity=Severity.WARNING,
+            hint=way_out(plan.identity),
         )
+
+
+def way_out(identity: Identity) -> str:
+    """What to write, and where, so that every reader sees how to get no more letters."""
+    if identity.unsubscribe_url or identity.unsubscribe_mailto:
+        return "Write {{ footer }} where your letter.html, letter.txt or layout.html ends; it holds the link"
+    return 'Write into mailer.toml an address that you read: unsubscribe_mailto = "YOU@YOUR-DOMAIN?subject=unsubscribe"'
 
 
 def _together(*parts: Iterable[Problem]) -> Findings:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mailer import __version__, crashpoint, merge
 from mailer.campaign.compare import changed_parts, differences
 from mailer.campaign.frozen import Recorded
-from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent
+from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent, way_out
 from mailer.campaign.run import Observer, Run, RunOptions
 from mailer.campaign.sealing import contact_digest, list_digest, settings_of
 from mailer.campaign.source import Source
@@ -293,11 +293,11 @@ def _check_way_out(plan: Plan, keys: Iterable[str]) -> None:
         raise LetterError(
             f"This letter goes to more than {MANY} people and does not show them the link to get no more letters"
             f" (in: {languages}). Nothing was sent.",
-            hint="write {{ footer }} where your letter.html, letter.txt or layout.html ends; it holds the link",
+            hint=way_out(identity),
         )
     raise SettingsError(
         f"This letter goes to more than {MANY} people and does not tell them how to get no more letters. Nothing was sent.",
-        hint='write into mailer.toml an address that you read: unsubscribe_mailto = "YOU@YOUR-DOMAIN?subject=unsubscribe"',
+        hint=way_out(identity),
     )
 
 

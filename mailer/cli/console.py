@@ -168,7 +168,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     view = Table(box=None, pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
         numbers = all(row[index].replace(" ", "").isdigit() for row in cells)
-        view.add_column(harmless(name), justify="right" if numbers and cells else "left")
+        # the first names the row, and is what people copy into the next command
+        view.add_column(
+            harmless(name), justify="right" if numbers and cells else "left", overflow="fold", no_wrap=index == 0
+        )
     for row in cells:
         view.add_row(*row)
     rich_console(stderr=False).print(view)

@@ -79,7 +79,8 @@ def letter_checks(
     with counted("Checking every message") as progress:
         # the secret shapes only the Message-IDs, which nobody will see: no ledger is made for a look
         plan = make_plan(source, identity, b"mailer doctor", on_progress=progress)
-    return steps.look_at_plan(plan), plan.largest, steps.sender_domains(plan.manifest)
+    checks = steps.as_a_send_to_all(plan, steps.look_at_plan(plan))
+    return checks, plan.largest, steps.sender_domains(plan.manifest)
 
 
 def asked(settings: Settings, senders: Sequence[str], largest: int) -> list[Check]:

@@ -74,10 +74,10 @@ RETURNED = {
 
 
 def show_returned(returned: Returned) -> None:
-    """What came back, as far as `mailer inbox` has read it: beside the counts, for whoever was sent a message stays so."""
+    """What came back, as far as `mailer inbox` and the unsubscribe page took it in: beside the counts, for whoever was sent a message stays so."""
     if returned == type(returned)():
         return
-    console.say("Of these, by what came back to the mailbox:")
+    console.say("Of these, by what came back since:")
     for name, words in RETURNED.items():
         if number := getattr(returned, name):
             console.say(f"{number:>8,}  {words}")

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from mailer.ledger.store import Store, manifest_from, moment
-from mailer.model import Manifest
+from mailer.model import EventKind, Manifest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,27 +60,40 @@ class Memory(Store):
 
         Who waits in a campaign that has begun is taken out at once, even while it is being sent.
         """
-        added = 0
         with self._transaction():
-            for key, reason in entries:
-                added += self._db.execute(
-                    "INSERT INTO suppressions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    (key, reason, source, time.time()),
-                ).rowcount
-            self._db.execute(LEAVE, (time.time(),))
+            return self._leave_out(entries, source=source)
+
+    def _leave_out(self, entries: Iterable[tuple[str, str]], *, source: str) -> int:
+        added = 0
+        for key, reason in entries:
+            added += self._db.execute(
+                "INSERT INTO suppressions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (key, reason, source, time.time()),
+            ).rowcount
+        self._db.execute(LEAVE, (time.time(),))
         return added
 
     def unsubscribe(self, name: str) -> bool:
-        """Suppress whom a delivery was for, named by the left part of its Message-ID. False if there is no such delivery."""
+        """Suppress whom a delivery was for, named by the left part of its Message-ID, and note the event, once.
+
+        False if there is no such delivery.
+        """
         # through all of them, without an index: it would cost every start of a campaign more than all who leave
         found = self._all(
-            "SELECT d.key, c.name FROM deliveries d JOIN campaigns c ON c.id = d.campaign_id"
+            "SELECT d.id, d.key, c.id, c.name FROM deliveries d JOIN campaigns c ON c.id = d.campaign_id"
             " WHERE d.message_id >= ?1 AND d.message_id < ?2 AND d.key IS NOT NULL ORDER BY d.id LIMIT 1",
             f"<{name}@",
             f"<{name}A",  # the character after the @
         )
-        for key, campaign in found:
-            self.suppress([(key, "unsubscribed")], source=f"link in campaign {campaign}")
+        for delivery, key, number, campaign in found:
+            with self._transaction():
+                self._leave_out([(key, "unsubscribed")], source=f"link in campaign {campaign}")
+                # mail programs and people click twice
+                self._db.execute(
+                    "INSERT INTO events (kind, delivery_id, campaign_id, at, source) VALUES (?, ?, ?, ?, ?)"
+                    " ON CONFLICT (source) DO NOTHING",
+                    (EventKind.UNSUBSCRIBE, delivery, number, time.time(), f"link of delivery {delivery}"),
+                )
         return bool(found)
 
     def unsuppress(self, keys: Iterable[str]) -> int:

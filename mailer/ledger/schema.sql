@@ -121,8 +121,9 @@ CREATE TABLE previews (
     digests    BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What came back after a message was sent (mailer inbox). A delivery that was sent stays sent, whatever stands here.
--- `source` is a digest of the mail and whom it is about: the same mail, read twice, is one event. `text` holds no address.
+-- What came back after a message was sent (mailer inbox, mailer web --public). A delivery that was sent stays sent, whatever
+-- stands here. `source` is a digest of the mail and whom it is about, or the delivery whose link was used: the same mail, read
+-- twice, and the same link, used twice, are one event. `text` holds no address.
 CREATE TABLE events (
     id          INTEGER PRIMARY KEY,
     kind        TEXT NOT NULL CHECK (kind IN ('bounce', 'complaint', 'unsubscribe', 'reply')),

@@ -54,7 +54,7 @@ async def checks(resolver: Resolver, domains: Domains) -> list[Check]:
         _is_cut_off(resolver), *(ask(resolver, domains) for ask in asked.values()), return_exceptions=True
     )
     if cut_off is True:
-        return [silence()]
+        return [silence(), *unseen_keys(domains)]
     found: list[Check] = []
     silent: list[str] = []
     for name, result in zip(asked, results, strict=True):
@@ -66,7 +66,8 @@ async def checks(resolver: Resolver, domains: Domains) -> list[Check]:
             raise result
     if missing := [check for check in found if check.code == "domain"]:
         return missing
-    return [*found, silence(", ".join(silent))] if silent else found
+    unseen = unseen_keys(domains) if "DKIM" in silent else []
+    return [*found, silence(", ".join(silent)), *unseen] if silent else found
 
 
 async def _is_cut_off(resolver: Resolver) -> bool:
@@ -84,6 +85,16 @@ def silence(what: str = "") -> Check:
     """DNS gave no answer."""
     text = f"DNS, the internet's directory of names, does not answer{f' ({what})' if what else ''}: nothing is known."
     return report.warn("dns-silent", text, "Is this computer online? Then run this again.")
+
+
+def unseen_keys(domains: Domains) -> list[Check]:
+    """The records to publish, where nobody can tell whether they are there: they need no DNS to be known."""
+    text = f"Whether the key for {SIGNATURE}, is published is not known."
+    return [report.warn("dkim", text, _publish(name, value)) for name, value in domains.keys]
+
+
+def _publish(name: str, value: str) -> str:
+    return f"Have this published as the TXT record {name} (in one line): {value}"
 
 
 async def _mx(resolver: Resolver, domains: Domains) -> list[Check]:
@@ -149,7 +160,7 @@ async def _dkim(resolver: Resolver, domains: Domains) -> list[Check]:
 
 async def _key(resolver: Resolver, signer: str, name: str, value: str) -> Check:
     """What receivers find where they look for the key of our signatures."""
-    publish = f"Have this published as the TXT record {name} (in one line): {value}"
+    publish = _publish(name, value)
     try:
         records = await resolver.ask(name, "TXT")
     except NoSuchNameError:
