@@ -36,8 +36,9 @@ help:
 demo: .venv/installed
 	@$(PYTHON) -m mailer demo $(ARGS)
 
+# Many tests wait for servers, so that three at a time are quicker than two even on two cores.
 test: .venv/installed
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not alone" $(ARGS)
+	$(PYTHON) -m pytest -n 3 --dist loadfile -m "not alone" $(ARGS)
 	$(PYTHON) -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]
 
 check: .venv/installed

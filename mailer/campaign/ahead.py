@@ -9,6 +9,7 @@ from typing import NamedTuple
 from mailer.model import Delivery, Message
 
 MOST = 16
+"""Messages made in a row: more gain nothing."""
 
 SECONDS = 1.0
 """A message bears the time at which it is made; one that has waited longer than this is made again."""

@@ -130,7 +130,7 @@ class Errand:
         if row is not None:
             try:
                 self._next = self._render(delivery_of(row))
-            except MailerError:
+            except Exception:  # noqa: BLE001
                 self._next = None  # its turn comes, and the reason with it
         return True
 

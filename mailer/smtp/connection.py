@@ -51,7 +51,7 @@ Following = Callable[[], Message | Farewell | None]
 """Called as a final dot leaves: what goes with it."""
 
 
-def nobody() -> None:
+def undecided() -> None:
     """It is not known yet what follows."""
 
 
@@ -106,7 +106,7 @@ class Connection:
         self,
         message: Message,
         intent: Callable[[], Awaitable[bool]],
-        following: Following = nobody,
+        following: Following = undecided,
     ) -> Outcome | None:
         """Send one message. Calls `intent` when everything but the final dot is on its way, and `following` as the dot leaves.
 
