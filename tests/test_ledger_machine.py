@@ -744,7 +744,7 @@ MUTANTS = [
     Mutant("who left the list comes back by a decision", Deliveries, "_move", "self._db.execute(UNLIST, (now,)).rowcount", "0", ("interrupted",)),
     Mutant("update drops who left the list", Campaigns, "revise", "AND key IS NULL", "AND (key IS NULL OR status = 'queued')", ("wire",)),
     Mutant("update counts rows without an address twice", Campaigns, "revise", "AND key IS NULL", "AND key = ''"),
-    Mutant("suppression waits for the next start", Memory, "suppress", "self._db.execute(LEAVE, (time.time(),))", "pass", ("new",)),
+    Mutant("suppression waits for the next start", Memory, "_leave_out", "self._db.execute(LEAVE, (time.time(),))", "pass", ("new",)),
     Mutant("suppression hides what is on the wire", memory, "LEAVE", LEAVES_MEMORY, "status IN ('queued', 'deferred', 'sending')", ("wire",)),
     Mutant("suppression hides what is in doubt", memory, "LEAVE", LEAVES_MEMORY, "status IN ('queued', 'deferred', 'uncertain')", ("interrupted",)),
     Mutant("suppression forgets the deferred", memory, "LEAVE", LEAVES_MEMORY, "status IN ('queued')", ("answered",)),
