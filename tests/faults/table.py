@@ -36,7 +36,7 @@ FAST: tuple[tuple[str, Callable[[Verdict], bool]], ...] = (
     ("command by command", lambda one: one.pipelining == "off"),
     ("several processes", lambda one: one.processes > 1),
     ("several processes, one round trip a message", lambda one: one.processes > 1 and one.pipelining == "auto"),
-    ("records in groups, by one statement", lambda _: sqlite3.sqlite_version_info >= ONE_STATEMENT),
+    ("records in groups", lambda _: sqlite3.sqlite_version_info >= ONE_STATEMENT),
 )
 """The ways of sending that save time, and the ways without, for comparison: which trials were made with them."""
 
