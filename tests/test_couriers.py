@@ -19,6 +19,7 @@ from program import Program
 from smtp_server import ScriptedServer
 
 from mailer.campaign import courier as courier_module
+from mailer.campaign import couriers as couriers_module
 from mailer.campaign.courier import Errand, told
 from mailer.campaign.couriers import BEGIN, Couriers, outcome_from
 from mailer.campaign.line import Wire
@@ -282,6 +283,27 @@ async def test_a_word_of_a_run_that_is_gone_ends_no_message(monkeypatch: pytest.
     monkeypatch.setattr(courier_module, "RUN", os.getppid() + 1)
     errand.hear(("go", None, False))
     assert not await errand._intent()
+
+
+def test_a_run_that_stood_still_hears_its_couriers_before_it_gives_them_up(
+    campaign_folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(couriers_module, "WORD_SECONDS", 0.0)
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    watcher = Watcher()
+    stops: list[float] = []
+
+    def stand_still() -> None:
+        if len(stops) < 3:
+            stops.append(1.5)
+            time.sleep(1.5)  # in the loop: nothing of it goes on, as in a stopped process
+
+    watcher.on_record = stand_still
+    with ScriptedServer() as server, asyncio.Runner(loop_factory=loop_factory()) as runner:
+        relay = replace(relay_to(server), timeout=0.5, final_timeout=0.5)
+        result = runner.run(send(ledger, campaign, server, relay=relay, watcher=watcher, **TWO))
+    assert len(stops) == 3
+    assert (result.tally.sent, result.tally.uncertain, watcher.reconnects) == (60, 0, [])
 
 
 async def test_no_second_holds_more_than_the_quota_over_all_processes(campaign_folder: Path, ledger: Ledger) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import random
 import string
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from test_ledger import contact, start
+from web_server import served
 
 from mailer.ledger import Ledger
 from mailer.model import Status
 from mailer.tokens import Purpose, Tokens
 from mailer.web.public_page import LARGEST, create_app
-from mailer.web.serving import serve
 
 FORM = "application/x-www-form-urlencoded"
 CLICK = b"List-Unsubscribe=One-Click"
@@ -38,29 +35,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def port(path: Path) -> Iterator[int]:
-    opened = threading.Event()
-    where: list[str] = []
-    inside: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None] | None]] = []
-
-    def ready(url: str) -> None:
-        where.append(url)
-        opened.set()
-
-    async def run() -> None:
-        inside.append((asyncio.get_running_loop(), asyncio.current_task()))
-        with suppress(asyncio.CancelledError):
-            await serve(create_app(path), ready=ready, anywhere=True)
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    try:
-        assert opened.wait(10)
-        yield int(where[0].rpartition(":")[2].rstrip("/"))
-    finally:
-        loop, task = inside[0]
-        assert task
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+    with served(create_app(path), anywhere=True) as found:
+        yield found
 
 
 def ask(

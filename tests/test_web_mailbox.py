@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 import re
-import threading
-from contextlib import contextmanager, suppress
 
 import pytest
 from chromium import browser, letter, message
 from preview_samples import MOTION, campaign
+from web_server import served
 
 from mailer.errors import Refused
 from mailer.mailbox import Store
 from mailer.web.mailbox_page import create_app, serve
-
-
-@contextmanager
-def served(folder):
-    """The page in a thread of its own; its port."""
-    opened = threading.Event()
-    where: list[str] = []
-    inside: list[tuple[asyncio.AbstractEventLoop, asyncio.Task]] = []
-
-    def ready(url: str) -> None:
-        where.append(url)
-        opened.set()
-
-    async def run() -> None:
-        inside.append((asyncio.get_running_loop(), asyncio.current_task()))
-        with suppress(asyncio.CancelledError):
-            await serve(create_app(folder), ready=ready)
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    try:
-        assert opened.wait(10)
-        yield int(where[0].rpartition(":")[2].rstrip("/"))
-    finally:
-        loop, task = inside[0]
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
 
 
 @pytest.fixture
@@ -70,7 +41,7 @@ def rows(port: int) -> list[list[str]]:
 
 
 def test_what_arrived_is_listed_newest_first_and_only_when_it_changed(box):
-    with served(box) as port:
+    with served(create_app(box)) as port:
         answer, body = ask(port, "/messages")
         listing = json.loads(body)
         assert [row[3] for row in listing["rows"]] == [
@@ -83,7 +54,7 @@ def test_what_arrived_is_listed_newest_first_and_only_when_it_changed(box):
 
 
 def test_a_message_its_eml_and_its_attachments_can_be_had(box):
-    with served(box) as port:
+    with served(create_app(box)) as port:
         key = rows(port)[0][0]
         page = ask(port, f"/messages/{key}")[1].decode()
         assert "Maria-Aurélia" in page
@@ -98,7 +69,7 @@ def test_a_message_its_eml_and_its_attachments_can_be_had(box):
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:{port}", ""]
 )
 def test_a_foreign_host_name_is_not_answered(box, host):
-    with served(box) as port:
+    with served(create_app(box)) as port:
         answer, body = ask(port, "/messages", host=host.format(port=port) or "x")
         assert answer.status == 421
         assert b"contact" not in body
@@ -106,7 +77,7 @@ def test_a_foreign_host_name_is_not_answered(box, host):
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "[::1]:{port}"])
 def test_the_computers_own_names_are_answered(box, host):
-    with served(box) as port:
+    with served(create_app(box)) as port:
         assert ask(port, "/", host=host.format(port=port))[0].status == 200
 
 
@@ -114,7 +85,7 @@ def test_the_computers_own_names_are_answered(box, host):
     "path", ["/", "/messages", "/messages/{key}", "/messages/{key}/message.eml", "/assets/base.css", "/nothing"]
 )
 def test_every_answer_is_closed_against_other_sites_and_says_no_more_than_needed(box, path):
-    with served(box) as port:
+    with served(create_app(box)) as port:
         answer, _body = ask(port, path.format(key=rows(port)[0][0]))
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         assert "frame-ancestors" in answer.headers["Content-Security-Policy"]
@@ -138,13 +109,13 @@ def test_every_answer_is_closed_against_other_sites_and_says_no_more_than_needed
 )
 def test_nothing_outside_the_mailbox_can_be_had(box, path):
     (box.parent / "secret.eml").write_bytes(b"Subject: secret\r\n\r\n")
-    with served(box) as port:
+    with served(create_app(box)) as port:
         assert ask(port, path)[0].status == 404
 
 
 def test_an_address_in_a_file_name_does_not_reach_the_pages_addresses(box):
     (box / "ana@example.net.eml").write_bytes(b"Subject: copied in\r\n\r\n")
-    with served(box) as port:
+    with served(create_app(box)) as port:
         (key,) = (row[0] for row in rows(port) if row[1] == "copied in")
         assert "@" not in key
         assert b"copied in" in ask(port, f"/messages/{key}")[1]
@@ -152,7 +123,7 @@ def test_an_address_in_a_file_name_does_not_reach_the_pages_addresses(box):
 
 def test_all_is_deleted_only_with_the_pages_own_token_from_the_page_itself(box):
     form = {"method": "POST", "Content_Type": "application/x-www-form-urlencoded"}
-    with served(box) as port:
+    with served(create_app(box)) as port:
         token = re.search(rb'name="token" value="([^"]+)"', ask(port, "/")[1])[1].decode()
         assert ask(port, "/delete", body="token=guess", **form)[0].status == 403
         assert ask(port, "/delete", body="", **form)[0].status == 403
@@ -173,12 +144,12 @@ async def test_it_is_served_on_this_computer_only(box):
 
 
 def test_a_folder_that_is_gone_is_an_empty_mailbox_and_no_crash(tmp_path):
-    with served(tmp_path / "gone") as port:
+    with served(create_app(tmp_path / "gone")) as port:
         assert rows(port) == []
 
 
 def test_the_page_shows_what_arrives_while_it_is_open_and_deletes_it(box):
-    with browser() as chromium, served(box) as port:
+    with browser() as chromium, served(create_app(box)) as port:
         page = chromium.new_page(viewport={"width": 1280, "height": 800})
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -34,6 +34,12 @@ START_SECONDS = 60.0
 
 LEAVE_SECONDS = 5.0
 
+WORD_SECONDS = 60.0
+"""Beyond the time limits for the server: a courier that does not even say that it has run out of patience hangs."""
+
+HEAR_SECONDS = 1.0
+"""For what a courier said while this process stood still (a laptop that sleeps): uvloop looks at its clock before it reads."""
+
 KEPT = 4000
 """Rows kept for those on their way; whoever waits longer is read again."""
 
@@ -257,7 +263,7 @@ class RemoteConnection:
         self._heard: deque[Event] = deque()
         self._ear: asyncio.Future[None] | None = None
         self._since = 0.0
-        self._patience = relay.final_timeout + relay.timeout + START_SECONDS
+        self._patience = relay.final_timeout + relay.timeout + WORD_SECONDS
         self.overlaps = False
         self.usable = False
         self.deaf = False
@@ -368,8 +374,7 @@ class RemoteConnection:
             return self._heard.popleft()
         loop = asyncio.get_running_loop()
         self._since = loop.time()
-        # it has its own patience with the server; one that does not even say that it has run out of it hangs
-        overdue = loop.call_later(self._patience, self._courier.kill)
+        self._overdue = loop.call_later(self._patience, self._hear_once_more)
         try:
             while not self._heard:
                 if self._courier.gone:
@@ -378,8 +383,11 @@ class RemoteConnection:
                 await self._ear
         finally:
             self._ear = None
-            overdue.cancel()
+            self._overdue.cancel()
         return self._heard.popleft()
+
+    def _hear_once_more(self) -> None:
+        self._overdue = asyncio.get_running_loop().call_later(HEAR_SECONDS, self._courier.kill)
 
     def _forget(self) -> None:
         self.usable = False

@@ -101,9 +101,7 @@ class Program:
 
     def wait(self, seconds: float = PATIENCE) -> Ended:
         """Until it ends, or is killed for hanging."""
-        deadline = time.monotonic() + seconds
-        while self.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.003)
+        self.over_within(seconds)
         code = self.poll()
         if code is None:
             self.signal(signal.SIGCONT)
@@ -111,6 +109,13 @@ class Program:
             while self.poll() is None:
                 time.sleep(0.003)
         return Ended(code=code, said=self.said(), peak=self._peak)
+
+    def over_within(self, seconds: float) -> bool:
+        """Whether it ends by itself so soon."""
+        deadline = time.monotonic() + seconds
+        while self.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.003)
+        return self.poll() is not None
 
     def said(self) -> str:
         """What it has said so far, its couriers included."""

@@ -9,6 +9,9 @@ from .programs import Program
 from .registry import Trial, fault
 from .stage import NAME
 
+HELD = 3.0
+"""Seconds after which whoever resolves is taken to wait for a sender that was stopped while it was writing."""
+
 
 def refused(trial: Trial, program: Program) -> None:
     """Somebody else sends: plain words, and nothing is sent from here."""
@@ -86,7 +89,10 @@ def stopped_while_resolving(trial: Trial) -> None:
     for row in trial.rows():
         if row["status"] == "uncertain":
             decision = "sent" if row["message_id"] in accepted else "queued"
-            trial.ended(trial.call("resolve", NAME, "--as", decision, row["address"]))
+            resolving = trial.call("resolve", NAME, "--as", decision, row["address"])
+            if program and not resolving.over_within(HELD):
+                program.signal(signal.SIGCONT)
+            trial.ended(resolving)
     if program:
         program.signal(signal.SIGCONT)
         trial.ended(program)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .verdict import Verdict, median
@@ -27,16 +26,12 @@ FAST_HEADS = (
     "most per crash", "hangs", "tracebacks",
 )  # fmt: skip
 
-ONE_STATEMENT = (3, 33)
-"""The SQLite that can; see mailer/ledger/together.py."""
-
 FAST: tuple[tuple[str, Callable[[Verdict], bool]], ...] = (
     ("one round trip a message", lambda one: one.pipelining == "auto"),
     ("two round trips a message", lambda one: one.pipelining == "message"),
     ("command by command", lambda one: one.pipelining == "off"),
     ("several processes", lambda one: one.processes > 1),
     ("several processes, one round trip a message", lambda one: one.processes > 1 and one.pipelining == "auto"),
-    ("records in groups", lambda _: sqlite3.sqlite_version_info >= ONE_STATEMENT),
 )
 """The ways of sending that save time, and the ways without, for comparison: which trials were made with them."""
 
