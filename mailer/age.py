@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from mailer.errors import LockedError, SettingsError
@@ -58,6 +59,11 @@ def opener(data: bytes) -> Opener | None:
     if not data.startswith(VERSION):
         return None
     return Opener.PASSPHRASE if data[len(VERSION) :].lstrip(b"\r\n").startswith(b"-> scrypt ") else Opener.KEY
+
+
+def plain_name(path: Path) -> Path:
+    """The name of what an encrypted file holds; of any other, its own."""
+    return path.with_suffix("") if path.suffix.lower() == SUFFIX else path
 
 
 def new_key() -> str:
