@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,14 +70,12 @@ def encrypt(
     for path in lists or []:
         refuse_as_list(path)
     secret, made = chosen(settings, passphrase=passphrase, yes=yes, save_key=save_key)
-    done = [encrypt_list(path, secret, remove=remove) for path in lists or []]
-    if not lists:
-        done = [encrypt_ledger(settings, secret)]
+    done = [encrypt_list(path, secret, remove=remove) for path in lists] if lists else encrypt_ledger(settings, secret)
     if as_json:
-        console.emit({"encrypted": [str(path) for path in done if path], "key_file": save_key and str(save_key)})
-    for path in filter(None, done):
+        console.emit({"encrypted": [str(path) for path in done], "key_file": save_key and str(save_key)})
+    for path in done:
         tell(f"Encrypted: {path}", as_json=as_json)
-    if done == [None]:
+    if not done:
         tell("The ledger is encrypted already.", as_json=as_json)
     elif not lists or remove:
         console.note(DISK)
@@ -102,14 +101,15 @@ def decrypt(
     """  # noqa: D301
     if out and len(lists or []) != 1:
         raise UsageError("--out names the file for one list.", hint="mailer decrypt LIST.age --out FILE")
-    done = [decrypt_list(path, out or age.plain_name(path)) for path in lists or []]
-    if not lists:
-        done = [decrypt_ledger(settings_here(), yes=yes)]
+    if lists:
+        done = [decrypt_list(path, out or age.plain_name(path)) for path in lists]
+    else:
+        done = decrypt_ledger(settings_here(), yes=yes)
     if as_json:
-        console.emit({"decrypted": [str(path) for path in done if path]})
-    for path in filter(None, done):
+        console.emit({"decrypted": [str(path) for path in done]})
+    for path in done:
         tell(f"Readable for everybody who has this folder: {path}", as_json=as_json)
-    if done == [None]:
+    if not done:
         tell("The ledger is not encrypted.", as_json=as_json)
 
 
@@ -134,12 +134,14 @@ def chosen(settings: Settings, *, passphrase: bool, yes: bool, save_key: Path | 
         open_ledger(settings, create=False).close()  # is it the right one?
         return secret, False
     if settings.passphrase:
+        warn_of_loss("what MAILER_PASSPHRASE says", yes=True)
         return long_enough(settings.passphrase.get_secret_value()), False
     if passphrase:
         warn_of_loss("the passphrase", yes=yes)
         return typed_twice(), False
-    if settings.key:
-        return settings.key, False
+    if settings.kept_key:
+        warn_of_loss("the key in this computer's keyring", yes=True)
+        return settings.kept_key, False
     warn_of_loss("the key that is made now", yes=yes)
     return made_key(save_key), True
 
@@ -238,34 +240,34 @@ def show_key(secret: str, *, made: bool, save_key: Path | None) -> None:
 # -- the ledger
 
 
-def encrypt_ledger(settings: Settings, secret: str) -> Path | None:
-    """Its path; None if it was encrypted already."""
+def encrypt_ledger(settings: Settings, secret: str) -> list[Path]:
+    """Its path; none if it was encrypted already."""
     from mailer.ledger import Ledger, cipher  # noqa: PLC0415
     from mailer.ledger.conversion import convert  # noqa: PLC0415
 
     path = settings.ledger_path
     if cipher.opener(path):
-        return None
+        return []
     key = cipher.new_key(secret)
     if path.is_file() and path.stat().st_size:
         convert(path, old=None, new=key)
     else:
         Ledger(path, key=key).close()
-    return path
+    return [path]
 
 
-def decrypt_ledger(settings: Settings, *, yes: bool) -> Path | None:
-    """Its path; None if it was not encrypted."""
+def decrypt_ledger(settings: Settings, *, yes: bool) -> list[Path]:
+    """Its path; none if it was not encrypted."""
     from mailer.ledger.conversion import convert  # noqa: PLC0415
 
     key = ledger_key(settings)
     if key is None:
-        return None
+        return []
     if not yes:
         console.note("Everybody who has this folder will be able to read whom you mail.")
         confirm("Type yes to decrypt; anything else stops: ", "Nothing was decrypted.")
     convert(settings.ledger_path, old=key, new=None)
-    return settings.ledger_path
+    return [settings.ledger_path]
 
 
 # -- lists
@@ -300,15 +302,14 @@ def encrypt_list(path: Path, secret: str, *, remove: bool) -> Path:
 def refuse_strange(target: Path, secret: str) -> None:
     """Raise ListError for a file that is not an earlier version of the same list: nobody else's is replaced."""
     data = target.read_bytes()
-    try:
-        if age.opener(data) is None:
-            raise LockedError("")
-        age.decrypt(data, lambda _: secret)
-    except LockedError as error:
-        raise ListError(
-            f"{target} is already there, and your key does not open it. Nothing was changed.",
-            hint="move it away, then run the same command again",
-        ) from error
+    with suppress(LockedError):
+        if age.opener(data):
+            age.decrypt(data, lambda _: secret)
+            return
+    raise ListError(
+        f"{target} is already there, and your key does not open it. Nothing was changed.",
+        hint="move it away, then run the same command again",
+    )
 
 
 def decrypt_list(path: Path, target: Path) -> Path:

@@ -46,13 +46,14 @@ def unlocking() -> Unlock:
 
 def secret_of(settings: Settings, needed: Opener) -> str:
     """The key or the passphrase: as set, else a key from the keyring, a passphrase asked in the terminal."""
-    if settings.passphrase:
-        return settings.passphrase.get_secret_value()
+    given = settings.passphrase.get_secret_value() if settings.passphrase else None
+    if given is not None and age.opener_of(given) is needed:
+        return given
     if needed is Opener.PASSPHRASE:
         return asked("Passphrase: ")
-    if settings.key is None:
+    if settings.kept_key is None:
         raise LockedError("It is encrypted, and its key is not in this computer's keyring.", hint=age.way_out(needed))
-    return settings.key
+    return settings.kept_key
 
 
 @cache

@@ -185,9 +185,9 @@ class Settings(BaseSettings):
         return signing.read_signing(self._folder, self._entries, self.dkim_domain)
 
     @cached_property
-    def key(self) -> str | None:
-        """What opens encrypted files: as set, else from the system keyring (asked only now, and once)."""
-        return self.passphrase.get_secret_value() if self.passphrase else passwords.find_key()
+    def kept_key(self) -> str | None:
+        """The key of encrypted files that the system keyring keeps (asked only now, and once)."""
+        return passwords.find_key()
 
     def identity(self) -> Identity:
         """Who letters speak for. Raises SettingsError without SENDER, or if messages cannot be signed as set."""
