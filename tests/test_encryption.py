@@ -238,7 +238,7 @@ def test_without_the_right_key_a_ledger_is_refused_and_left_as_it_is(tmp_path: P
     before = path.read_bytes()
     with pytest.raises(LockedError, match="is encrypted"):
         Ledger(path)
-    with pytest.raises(LockedError, match=f"The {word} does not open") as refused:
+    with pytest.raises(LockedError, match=f"its {word} is missing or wrong") as refused:
         Ledger(path, key=cipher.key_of(path, age.new_key()))
     assert "MAILER_PASSPHRASE_FILE" in (refused.value.hint or "")
     assert path.read_bytes() == before
@@ -314,7 +314,7 @@ def test_whoever_waits_to_open_it_meanwhile_does_not_get_the_old_file(
     [other] = waiting
     said = other.communicate(timeout=90)[1].decode()
     assert other.returncode == 1
-    assert "does not open the ledger" in said
+    assert "is encrypted. It was not opened" in said
     assert lying(tmp_path) == ["mailer.db"]
 
 
@@ -518,7 +518,7 @@ def test_a_passphrase_is_asked_for_unseen_and_confirmed(journey: Journey) -> Non
     assert cipher.opener(journey.folder / "mailer.db") is Opener.PASSPHRASE
     assert typing(journey, ["status"], WORDS).code == 0
     wrong = typing(journey, ["status"], "something else")
-    assert (wrong.code, "The passphrase does not open" in wrong.said) == (2, True), wrong
+    assert (wrong.code, "its passphrase is missing or wrong" in wrong.said) == (2, True), wrong
     nobody = journey.call("status")
     assert (nobody.code, "MAILER_PASSPHRASE_FILE" in nobody.err) == (2, True), nobody
     short = journey.call("decrypt", "--yes", settings={"MAILER_PASSPHRASE": "another one altogether"})
@@ -572,6 +572,41 @@ def test_without_the_libraries_it_says_how_to_get_them(journey: Journey, tmp_pat
     for words in (("status",), ("check", "list.csv.age")):
         ran = journey.run(*words, settings=without)
         assert (ran.code, age.INSTALL in ran.err) == (2, True), ran
+
+
+WATCH = """
+import sys
+connected = []
+def hook(event, values):
+    if event == "sqlite3.connect":
+        connected.append(values)
+    elif event == "open" and connected and str(values[0]).endswith("mailer.db"):
+        connected.append("opened")
+        sys.stderr.write(f"opened beside SQLite: {values}\\n")
+sys.addaudithook(hook)
+from mailer.__main__ import main
+code = main(sys.argv[1:])
+assert connected
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("preview", "appeal", "list.csv", "--problems", "problems.csv"),
+        ("test", "appeal", "list.csv", "--to", "me@example.org", "--problems", "problems.csv"),
+        ("send", "appeal", "list.csv", "--yes", "--problems", "problems.csv"),
+        ("suppress", "import", "list.csv", "--problems", "problems.csv"),
+    ],
+)
+def test_nothing_opens_the_ledgers_file_beside_sqlite(journey: Journey, words: tuple[str, ...]) -> None:
+    """To close it would give up SQLite's locks, and another program could take the WAL away under it."""
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, *words],
+        cwd=journey.folder, env=journey.environment(), capture_output=True, text=True, encoding="utf-8", timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, "opened beside" in done.stderr) == (0, False), done.stderr
 
 
 def test_without_encryption_nothing_of_it_is_imported(journey: Journey) -> None:

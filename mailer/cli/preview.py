@@ -74,6 +74,7 @@ def preview(
     signer_of(settings)
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
     keep_outside(out)
+    keep_outside(problems)
     if out is None and not is_encrypted():
         out = Path("preview")
     warn_of_readable_ledger(settings, contact_list)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailer.cli import console
-from mailer.cli.unlocking import keep_outside
 from mailer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ def keep_others(path: Path, ours: Callable[[Path], bool]) -> None:
 
 def save_problems(path: Path | None, people: ContactList, more: Iterable[SkippedRow] = ()) -> None:
     """What --problems asks for: the list's bad rows, and `more` of it that get no message. Raises UsageError."""
-    keep_outside(path)
     if path:
         keep_others(path, lambda file: is_problems_file(file, people))
         people.write_problems(path, more)

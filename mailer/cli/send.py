@@ -37,7 +37,7 @@ from mailer.cli.recipients import accounted, messages
 from mailer.cli.saving import save_problems
 from mailer.cli.standing import show_result
 from mailer.cli.stopping import interrupted, stopping
-from mailer.cli.unlocking import open_ledger, warn_of_readable_ledger
+from mailer.cli.unlocking import keep_outside, open_ledger, warn_of_readable_ledger
 from mailer.errors import LedgerError, Paused, UsageError, quoted
 from mailer.retry import LONGEST
 
@@ -127,6 +127,7 @@ def send(
     relay_of(settings)  # what is missing is said before anything is read
     signer_of(settings)
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
+    keep_outside(problems)
     warn_of_readable_ledger(settings, contact_list)
     with open_ledger(settings) as ledger, SenderLock(ledger, source.name):
         if begun := ledger.campaign(source.name):

@@ -18,7 +18,7 @@ from mailer.cli.options import (
 )
 from mailer.cli.recipients import each
 from mailer.cli.saving import save_problems
-from mailer.cli.unlocking import open_ledger, unlocking
+from mailer.cli.unlocking import keep_outside, open_ledger, unlocking
 from mailer.errors import ListError, UsageError, quoted
 from mailer.times import iso
 
@@ -183,6 +183,7 @@ def import_(
     """  # noqa: D301
     from mailer import contacts  # noqa: PLC0415 - imports pandas
 
+    keep_outside(problems)
     people = contacts.read(file, email_column=email_column, sheet=sheet, unlock=unlocking())
     save_problems(problems, people)
     keys = addresses_of(people)

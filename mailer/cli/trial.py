@@ -26,7 +26,7 @@ from mailer.cli.options import (
 from mailer.cli.progress import counted
 from mailer.cli.saving import save_problems
 from mailer.cli.send import loop_factory
-from mailer.cli.unlocking import open_ledger, warn_of_readable_ledger
+from mailer.cli.unlocking import keep_outside, open_ledger, warn_of_readable_ledger
 from mailer.errors import ListError, UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def trial(
     relay, signer = relay_of(settings), signer_of(settings)
     address = own_address(to)
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
+    keep_outside(problems)
     warn_of_readable_ledger(settings, contact_list)
     with open_ledger(settings) as ledger:
         with counted("Checking every message") as progress:

@@ -86,7 +86,10 @@ def is_beside(path: Path) -> bool:
 
 
 def keep_outside(path: Path | None) -> None:
-    """Raise UsageError if a file with addresses in it would come to lie, readable, beside the ledger that is encrypted."""
+    """Raise UsageError if a file with addresses in it would come to lie, readable, beside the ledger that is encrypted.
+
+    To be called before the ledger is opened (`cipher.opener`).
+    """
     if path is not None and is_beside(path) and is_encrypted():
         raise UsageError(
             "The ledger of this folder is encrypted, and what this would write here holds addresses that anybody could read."

@@ -39,13 +39,17 @@ class LedgerKey:
 
 
 def opener(path: Path) -> Opener | None:
-    """What opens this ledger; None if it is not encrypted, or there is none."""
+    """What opens this ledger; None if it is not encrypted, or there is none.
+
+    Not to be asked while this process has the ledger open: closing any file gives up the locks that the process has on it (POSIX,
+    fcntl), SQLite's too, and another program would then clear away the WAL under it.
+    """
     salt = _salt(path)
     return next((one for one, mark in MARKS.items() if salt.startswith(mark)), None)
 
 
 def key_of(path: Path, secret: str) -> LedgerKey:
-    """The key of the encrypted ledger at this path, if the secret is right."""
+    """The key of the encrypted ledger at this path, if the secret is right. When it may be asked: see `opener`."""
     return _derived(secret, _salt(path))
 
 

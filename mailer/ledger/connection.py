@@ -88,9 +88,7 @@ def connect(path: Path, *, create: bool = True, key: LedgerKey | None = None) ->
 
 
 def _opened(path: Path, key: LedgerKey | None) -> sqlite3.Connection:
-    needed, timeout = cipher.opener(path), BUSY_TIMEOUT_MS / 1e3
-    if needed and key is None:
-        raise LockedError(f"The ledger {path} is encrypted.", hint=way_out(needed))
+    timeout = BUSY_TIMEOUT_MS / 1e3
     if key is None:
         return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=timeout)
     return cipher.connect(path, key, timeout=timeout)
@@ -181,7 +179,8 @@ def plain_errors(path: Path, *, opening: bool = False) -> Iterator[None]:
         code = getattr(error, "sqlite_errorname", "")
         if opening and code == "SQLITE_NOTADB" and (needed := cipher.opener(path)):
             raise LockedError(
-                f"The {needed.value} does not open the ledger {path}; or its file is damaged.", hint=way_out(needed)
+                f"The ledger {path} is encrypted. It was not opened: its {needed.value} is missing or wrong, or it is damaged.",
+                hint=way_out(needed),
             ) from error
         kind = BrokenLedgerError if opening and code.startswith(BROKEN) else LedgerError
         raise kind(f"The ledger {path} {_in_words(error)}", hint=_way_out(error)) from error
