@@ -6,9 +6,12 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import imaplib
 import io
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -20,12 +23,15 @@ from pathlib import Path
 import openpyxl
 import pyrage
 import pytest
+import real_servers
+import returned_mails
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import example, given
 from hypothesis import strategies as st
 from journey import LETTER, Journey, as_csv, beginning
+from smtp_server import Accepted
 
 from mailer import age, contacts
 from mailer.age import Opener
@@ -153,6 +159,33 @@ def test_with_encryption_no_byte_of_any_address_is_in_any_file_of_the_folder(jou
 
     clean.append("mailer.db")
     call("decrypt", "--yes")
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="Dovecot is not for Windows")
+def test_what_comes_back_leaves_no_address_either(journey: Journey) -> None:
+    real_servers.require("dovecot")
+    encrypt(journey)
+    assert journey.call("send", "appeal", "list.csv.age", "--yes", settings=journey.key).code == 0
+    with real_servers.server_folder() as folder:
+        (folder / "Maildir").mkdir()
+        shutil.chown(folder / "Maildir", *real_servers.nobody())
+        with real_servers.dovecot(folder, folder / "Maildir") as mailbox:
+            there = {"HOST": "127.0.0.1", "PORT": str(mailbox.port), "SECURITY": "none", "USERNAME": "reader"}
+            there["PASSWORD"] = "sample"
+            with imaplib.IMAP4("127.0.0.1", mailbox.port, timeout=30) as client:
+                client.login("reader", "sample")
+                client.append("INBOX", None, None, bounced(journey.server.accepted[3]))
+            settings = journey.key | {f"MAILER_IMAP_{name}": value for name, value in there.items()}
+            ran = journey.call("inbox", "--json", settings=settings)
+    assert (ran.code, ran.data["suppressed"]) == (0, 1), ran
+    assert told(journey.folder, ODD) == []
+
+
+def bounced(message: Accepted) -> bytes:
+    """What a server says of a message to an address that is dead."""
+    words = f"550 5.1.1 <{message.rcpt_to[0]}>: User unknown"
+    values = {"to": "campaign@example.org", "address": message.rcpt_to[0], "id": message.message_id, "words": words}
+    return returned_mails.mail(returned_mails.POSTFIX, **values, action="failed", status="5.1.1")
 
 
 def test_while_a_campaign_is_sent_its_ledger_is_unreadable_and_never_in_temporary_files(journey: Journey) -> None:
