@@ -28,8 +28,8 @@ SHOWN = 10
 LOST = """Encrypted, they are opened only by {what}.
 If it is lost, they are lost: the list, who was mailed and who must not be. Nobody can bring them back, we neither."""
 DISK = (
-    "The old file was overwritten as far as a program can. A disk, a backup or a cloud service may still keep parts of it;"
-    " encrypt the disk as well."
+    "What lay there readable until now may still be found in parts on the disk, in a backup or in a cloud service; encrypt the"
+    " disk as well."
 )
 
 FilesArgument = Annotated[
