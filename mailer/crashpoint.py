@@ -14,7 +14,9 @@ import signal
 NAMES = frozenset({"after-start", "before-intent", "after-intent", "after-dot", "after-reply", "after-outcome"})
 
 # after-events: what came back is in the ledger, the mails that told of it are not yet put away (mailer inbox)
-BESIDES = frozenset({"after-events"})
+# before-exchange: the ledger was written anew under another key and waits beside the old one (mailer encrypt)
+# after-exchange: it has taken its place
+BESIDES = frozenset({"after-events", "before-exchange", "after-exchange"})
 """Not passed by a send."""
 
 # "after-dot" crashes at once, "after-dot:17" when the point is passed for the 17th time

@@ -4,6 +4,7 @@
      +- Refused (2)                nothing was sent
      |   +- UsageError             the command line
      |   +- SettingsError          a variable, the value's problem, an example
+     |   |   +- LockedError        something is encrypted, and its key is missing or wrong
      |   +- ListError              the contact list as a whole, or its rows (problems)
      |   +- LetterError            the template, or merging it with a row (problems)
      |   +- SealError              something that shapes the messages changed after the preview
@@ -53,6 +54,10 @@ class UsageError(Refused):
 
 class SettingsError(Refused):
     """A setting is missing or wrong."""
+
+
+class LockedError(SettingsError):
+    """Something is encrypted, and its key is missing or wrong."""
 
 
 class ListError(Refused):

@@ -103,6 +103,7 @@ class Running:
         self._texts = {"out": bytearray(), "err": bytearray()}
         self._news = threading.Condition()
         self._threads = []
+        self.terminal = terminal
         if terminal is not None:
             self._follow("out", open(terminal, "rb", buffering=0))  # noqa: SIM115, PTH123 - a descriptor, closed below
         for name, stream in (("out", process.stdout), ("err", process.stderr)):
@@ -162,6 +163,8 @@ class Journey:
         self.port = server.port if server else port
         self.rows = people() if rows is None else rows
         self.begun: list[Running] = []
+        self.key: Mapping[str, str] = {}
+        """What tells a command where the key is, if the ledger is encrypted."""
         self.temporary = folder / "temporary files"
         self.temporary.mkdir(parents=True)
         self.write("templates/appeal.md", letter)

@@ -67,6 +67,8 @@ def test_help_shows_every_command_in_the_order_of_a_campaign() -> None:
         "report",
         "suppress",
         "inbox",
+        "encrypt",
+        "decrypt",
         "web",
         "mailbox",
     ]

@@ -19,7 +19,7 @@ LEVELS = [
     {"campaign", "cluster", "settings"},
     {"contacts", "merge", "mime", "pace", "smtp", "ledger", "inbox", "preflight", "report", "preview", "mailbox"},
     {"outcome", "postfix_log", "reaction", "retry", "suppression", "throttle"},
-    {"address", "crashpoint", "explanations", "harmless", "loopback", "markup", "privacy", "times", "tokens"},
+    {"address", "age", "crashpoint", "explanations", "harmless", "loopback", "markup", "privacy", "times", "tokens"},
     {"model", "errors"},
 ]
 """Top to bottom. A module imports only from levels below its own; `errors` may name `model` for its annotations."""
@@ -53,6 +53,8 @@ DOORS = {
     "uvicorn": {"web"},
     "aiosmtpd": {"mailbox"},
     "sqlite3": {"ledger"},
+    "sqlcipher3": {"ledger"},
+    "pyrage": {"age"},
     "cryptography": {"mime"},
     "itsdangerous": {"tokens"},
 }

@@ -39,8 +39,10 @@ import mailer.ledger.memory
 import mailer.ledger.store
 import mailer.ledger.together
 import mailer.ledger.writer
-from mailer.ledger import Intent, Ledger, Record, Row, Start, Writer
+from mailer.age import new_key as new_secret
+from mailer.ledger import Intent, Ledger, LedgerKey, Record, Row, Start, Writer
 from mailer.ledger.campaigns import Campaigns
+from mailer.ledger.cipher import new_key
 from mailer.ledger.deliveries import Deliveries
 from mailer.ledger.memory import Memory
 from mailer.ledger.together import write_each
@@ -131,7 +133,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.path = self.folder / "mailer.db"
         shutil.copyfile(template(), self.path)
         self.runner = asyncio.Runner()
-        self.ledger = Ledger(self.path)
+        self.ledger = Ledger(self.path, key=template_key())
         self.now = time.time()
         self.models: dict[str, Model] = {}
         self.suppressed: set[str] = set()
@@ -359,7 +361,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def time_passes(self, minutes: int) -> None:
         self.now += minutes * 60
         self.ledger.close()
-        self.ledger = Ledger(self.path)
+        self.ledger = Ledger(self.path, key=template_key())
 
     # -- senders
 
@@ -367,7 +369,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def sender_comes(self) -> None:
         self.tokens += 1
-        writer = Writer(self.path)
+        writer = Writer(self.path, key=template_key())
         self.runner.run(writer.__aenter__())
         self.senders.append(Sender(f"run {self.tokens}", writer))
 
@@ -596,18 +598,30 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert Counter(known) == Counter(filter(None, verdicts)), f"{known} instead of {verdicts}"
 
 
-_TEMPLATE: list[Path] = []
+_TEMPLATE: list[tuple[Path, LedgerKey | None]] = []
 
 
 def template() -> Path:
-    return _TEMPLATE[0]
+    return _TEMPLATE[0][0]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.mktemp("template") / "mailer.db"
-    Ledger(path).close()
-    _TEMPLATE[:] = [path]
+def template_key() -> LedgerKey | None:
+    return _TEMPLATE[0][1]
+
+
+@pytest.fixture(scope="module")
+def empty_ledgers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, LedgerKey | None]]:
+    folder = tmp_path_factory.mktemp("template")
+    keys = {"plain": None, "encrypted": new_key(new_secret())}
+    for name, key in keys.items():
+        Ledger(folder / name, key=key).close()
+    return {name: (folder / name, key) for name, key in keys.items()}
+
+
+@pytest.fixture(autouse=True, params=["plain"])
+def kept(request: pytest.FixtureRequest, empty_ledgers: dict[str, tuple[Path, LedgerKey | None]]) -> None:
+    """How the ledger lies on the disk: every test has it plain, and those that name this fixture as they say."""
+    _TEMPLATE[:] = [empty_ledgers[request.param]]
 
 
 @pytest.fixture(autouse=True)
@@ -615,8 +629,8 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a power cut leaves is another test's matter (test_powercut); without syncing this one tries ten times as much."""
     real = mailer.ledger.store.connect
 
-    def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
-        connection = real(path, create=create)
+    def connect(path: Path, *, create: bool = True, key: LedgerKey | None = None) -> sqlite3.Connection:
+        connection = real(path, create=create, key=key)
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 
@@ -639,7 +653,11 @@ def play(examples: int, steps: int, *, shrink: bool = True, derandomize: bool = 
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("statements", ["together", "one by one"])
+@pytest.mark.parametrize(
+    ("kept", "statements"),
+    [("plain", "together"), ("plain", "one by one"), ("encrypted", "together")],
+    indirect=["kept"],
+)
 def test_no_order_of_events_breaks_a_promise(statements: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if statements == "one by one":
         monkeypatch.setattr(mailer.ledger.writer, "write_together", write_each)

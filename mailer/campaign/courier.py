@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mailer.campaign.frames import Event, Post, received
 from mailer.campaign.thaw import renderer
 from mailer.errors import LetterError, MailerError
-from mailer.ledger import Ledger, delivery_of
+from mailer.ledger import Ledger, LedgerKey, delivery_of
 from mailer.model import Delivery, Message, Outcome, Pipelining, Security
 from mailer.smtp import FAREWELL, Connection, Farewell, Relay, connect
 
@@ -148,8 +148,9 @@ class Courier:
 
     async def serve(self) -> None:
         """Until the run has nothing more to say, or is gone."""
-        for _, relay, path, campaign, keys in await received(self._reader):
-            with Ledger(Path(path), create=False) as ledger:
+        for _, relay, (path, parts), campaign, keys in await received(self._reader):
+            key = LedgerKey(salt=parts[0], raw=parts[1]) if parts else None
+            with Ledger(Path(path), create=False, key=key) as ledger:
                 render = renderer(ledger, ledger.find(campaign), signer_from(keys))
                 await self._serve(relay_from(relay), render)
 

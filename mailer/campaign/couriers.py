@@ -194,7 +194,8 @@ class Couriers:
             "final_timeout": relay.final_timeout,
             "pipelining": relay.pipelining.value,
         }
-        courier.post("begin", described, str(self._ledger.path.resolve()), self._campaign.name, self._keys)
+        ledger = (str(self._ledger.path.resolve()), self._ledger.key and (self._ledger.key.salt, self._ledger.key.raw))
+        courier.post("begin", described, ledger, self._campaign.name, self._keys)
         return courier
 
     async def _arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -230,6 +230,7 @@ def read_list(source: Source, template: merge.Template) -> contacts.ContactList:
         required=template.front.required,
         lookups=template.front.lookups,
         lookup_folders=lookup_folders(source, template),
+        unlock=source.unlock,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +15,11 @@ from mailer.model import Findings
 
 
 def write_preview(
-    plan: Plan, ledger: Ledger, out: Path, *, own_files: int = preview.OWN_FILES, on_progress: Progress = silent
-) -> tuple[Path, int]:
+    plan: Plan, ledger: Ledger, out: Path | None, *, own_files: int = preview.OWN_FILES, on_progress: Progress = silent
+) -> tuple[Path | None, int]:
     """Write the gallery and remember what its seal vouches for. Returns the page to open and the number of messages.
+
+    Without `out` every message is made as well, but none is written.
 
     Up to `own_files` messages are pages and .eml files of their own.
     """
@@ -51,6 +54,10 @@ def write_preview(
         skipped=len(plan.contacts.bad_rows) + len(plan.unrendered),
         made_at=made_at,
     )
-    index = preview.write(out, rendered(), summary, total=count, own_files=own_files)
+    if out:
+        index = preview.write(out, rendered(), summary, total=count, own_files=own_files)
+    else:
+        index = None
+        deque(rendered(), maxlen=0)
     ledger.keep_preview(plan.manifest, shown)
     return index, count

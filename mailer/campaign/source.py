@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailer.age import Unlock, no_key, plain_name
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """What a campaign is made of, as the user names it. `folder` is the campaign folder."""
+    """What a campaign is made of, as the user names it. `folder` is the campaign folder.
+
+    `unlock` opens the list and the letter's tables where they are encrypted.
+    """
 
     template: str
     list_path: Path
@@ -16,6 +21,7 @@ class Source:
     campaign: str | None = None
     email_column: str | None = None
     sheet: str | None = None
+    unlock: Unlock = no_key
 
     def __post_init__(self) -> None:
         # by its name inside the folder, under which its files are frozen
@@ -33,4 +39,4 @@ def default_name(template: str, list_path: Path) -> str:
     """TEMPLATE--LIST from the two stems."""
     path = Path(template)
     stem = path.parent.name if path.name == "letter.md" else path.name.removesuffix(".md")
-    return f"{stem}--{list_path.stem}"
+    return f"{stem}--{plain_name(list_path).stem}"

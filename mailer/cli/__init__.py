@@ -27,6 +27,11 @@ COMMANDS = {
     "report": ("mailer.cli.report:report", "Show and save what became of every message."),
     "suppress": ("mailer.cli.suppress:suppress", "Keep the list of addresses that must not be mailed."),
     "inbox": ("mailer.cli.inbox:inbox", "Fetch what came back: bounces, complaints, unsubscribes and replies."),
+    "encrypt": (
+        "mailer.cli.encrypting:encrypt",
+        "Encrypt the ledger, or lists, so that nobody reads them without the key.",
+    ),
+    "decrypt": ("mailer.cli.encrypting:decrypt", "Make the ledger, or lists, readable for everybody again."),
     "web": ("mailer.cli.web:web", "Run the page that takes unsubscribes, and nothing else."),
     "mailbox": ("mailer.cli.mailbox:mailbox", "Run a mail server that only collects, to try things out."),
 }

@@ -17,6 +17,7 @@ from mailer.cli.options import (
     SkipProblemsOption,
 )
 from mailer.cli.saving import save_problems
+from mailer.cli.unlocking import keep_outside, unlocking
 from mailer.errors import ListError, quoted
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def check(
     """  # noqa: D301 - \b is typer's sign to keep the lines below as they are
     from mailer import contacts  # noqa: PLC0415 - imports pandas
 
-    people = contacts.read(contact_list, email_column=email_column, sheet=sheet)
+    keep_outside(problems)
+    people = contacts.read(contact_list, email_column=email_column, sheet=sheet, unlock=unlocking())
     save_problems(problems, people)
     if as_json:
         console.emit(as_data(people))

@@ -16,6 +16,7 @@ import typer
 from mailer.cli import console
 from mailer.cli.options import CampaignArgument, JsonOption, settings_here
 from mailer.cli.standing import command, local_time, send_command, standing
+from mailer.cli.unlocking import open_ledger
 from mailer.errors import UsageError
 from mailer.ledger.deliveries import Moved
 from mailer.model import Status
@@ -61,14 +62,14 @@ def resolve(
       mailer resolve solidarity-appeal--branches --as sent
       mailer resolve solidarity-appeal--branches --postfix-log /var/log/mail.log
     """  # noqa: D301
-    from mailer.ledger import Ledger, settle  # noqa: PLC0415
+    from mailer.ledger import settle  # noqa: PLC0415
 
     if decision is not None and postfix_log:
         raise UsageError(
             "Either you decide, or the log does.",
             hint="leave out --as to go by the log, or --postfix-log to decide yourself",
         )
-    with Ledger(settings_here().ledger_path, create=False) as ledger:
+    with open_ledger(settings_here(), create=False) as ledger:
         found = settle(ledger, ledger.find(campaign))
         moved = Moved(moved=0)
         if decision is not None or postfix_log:
@@ -241,9 +242,9 @@ def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
     Example:
       mailer retry solidarity-appeal--branches
     """  # noqa: D301
-    from mailer.ledger import Ledger, settle  # noqa: PLC0415
+    from mailer.ledger import settle  # noqa: PLC0415
 
-    with Ledger(settings_here().ledger_path, create=False) as ledger:
+    with open_ledger(settings_here(), create=False) as ledger:
         found = settle(ledger, ledger.find(campaign))
         moved = ledger.requeue_failed(found)
         if as_json:

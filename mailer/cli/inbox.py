@@ -11,6 +11,7 @@ import typer
 from mailer.cli import console
 from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.recipients import each
+from mailer.cli.unlocking import open_ledger
 from mailer.errors import Paused, SettingsError, quoted
 
 if TYPE_CHECKING:
@@ -38,12 +39,11 @@ def inbox(
       mailer inbox
     """  # noqa: D301
     from mailer.campaign.intake import Intake  # noqa: PLC0415 - imports imap_tools
-    from mailer.ledger import Ledger  # noqa: PLC0415
 
     settings = settings_here()
     access = access_of(settings)
     total = Intake()
-    with Ledger(settings.ledger_path, create=False) as ledger:
+    with open_ledger(settings, create=False) as ledger:
         if watch:
             keep_watching(ledger, access, total, as_json=as_json)
         else:

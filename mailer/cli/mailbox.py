@@ -12,6 +12,7 @@ import typer
 
 from mailer.cli import console
 from mailer.cli.options import JsonOption
+from mailer.cli.unlocking import keep_outside
 
 
 def mailbox(
@@ -33,6 +34,8 @@ def mailbox(
     from mailer.mailbox import CaptureServer  # noqa: PLC0415
     from mailer.web.mailbox_page import create_app  # noqa: PLC0415
     from mailer.web.serving import serve  # noqa: PLC0415
+
+    keep_outside(folder)
 
     async def run() -> None:
         async with CaptureServer(folder, port=port) as server:

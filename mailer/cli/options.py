@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailer.cli import console
+from mailer.cli.unlocking import unlocking
 
 if TYPE_CHECKING:
     from mailer.campaign.send import Limits
@@ -48,7 +49,14 @@ def source_of(
     """What the command line names, as the campaign steps take it."""
     from mailer.campaign.source import Source  # noqa: PLC0415 - imports pandas
 
-    return Source(template=template, list_path=contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
+    return Source(
+        template=template,
+        list_path=contact_list,
+        campaign=campaign,
+        email_column=email_column,
+        sheet=sheet,
+        unlock=unlocking(),
+    )
 
 
 def settings_here(given: Mapping[str, str | None] | None = None, *, to_send: bool = False) -> Settings:

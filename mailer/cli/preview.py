@@ -26,6 +26,7 @@ from mailer.cli.options import (
 )
 from mailer.cli.progress import counted
 from mailer.cli.saving import save_problems
+from mailer.cli.unlocking import is_encrypted, keep_outside, open_ledger, warn_of_readable_ledger
 from mailer.errors import ListError, quoted
 from mailer.model import Findings
 
@@ -41,7 +42,9 @@ def preview(
     template: TemplateArgument,
     contact_list: ListArgument,
     *,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder for the gallery.")] = Path("preview"),
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The folder for the gallery (preview).")
+    ] = None,
     files: Annotated[
         int,
         typer.Option("--files", min=0, metavar="N", help="Up to N messages are files of their own; more share files."),
@@ -58,7 +61,7 @@ def preview(
 
     Writes a gallery to open in a browser and the messages as .eml files, and prints the seal: with it, send refuses
     if anything has changed since. Of more than 10,000 messages the gallery shows each as well, and gives its .eml, but
-    they share files.
+    they share files. Beside an encrypted ledger no gallery is written, unless --out names a place outside of the folder.
 
     \b
     Example:
@@ -66,12 +69,16 @@ def preview(
     """  # noqa: D301
     from mailer.campaign.plan import make_plan  # noqa: PLC0415
     from mailer.campaign.preview import write_preview  # noqa: PLC0415
-    from mailer.ledger import Ledger  # noqa: PLC0415
 
     settings = settings_here()
     signer_of(settings)
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
-    with Ledger(settings.ledger_path) as ledger:
+    keep_outside(out)
+    keep_outside(problems)
+    if out is None and not is_encrypted():
+        out = Path("preview")
+    warn_of_readable_ledger(settings, contact_list)
+    with open_ledger(settings) as ledger:
         with counted("Checking every message") as progress:
             plan = make_plan(source, settings.identity(), ledger.secret, on_progress=progress)
         save_problems(problems, plan.contacts, plan.unrendered.values())
@@ -86,13 +93,13 @@ def preview(
         show(plan, messages, index, hint=SKIP if held_up else None)
         if not held_up:
             console.say(f"To send:       {send_command(source, plan.seal, skip_problems=skip_problems)}")
-    if open_it:
+    if open_it and index:
         webbrowser.open(index.resolve().as_uri())
     if plan.problems and not skip_problems:
         raise typer.Exit(ListError.exit_code)
 
 
-def as_data(plan: Plan, messages: int, index: Path, warnings: Iterable[Problem]) -> dict[str, object]:
+def as_data(plan: Plan, messages: int, index: Path | None, warnings: Iterable[Problem]) -> dict[str, object]:
     """What was previewed, for --json; `warnings` of the settings come first."""
     settings_first = Findings(warnings)
     settings_first.extend(plan.warnings)
@@ -100,14 +107,14 @@ def as_data(plan: Plan, messages: int, index: Path, warnings: Iterable[Problem])
         "campaign": plan.name,
         "messages": messages,
         "seal": plan.seal,
-        "out": str(index.parent),
+        "out": str(index.parent) if index else None,
         "warnings": settings_first,
         "problems": plan.problems,
-        "index": str(index),
+        "index": str(index) if index else None,
     }
 
 
-def show(plan: Plan, messages: int, index: Path, hint: str | None) -> None:
+def show(plan: Plan, messages: int, index: Path | None, hint: str | None) -> None:
     """What was previewed, for people."""
     console.say("PREVIEW, nothing sent", style="bold")
     console.say(
@@ -116,7 +123,11 @@ def show(plan: Plan, messages: int, index: Path, hint: str | None) -> None:
     console.say(accounted(plan, messages), sentence=True)
     console.show_warnings(plan.warnings, rest="; all of them stand in the gallery")
     show_letter_doubts(plan)
-    console.say(f"Look at them:  {index}")
+    if index:
+        console.say(f"Look at them:  {index}")
+    else:
+        console.say("No gallery was written, since the ledger is encrypted and a gallery is not. For one elsewhere:")
+        console.say(f"               --out {quoted(Path('..') / 'preview')}")
     console.say(f"Seal:          {plan.seal}")
     if plan.problems:
         console.note("\nThese rows get no message:", style="red")

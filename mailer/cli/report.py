@@ -11,6 +11,7 @@ from mailer.cli import console
 from mailer.cli.options import CampaignArgument, JsonOption, settings_here
 from mailer.cli.saving import keep_others
 from mailer.cli.standing import local_time, show_returned, show_tally, standing
+from mailer.cli.unlocking import keep_outside, open_ledger
 from mailer.errors import UsageError
 from mailer.model import Status
 
@@ -32,17 +33,19 @@ def report(
       mailer report solidarity-appeal--branches --html report.html --csv report.csv
     """  # noqa: D301
     from mailer import report as reports  # noqa: PLC0415
-    from mailer.ledger import Ledger, settle  # noqa: PLC0415
+    from mailer.ledger import settle  # noqa: PLC0415
 
     if html and html == csv:
         raise UsageError(
             "The page and the table need two files.", hint="for example --html report.html --csv report.csv"
         )
+    keep_outside(html)
+    keep_outside(csv)
     if html:
         keep_others(html, reports.is_html_report)
     if csv:
         keep_others(csv, reports.is_csv_report)
-    with Ledger(settings_here().ledger_path, create=False) as ledger:
+    with open_ledger(settings_here(), create=False) as ledger:
         found = settle(ledger, ledger.find(campaign))
         summary = reports.summarise(ledger.records(found))
         if html:

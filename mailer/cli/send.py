@@ -37,6 +37,7 @@ from mailer.cli.recipients import accounted, messages
 from mailer.cli.saving import save_problems
 from mailer.cli.standing import show_result
 from mailer.cli.stopping import interrupted, stopping
+from mailer.cli.unlocking import keep_outside, open_ledger, warn_of_readable_ledger
 from mailer.errors import LedgerError, Paused, UsageError, quoted
 from mailer.retry import LONGEST
 
@@ -109,7 +110,7 @@ def send(
       mailer send solidarity-appeal contacts/branches.csv --rate 20/minute
     """  # noqa: D301
     from mailer.campaign import send as steps  # noqa: PLC0415
-    from mailer.ledger import Ledger, SenderLock, mark_interrupted  # noqa: PLC0415
+    from mailer.ledger import SenderLock, mark_interrupted  # noqa: PLC0415
 
     settings = settings_here(
         overrides(
@@ -126,7 +127,9 @@ def send(
     relay_of(settings)  # what is missing is said before anything is read
     signer_of(settings)
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
-    with Ledger(settings.ledger_path) as ledger, SenderLock(ledger, source.name):
+    keep_outside(problems)
+    warn_of_readable_ledger(settings, contact_list)
+    with open_ledger(settings) as ledger, SenderLock(ledger, source.name):
         if begun := ledger.campaign(source.name):
             mark_interrupted(ledger, begun)  # before anything is counted
         with nothing_sent(), counted("Checking every message") as progress:

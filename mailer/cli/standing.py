@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailer.age import plain_name
 from mailer.cli import console
 from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.progress import duration
+from mailer.cli.unlocking import open_ledger
 from mailer.errors import quoted
 from mailer.model import Status
 from mailer.times import iso
@@ -44,7 +46,7 @@ def send_command(campaign: CampaignRecord) -> str:
     """The command that continues a campaign, to be pasted. Without its name it could begin another one."""
     manifest = campaign.manifest
     words = ["mailer", "send", quoted(manifest.template), quoted(manifest.list_name)]
-    if campaign.name != f"{manifest.template}--{Path(manifest.list_name).stem}":
+    if campaign.name != f"{manifest.template}--{plain_name(Path(manifest.list_name)).stem}":
         words += ["--campaign", quoted(campaign.name)]
     return " ".join(words)
 
@@ -242,9 +244,9 @@ def status(
     Example:
       mailer status solidarity-appeal--branches
     """  # noqa: D301
-    from mailer.ledger import Ledger, settle  # noqa: PLC0415
+    from mailer.ledger import settle  # noqa: PLC0415
 
-    with Ledger(settings_here().ledger_path, create=False) as ledger:
+    with open_ledger(settings_here(), create=False) as ledger:
         if campaign is None:
             list_campaigns(ledger, as_json=as_json)
         else:

@@ -18,6 +18,7 @@ from mailer.cli.options import (
 )
 from mailer.cli.recipients import each
 from mailer.cli.saving import save_problems
+from mailer.cli.unlocking import keep_outside, open_ledger, unlocking
 from mailer.errors import ListError, UsageError, quoted
 from mailer.times import iso
 
@@ -41,9 +42,7 @@ AddressesArgument = Annotated[
 
 
 def opened(*, create: bool = True) -> Ledger:
-    from mailer.ledger import Ledger  # noqa: PLC0415
-
-    return Ledger(settings_here().ledger_path, create=create)
+    return open_ledger(settings_here(), create=create)
 
 
 def normalised(entries: list[str]) -> list[str]:
@@ -184,7 +183,8 @@ def import_(
     """  # noqa: D301
     from mailer import contacts  # noqa: PLC0415 - imports pandas
 
-    people = contacts.read(file, email_column=email_column, sheet=sheet)
+    keep_outside(problems)
+    people = contacts.read(file, email_column=email_column, sheet=sheet, unlock=unlocking())
     save_problems(problems, people)
     keys = addresses_of(people)
     unusable = {row.row for row in people.bad_rows if not row.address}

@@ -26,6 +26,7 @@ from mailer.cli.options import (
 from mailer.cli.progress import counted
 from mailer.cli.saving import save_problems
 from mailer.cli.send import loop_factory
+from mailer.cli.unlocking import keep_outside, open_ledger, warn_of_readable_ledger
 from mailer.errors import ListError, UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ def trial(
     """  # noqa: D301
     from mailer.campaign.plan import make_plan  # noqa: PLC0415
     from mailer.campaign.trial import pick, send_test  # noqa: PLC0415
-    from mailer.ledger import Ledger  # noqa: PLC0415
     from mailer.model import Verdict  # noqa: PLC0415
     from mailer.outcome import explain  # noqa: PLC0415
 
@@ -65,7 +65,9 @@ def trial(
     relay, signer = relay_of(settings), signer_of(settings)
     address = own_address(to)
     source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
-    with Ledger(settings.ledger_path) as ledger:
+    keep_outside(problems)
+    warn_of_readable_ledger(settings, contact_list)
+    with open_ledger(settings) as ledger:
         with counted("Checking every message") as progress:
             plan = make_plan(source, settings.identity(), ledger.secret, on_progress=progress)
         save_problems(problems, plan.contacts, plan.unrendered.values())

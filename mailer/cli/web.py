@@ -10,6 +10,7 @@ import typer
 
 from mailer.cli import console
 from mailer.cli.options import JsonOption, settings_here
+from mailer.cli.unlocking import ledger_key
 from mailer.errors import UsageError
 
 
@@ -38,7 +39,7 @@ def web(
     from mailer.web.serving import serve  # noqa: PLC0415
 
     settings = settings_here()
-    app = create_app(settings.ledger_path)
+    app = create_app(settings.ledger_path, ledger_key(settings))
 
     def ready(page: str) -> None:
         if as_json:

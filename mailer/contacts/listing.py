@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from mailer.age import Unlock, no_key
 from mailer.contacts import roles, rows
 from mailer.contacts.contact_list import Body, ContactList, Join
 from mailer.contacts.found import gathered
@@ -35,19 +36,21 @@ def read(
     lookups: Mapping[str, Lookup] = NO_LOOKUPS,
     lookup_folders: Sequence[Path] = (Path(),),
     today: date | None = None,
+    unlock: Unlock = no_key,
 ) -> ContactList:
-    """Read a list of any supported format.
+    """Read a list of any supported format; `unlock` opens what is encrypted with age.
 
     Rows that cannot be mailed become problems. Raises ListError only where no list can be read: missing, empty,
-    broken or protected file, unknown format, no such column or sheet, a look-up table that cannot be joined.
+    broken or protected file, unknown format, no such column or sheet, a look-up table that cannot be joined; LockedError where the key
+    of an encrypted one is missing or wrong.
     """
     path = Path(path)
-    table = load(path, Wanted(names=(email_column,) if email_column else (), is_header=is_email_header, sheet=sheet))
+    wanted = Wanted(names=(email_column,) if email_column else (), is_header=is_email_header, sheet=sheet)
+    table = load(path, wanted, unlock)
     grid, guess = _grid(path, table, email_column)
     screened = screen(grid.frame[grid.email], file=grid.file, column=grid.columns[grid.email].original)
-    joined = join_tables(
-        grid, lookups, folders=tuple(map(Path, lookup_folders)), today=today or datetime.now(UTC).date()
-    )
+    folders, today = tuple(map(Path, lookup_folders)), today or datetime.now(UTC).date()
+    joined = join_tables(grid, lookups, folders=folders, today=today, unlock=unlock)
     problems = gathered(
         [
             *rows.ragged(table, grid.file),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mailer.age import Unlock, plain_name
 from mailer.contacts.delimited import read_delimited
 from mailer.contacts.opening import content
 from mailer.contacts.records import read_json, read_parquet
@@ -17,9 +18,10 @@ from mailer.errors import ListError
 from mailer.model import Problem, Severity
 
 
-def load(path: Path, wanted: Wanted) -> Table:
-    """Raises ListError for whatever cannot be read."""
-    data = content(path)
+def load(path: Path, wanted: Wanted, unlock: Unlock) -> Table:
+    """Raises ListError for whatever cannot be read, LockedError for what is encrypted and not opened by `unlock`."""
+    data = content(path, unlock)
+    path = plain_name(path)
     kind = sniff(path, data)
     if wanted.sheet is not None and kind is not Kind.WORKBOOK:
         raise ListError(f"{path} has no sheets; it is not a spreadsheet.", hint="Leave out --sheet.")

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mailer.age import Unlock
 from mailer.contacts import vocabulary
 from mailer.contacts.address import Checked, check
 from mailer.contacts.contact_list import Join
@@ -58,7 +59,9 @@ class Joined:
     warnings: list[Problem]
 
 
-def join_tables(grid: Grid, lookups: Mapping[str, Lookup], *, folders: Sequence[Path], today: date) -> Joined:
+def join_tables(
+    grid: Grid, lookups: Mapping[str, Lookup], *, folders: Sequence[Path], today: date, unlock: Unlock
+) -> Joined:
     """Raises ListError for a table or column that is not there, or a table that names a key twice."""
     joined = Joined(joins={}, problems=[], warnings=[])
     for name, lookup in lookups.items():
@@ -73,7 +76,7 @@ def join_tables(grid: Grid, lookups: Mapping[str, Lookup], *, folders: Sequence[
                 f'{grid.file} has no column "{lookup.on}", by which "{name}" is looked up.',
                 hint=did_you_mean(lookup.on, grid.columns),
             )
-        table = read_table(lookup, folders)
+        table = read_table(lookup, folders, unlock)
         match, missed = _join(grid, position, name, table)
         joined.joins[name] = Join(rows=table.cells, match=match)
         joined.problems.extend(missed)
@@ -86,11 +89,11 @@ def key_of(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
-def read_table(lookup: Lookup, folders: Sequence[Path]) -> LookupTable:
+def read_table(lookup: Lookup, folders: Sequence[Path], unlock: Unlock) -> LookupTable:
     """Raises ListError if the table is missing, has no such column, or names a key twice."""
     path = _locate(lookup.table, folders)
     key = lookup.key or lookup.on
-    loaded = load(path, Wanted(names=(key,), is_header=lambda _: False))
+    loaded = load(path, Wanted(names=(key,), is_header=lambda _: False), unlock)
     columns = columns_of(loaded.header)
     position = find(columns, key)
     if position is None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from mailer import age
+from mailer.age import Unlock
 from mailer.contacts.sniff import FORMATS
-from mailer.errors import ListError, quoted
+from mailer.errors import ListError, LockedError, quoted
 
 
 def file_digest(path: Path) -> str:
@@ -18,12 +20,20 @@ def file_digest(path: Path) -> str:
         raise _unreadable(path, error) from error
 
 
-def content(path: Path) -> bytes:
-    """The file's bytes. Raises ListError if it cannot be read."""
+def content(path: Path, unlock: Unlock) -> bytes:
+    """The file's bytes, of an encrypted one (age) what is in it. Raises ListError if it cannot be read, LockedError."""
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+    if age.opener(data) is None:
+        if path.suffix.lower() == age.SUFFIX:
+            raise ListError(f"{path} is not encrypted, or it is damaged.", hint="take the ending .age from its name")
+        return data
+    try:
+        return age.decrypt(data, unlock)
+    except LockedError as error:
+        raise LockedError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> ListError:

@@ -2,6 +2,7 @@
 
 from mailer.ledger.attempts import Intent, Record
 from mailer.ledger.campaigns import Row, Start
+from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.deliveries import DeliveryRow, delivery_of
 from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger
@@ -16,6 +17,7 @@ __all__ = [
     "DomainsLock",
     "Intent",
     "Ledger",
+    "LedgerKey",
     "Preview",
     "Record",
     "Row",

@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from mailer.errors import BrokenLedgerError, CampaignError, LedgerError
+from mailer.age import way_out
+from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, LockedError
+from mailer.ledger import cipher
+from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.filesystem import refuse_network
 
 SCHEMA_VERSION = 3
@@ -52,10 +55,10 @@ BROKEN = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_CANTOPEN")
 BUSY_TIMEOUT_MS = 60_000
 
 
-def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
-    """Open the ledger, making or migrating it as needed.
+def connect(path: Path, *, create: bool = True, key: LedgerKey | None = None) -> sqlite3.Connection:
+    """Open the ledger, making or migrating it as needed. One that is encrypted, or is to be, has a key.
 
-    Raises LedgerError, or CampaignError where there is none to open, where it lies on another computer's disk, or under two
+    Raises LedgerError, LockedError without the right key, or CampaignError where there is none to open, where it lies on another computer's disk, or under two
     names: the locks of senders stand beside it.
     """
     if not create and not path.exists():
@@ -66,7 +69,7 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
     refuse_network(path)
     _refuse_two_names(path)
     with plain_errors(path, opening=True):
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1e3)
+        connection = _opened(path, key)
         try:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             connection.execute("PRAGMA journal_mode = WAL")
@@ -82,6 +85,13 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def _opened(path: Path, key: LedgerKey | None) -> sqlite3.Connection:
+    timeout = BUSY_TIMEOUT_MS / 1e3
+    if key is None:
+        return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=timeout)
+    return cipher.connect(path, key, timeout=timeout)
 
 
 def _refuse_to_forget(path: Path) -> None:
@@ -165,12 +175,22 @@ def plain_errors(path: Path, *, opening: bool = False) -> Iterator[None]:
     """Turn what SQLite says into what an organiser can act on."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except cipher.errors() as error:
         code = getattr(error, "sqlite_errorname", "")
+        if opening and code == "SQLITE_NOTADB" and (needed := cipher.opener(path)):
+            raise LockedError(
+                f"The ledger {path} is encrypted. It was not opened: its {needed.value} is missing or wrong, or it is damaged.",
+                hint=way_out(needed),
+            ) from error
         kind = BrokenLedgerError if opening and code.startswith(BROKEN) else LedgerError
         raise kind(f"The ledger {path} {_in_words(error)}", hint=_way_out(error)) from error
     except OSError as error:
         raise LedgerError(f"The ledger {path} cannot be used: {error.strerror or error}.") from error
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether another program writes just now."""
+    return getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
 def _without_room(code: str) -> bool:
@@ -178,7 +198,7 @@ def _without_room(code: str) -> bool:
     return code.startswith("SQLITE_FULL") or (code.startswith("SQLITE_IOERR") and "READ" not in code)
 
 
-def _in_words(error: sqlite3.DatabaseError) -> str:
+def _in_words(error: Exception) -> str:
     code = getattr(error, "sqlite_errorname", "")
     if _without_room(code):
         return f"cannot be written: {'the disk is full.' if code.startswith('SQLITE_FULL') else 'is the disk full?'}"
@@ -193,7 +213,7 @@ def _in_words(error: sqlite3.DatabaseError) -> str:
     return f"cannot be used ({error})."
 
 
-def _way_out(error: sqlite3.DatabaseError) -> str:
+def _way_out(error: Exception) -> str:
     code = getattr(error, "sqlite_errorname", "")
     if _without_room(code):
         return "make room on the disk, then run the same command again; it goes on where it stopped"

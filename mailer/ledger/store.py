@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.connection import connect, plain_errors
 from mailer.model import Manifest
 
@@ -26,12 +27,13 @@ USUAL = (
 
 
 class Store:
-    """An open ledger file. Raises LedgerError for whatever SQLite says."""
+    """An open ledger file; an encrypted one has a key. Raises LedgerError for whatever SQLite says."""
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    def __init__(self, path: Path, *, create: bool = True, key: LedgerKey | None = None) -> None:
         # the file itself, not a link to it: the locks of senders stand beside it
         self.path = path.resolve() if path.is_symlink() else path
-        self._db = connect(self.path, create=create)
+        self.key = key
+        self._db = connect(self.path, create=create, key=key)
 
     def close(self) -> None:
         self._db.close()

@@ -15,7 +15,8 @@ from typing import NamedTuple, Self
 
 from mailer.errors import LedgerError
 from mailer.ledger.attempts import Intent, Record
-from mailer.ledger.connection import BUSY_TIMEOUT_MS, connect, plain_errors
+from mailer.ledger.cipher import LedgerKey
+from mailer.ledger.connection import BUSY_TIMEOUT_MS, connect, is_busy, plain_errors
 from mailer.ledger.together import Item, Unusual, write_each, write_together
 
 ASK_AGAIN = 0.02
@@ -36,8 +37,9 @@ class Waiting(NamedTuple):
 class Writer:
     """The only one that writes deliveries and attempts while a campaign is being sent, over `senders` connections."""
 
-    def __init__(self, path: Path, *, senders: int = 1) -> None:
+    def __init__(self, path: Path, *, senders: int = 1, key: LedgerKey | None = None) -> None:
         self._path = path
+        self._key = key
         self._senders = senders
         self._waiting: list[Waiting] = []
         self._broken: LedgerError | None = None
@@ -46,7 +48,7 @@ class Writer:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._connection = connect(self._path)
+        self._connection = connect(self._path, key=self._key)
         # whoever holds the ledger for long is waited for without holding up the loop
         self._connection.execute("PRAGMA busy_timeout = 0")
         self._idle.set()
@@ -98,7 +100,7 @@ class Writer:
         except Unusual:
             self._take_turn(patience, write_each)
         except LedgerError as error:
-            if _is_busy(error) and self._loop.time() < patience:
+            if is_busy(error.__cause__) and self._loop.time() < patience:
                 self._due = self._loop.call_later(ASK_AGAIN, self._take_turn, patience, write)
             else:
                 self._answer(error)
@@ -121,7 +123,3 @@ class Writer:
                 item.done.set_exception(results)
             else:
                 item.done.set_result(results[number])
-
-
-def _is_busy(error: LedgerError) -> bool:
-    return getattr(error.__cause__, "sqlite_errorname", "").startswith("SQLITE_BUSY")

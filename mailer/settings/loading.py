@@ -111,11 +111,16 @@ def unprotected(merged: Mapping[str, Entry]) -> list[Problem]:
 def exposed(merged: Mapping[str, Entry]) -> list[Problem]:
     """Warn of a password in the file that people share."""
     sentence = "a password in mailer.toml is easily given away with the folder; better write it into .env"
-    return [
+    found = [
         merged[name].origin.problem("exposed-password", sentence, severity=Severity.WARNING)
         for name in SECRETS
         if name in merged and merged[name].origin.spelling == name
     ]
+    key = merged.get("passphrase")
+    if key and key.origin.file and not key.origin.spelling.lower().endswith("_file"):
+        sentence = "it lies in the folder that it is to protect; better set MAILER_PASSPHRASE_FILE to a file elsewhere"
+        return [*found, key.origin.problem("exposed-password", sentence, severity=Severity.WARNING)]
+    return found
 
 
 def instead(entry: Entry, value: str) -> str:

@@ -130,6 +130,10 @@ class Settings(BaseSettings):
     dkim_ed25519_selector: Selector | None = example("mail2026e")
     dkim_ed25519_key_file: Line | None = example("dkim-ed25519.pem")
 
+    passphrase: Annotated[SecretStr, PlainValidator(values.passphrase)] | None = example(
+        "several words that only you know", private=True
+    )
+
     _folder: Path = PrivateAttr(default=Path())
     _entries: dict[str, Entry] = PrivateAttr(default_factory=dict)
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
@@ -179,6 +183,11 @@ class Settings(BaseSettings):
         self._require("dkim_domain", *signing.MAIN, *(signing.SECOND if second else ()))
         assert self.dkim_domain is not None
         return signing.read_signing(self._folder, self._entries, self.dkim_domain)
+
+    @cached_property
+    def kept_key(self) -> str | None:
+        """The key of encrypted files that the system keyring keeps (asked only now, and once)."""
+        return passwords.find_key()
 
     def identity(self) -> Identity:
         """Who letters speak for. Raises SettingsError without SENDER, or if messages cannot be signed as set."""

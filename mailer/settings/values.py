@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from mailer import age
 from mailer.address import is_plain
 from mailer.loopback import is_loopback
 from mailer.model import MARK_PLACE, Mailbox, Quota
@@ -318,3 +319,11 @@ def secret(text: str) -> SecretStr:
     if any(unicodedata.category(c) == "Cc" for c in text):
         raise ValueError("it contains a line break or another control character")
     return SecretStr(text)
+
+
+def passphrase(text: str) -> SecretStr:
+    """A passphrase, or a key as `mailer encrypt` and `age-keygen` write it, perhaps among comments."""
+    found = age.KEY.search(text)
+    if found and all(line.startswith("#") or line == found[0] for line in text.split("\n") if line):
+        return SecretStr(found[0])
+    return secret(text)

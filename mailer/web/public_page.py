@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from mailer.errors import MailerError
-from mailer.ledger import Ledger
+from mailer.ledger import Ledger, LedgerKey
 from mailer.markup import Html, asset, join, tag
 from mailer.tokens import Purpose, Tokens
 from mailer.web.guard import HEADERS
@@ -39,13 +39,13 @@ POLICY = (
 )
 
 
-def create_app(ledger: Path) -> Starlette:
-    """The page over a ledger. Raises LedgerError, CampaignError if there is none that can be opened."""
-    with Ledger(ledger, create=False) as opened:
+def create_app(ledger: Path, key: LedgerKey | None = None) -> Starlette:
+    """The page over a ledger; an encrypted one has a key. Raises LedgerError, CampaignError if there is none that can be opened."""
+    with Ledger(ledger, create=False, key=key) as opened:
         tokens = Tokens(opened.secret)
 
     def leave(name: str) -> None:
-        with Ledger(ledger, create=False) as opened:
+        with Ledger(ledger, create=False, key=key) as opened:
             opened.unsubscribe(name)
 
     page = _PublicPage(tokens, leave)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import mailer.ledger.store
 import mailer.ledger.writer
-from mailer.ledger import Intent, Ledger, Record, Row, Start, Writer
+from mailer.ledger import Intent, Ledger, LedgerKey, Record, Row, Start, Writer
 from mailer.model import CampaignRecord, Contact, Manifest, Outcome, Phase, Reply, Scope, Status, Verdict
 
 PEOPLE = 1200
@@ -72,8 +72,8 @@ def use(synchronous: str) -> None:
     """For the control experiment: the ledger's connections with another level of syncing than the real one."""
     real = mailer.ledger.store.connect
 
-    def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
-        connection = real(path, create=create)
+    def connect(path: Path, *, create: bool = True, key: LedgerKey | None = None) -> sqlite3.Connection:
+        connection = real(path, create=create, key=key)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         return connection
 
