@@ -246,7 +246,7 @@ def contents(path: Path, key: LedgerKey | None) -> list[str]:
         ]
 
 
-@pytest.mark.parametrize("secret", [KEY, WORDS])
+@pytest.mark.parametrize("secret", [KEY, WORDS], ids=["key", "passphrase"])
 def test_a_ledger_is_the_same_after_it_was_encrypted_and_decrypted(tmp_path: Path, secret: str) -> None:
     path = tmp_path / "mailer.db"
     before, new = filled(path), cipher.new_key(secret)
@@ -264,7 +264,7 @@ def test_two_ledgers_under_one_secret_have_two_keys() -> None:
     assert cipher.new_key(KEY).raw.hex() not in repr(cipher.new_key(KEY))
 
 
-@pytest.mark.parametrize(("secret", "word"), [(KEY, "key"), (WORDS, "passphrase")])
+@pytest.mark.parametrize(("secret", "word"), [(KEY, "key"), (WORDS, "passphrase")], ids=["key", "passphrase"])
 def test_without_the_right_key_a_ledger_is_refused_and_left_as_it_is(tmp_path: Path, secret: str, word: str) -> None:
     path = tmp_path / "mailer.db"
     filled(path, cipher.new_key(secret))
