@@ -25,8 +25,9 @@ class Rendered:
     """What came of rendering some contacts, in their order.
 
     `fingerprints` has a number for each, 0 for a row without a message, so that a million cost eight megabytes; `tokens`
-    what their Message-IDs begin with, TOKEN octets each, blank for such a row; `unrendered` the rows without one by key; `blank` for each field that was to be watched the rows where it is
-    empty: how many, and the first; `largest` the length of the longest message in octets.
+    what their Message-IDs begin with, TOKEN octets each, blank for such a row; `unrendered` the rows without one by key;
+    `blank` for each field that was to be watched the rows where it is empty: how many, and the first; `largest` the length
+    of the longest message in octets.
     """
 
     fingerprints: array[int] = field(default_factory=lambda: array("q"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mailer import __version__, merge
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.source import Source
-from mailer.model import Contact, Identity, Mailbox, Manifest, Marks, Message, Signature
+from mailer.model import NO_MARKS, Contact, Identity, Mailbox, Manifest, Marks, Message, Signature
 
 if TYPE_CHECKING:
     from mailer import contacts
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 SOURCES = frozenset({".md", ".html", ".txt", ".yaml", ".yml", ".css"})
 
 SIGNED_BY = re.compile(r"(\S+), selector (\S+), key ([0-9a-f]+)")
-NO_MARKS = Marks()
 
 # The seal covers every message but for its Date, which is set when it leaves.
 SEALED_DATE = datetime(2000, 1, 1, tzinfo=UTC)

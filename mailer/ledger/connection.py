@@ -58,8 +58,8 @@ BUSY_TIMEOUT_MS = 60_000
 def connect(path: Path, *, create: bool = True, key: LedgerKey | None = None) -> sqlite3.Connection:
     """Open the ledger, making or migrating it as needed. One that is encrypted, or is to be, has a key.
 
-    Raises LedgerError, LockedError without the right key, or CampaignError where there is none to open, where it lies on another computer's disk, or under two
-    names: the locks of senders stand beside it.
+    Raises LedgerError, LockedError without the right key, or CampaignError where there is none to open, where it lies on
+    another computer's disk, or under two names: the locks of senders stand beside it.
     """
     if not create and not path.exists():
         raise CampaignError(

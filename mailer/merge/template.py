@@ -25,9 +25,7 @@ from mailer.merge.sandbox import LetterEnvironment, limited_range
 from mailer.merge.slips import curly_quotes
 from mailer.merge.standin import stand_in
 from mailer.merge.version import RESERVED, Fitted, Quick, Version
-from mailer.model import Attachment, Contact, FieldValue, Files, Identity, Letter, Mailbox, Marks, Problem
-
-NO_MARKS = Marks()
+from mailer.model import NO_MARKS, Attachment, Contact, FieldValue, Files, Identity, Letter, Mailbox, Marks, Problem
 
 
 class Template:

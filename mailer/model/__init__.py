@@ -27,6 +27,7 @@ from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
 from mailer.model.messages import (
     MARK_PLACE,
+    NO_MARKS,
     Attachment,
     Envelope,
     Files,
@@ -53,6 +54,7 @@ from mailer.model.relays import (
 __all__ = [
     "FINAL",
     "MARK_PLACE",
+    "NO_MARKS",
     "NUMBER",
     "OPEN",
     "Action",

@@ -43,6 +43,9 @@ class Marks(NamedTuple):
     bounce: str = ""
 
 
+NO_MARKS = Marks()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
     """Who a campaign speaks for: the settings that shape every message and belong to the seal.
