@@ -223,7 +223,14 @@ WRONG = {
     "processes": ["0", "17", "two"],
     "pipelining": ["yes", "on"],
     "bounce_brake": ["5", "10%", "0, 10%", "5, 101%", "5, 10", "5 10%", "-1, 10%", "\u0665, 10%", "5, 10%, 3"],
-    "proxy": ["http://127.0.0.1:1", "socks5://127.0.0.1", "socks5://h:99999", "127.0.0.1:9050"],
+    "proxy": [
+        "http://127.0.0.1:1",
+        "socks5://127.0.0.1",
+        "socks5://h:99999",
+        "127.0.0.1:9050",
+        "socks5://ü:x@h:1",
+        "socks5://h:1/x",
+    ],
     "smtp_allow_unencrypted_i_understand_the_risk": ["maybe"],
     "dkim_domain": ["a b"],
     "dkim_selector": ["mail 2026", "mail_2026", "-a", "a-", "a..b", "x" * 64, "mail2026._domainkey.example.org"],
@@ -527,12 +534,3 @@ def test_what_is_missing_for_reading_the_mailbox_is_named(tmp_path: Path) -> Non
 
 def test_the_keyring_waits_long_enough_to_unlock_it() -> None:
     assert passwords.PATIENCE >= 30
-
-
-@pytest.mark.parametrize("line", ["proxy = 'socks5://127.0.0.1:9050'"])
-def test_a_setting_that_this_version_cannot_honour_refuses_to_send(tmp_path: Path, line: str) -> None:
-    from mailer.cli.options import relay_of
-
-    (tmp_path / "mailer.toml").write_text(f"sender = 'ana@example.org'\nsmtp_host = '127.0.0.1'\n{line}\n", "utf-8")
-    with pytest.raises(SettingsError, match="this version of mailer cannot"):
-        relay_of(load(tmp_path, {}))

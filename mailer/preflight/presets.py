@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from mailer.model import Quota, Security
+from mailer.model import Quota, Security, SignIn
 
 SHARE = 0.8
 """Of a known limit, what is suggested: the account's owner writes mail, too."""
@@ -49,8 +49,17 @@ class Preset:
     connections: int | None = None
     spf: tuple[str, ...] = ()
     captures: bool = False
+    imap: str | None = None
+    """The name of its server for reading mail, at port 993 with TLS."""
+    oauth: SignIn | None = None
+    """Whose sign-in it takes in place of a password."""
     passwords_end: date | None = None
     """The day after which passwords are turned off, where that was announced."""
+
+    @property
+    def host(self) -> str | None:
+        """Its server, where one name serves every account."""
+        return next((name for name in self.hosts if "*" not in name), None)
 
     @property
     def limits(self) -> tuple[Quota, ...]:
@@ -83,12 +92,23 @@ def all() -> tuple[Preset, ...]:  # noqa: A001 - `presets.all()` says what it is
 def _preset(entry: dict[str, Any]) -> Preset:
     lists = {name: tuple(entry.get(name, ())) for name in ("hosts", "spf")}
     kinds = {"security": Security(entry["security"]), "password": Password(entry["password"])}
-    return Preset(**{**entry, **lists, **kinds})
+    oauth = SignIn(entry["oauth"]) if "oauth" in entry else None
+    return Preset(**{**entry, **lists, **kinds, "oauth": oauth})
 
 
 def for_host(host: str) -> Preset | None:
     """The provider whose server this is, or None."""
     return next((preset for preset in all() if _is_one_of(host, preset.hosts)), None)
+
+
+def host_for(domain: str) -> str | None:
+    """The server through which mail of this domain goes out, as far as that is the same for everybody there."""
+    for name in _read()["freemail"].get(domain.lower(), ()):
+        if "*" not in name:
+            return str(name)
+        if known := next((host for preset in all() for host in preset.hosts if _is_one_of(host, [name])), None):
+            return known
+    return None
 
 
 def is_freemail(domain: str) -> bool:

@@ -1,7 +1,7 @@
 """Settings: environment, then `.env`, then `mailer.toml`; the only place that imports pydantic_settings.
 
 `values` turns texts into values, `sources` finds the texts and remembers where they came from, `passwords` asks the
-system keyring, `loading` puts them together and names every problem at once.
+system keyring, `dotenv_file` changes `.env`, `loading` puts them together and names every problem at once.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def load(
     for layer in reversed(layers):
         merged.update(layer.entries)
     found = [problem for layer in layers for problem in layer.problems]
-    found += unprotected(merged) + exposed(merged)
+    found += unprotected(merged) + exposed(merged) + beside_proxy(merged)
     try:
         settings = cast("Any", Settings)(layers=[*layers, defaults(merged)])
     except ValidationError as error:
@@ -115,12 +115,23 @@ def exposed(merged: Mapping[str, Entry]) -> list[Problem]:
         merged[name].origin.problem("exposed-password", sentence, severity=Severity.WARNING)
         for name in SECRETS
         if name in merged and merged[name].origin.spelling == name
+        # a passphrase has a sentence of its own below: in .env, too, it would lie beside what it opens
+        if name != "passphrase" and (name != "proxy" or "@" in merged[name].text)
     ]
     key = merged.get("passphrase")
     if key and key.origin.file and not key.origin.spelling.lower().endswith("_file"):
         sentence = "it lies in the folder that it is to protect; better set MAILER_PASSPHRASE_FILE to a file elsewhere"
         return [*found, key.origin.problem("exposed-password", sentence, severity=Severity.WARNING)]
     return found
+
+
+def beside_proxy(merged: Mapping[str, Entry]) -> list[Problem]:
+    """Warn of a mail server here that goes on by ways of its own: who sets a proxy means everything."""
+    host = merged.get("smtp_host")
+    if host is None or "proxy" not in merged or not is_loopback(host.text.strip()):
+        return []
+    sentence = "this mail server is on this computer, and what it sends on does not go through the proxy"
+    return [host.origin.problem("beside-proxy", sentence, severity=Severity.WARNING)]
 
 
 def instead(entry: Entry, value: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,9 +15,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
-from mailer.model import Identity, Mailbox, Pipelining, Problem, Quota, Security, Severity
+from mailer.model import Identity, Mailbox, Pipelining, Problem, Quota, Security, Severity, SignIn
+from mailer.proxy import Proxy
 from mailer.reaction import STOP_LEAST, STOP_PERCENT
 from mailer.settings import passwords, signing, values
+from mailer.settings.dotenv_file import write_private
 from mailer.settings.signing import Signing
 from mailer.settings.sources import Entry, Layer, Origin
 from mailer.settings.values import Auth
@@ -77,6 +81,12 @@ class Settings(BaseSettings):
     smtp_username: Line | None = example("ana@example.org")
     smtp_password: Secret | None = example("the-password", private=True)
     smtp_auth: Annotated[Auth, PlainValidator(values.choice(Auth))] = example("password", default=Auth.PASSWORD)
+    smtp_oauth_client_id: Line | None = example("00000000-0000-0000-0000-000000000000")
+    smtp_oauth_client_secret: Line | None = example("the-secret", private=True)
+    smtp_oauth_service: Annotated[SignIn, PlainValidator(values.choice(SignIn))] | None = example("microsoft")
+    smtp_oauth_authority: Annotated[str, PlainValidator(values.service_address)] | None = example(
+        "https://login.microsoftonline.com/example.org"
+    )
     smtp_timeout: Annotated[float, PlainValidator(values.timeout)] = example("300", default=300.0)
     smtp_allow_unencrypted_i_understand_the_risk: Flag = example("true", default=False)
 
@@ -114,13 +124,15 @@ class Settings(BaseSettings):
     complaint_brake: Annotated[tuple[int, float] | None, PlainValidator(values.bounce_brake)] = example(
         "3, 0.3%", default=(STOP_LEAST, STOP_PERCENT)
     )
-    proxy: Annotated[str, PlainValidator(values.proxy)] | None = example("socks5://127.0.0.1:9050", private=True)
+    proxy: Annotated[Proxy, PlainValidator(values.proxy)] | None = example("socks5://127.0.0.1:9050", private=True)
+    dns_server: Annotated[tuple[str, int], PlainValidator(values.server)] | None = example("192.0.2.53")
 
     imap_host: Host | None = example("imap.example.org")
     imap_port: Port = example("993", default=993)
     imap_security: Protection = example("tls", default=Security.TLS)
     imap_username: Line | None = example("ana@example.org")
     imap_password: Secret | None = example("the-password", private=True)
+    imap_auth: Annotated[Auth, PlainValidator(values.choice(Auth))] = example("password", default=Auth.PASSWORD)
     imap_folder: Line = example("INBOX", default="INBOX")
     imap_done_folder: Line = example("mailer-done", default="mailer-done")
 
@@ -155,6 +167,11 @@ class Settings(BaseSettings):
         """What is odd about the settings without being wrong."""
         return self._warnings
 
+    def origin(self, name: str) -> Origin | None:
+        """Where a setting was written; None for its default."""
+        entry = self._entries.get(name)
+        return entry.origin if entry else None
+
     @property
     def rate_is_default(self) -> bool:
         """Whether nobody chose a rate."""
@@ -173,6 +190,49 @@ class Settings(BaseSettings):
         if self.smtp_username is None or self.smtp_host is None:
             return None
         return passwords.find(self.smtp_username, self.smtp_host)
+
+    @property
+    def sends_with_tokens(self) -> bool:
+        """Whether the kept password is a refresh token, by which access tokens are to be got (XOAUTH2).
+
+        Without a client id it is an access token itself, which somebody else renews.
+        """
+        return self.smtp_auth is Auth.XOAUTH2 and self.smtp_oauth_client_id is not None
+
+    @property
+    def reads_with_tokens(self) -> bool:
+        """Whether the mailbox takes the same sign-in as the mail server."""
+        return self.imap_auth is Auth.XOAUTH2
+
+    def keep_token(self, token: str) -> None:
+        """Put a new refresh token where the old one is kept: in its file, else in the keyring.
+
+        One that stands in a settings file stays: what people wrote themselves is theirs.
+        """
+        entry = self._entries.get("smtp_password")
+        if entry and entry.path:
+            # a full disk is no reason to stop: services go on taking the old one for a while
+            with suppress(SettingsError):
+                write_private(entry.path, f"{token}\n")
+        elif not entry and self.smtp_username and self.smtp_host:
+            passwords.keep(self.smtp_username, self.smtp_host, token)
+
+    @cached_property
+    def way(self) -> Proxy | None:
+        """The proxy, its password from the system keyring (asked only now, and once) where only a user name is set.
+
+        Raises SettingsError if there is none: without it, the proxy might take us for somebody else.
+        """
+        if self.proxy is None or self.proxy.username is None or self.proxy.password is not None:
+            return self.proxy
+        password = passwords.find(self.proxy.username, self.proxy.host)
+        if password is None:
+            raise SettingsError(
+                "There is a user name for the proxy (MAILER_PROXY), but no password.",
+                hint="Write socks5://USERNAME:PASSWORD@HOST:PORT into a file and name it in MAILER_PROXY_FILE, "
+                "or store the password in the system keyring: python -m keyring set mailer USERNAME@HOST",
+            )
+        return replace(self.proxy, password=password)
 
     @cached_property
     def signing(self) -> Signing:
@@ -216,11 +276,13 @@ class Settings(BaseSettings):
     def require_reading(self) -> None:
         """Raise SettingsError with everything that is missing for reading the mailbox; may ask the keyring."""
         self._require("imap_host", "imap_username")
-        if self.mailbox_password is None:
+        if self.reads_with_tokens:
+            self._require("smtp_host", "smtp_username", "smtp_oauth_client_id")
+        if (self.password if self.reads_with_tokens else self.mailbox_password) is None:
             raise SettingsError(
                 "There is a user name for the mailbox (MAILER_IMAP_USERNAME), but no password.",
-                hint="Set MAILER_IMAP_PASSWORD in .env (often it is that for sending), or MAILER_IMAP_PASSWORD_FILE to a file, "
-                "or store it in the system keyring: python -m keyring set mailer USERNAME@HOST",
+                hint="Set MAILER_IMAP_PASSWORD in .env (often it is that for sending), or MAILER_IMAP_PASSWORD_FILE to a file; "
+                "with many providers this does all of it: mailer setup",
                 problems=self._overlooked(),
             )
 
@@ -230,14 +292,14 @@ class Settings(BaseSettings):
         if left := self.placeholders():
             raise SettingsError(
                 "The settings still have examples of the starter in them. Nothing was sent.",
-                hint="Correct these lines, then run the same command again.",
+                hint="Correct these lines, or be asked for the account: mailer setup",
                 problems=left,
             )
         if self.smtp_username is not None and self.password is None:
             raise SettingsError(
                 "There is a user name for the mail server (MAILER_SMTP_USERNAME), but no password.",
-                hint="Set MAILER_SMTP_PASSWORD in .env, or MAILER_SMTP_PASSWORD_FILE to a file that holds it, "
-                "or store it in the system keyring: python -m keyring set mailer USERNAME@HOST",
+                hint="Set MAILER_SMTP_PASSWORD in .env, or MAILER_SMTP_PASSWORD_FILE to a file that holds it; "
+                "or be asked, and have it kept in this computer's keyring: mailer setup",
                 problems=self._overlooked(),
             )
 
@@ -262,7 +324,9 @@ class Settings(BaseSettings):
         if missing:
             raise SettingsError(
                 "Something is not set yet." if len(missing) == 1 else "Some things are not set yet.",
-                hint="Write it into mailer.toml in this folder, or set it in the environment.",
+                hint="Write it into mailer.toml in this folder, or be asked for it: mailer setup"
+                if set(missing) & {"sender", "smtp_host"}
+                else "Write it into mailer.toml in this folder, or set it in the environment.",
                 problems=[*(self._missing(name) for name in missing), *self._overlooked()],
             )
 

@@ -26,7 +26,7 @@ NOT_SETTINGS = ("crash_at", "test_", "testing")
 CURLY = "“”„‟‘’‚‛«»‹›"
 """Quotes as word processors make them of straight ones."""
 
-SECRETS = ("smtp_password", "imap_password", "passphrase")
+SECRETS = ("smtp_password", "imap_password", "passphrase", "proxy")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +56,8 @@ class Entry:
 
     text: str = field(repr=False)
     origin: Origin
+    path: Path | None = None
+    """The file that holds it, if the setting only names one."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -227,7 +229,8 @@ def read_secret_files(layer: Layer, folder: Path) -> None:
             )
             continue
         try:
-            text = (folder / Path(pointer.text).expanduser()).read_text(encoding="utf-8-sig")
+            path = folder / Path(pointer.text).expanduser()
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, ValueError, RuntimeError) as error:
             why = getattr(error, "strerror", None) or "it is not a text file"
             sentence = f"the file cannot be read: {why}. Write for example {pointer.origin.example('password.txt')}"
@@ -235,6 +238,6 @@ def read_secret_files(layer: Layer, folder: Path) -> None:
             continue
         text = text.removesuffix("\n").removesuffix("\r")
         if text:
-            layer.entries[name] = Entry(text=text, origin=pointer.origin)
+            layer.entries[name] = Entry(text=text, origin=pointer.origin, path=path)
         else:
             layer.problems.append(pointer.origin.problem("secret-file", "the file is empty"))

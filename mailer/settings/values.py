@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -20,6 +20,7 @@ from mailer import age
 from mailer.address import is_plain
 from mailer.loopback import is_loopback
 from mailer.model import MARK_PLACE, Mailbox, Quota
+from mailer.proxy import Proxy
 
 Kind = TypeVar("Kind", bound=StrEnum)
 
@@ -259,6 +260,17 @@ def web_address(text: str) -> str:
     return text
 
 
+def service_address(text: str) -> str:
+    """A link to a service that gets secrets: HTTPS, or plain HTTP to this computer; without a slash at its end."""
+    try:
+        good = web_address(text)
+    except ValueError:
+        good = ""
+    if not good or MARK_PLACE in good:
+        raise ValueError("it must be a link that begins with https:// and has no spaces")
+    return good.rstrip("/")
+
+
 @once_marked
 def mailto(text: str) -> str:
     """An address, perhaps with `?subject=...`; a leading `mailto:` is dropped."""
@@ -302,16 +314,34 @@ def ledger(text: str) -> str:
     return text
 
 
-def proxy(text: str) -> str:
+def proxy(text: str) -> Proxy:
+    """`socks5://[user[:password]@]host:port`; in socks5h the h asks for what is always done, look-ups beyond the proxy."""
     text = line(text)
     try:
         parts = urlsplit(text)
-        good = parts.scheme in {"socks5", "socks5h"} and parts.hostname and parts.port and not parts.path.strip("/")
+        good = parts.scheme in {"socks5", "socks5h"} and not (parts.path.strip("/") or parts.query or parts.fragment)
+        name, port = parts.hostname, parts.port
     except ValueError:
-        good = False
-    if not good:
+        good, name, port = False, None, None
+    if not (good and name and port):
         raise ValueError("it must be socks5://, a host and a port")
-    return text
+    known = [unquote(part) if part else None for part in (parts.username, parts.password)]
+    # RFC 1929 has one octet for their length; a proxy that wants other letters than these is not known to us
+    if any(part and not (part.isascii() and part.isprintable() and len(part) < 256) for part in known):
+        raise ValueError("user name and password of a proxy must be up to 255 plain letters, digits and signs")
+    return Proxy(host=host(name), port=port, username=known[0], password=known[1])
+
+
+def server(text: str) -> tuple[str, int]:
+    """The address of a DNS server, perhaps with a port: `192.0.2.53`, `192.0.2.53:5353`, `[2001:db8::53]:5353`."""
+    text = line(text)
+    match = re.fullmatch(r"\[([^\]]*)\](?::([0-9]{1,5}))?|([0-9.]+)(?::([0-9]{1,5}))?|([0-9A-Fa-f:.]+)", text)
+    try:
+        address = str(ipaddress.ip_address((match[1] or match[3] or match[5]) if match else text))
+    except ValueError:
+        raise ValueError("it must be the address of a DNS server in numbers, not its name") from None
+    port = (match[2] or match[4]) if match else None
+    return address, whole(1, 65535)(port) if port else 53
 
 
 def secret(text: str) -> SecretStr:
