@@ -357,7 +357,7 @@ def unbound() -> Iterator[int]:
 
 
 def test_a_real_dns_server_is_asked_over_the_network(unbound: int) -> None:
-    resolver = NetworkResolver(nameservers=["127.0.0.1"], port=unbound, patience=1.0)
+    resolver = NetworkResolver(server=("127.0.0.1", unbound), patience=1.0)
     domains = Domains(sender=SENDER, bounces=SENDER, host="mail.host.example", signer=SENDER)
     found = {check.code: check for check in asyncio.run(domain.checks(resolver, domains))}
     assert levels(found) == dict.fromkeys(["mx", "spf", "dkim", "dmarc", "alignment"], "ok")
@@ -368,7 +368,7 @@ def test_a_real_dns_server_is_asked_over_the_network(unbound: int) -> None:
 
 def test_a_real_dns_server_tells_no_such_name_from_no_such_record_and_from_silence(unbound: int) -> None:
     async def ask(name: str, kind: str) -> list[str]:
-        return await NetworkResolver(nameservers=["127.0.0.1"], port=unbound, patience=0.5).ask(name, kind)
+        return await NetworkResolver(server=("127.0.0.1", unbound), patience=0.5).ask(name, kind)
 
     assert asyncio.run(ask("blank.union.example", "MX")) == []
     with pytest.raises(NoSuchNameError):
@@ -380,6 +380,6 @@ def test_a_real_dns_server_tells_no_such_name_from_no_such_record_and_from_silen
 
 
 def test_where_no_dns_server_is_it_is_silent() -> None:
-    resolver = NetworkResolver(nameservers=["127.0.0.1"], port=free_port(), patience=0.2)
+    resolver = NetworkResolver(server=("127.0.0.1", free_port()), patience=0.2)
     with pytest.raises(DnsSilentError):
         asyncio.run(resolver.ask("union.example", "TXT"))

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from mailer.campaign.thaw import renderer
 from mailer.errors import LetterError, MailerError
 from mailer.ledger import Ledger, LedgerKey, delivery_of
 from mailer.model import Delivery, Message, Outcome, Pipelining, Security
+from mailer.proxy import Proxy
 from mailer.smtp import FAREWELL, Connection, Farewell, Relay, connect
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def relay_from(values: Mapping[str, Any]) -> Relay:
             **values,
             "security": Security(values["security"]),
             "pipelining": Pipelining(values["pipelining"]),
+            "proxy": Proxy(**values["proxy"]) if values["proxy"] else None,
         }
     )
 
@@ -158,7 +161,7 @@ class Courier:
         while events := await received(self._reader):
             for what, number, *rest in events:
                 if what == "connect":
-                    self._begin(number, Errand(number, relay, render, self._post))
+                    self._begin(number, Errand(number, replace(relay, password=rest[0]), render, self._post))
                 elif number in self._errands:  # or it has ended by itself meanwhile
                     errand, task = self._errands[number]
                     errand.hear((what, *rest))

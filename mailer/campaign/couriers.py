@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -24,7 +25,7 @@ from mailer.errors import LetterError, Paused
 from mailer.ledger import DeliveryRow, Ledger, delivery_of
 from mailer.model import Action, CampaignRecord, Delivery, Outcome, Phase, Reply, Scope, Verdict
 from mailer.outcome import lost
-from mailer.smtp import FAREWELL, Farewell, Relay
+from mailer.smtp import FAREWELL, Farewell, Relay, signed_in
 
 if TYPE_CHECKING:
     from mailer.mime.dkim import Signer
@@ -139,9 +140,13 @@ class Couriers:
         if not crew:
             return lost(Phase.CONNECT, "no sending process could be started")
         courier = min(crew, key=lambda one: len(one.connections))
-        self._numbers += 1
-        connection = RemoteConnection(self._numbers, courier, self._relay)
-        return await connection.open()
+
+        async def opened(relay: Relay) -> RemoteConnection | Outcome:
+            self._numbers += 1
+            return await RemoteConnection(self._numbers, courier, relay).open()
+
+        # tokens are the run's: a courier gets one for each login
+        return await signed_in(self._relay, opened)
 
     def _refuse_unfit(self) -> None:
         """What one courier cannot read, none can. Raises Paused."""
@@ -188,11 +193,11 @@ class Couriers:
             "port": relay.port,
             "security": relay.security.value,
             "username": relay.username,
-            "password": relay.password,
             "auth": relay.auth,
             "timeout": relay.timeout,
             "final_timeout": relay.final_timeout,
             "pipelining": relay.pipelining.value,
+            "proxy": asdict(relay.proxy) if relay.proxy else None,
         }
         ledger = (str(self._ledger.path.resolve()), self._ledger.key and (self._ledger.key.salt, self._ledger.key.raw))
         courier.post("begin", described, ledger, self._campaign.name, self._keys)
@@ -283,7 +288,7 @@ class RemoteConnection:
         """Connect. An Outcome says why not. Raises Paused where the courier cannot do its work."""
         self._courier.connections[self._number] = self
         try:
-            self._say("connect")
+            self._say("connect", self._relay.password)
             what, *rest = await self._word()
         except BaseException:
             self.abort()

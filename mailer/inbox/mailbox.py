@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import re
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Sequence
@@ -12,19 +13,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self, cast
 
-from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
+from imap_tools import BaseMailBox
 from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
 from imap_tools.utils import encode_folder
 
 from mailer.errors import Paused, RelayStopped, SettingsError
-from mailer.model import Security
+from mailer.loopback import is_loopback
+from mailer.model import Security, Tokens
 from mailer.privacy import without_addresses
+from mailer.proxy import Proxy, ProxyError
 
 TIMEOUT = 60.0
 """Seconds for each answer of the server."""
 
 MOST_OCTETS = 262_144
 """Of a mail that are fetched. What a report says stands before the message that it gives back."""
+
+TLS_PORT = 993
+"""Where a server waits for us to begin TLS, and never greets (RFC 8314, 3.2)."""
 
 IDLE_SECONDS = 120.0
 """A NAT on the way forgets a silent connection after some minutes; RFC 2177 allows 29. And a server may have told of a mail
@@ -43,7 +49,10 @@ BROKEN = (OSError, imaplib.IMAP4.error, ImapToolsError, EOFError)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Access:
-    """Where a mailbox is, and how to get in. `done` is the folder for what has been counted."""
+    """Where a mailbox is, and how to get in. `done` is the folder for what has been counted.
+
+    With `tokens` (XOAUTH2) the login takes an access token from there, in place of the password.
+    """
 
     host: str
     port: int
@@ -53,6 +62,8 @@ class Access:
     folder: str = "INBOX"
     done: str = "mailer-done"
     timeout: float = TIMEOUT
+    tokens: Tokens | None = field(default=None, repr=False, compare=False)
+    proxy: Proxy | None = None
 
     @property
     def name(self) -> str:
@@ -105,7 +116,9 @@ class OpenMailbox:
     def _log_in(self) -> None:
         access = self._access
         try:
-            if (access.username + access.password).isascii():
+            if access.tokens:
+                self._sign_in(access.tokens)
+            elif (access.username + access.password).isascii():
                 self._box.login(access.username, access.password, initial_folder=None)
             else:
                 self._box.login_utf8(access.username, access.password, initial_folder=None)
@@ -127,6 +140,16 @@ class OpenMailbox:
             raise _refused(str(error).encode()) from error
         except BROKEN as error:
             raise away(error) from error
+
+    def _sign_in(self, tokens: Tokens) -> None:
+        """XOAUTH2, with another token if the first is refused: a server may take one for expired before its time."""
+        token = tokens(None)
+        try:
+            self._box.xoauth2(self._access.username, token, initial_folder=None)
+        except (MailboxLoginError, imaplib.IMAP4.error) as error:
+            if isinstance(error, imaplib.IMAP4.abort):
+                raise
+            self._box.xoauth2(self._access.username, tokens(token), initial_folder=None)
 
     def _folders(self) -> list[str]:
         with suppress(*BROKEN):
@@ -151,6 +174,23 @@ class OpenMailbox:
             raise away(error) from error
         # n:* always has the last mail in it, even if its number is lower (RFC 3501, 6.4.8)
         return sorted(int(one) for one in found if int(one) > uid)
+
+    def junk(self) -> str | None:
+        r"""The folder for spam, by its mark \Junk (RFC 6154); None where no folder bears one."""
+        try:
+            return next((one.name for one in self._box.folder.list() if "\\junk" in map(str.lower, one.flags)), None)
+        except BROKEN as error:
+            raise away(error) from error
+
+    def find(self, message_id: str, folder: str | None = None) -> int | None:
+        """The number of the mail with this Message-ID, in this folder or the one that is set, as it is now."""
+        try:
+            # selected again each time: some servers show what has arrived only then
+            self._box.folder.set(folder or self._access.folder)
+            found = self._box.uids(f'HEADER Message-ID "{message_id}"', charset=None)
+        except BROKEN as error:
+            raise away(error) from error
+        return int(found[-1]) if found else None
 
     def fetch(self, uids: Sequence[int]) -> Iterator[Arrived]:
         """The first octets of these mails; those that are gone meanwhile are left out."""
@@ -238,9 +278,12 @@ def away(error: BaseException | None) -> Paused:
     elif isinstance(error, ssl.SSLError) and "WRONG_VERSION" in str(error):
         why = "this port does not begin with TLS; usual are 993 with tls, 143 with starttls"
     why = without_addresses(why).strip().rstrip(".")
+    check = "the network, and host, port and security of the imap_ settings"
+    if isinstance(error, ProxyError):
+        check = "that the proxy runs, and proxy, imap_host and imap_port in the settings"
     return Paused(
         f"The mailbox's server cannot be reached, or broke off{f': {why}' if why else ''}. Nothing was lost.",
-        hint="check the network, and host, port and security of the imap_ settings; then run the same command again",
+        hint=f"check {check}; then run the same command again",
     )
 
 
@@ -252,15 +295,58 @@ def _refused(answer: object) -> RelayStopped:
     )
 
 
+class _Plain(imaplib.IMAP4):
+    """A connection by the way that is set."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        super().__init__(access.host, access.port, access.timeout)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        # typeshed does not know this method of IMAP4
+        return _way(self._access) or cast("socket.socket", super()._create_socket(timeout))  # type: ignore[misc]
+
+
+class _Tls(imaplib.IMAP4_SSL):
+    """The same, TLS from the first octet on."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        super().__init__(access.host, access.port, ssl_context=ssl.create_default_context(), timeout=access.timeout)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        way = _way(self._access)
+        if way is None:
+            return cast("socket.socket", super()._create_socket(timeout))  # type: ignore[misc]  # as above
+        return cast("socket.socket", self.ssl_context.wrap_socket(way, server_hostname=self._access.host))
+
+
+def _way(access: Access) -> socket.socket | None:
+    """The way through the proxy; None where there is none to go through. Raises ProxyError."""
+    if access.proxy is None or is_loopback(access.host):
+        return None
+    return access.proxy.open_and_wait(access.host, access.port, access.timeout)
+
+
+class _Box(BaseMailBox):
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        super().__init__()
+
+    def _get_mailbox_client(self) -> imaplib.IMAP4:
+        if self._access.security is Security.TLS:
+            return _Tls(self._access)
+        if self._access.security is Security.STARTTLS and self._access.port == TLS_PORT:
+            raise ValueError("this port begins with TLS; write tls as imap_security")
+        client = _Plain(self._access)
+        if self._access.security is Security.STARTTLS:
+            client.starttls(ssl.create_default_context())
+        return client
+
+
 def _connected(access: Access) -> BaseMailBox:
     try:
-        if access.security is Security.TLS:
-            context = ssl.create_default_context()
-            return MailBox(access.host, access.port, timeout=access.timeout, ssl_context=context)
-        if access.security is Security.STARTTLS:
-            context = ssl.create_default_context()
-            return MailBoxStartTls(access.host, access.port, timeout=access.timeout, ssl_context=context)
-        return MailBoxUnencrypted(access.host, access.port, timeout=access.timeout)
+        return _Box(access)
     except (*BROKEN, ValueError) as error:
         raise away(error) from error
 

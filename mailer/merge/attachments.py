@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mailer import traces
 from mailer.errors import LetterError
 from mailer.merge.compiler import Compiler
 from mailer.merge.complaints import Origin, did_you_mean, problem, refuse
@@ -73,7 +74,8 @@ def _fixed_file(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclosur
 
         return Enclosure(origin=rule.origin, make=fail, missing=missing)
     name = rule.name or path.rpartition("/")[2]
-    attachment = Attachment(filename=_filename(name), content_type=media_type(name), content=compiler.files.read(found))
+    content = compiler.as_sent(compiler.files.read(found), path, rule.origin)
+    attachment = Attachment(filename=_filename(name), content_type=media_type(name), content=content)
     return Enclosure(origin=rule.origin, make=lambda _: attachment, fixed=attachment)
 
 
@@ -91,6 +93,7 @@ def _file_per_row(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclos
     path_part = compiler.line(path, rule.origin)
     name_part = compiler.line(rule.name, rule.origin) if rule.name else None
     kept, files, folders, inside = _Kept(), compiler.files, compiler.place.folders, rule.literal_folder
+    cleans = compiler.front.strip_metadata
 
     def make(values: Values) -> Attachment:
         filled = path_part.render(values)
@@ -103,7 +106,11 @@ def _file_per_row(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclos
             found = _found_inside(files, filled, folders, inside)
             if found is None:
                 raise PartError("file-missing", f"the attachment {_without_at(filled)} is not there.", rule.origin)
-            return Attachment(filename=_filename(name), content_type=media_type(name), content=files.peek(found))
+            try:
+                content = traces.without(files.peek(found)) if cleans else files.peek(found)
+            except traces.TracesStayError as error:
+                raise PartError("metadata", f"the attachment {_without_at(filled)} {error}.", rule.origin) from error
+            return Attachment(filename=_filename(name), content_type=media_type(name), content=content)
 
         return kept.get((filled, name), read)
 
@@ -202,7 +209,7 @@ def _word_template(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclo
     if found is None:
         missing = AttachmentRule(file=path, origin=rule.origin)
         return _fixed_file(missing, path, compiler)
-    content = compiler.files.read(found)
+    content = compiler.as_sent(compiler.files.read(found), path, rule.origin)
     name_part = compiler.line(name, rule.origin)
 
     def make(values: Values) -> Attachment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -90,6 +91,20 @@ class Security(StrEnum):
     STARTTLS = "starttls"
     TLS = "tls"
     NONE = "none"
+
+
+class SignIn(StrEnum):
+    """Whose sign-in service gives out access tokens (OAuth 2)."""
+
+    GOOGLE = "google"
+    MICROSOFT = "microsoft"
+
+
+Tokens = Callable[[str | None], str]
+"""Gives an access token; given one that a server has refused, another one. May ask a service and so take a while.
+
+Raises Paused where that cannot be reached, RelayStopped where somebody has to sign in again.
+"""
 
 
 class Pipelining(StrEnum):

@@ -11,6 +11,7 @@ from mailer.model import Outcome, Phase, Quota, RelayFacts
 from mailer.outcome import explain
 from mailer.preflight import presets
 from mailer.preflight.check import Area, Check, Reporter
+from mailer.proxy import BY_PROXY
 
 EXPIRES_SOON = 14 * 86400
 """Seconds before a certificate's end in which something is wrong with its renewal."""
@@ -59,7 +60,9 @@ def _login(preset: presets.Preset, account: Account, today: date) -> Iterator[Ch
         return
     if preset.password is presets.Password.NONE:
         yield report.warn(
-            "login-password", f"{preset.title} takes no passwords from programs.", f"{_big(preset.login)}."
+            "login-password",
+            f"{preset.title} takes no passwords from programs.",
+            f"{_big(preset.login)}. For this: mailer setup --auth xoauth2",
         )
     elif preset.passwords_end:
         over = today > preset.passwords_end
@@ -69,7 +72,11 @@ def _login(preset: presets.Preset, account: Account, today: date) -> Iterator[Ch
             if over
             else f"{preset.title} turns off SMTP passwords by default at the end of {month}."
         )
-        yield report.warn("login-password", text, "Ask the administrator to keep SMTP AUTH on, or sign in by XOAUTH2.")
+        yield report.warn(
+            "login-password",
+            text,
+            "Ask the administrator to keep SMTP AUTH on, or sign in without a password: mailer setup --auth xoauth2",
+        )
 
 
 def _rate(preset: presets.Preset, account: Account) -> Iterator[Check]:
@@ -117,12 +124,16 @@ def relay(account: Account, facts: RelayFacts | Outcome, *, now: float, largest:
 def _refusal(account: Account, where: str, outcome: Outcome) -> Check:
     preset = presets.for_host(account.host)
     code = {Phase.CONNECT: "relay", Phase.TLS: "tls", Phase.AUTH: "login"}.get(outcome.phase, "relay")
-    hint = f" With {preset.title}: {preset.login}." if preset and code == "login" else ""
+    hint = f" With {preset.title}: {preset.login}." if preset and code == "login" and account.auth == "password" else ""
     if code == "login":
-        return report.fail(code, f"{where} refused the login.", explain(outcome) + hint)
+        return report.fail(
+            code, f"{where} refused the login.", f"{explain(outcome)}{hint} To enter it anew: mailer setup"
+        )
     if outcome.reply:
         return report.fail(code, f"{where} turned us away.", explain(outcome))
     text = outcome.text[:1].upper() + outcome.text[1:] + ("" if outcome.text.endswith("?") else ".")
+    if outcome.text.startswith(BY_PROXY):
+        return report.fail("proxy", text, explain(outcome))
     ask = "Check smtp_host and smtp_port" + (" and smtp_security" if code == "tls" else "")
     online = "." if is_loopback(account.host) else ", and whether this computer is online."
     return report.fail(code, text, f"{ask} in mailer.toml{online}")

@@ -14,6 +14,7 @@ class Area(StrEnum):
     ACCOUNT = "account"
     DNS = "dns"
     LETTER = "letter"
+    ARRIVAL = "arrival"
 
 
 class Level(StrEnum):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlsplit
 
+from mailer import traces
 from mailer.model import Attachment, Identity, Letter
 from mailer.preflight import presets
 from mailer.preflight.check import Area, Check, Reporter
@@ -39,6 +40,9 @@ MANY = 10
 
 PERSONAL = frozenset({"name", "first_name", "last_name", "given_name", "surname", "title", "salutation", "greeting"})
 """Fields that change a greeting and nothing else."""
+
+SHOWN_TRACES = 4
+"""Fields of a file that are named."""
 
 FAKE = re.compile(r"(?i)^\s*(?:re|fw|fwd|aw|wg|rif|tr|sv|vs)\s*:")
 ADDRESS_LIKE = re.compile(r"(?i)^(?:https?://)?((?:[a-z0-9-]+\.)+[a-z]{2,})(?:[/?#:].*)?$")
@@ -180,6 +184,8 @@ def _page(letter: Letter, page: Page) -> Iterator[Check]:
 
 
 def _attachments(attachments: Iterable[Attachment]) -> Iterator[Check]:
+    attachments = list(attachments)
+    yield from _traces(attachments)
     files = [one for one in attachments if one.content_id is None]
     endings = {one.filename: one.filename.rpartition(".")[2].lower() for one in files}
     for name, ending in endings.items():
@@ -195,6 +201,15 @@ def _attachments(attachments: Iterable[Attachment]) -> Iterator[Check]:
         yield report.warn("attachment-size", text, "Make them smaller, or put a link in their place.")
     elif files:
         yield report.ok("attachment-size", f"{_count(len(files), 'attachment', 'attachments')}, {total / 1000:.0f} KB.")
+
+
+def _traces(attachments: Iterable[Attachment]) -> Iterator[Check]:
+    for one in attachments:
+        if told := traces.found(one.content):
+            more = f" and {len(told) - SHOWN_TRACES} more" if len(told) > SHOWN_TRACES else ""
+            text = f"{one.filename} tells its readers more than it shows: {', '.join(told[:SHOWN_TRACES])}{more}."
+            fix = "Write strip_metadata: true between the lines --- of the letter; mailer then sends a copy without."
+            yield report.warn("metadata", text, fix)
 
 
 def same_for_all(fields: frozenset[str], keys: Iterable[str]) -> Iterator[Check]:

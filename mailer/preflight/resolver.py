@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
+
+from mailer.proxy import Proxy
 
 PATIENCE = 3.0
 """Seconds for one question, retries included: whoever waits at the terminal asks some twenty of them, most at once."""
@@ -31,22 +33,29 @@ class Resolver(Protocol):
 
 
 class NetworkResolver:
-    """Asks the servers that this computer is set up with, or others at `nameservers`."""
+    """Asks the servers that this computer is set up with, or another one: its address and port.
 
-    def __init__(self, *, patience: float = PATIENCE, nameservers: Sequence[str] = (), port: int = 53) -> None:
+    With a proxy it is asked through that, and only another one than this computer's, which would go its own way.
+    """
+
+    def __init__(
+        self, *, patience: float = PATIENCE, server: tuple[str, int] | None = None, proxy: Proxy | None = None
+    ) -> None:
         from dns.asyncresolver import Resolver as Library  # noqa: PLC0415 - 100 ms that most commands need not wait
         from dns.exception import DNSException  # noqa: PLC0415
 
         self._patience = patience
-        try:
-            self._library: Library | None = Library(configure=not nameservers)
-        except (DNSException, OSError):  # no resolv.conf, say in a small container
-            self._library = None
-            return
-        if nameservers:
-            self._library.nameservers = list(nameservers)
-            self._library.port = port
-        self._library.lifetime = patience
+        self._library: Library | None = None
+        with suppress(DNSException, OSError):  # no resolv.conf, say in a small container
+            self._library = Library(configure=not (server or proxy))
+            self._library.lifetime = patience
+            if server and proxy:
+                from mailer.preflight.proxied import ProxiedServer  # noqa: PLC0415
+
+                self._library.nameservers = [ProxiedServer(*server, proxy)]
+            elif server:
+                address, self._library.port = server
+                self._library.nameservers = [address]
 
     async def ask(self, name: str, kind: str) -> list[str]:
         """As Resolver.ask."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from dataclasses import dataclass, field
-from typing import cast
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import TypeVar, cast
 
 import aiosmtplib
 
+from mailer.errors import Paused, RelayStopped
 from mailer.loopback import is_loopback
-from mailer.model import Outcome, Phase, Pipelining, Reply, Security
-from mailer.outcome import NO_ENCRYPTION, NO_TLS, classify, lost
+from mailer.model import Action, Outcome, Phase, Pipelining, Reply, Scope, Security, Tokens, Verdict
+from mailer.outcome import NO_ENCRYPTION, NO_TLS, SIGN_IN, classify, lost
+from mailer.proxy import Proxy, ProxyError
 from mailer.smtp.connection import Connection, Extensions
 from mailer.smtp.dialogue import Dialogue
 
@@ -32,9 +35,16 @@ PLAIN_ANSWER = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_
 PORTS = "587 goes with starttls, 465 with tls"
 
 
+Made = TypeVar("Made")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relay:
-    """The SMTP account that messages are handed to. Timeouts in seconds."""
+    """The SMTP account that messages are handed to. Timeouts in seconds.
+
+    With `tokens` each login takes an access token from there, else `password` is what it says; with `auth` xoauth2 that is a
+    token, too.
+    """
 
     host: str
     port: int
@@ -42,10 +52,12 @@ class Relay:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     auth: str = "password"
+    tokens: Tokens | None = field(default=None, repr=False, compare=False)
     timeout: float = 300.0
     final_timeout: float = 600.0
     tls_context: ssl.SSLContext | None = None
     pipelining: Pipelining = Pipelining.AUTO
+    proxy: Proxy | None = None
 
     @property
     def account(self) -> str:
@@ -67,9 +79,40 @@ class Relay:
 
 async def connect(relay: Relay) -> Connection | Outcome:
     """Connect, secure and log in. What goes wrong is an Outcome of phase CONNECT, TLS or AUTH."""
+    return await signed_in(relay, _connect)
+
+
+async def signed_in(relay: Relay, attempt: Callable[[Relay], Awaitable[Made | Outcome]]) -> Made | Outcome:
+    """What `attempt` makes of the relay with a password or token to log in with; a refused token is replaced once.
+
+    A server may take a token for expired before its time, and a run outlives many.
+    """
+    if relay.tokens is None:
+        return await attempt(relay)
+    token: str | None = None
+    for _ in range(2):
+        try:
+            token = await asyncio.to_thread(relay.tokens, token)
+        except RelayStopped as error:
+            text = f"{SIGN_IN}: {error.message}"
+            return Outcome(verdict=Verdict.REQUEUED, scope=Scope.AUTH, phase=Phase.AUTH, text=text, action=Action.STOP)
+        except Paused as error:
+            return lost(Phase.CONNECT, error.message)
+        made = await attempt(replace(relay, password=token, tokens=None))
+        if not (isinstance(made, Outcome) and made.scope is Scope.AUTH and made.action is Action.STOP):
+            break
+    return made
+
+
+async def _connect(relay: Relay) -> Connection | Outcome:
+    try:
+        way = await _way_through_the_proxy(relay)
+    except ProxyError as error:
+        return lost(Phase.CONNECT, str(error))
     client = aiosmtplib.SMTP(
         hostname=relay.host.strip("[]"),
-        port=relay.port,
+        port=None if way else relay.port,
+        sock=way,
         local_hostname=EHLO_NAME,
         timeout=relay.patience,
         use_tls=relay.security is Security.TLS,
@@ -108,6 +151,13 @@ async def connect(relay: Relay) -> Connection | Outcome:
         final_timeout=relay.final_timeout,
         pipelining=relay.pipelining,
     )
+
+
+async def _way_through_the_proxy(relay: Relay) -> socket.socket | None:
+    """None where there is none to go through. There is no other way where there is: it ends with the ProxyError."""
+    if relay.proxy is None or relay.is_local:
+        return None
+    return await relay.proxy.open(relay.host.strip("[]"), relay.port, relay.patience)
 
 
 async def _login(client: aiosmtplib.SMTP, relay: Relay) -> None:
