@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import hmac
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
+from typing import TypeVar
 
 from mailer.address import address_key
-from mailer.model import Contact
+from mailer.model import Contact, Held, Suppressed
+
+Why = TypeVar("Why")
+
+ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".ods", ".json", ".parquet"})
+"""What a list's file may end in: the same list, saved in another format, keeps its name."""
 
 
 def normalise(entry: str) -> str:
@@ -16,7 +25,45 @@ def normalise(entry: str) -> str:
     return address_key(entry if "@" in entry else "@" + entry)
 
 
-def screen(contacts: Iterable[Contact], suppressed: Mapping[str, str]) -> Iterator[tuple[Contact, str | None]]:
+def is_entry(key: str) -> bool:
+    """Whether a normalised entry can be somebody's address, or a domain; the check is not strict: it costs nobody a mail."""
+    local, at, domain = key.rpartition("@")
+    odd = any(char.isspace() or ord(char) < 32 for char in key)
+    return bool(at) and "." in domain.strip(".") and "@" not in local and not odd
+
+
+def fingerprint(secret: bytes, entry: str) -> bytes:
+    """HMAC-SHA256 of a normalised entry (RFC 2104): what is left of an address that was erased."""
+    return hmac.digest(secret, entry.encode("utf-8", "surrogatepass"), "sha256")
+
+
+def list_name(path: str) -> str:
+    """What a list is called where a suppression is for it alone: the name of its file, without folder and ending.
+
+    Capitals do not count, nor does the format it is saved in.
+    """
+    name = PurePath(path.replace("\\", "/")).name
+    stem, dot, ending = name.rpartition(".")
+    name = stem if stem and f"{dot}{ending}".lower() in ENDINGS else name
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
+
+
+def found_among(keys: Iterable[str], suppressed: Suppressed) -> dict[str, Held]:
+    """Those of these addresses that were suppressed and then erased. Costs a microsecond for each address and secret."""
+    found: dict[str, Held] = {}
+    macs = [(hmac.new(secret, digestmod="sha256"), erased) for secret, erased in suppressed.erased.items()]
+    if not macs:
+        return found
+    for key in keys:
+        for begun, erased in macs:
+            mac = begun.copy()
+            mac.update(key.encode("utf-8", "surrogatepass"))
+            if held := erased.get(mac.digest()):
+                found[key] = held
+    return found
+
+
+def screen(contacts: Iterable[Contact], suppressed: Mapping[str, Why]) -> Iterator[tuple[Contact, Why | None]]:
     """Each contact in order, with the reason why not to mail it, or None.
 
     `suppressed` maps normalised entries to reasons. A domain stands for itself only, not for its sub-domains: a union's
@@ -26,7 +73,7 @@ def screen(contacts: Iterable[Contact], suppressed: Mapping[str, str]) -> Iterat
         yield contact, reason(contact.key, suppressed)
 
 
-def reason(key: str, suppressed: Mapping[str, str]) -> str | None:
+def reason(key: str, suppressed: Mapping[str, Why]) -> Why | None:
     """The same for one address, by its key."""
     if not suppressed:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailer.ledger import Ledger, Row, Start
-from mailer.ledger.memory import LEAVE_ADDRESS, UNLIST_ONE
+from mailer.ledger.leaving import LEAVE_ADDRESS, UNLIST_ONE
 from mailer.model import CampaignRecord, Contact, Manifest, PackedContact, Status
 
 LETTER = b"Dear friend"

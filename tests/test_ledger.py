@@ -23,9 +23,11 @@ from mailer.model import (
     Manifest,
     Outcome,
     Phase,
+    Reason,
     Reply,
     Scope,
     Status,
+    Suppressed,
     Tally,
     Verdict,
 )
@@ -208,7 +210,7 @@ async def test_a_dead_address_leaves_all_other_campaigns_in_the_same_commit(
     )
     async with Writer(ledger.path) as writer:
         await writer.write(records=[refused])
-    assert ledger.suppressions() == {"p1@example.org": "does not exist"}
+    assert ledger.suppressions().entries == {"p1@example.org": (Reason.BOUNCE, "does not exist")}
     assert ledger.tally(campaign) == Tally(failed=1, queued=4)
     assert ledger.tally(other) == Tally(suppressed=1, queued=2)
     assert [item.reason for item in ledger.records(other, Status.SUPPRESSED)] == ["does not exist"]
@@ -401,9 +403,9 @@ def test_commits_are_synced_to_the_disk(ledger: Ledger) -> None:
 
 def test_suppressions_are_kept_once_and_can_be_removed(ledger: Ledger) -> None:
     assert ledger.suppress([("a@example.org", "asked"), ("a@example.org", "twice")], source="by hand") == 1
-    assert ledger.suppressions() == {"a@example.org": "asked"}
+    assert ledger.suppressions().entries == {"a@example.org": (Reason.MANUAL, "asked")}
     assert ledger.unsuppress(["a@example.org", "b@example.org"]) == 1
-    assert ledger.suppressions() == {}
+    assert ledger.suppressions() == Suppressed()
 
 
 def test_a_preview_is_remembered_by_its_seal(ledger: Ledger) -> None:
@@ -562,7 +564,13 @@ def test_a_disk_that_is_full_from_the_start_is_told_with_the_way_out(tmp_path: P
     assert "make room on the disk" in told
 
 
+PLAIN = (
+    "CREATE TABLE suppressions (key TEXT PRIMARY KEY, reason TEXT NOT NULL, source TEXT NOT NULL, created_at REAL NOT NULL)"
+    " STRICT, WITHOUT ROWID;"
+)
 BACK = {
+    3: "DROP TABLE suppressions; DROP TABLE suppression_secrets; ALTER TABLE campaigns DROP COLUMN list;"
+    f" {PLAIN} PRAGMA user_version = 3;",
     2: "DROP TABLE events; DROP TABLE mailboxes; PRAGMA user_version = 2;",
     1: "DROP INDEX attempts_by_end; CREATE INDEX attempts_by_time ON attempts (account, started_at); PRAGMA user_version = 1;",
 }

@@ -35,8 +35,8 @@ from hypothesis.stateful import (
 import mailer.ledger.attempts
 import mailer.ledger.campaigns
 import mailer.ledger.deliveries
-import mailer.ledger.memory
 import mailer.ledger.store
+import mailer.ledger.suppressions
 import mailer.ledger.together
 import mailer.ledger.writer
 from mailer.age import new_key as new_secret
@@ -44,10 +44,11 @@ from mailer.ledger import Intent, Ledger, LedgerKey, Record, Row, Start, Writer
 from mailer.ledger.campaigns import Campaigns
 from mailer.ledger.cipher import new_key
 from mailer.ledger.deliveries import Deliveries
-from mailer.ledger.memory import Memory
+from mailer.ledger.suppressions import Suppressions
 from mailer.ledger.together import write_each
 from mailer.model import OPEN, CampaignRecord, Contact, Manifest, Outcome, Reply, Scope, Status, Verdict
 from mailer.model import Phase as SmtpPhase
+from mailer.suppression import found_among
 
 EVERYBODY = ("ada@example.org", "ben@example.org", "cem@example.net", "dov@example.net")
 SUPPRESSIBLE = (*EVERYBODY, "@example.net")
@@ -67,6 +68,7 @@ STORIES = (
     "later",
     "updated",
     "suppressed",
+    "erased",
     "two",
     "both",
 )
@@ -137,6 +139,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.now = time.time()
         self.models: dict[str, Model] = {}
         self.suppressed: set[str] = set()
+        self.erased: set[str] = set()
         self.senders: list[Sender] = []
         self.orphans: list[Try] = []
         """On the wire when their sender was killed: the server may still take them."""
@@ -176,7 +179,8 @@ class LedgerMachine(RuleBasedStateMachine):
     # -- a person at the terminal
 
     def start_of(self, name: str, people: Sequence[str], nameless: int, letter: str) -> Start:
-        known = self.ledger.suppressions()
+        now = self.ledger.suppressions("people")
+        known = {key: held.words for key, held in {**found_among(people, now), **now.entries}.items()}
         rows = []
         for number, key in enumerate(people, start=2):
             contact = Contact(address=key, key=key, row=number, name=key[:3])
@@ -264,8 +268,12 @@ class LedgerMachine(RuleBasedStateMachine):
             self.hand_to(second, 0)
         if story == "suppressed":
             self.suppress({EVERYBODY[0]})
-        if story in {"interrupted", "halfway", "decided", "late", "both"}:
+        if story in {"interrupted", "erased", "halfway", "decided", "late", "both"}:
             self.interrupt("appeal")
+        if story == "erased":
+            self.suppress({EVERYBODY[0]})
+            self.ledger.erase_suppressed([EVERYBODY[0]])
+            self.erased.add(EVERYBODY[0])
         if story == "halfway":
             self.hand_to(second, -1)
             decision = data.draw(st.sampled_from([Status.QUEUED, Status.SENT]), label="decision")
@@ -292,6 +300,8 @@ class LedgerMachine(RuleBasedStateMachine):
         if story == "updated":
             meanwhile = data.draw(st.sets(st.just(EVERYBODY[2])), label="suppressed meanwhile")
             self.update(data, list(EVERYBODY[:3]), 1, meanwhile)
+            if data.draw(st.booleans(), label="who left the list is on it again, but does not want to be"):
+                self.update(data, list(EVERYBODY), 1, {EVERYBODY[3]})
 
     @precondition(lambda self: self.models)
     @rule(data=st.data())
@@ -356,6 +366,16 @@ class LedgerMachine(RuleBasedStateMachine):
     def unsuppress(self) -> None:
         assert self.ledger.unsuppress(sorted(self.suppressed)) == len(self.suppressed)
         self.suppressed.clear()
+        self.erased.clear()
+
+    @precondition(lambda self: self.suppressed - self.erased)
+    @rule(data=st.data())
+    def erase(self, data: st.DataObject) -> None:
+        """Who is erased stays suppressed; a domain is nobody."""
+        keys = data.draw(st.sets(st.sampled_from(sorted(self.suppressed)), min_size=1), label="erased")
+        people = {key for key in keys - self.erased if not key.startswith("@")}
+        assert self.ledger.erase_suppressed(sorted(keys)) == len(people)
+        self.erased |= people
 
     @rule(minutes=st.sampled_from([1, 10, 100]))
     def time_passes(self, minutes: int) -> None:
@@ -573,7 +593,9 @@ class LedgerMachine(RuleBasedStateMachine):
                 # who is suppressed waits in no queue
                 assert status not in OPEN or not self.is_suppressed(key), f"{key} is suppressed and {status}"
             assert found == {key: duty.status for key, duty in model.duties.items()}
-        assert set(self.ledger.suppressions()) == self.suppressed
+        now = self.ledger.suppressions()
+        assert set(now.entries) == self.suppressed - self.erased
+        assert set(found_among(EVERYBODY, now)) == self.erased
         self.an_answer_stands_beside_its_own_attempt()
 
     def nobody_vanishes_and_everybody_counts_once(
@@ -705,8 +727,8 @@ class Mutant:
         return made[self.what]
 
 
-campaigns, deliveries, memory, writer, together = (
-    mailer.ledger.campaigns, mailer.ledger.deliveries, mailer.ledger.memory, mailer.ledger.attempts, mailer.ledger.together
+campaigns, deliveries, suppressions, writer, together = (
+    mailer.ledger.campaigns, mailer.ledger.deliveries, mailer.ledger.suppressions, mailer.ledger.attempts, mailer.ledger.together
 )  # fmt: skip
 FREE = " AND status IN ('queued', 'deferred')"
 LEAVES_MEMORY = "status IN ('queued', 'deferred')"
@@ -725,7 +747,7 @@ MUTANTS = [
     Mutant("answer to anybody's attempt", writer, "_COMPLETE", "AND token = :token", "", ("late",)),
     Mutant("bounce is kept from the other campaigns", writer, "LEAVE_ADDRESS", "key = (SELECT key FROM deliveries WHERE id = ?)", "id = ?", ("two",)),
     Mutant("suppressed while on the wire, and back", writer, "write_record", "if record.suppress or record.status in OPEN:", "if record.suppress:", ("suppressed",)),
-    Mutant("dead address is not remembered", writer, "write_record", "if record.suppress:\n        connection.execute(_SUPPRESS", "if False:\n        connection.execute(_SUPPRESS", ("two",)),
+    Mutant("dead address is not remembered", writer, "write_record", "if record.suppress:\n        suppress_dead(", "if False:\n        suppress_dead(", ("two",)),
     Mutant("outcomes are lost with a refused intent", writer, "write_one", "for record in records:", "for record in records if not intent or write_intent(connection, intent) else ():"),
     Mutant("only the first outcome of a group", writer, "write_one", "in records:", "in records[:1]:", ("wire",)),
     Mutant("together: intent without looking at the status", together, "_INTENDED", "? AND status IN ('queued', 'deferred')", "?", ("wire",)),
@@ -762,12 +784,17 @@ MUTANTS = [
     Mutant("who left the list comes back by a decision", Deliveries, "_move", "self._db.execute(UNLIST, (now,)).rowcount", "0", ("interrupted",)),
     Mutant("update drops who left the list", Campaigns, "revise", "AND key IS NULL", "AND (key IS NULL OR status = 'queued')", ("wire",)),
     Mutant("update counts rows without an address twice", Campaigns, "revise", "AND key IS NULL", "AND key = ''"),
-    Mutant("suppression waits for the next start", Memory, "_leave_out", "self._db.execute(LEAVE, (time.time(),))", "pass", ("new",)),
-    Mutant("suppression hides what is on the wire", memory, "LEAVE", LEAVES_MEMORY, "status IN ('queued', 'deferred', 'sending')", ("wire",)),
-    Mutant("suppression hides what is in doubt", memory, "LEAVE", LEAVES_MEMORY, "status IN ('queued', 'deferred', 'uncertain')", ("interrupted",)),
-    Mutant("suppression forgets the deferred", memory, "LEAVE", LEAVES_MEMORY, "status IN ('queued')", ("answered",)),
-    Mutant("suppression knows no domains", memory, "LEAVE", "s.key >= '@' AND", "s.key > 'z' AND"),
-    Mutant("unsuppress revives", Memory, "unsuppress", "with self._transaction():", "self._run(\"UPDATE deliveries SET status = 'queued' WHERE status = 'suppressed'\")\n    with self._transaction():"),
+    Mutant("suppression waits for the next start", Suppressions, "_leave_out", "self._take_out(keys)", "pass", ("new",)),
+    Mutant("suppression hides what is on the wire", suppressions, "LEAVE_KEY", LEAVES_MEMORY, "status IN ('queued', 'deferred', 'sending')", ("wire",)),
+    Mutant("suppression hides what is in doubt", suppressions, "LEAVE_KEY", LEAVES_MEMORY, "status IN ('queued', 'deferred', 'uncertain')", ("interrupted",)),
+    Mutant("suppression forgets the deferred", suppressions, "LEAVE_KEY", LEAVES_MEMORY, "status IN ('queued')", ("answered",)),
+    Mutant("suppression of a domain hides what is in doubt", suppressions, "LEAVE", LEAVES_MEMORY, "status IN ('queued', 'deferred', 'uncertain')", ("interrupted",)),
+    Mutant("suppression knows no domains", suppressions, "LEAVE", "s.entry >= '@' AND", "s.entry > 'z' AND"),
+    Mutant("whoever is erased is forgotten", Suppressions, "erase_suppressed", "UPDATE suppressions SET entry = NULL, note = ''", "DELETE FROM suppressions"),
+    Mutant("who is erased may come back by a decision", deliveries, "LEAVE", "SELECT secret_id FROM suppressions", "SELECT NULL FROM suppressions", ("erased",)),
+    Mutant("who is erased is mailed after a retry", deliveries, "IS_SUPPRESSED", "SELECT secret_id FROM suppressions", "SELECT NULL FROM suppressions"),
+    Mutant("who is erased cannot be allowed again", Suppressions, "unsuppress", "WHERE hash IN (SELECT fingerprint(secret, ?1) FROM suppression_secrets)", "WHERE entry = ?1"),
+    Mutant("unsuppress revives", Suppressions, "unsuppress", "with self._transaction():", "self._run(\"UPDATE deliveries SET status = 'queued' WHERE status = 'suppressed'\")\n    with self._transaction():"),
 ]  # fmt: skip
 
 

@@ -17,15 +17,14 @@ from mailer.cli.options import (
     settings_here,
 )
 from mailer.cli.recipients import each
-from mailer.cli.saving import save_problems
+from mailer.cli.saving import keep_others, save_problems
 from mailer.cli.unlocking import keep_outside, open_ledger, unlocking
 from mailer.errors import ListError, UsageError, quoted
 from mailer.times import iso
 
 if TYPE_CHECKING:
-    from mailer.contacts import ContactList
     from mailer.ledger import Ledger
-    from mailer.model import Problem
+    from mailer.model import Problem, Reason, Suppression
 
 suppress = typer.Typer(
     add_completion=False,
@@ -41,25 +40,56 @@ AddressesArgument = Annotated[
 ]
 
 
+ListOption = Annotated[
+    str | None,
+    typer.Option("--list", metavar="NAME", help="For this list only: the name of its file.", show_default=False),
+]
+REASON = "Why: unsubscribed, complaint, bounce, or in your own words. Reports show it."
+
+
+def in_words(text: str) -> tuple[Reason | None, str]:
+    """What --reason says: one of the usual words, or a note."""
+    from mailer.model import Reason  # noqa: PLC0415
+
+    word = next((one for one in Reason if one == text.strip().lower()), None)
+    return (word, "") if word else (None, text)
+
+
 def opened(*, create: bool = True) -> Ledger:
     return open_ledger(settings_here(), create=create)
 
 
 def normalised(entries: list[str]) -> list[str]:
     """Entries as the ledger keeps them. Raises UsageError for what is neither an address nor a domain."""
-    from mailer.suppression import normalise  # noqa: PLC0415
+    from mailer.suppression import is_entry, normalise  # noqa: PLC0415
 
-    keys = []
-    for number, entry in enumerate(entries, start=1):
-        key = normalise(entry)
-        local, _, domain = key.rpartition("@")
-        if any(char.isspace() or ord(char) < 32 for char in key) or "." not in domain or local.count("@"):
+    keys = [normalise(entry) for entry in entries]
+    for number, key in enumerate(keys, start=1):
+        if not is_entry(key):
             raise UsageError(
                 f"Entry {number} is neither an address nor a domain. Nothing was changed.",
                 hint="write for example pat@example.org, or @example.org for everybody there",
             )
-        keys.append(key)
     return list(dict.fromkeys(keys))
+
+
+def scope_of(name: str | None) -> str | None:
+    """What a list is called in the ledger. Raises UsageError if that is nothing."""
+    from mailer.suppression import list_name  # noqa: PLC0415
+
+    if name is None:
+        return None
+    if scope := list_name(name):
+        return scope
+    raise UsageError("--list names no list.", hint="the name of the list's file, for example --list branches")
+
+
+def warn_of_unknown_list(ledger: Ledger, scope: str | None) -> None:
+    """A list that nobody was mailed from is perhaps only misspelt."""
+    if scope and (known := ledger.list_names() - {""}) and scope not in known:
+        console.warn(
+            f"No campaign here was sent to a list called {scope}. Lists so far: {', '.join(sorted(known)[:5])}"
+        )
 
 
 def say_added(added: int, known: int) -> None:
@@ -73,18 +103,26 @@ def say_added(added: int, known: int) -> None:
 def add(
     addresses: AddressesArgument,
     *,
-    reason: Annotated[str, typer.Option("--reason", help="Why; it is shown in reports.")] = "asked not to be mailed",
+    reason: Annotated[str, typer.Option("--reason", help=REASON)] = "asked not to be mailed",
+    only: ListOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Never mail these addresses again.
+    """Never mail these addresses again, from whatever list; with --list NAME from that list only.
+
+    A @domain stands for everybody there, but not for its sub-domains.
 
     \b
     Example:
       mailer suppress add pat@example.org --reason "asked by phone"
     """  # noqa: D301
-    keys = normalised(addresses)
+    from mailer.model import EVERYWHERE, Reason  # noqa: PLC0415
+
+    keys, scope = normalised(addresses), scope_of(only)
+    word, note = in_words(reason)
     with opened() as ledger:
-        added = ledger.suppress(((key, reason) for key in keys), source="by hand")
+        warn_of_unknown_list(ledger, scope)
+        pairs = [(key, note) for key in keys]
+        added = ledger.suppress(pairs, source="by hand", reason=word or Reason.MANUAL, scope=scope or EVERYWHERE)
     if as_json:
         console.emit({"added": added, "known": len(keys) - added})
     else:
@@ -92,24 +130,29 @@ def add(
 
 
 @suppress.command("remove")
-def remove(addresses: AddressesArgument, *, as_json: JsonOption = False) -> None:
-    """Allow these addresses to be mailed again.
+def remove(addresses: AddressesArgument, *, only: ListOption = None, as_json: JsonOption = False) -> None:
+    """Allow these addresses to be mailed again; with --list NAME from that list only.
 
     \b
     Example:
       mailer suppress remove pat@example.org
     """  # noqa: D301
-    keys = normalised(addresses)
+    from mailer.model import EVERYWHERE  # noqa: PLC0415
+    from mailer.suppression import found_among  # noqa: PLC0415
+
+    keys, scope = normalised(addresses), scope_of(only)
     with opened() as ledger:
-        removed = ledger.unsuppress(keys)
-        still = ledger.suppressions()
-        domains = sorted({domain for key in keys if (domain := f"@{key.rpartition('@')[2]}") in still})
-        begun = left_out(ledger, [key for key in keys if f"@{key.rpartition('@')[2]}" not in still])
+        removed = ledger.unsuppress(keys, scope=scope)
+        still = ledger.suppressions(scope or EVERYWHERE)
+        held = still.entries.keys() | found_among(keys, still)
+        domains = sorted({domain for key in keys if (domain := f"@{key.rpartition('@')[2]}") in held})
+        everywhere = [key for key in keys if key in held and key not in domains]
+        begun = left_out(ledger, [key for key in keys if not {key, f"@{key.rpartition('@')[2]}"} & held])
     if as_json:
         unknown = len(keys) - removed
         console.emit({"removed": removed, "unknown": unknown, "suppressed_by": domains, "left_out_in": begun})
     else:
-        say_removed(keys, removed, domains)
+        say_removed(keys, removed, domains, everywhere)
         say_left_out(begun)
 
 
@@ -118,19 +161,26 @@ def left_out(ledger: Ledger, keys: list[str]) -> list[str]:
     return [name for name in ledger.left_out(keys) if ledger.tried(ledger.find(name))]
 
 
-def say_removed(keys: list[str], removed: int, domains: list[str]) -> None:
+def say_removed(keys: list[str], removed: int, domains: list[str], everywhere: list[str]) -> None:
     """What changed; and who is suppressed all the same, with everybody at their domain."""
     unknown = len(keys) - removed
     rest = f" {each(unknown, 'was', 'were')} not suppressed." if unknown else ""
     if removed:
-        what = ("entry was removed", "entries were removed") if domains else ("address may", "addresses may")
-        console.say(f"{each(removed, *what)}{'' if domains else ' be mailed again'}.{rest}", sentence=True)
+        what = (
+            ("entry was removed", "entries were removed") if domains or everywhere else ("address may", "addresses may")
+        )
+        console.say(
+            f"{each(removed, *what)}{'' if domains or everywhere else ' be mailed again'}.{rest}", sentence=True
+        )
     else:
         which = "none of those addresses was" if unknown > 1 else "that address was not"
         console.say(f"Nothing was changed: {which} suppressed{' by itself' if domains else ''}.", sentence=True)
     for domain in domains:
         console.say(f"Everybody {domain} is suppressed. To mail them again:", sentence=True)
         console.say(f"  mailer suppress remove {domain[1:]}")  # to PowerShell a word with @ is no word
+    if everywhere:
+        whom = each(len(everywhere), "is", "are")
+        console.say(f"{whom} suppressed for all lists. To mail them again, leave out --list.", sentence=True)
 
 
 def say_left_out(begun: list[str]) -> None:
@@ -151,62 +201,132 @@ def list_(*, as_json: JsonOption = False) -> None:
       mailer suppress list
     """  # noqa: D301
     with opened() as ledger:
-        rows = ledger.suppression_rows()
+        kept = ledger.suppression_rows()
     if as_json:
-        names = ("address", "reason", "source", "since")
-        console.emit({"suppressions": [dict(zip(names, (*row[:3], iso(row[3])), strict=True)) for row in rows]})
-    elif rows:
-        console.table(["address", "reason", "source", "since"], [(*row[:3], f"{row[3]:%Y-%m-%d}") for row in rows])
+        console.emit({"suppressions": [as_data(one) for one in kept]})
+    elif kept:
+        for_lists = any(one.scope for one in kept)
+        columns = ["address", "reason", "source", "since", *(["list"] if for_lists else [])]
+        console.table(columns, [[*shown(one), *([one.scope or "(all)"] if for_lists else [])] for one in kept])
     else:
         console.say("Nobody is suppressed.")
+
+
+def as_data(one: Suppression) -> dict[str, object]:
+    """A suppression for --json."""
+    return {
+        "address": one.entry,
+        "reason": one.reason,
+        "note": one.note,
+        "source": one.source,
+        "since": iso(one.since),
+        "list": one.scope or None,
+        "erased": one.entry is None,
+    }
+
+
+def shown(one: Suppression) -> list[str]:
+    """Its cells in the table."""
+    why = f"{one.reason}: {one.note}" if one.note else str(one.reason)
+    return ["(erased)" if one.entry is None else one.entry, why, one.source, f"{one.since:%Y-%m-%d}"]
+
+
+@suppress.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The CSV file to write.", show_default=False)],
+    *,
+    hashes: Annotated[
+        bool, typer.Option("--hashes", help="Write no address, only hashes and the key to them.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Save who is suppressed as a table, for another folder or program.
+
+    Hashes stand for people whose address was erased, with --hashes for everybody; whole domains stay legible. The key to hashes is
+    written into FILE.key: whoever has both can try out whether an address is among them, so hand them on by two different ways.
+
+    \b
+    Example:
+      mailer suppress export suppressed.csv
+    """  # noqa: D301
+    from mailer.campaign.suppressing import is_export, write_export  # noqa: PLC0415
+
+    keep_others(file, is_export)
+    keep_outside(file)  # hashes as well: with the key beside them anybody can try out who is among them
+    with opened() as ledger:
+        kept = ledger.suppression_rows()
+    key = write_export(file, kept, only_hashes=hashes)
+    if as_json:
+        console.emit({"file": str(file), "rows": len(kept), "key": str(key) if key else None})
+        return
+    console.say(
+        f"Saved in {file}: {each(len(kept), 'suppression', 'suppressions') or 'nobody is suppressed'}.", sentence=True
+    )
+    if key:
+        console.say(f"The key to its hashes is in {key}. Hand it on by another way than {file.name}.", sentence=True)
 
 
 @suppress.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A list with the addresses.", show_default=False)],
     *,
-    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "imported",
+    reason: Annotated[str | None, typer.Option("--reason", help=REASON, show_default=False)] = None,
+    only: ListOption = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", metavar="FILE", help="The key to an export's hashes, if not beside it.", show_default=False
+        ),
+    ] = None,
     email_column: EmailColumnOption = None,
     sheet: SheetOption = None,
     problems: ProblemsOption = None,
     skip_problems: SkipProblemsOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Suppress every address of a list.
+    """Suppress everybody whom a file names; again changes nothing.
 
-    It may have any format that `mailer check` reads. A row with a usable address is taken whatever else is wrong with it. Ends with exit code 2 if rows hold no usable
-    address, unless --skip-problems; the addresses of the other rows are suppressed all the same.
+    It may be what `mailer suppress export` wrote, one address or @domain a line, or a list in any format that `mailer check`
+    reads, as other programs export it. A row with a usable address is taken whatever else is wrong with it. Ends with exit
+    code 2 if rows hold no usable address, unless --skip-problems; the addresses of the other rows are suppressed all the same.
 
     \b
     Example:
       mailer suppress import unsubscribed.csv --reason "unsubscribed in the old tool"
     """  # noqa: D301
-    from mailer import contacts  # noqa: PLC0415 - imports pandas
+    from mailer.campaign.suppressing import Asked, read_suppressions  # noqa: PLC0415
 
     keep_outside(problems)
-    people = contacts.read(file, email_column=email_column, sheet=sheet, unlock=unlocking())
-    save_problems(problems, people)
-    keys = addresses_of(people)
-    unusable = {row.row for row in people.bad_rows if not row.address}
+    word, note = in_words(reason) if reason is not None else (None, None)
+    asked = Asked(reason=word, note=note, scope=scope_of(only))
     with opened() as ledger:
-        added = ledger.suppress(((key, reason) for key in keys), source=f"imported from {file.name}")
-    told = [problem for problem in people.problems if problem.row in unusable]
+        found = read_suppressions(
+            file,
+            asked,
+            secrets=ledger.suppression_secrets(),
+            key_file=key,
+            email_column=email_column,
+            sheet=sheet,
+            unlock=unlocking(),
+        )
+        if problems and found.people is None:
+            raise UsageError("--problems is for lists with columns. Nothing was changed.", hint="leave it out")
+        if found.people is not None:
+            save_problems(problems, found.people)
+        warn_of_unknown_list(ledger, asked.scope)
+        added = sum(ledger.take_over(found.suppressions))
+    known = len(found.suppressions) - added
     if as_json:
-        found = [console.as_data(problem) for problem in told]
-        console.emit({"added": added, "known": len(keys) - added, "unreadable": len(unusable), "problems": found})
+        counts = {"rows": found.rows, "added": added, "known": known, "repeated": found.repeated}
+        told = [console.as_data(problem) for problem in found.problems]
+        console.emit({**counts, "unreadable": found.refused, "problems": told})
     else:
-        say_added(added, len(keys) - added)
-        show_unusable(len(unusable), told, problems)
-    if unusable and not skip_problems:
+        say_added(added, known)
+        if found.repeated:
+            console.say(f"{each(found.repeated, 'row repeats', 'rows repeat')} one before.", sentence=True)
+        show_unusable(found.refused, found.problems, problems)
+    if found.refused and not skip_problems:
         raise typer.Exit(ListError.exit_code)
-
-
-def addresses_of(people: ContactList) -> list[str]:
-    """Every usable address, also of rows that could not be mailed for another reason, each once."""
-    from mailer.suppression import normalise  # noqa: PLC0415
-
-    faulty = (normalise(row.address) for row in people.bad_rows if row.address)
-    return list(dict.fromkeys([*(contact.key for contact in people), *faulty]))
 
 
 def show_unusable(count: int, told: list[Problem], file: Path | None) -> None:
@@ -217,6 +337,6 @@ def show_unusable(count: int, told: list[Problem], file: Path | None) -> None:
     console.note(
         f"{rows} no usable address, so nobody was suppressed for {'it' if count == 1 else 'them'}:", style="red"
     )
-    console.show_problems(told, rest="; all of them: --problems FILE")
+    console.show_problems(told, rest="; all of them: --json, for a list with columns also --problems FILE")
     if file:
         console.note(f"All rows with problems are in {file}.")

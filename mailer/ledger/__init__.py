@@ -4,6 +4,7 @@ from mailer.ledger.attempts import Intent, Record
 from mailer.ledger.campaigns import Row, Start
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.deliveries import DeliveryRow, delivery_of
+from mailer.ledger.figures import Grouped
 from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger
 from mailer.ledger.lock import AccountLock, DomainsLock, SenderLock, mark_interrupted, settle
@@ -15,6 +16,7 @@ __all__ = [
     "DeliveryRow",
     "Digests",
     "DomainsLock",
+    "Grouped",
     "Intent",
     "Ledger",
     "LedgerKey",

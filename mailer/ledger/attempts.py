@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mailer.ledger.memory import LEAVE_ADDRESS, UNLIST_ONE
+from mailer.ledger.leaving import LEAVE_ADDRESS, UNLIST_ONE
+from mailer.ledger.suppressions import suppress_dead
 from mailer.model import OPEN, Outcome, Status
 
 
@@ -66,7 +67,7 @@ def write_record(connection: sqlite3.Connection, record: Record) -> None:
     connection.execute(_MOVE_OWN if record.intended else _MOVE_FREE, _values(record))
     connection.execute(_COMPLETE if record.intended else _ADD, _values(record))
     if record.suppress:
-        connection.execute(_SUPPRESS, _values(record))
+        suppress_dead(connection, record.delivery, record.reason, record.finished_at)
     if record.suppress or record.status in OPEN:
         # dead for other campaigns too; and whoever was suppressed while on the wire does not get back into a queue
         connection.execute(LEAVE_ADDRESS, (record.finished_at, record.delivery))
@@ -123,9 +124,4 @@ INSERT INTO attempts (delivery_id, token, account, domain, started_at, finished_
     enhanced, text)
 VALUES ((SELECT id FROM deliveries WHERE id = :delivery), :token, :account, :domain, :started_at, :finished_at,
     :verdict, :scope, :phase, :code, :enhanced, :text)
-"""
-
-_SUPPRESS = """
-INSERT INTO suppressions (key, reason, source, created_at)
-SELECT key, :reason, 'refused', :finished_at FROM deliveries WHERE id = :delivery ON CONFLICT DO NOTHING
 """

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from mailer.errors import CampaignError
 from mailer.ledger.boot import boot_id
-from mailer.ledger.memory import LEAVE, UNLIST
+from mailer.ledger.leaving import LEAVE, UNLIST
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import CampaignRecord, Contact, Manifest, PackedContact, Status
+from mailer.suppression import list_name
 
 encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -36,6 +37,11 @@ class Start:
     manifest: Manifest
     rows: Iterable[Row]
     content: Callable[[str], bytes]
+
+    @property
+    def list_key(self) -> str:
+        """What its list is called where somebody is suppressed for one list alone."""
+        return list_name(self.manifest.list_name)
 
 
 class Campaigns(Store):
@@ -91,7 +97,9 @@ class Campaigns(Store):
             if existing:
                 self._forget(existing)
             now = time.time()
-            cursor = self._db.execute("INSERT INTO campaigns (name, started_at) VALUES (?, ?)", (start.campaign, now))
+            cursor = self._db.execute(
+                "INSERT INTO campaigns (name, started_at, list) VALUES (?, ?, ?)", (start.campaign, now, start.list_key)
+            )
             campaign_id = cursor.lastrowid or 0
             self._add_revision(campaign_id, 1, start, now)
             self._enqueue(campaign_id, 1, start.rows, now)
@@ -118,7 +126,8 @@ class Campaigns(Store):
                 ((number, campaign.id, key) for key in listed),
             )
             self._db.execute(
-                "UPDATE campaigns SET revision = ?, finished_at = NULL WHERE id = ?", (number, campaign.id)
+                "UPDATE campaigns SET revision = ?, list = ?, finished_at = NULL WHERE id = ?",
+                (number, start.list_key, campaign.id),
             )
             self._db.execute(LEAVE, (now,))
             self._db.execute(UNLIST, (now,))

@@ -15,35 +15,8 @@ from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, LockedE
 from mailer.ledger import cipher
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.filesystem import refuse_network
-
-SCHEMA_VERSION = 3
-
-EVENTS = (
-    "CREATE TABLE events (id INTEGER PRIMARY KEY,"
-    " kind TEXT NOT NULL CHECK (kind IN ('bounce', 'complaint', 'unsubscribe', 'reply')),"
-    " delivery_id INTEGER REFERENCES deliveries ON DELETE SET NULL,"
-    " campaign_id INTEGER REFERENCES campaigns ON DELETE SET NULL, at REAL NOT NULL,"
-    " class TEXT CHECK (class IN ('hard', 'soft', 'other')), status TEXT NOT NULL DEFAULT '',"
-    " text TEXT NOT NULL DEFAULT '', source TEXT NOT NULL UNIQUE) STRICT"
-)
-MAILBOXES = (
-    "CREATE TABLE mailboxes (name TEXT PRIMARY KEY, validity INTEGER NOT NULL, last_uid INTEGER NOT NULL)"
-    " STRICT, WITHOUT ROWID"
-)
-
-MIGRATIONS = {
-    1: (
-        "DROP INDEX attempts_by_time",
-        "CREATE INDEX attempts_by_end ON attempts (account, finished_at)",
-    ),
-    2: (
-        EVENTS,
-        "CREATE INDEX events_by_delivery ON events (delivery_id)",
-        "CREATE INDEX events_by_campaign ON events (campaign_id, kind)",
-        MAILBOXES,
-    ),
-}
-"""What turns a ledger of a version into one of the next."""
+from mailer.ledger.formats import MIGRATIONS, SCHEMA_VERSION, make_secret
+from mailer.suppression import fingerprint
 
 # In the name of a lock file that stays when mail was sent: without a ledger beside it, the ledger was lost.
 SENT_FROM_HERE = "-account"
@@ -80,6 +53,7 @@ def connect(path: Path, *, create: bool = True, key: LedgerKey | None = None) ->
             connection.execute("PRAGMA fullfsync = ON")
             connection.execute("PRAGMA checkpoint_fullfsync = ON")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.create_function("fingerprint", 2, fingerprint, deterministic=True)
             _migrate(connection, path)
         except BaseException:
             connection.close()
@@ -139,8 +113,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             _create(connection)
         else:
             for number in range(version, SCHEMA_VERSION):
-                for statement in MIGRATIONS[number]:
-                    connection.execute(statement)
+                MIGRATIONS[number](connection)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
@@ -168,6 +141,7 @@ def _create(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
             statement = ""
     connection.execute("INSERT INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_bytes(32),))
+    make_secret(connection)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from mailer import crashpoint
 from mailer.errors import CampaignError, LedgerError
 from mailer.ledger import cipher
 from mailer.ledger.cipher import LedgerKey
-from mailer.ledger.connection import SCHEMA_VERSION, connect, is_busy, plain_errors
+from mailer.ledger.connection import connect, is_busy, plain_errors
+from mailer.ledger.formats import SCHEMA_VERSION
 
 STEP = 1 << 20
 NOT_THE_CONTENTS = ("-journal", "-wal", "-shm")

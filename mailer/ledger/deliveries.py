@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mailer.ledger.memory import IS_SUPPRESSED, IS_UNLISTED, LEAVE, UNLIST
+from mailer.ledger.leaving import IS_SUPPRESSED, IS_UNLISTED, LEAVE, UNLIST
 from mailer.ledger.store import Store, moment
 from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Status, Tally
 
@@ -114,18 +114,23 @@ class Deliveries(Store):
             delivery = delivery_of(row)
             yield delivery.contact, delivery.status
 
-    def records(self, campaign: CampaignRecord, status: Status | None = None) -> Iterator[DeliveryRecord]:
-        """A report line per delivery, in the list's order, with the server's last words."""
-        only = "AND d.status = ?" if status else ""
+    def records(
+        self, campaign: CampaignRecord, status: Status | None = None, *, most: int = -1
+    ) -> Iterator[DeliveryRecord]:
+        """A report line per delivery, in the list's order, with the server's last words; the first so many, or all."""
+        wanted = f"campaign_id = ? {'AND status = ?' if status else ''}"
+        if most >= 0:
+            # chosen first, so that words are looked up only for those who are wanted
+            wanted = f"id IN (SELECT id FROM deliveries WHERE {wanted} ORDER BY row, id LIMIT ?)"
         query = (
             "SELECT d.row, d.address, d.key, d.name, d.language, d.status, d.reason, d.attempts, d.updated_at,"
             " d.next_attempt_at, d.message_id, (SELECT a.text FROM attempts a WHERE a.delivery_id = d.id"
             " AND a.text IS NOT NULL ORDER BY a.id DESC LIMIT 1), (SELECT a.account FROM attempts a"
             " WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1), (SELECT group_concat(DISTINCT trim(e.kind || ' ' ||"
             " e.status)) FROM events e WHERE e.delivery_id = d.id) FROM deliveries d"
-            f" WHERE d.campaign_id = ? {only} ORDER BY d.row, d.id"
+            f" WHERE {wanted} ORDER BY d.row, d.id"
         )
-        for row in self._each(query, campaign.id, *([status] if status else [])):
+        for row in self._each(query, campaign.id, *([status] if status else []), *([most] if most >= 0 else [])):
             yield DeliveryRecord(
                 row=row[0],
                 address=row[1] or "",

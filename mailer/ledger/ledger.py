@@ -7,11 +7,13 @@ from typing import Self
 from mailer.ledger.campaigns import Campaigns
 from mailer.ledger.deliveries import Deliveries
 from mailer.ledger.events import Events
+from mailer.ledger.figures import Figures
 from mailer.ledger.memory import Memory
 from mailer.ledger.proofs import Proofs
+from mailer.ledger.suppressions import Suppressions
 
 
-class Ledger(Campaigns, Deliveries, Events, Memory, Proofs):
+class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppressions):
     """One SQLite file. Reads and single decisions happen here; outcomes go through `Writer`."""
 
     def __enter__(self) -> Self:

@@ -37,7 +37,9 @@ CREATE TABLE campaigns (
     wire_account TEXT,
     wire_lines  INTEGER NOT NULL DEFAULT 0,
     -- --hold-after: how many attempts were allowed before the campaign was to be looked at
-    held_after  INTEGER
+    held_after  INTEGER,
+    -- what its list is called where somebody is suppressed for one list alone
+    list        TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 -- What was frozen when a campaign started, and again at each --update.
@@ -106,12 +108,27 @@ CREATE INDEX attempts_by_delivery ON attempts (delivery_id);
 -- what a quota counts; an attempt without an answer has no end yet
 CREATE INDEX attempts_by_end ON attempts (account, finished_at);
 
+-- With which addresses are hashed. The first is this ledger's own; others came with hashes from other ledgers.
+CREATE TABLE suppression_secrets (
+    id     INTEGER PRIMARY KEY,
+    secret BLOB NOT NULL UNIQUE
+) STRICT;
+
+-- Who is not to be mailed. `hash` is HMAC-SHA256 of `entry`, an address or @domain, under the secret; it stays when the address
+-- is erased (NULL). `scope` is a list's name, '' for all lists.
 CREATE TABLE suppressions (
-    key        TEXT PRIMARY KEY,
-    reason     TEXT NOT NULL,
+    hash       BLOB NOT NULL,
+    scope      TEXT NOT NULL DEFAULT '',
+    secret_id  INTEGER NOT NULL REFERENCES suppression_secrets,
+    entry      TEXT,
+    reason     TEXT NOT NULL CHECK (reason IN ('unsubscribed', 'complaint', 'bounce', 'manual', 'imported')),
+    note       TEXT NOT NULL DEFAULT '',
     source     TEXT NOT NULL,
-    created_at REAL NOT NULL
+    created_at REAL NOT NULL,
+    PRIMARY KEY (hash, scope)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX suppressions_by_entry ON suppressions (entry);
 
 -- What a preview showed, by its seal, so that a stale seal can be answered with the difference.
 CREATE TABLE previews (

@@ -19,7 +19,7 @@ from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.connection import BUSY_TIMEOUT_MS, connect, is_busy, plain_errors
 from mailer.ledger.together import Item, Unusual, write_each, write_together
 
-ASK_AGAIN = 0.02
+ASK_AGAIN = 0.004
 """Seconds until the next look at whether another program has let go of the ledger."""
 
 

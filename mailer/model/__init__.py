@@ -48,10 +48,14 @@ from mailer.model.relays import (
     Reply,
     Scope,
     Security,
+    SignIn,
+    Tokens,
     Verdict,
 )
+from mailer.model.suppressions import EVERYWHERE, Held, Reason, Suppressed, Suppression
 
 __all__ = [
+    "EVERYWHERE",
     "FINAL",
     "MARK_PLACE",
     "NO_MARKS",
@@ -70,6 +74,7 @@ __all__ = [
     "FieldValue",
     "Files",
     "Findings",
+    "Held",
     "Identity",
     "Letter",
     "Lookup",
@@ -83,6 +88,7 @@ __all__ = [
     "Pipelining",
     "Problem",
     "Quota",
+    "Reason",
     "RelayFacts",
     "Reply",
     "Returned",
@@ -90,9 +96,13 @@ __all__ = [
     "Security",
     "Sent",
     "Severity",
+    "SignIn",
     "Signature",
     "SkippedRow",
     "Status",
+    "Suppressed",
+    "Suppression",
     "Tally",
+    "Tokens",
     "Verdict",
 ]

@@ -97,7 +97,7 @@ def _compare(database: sqlite3.Connection, history: History, verdict: Verdict) -
         "SELECT d.key, a.verdict FROM attempts a JOIN deliveries d ON d.id = a.delivery_id ORDER BY a.id"
     ):
         attempts.setdefault(key, []).append(answer)
-    suppressed = {key for (key,) in database.execute("SELECT key FROM suppressions")}
+    suppressed = {key for (key,) in database.execute("SELECT entry FROM suppressions")}
     applied = {}
     for key, chain in history.chains.items():
         count = _reached(chain, found.get(key))

@@ -1,0 +1,90 @@
+"""What turns a ledger of an earlier format into one of the next."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+
+from mailer.model import Reason
+from mailer.suppression import list_name
+
+SCHEMA_VERSION = 4
+
+EVENTS = (
+    "CREATE TABLE events (id INTEGER PRIMARY KEY,"
+    " kind TEXT NOT NULL CHECK (kind IN ('bounce', 'complaint', 'unsubscribe', 'reply')),"
+    " delivery_id INTEGER REFERENCES deliveries ON DELETE SET NULL,"
+    " campaign_id INTEGER REFERENCES campaigns ON DELETE SET NULL, at REAL NOT NULL,"
+    " class TEXT CHECK (class IN ('hard', 'soft', 'other')), status TEXT NOT NULL DEFAULT '',"
+    " text TEXT NOT NULL DEFAULT '', source TEXT NOT NULL UNIQUE) STRICT"
+)
+MAILBOXES = (
+    "CREATE TABLE mailboxes (name TEXT PRIMARY KEY, validity INTEGER NOT NULL, last_uid INTEGER NOT NULL)"
+    " STRICT, WITHOUT ROWID"
+)
+SECRETS = "CREATE TABLE suppression_secrets (id INTEGER PRIMARY KEY, secret BLOB NOT NULL UNIQUE) STRICT"
+SUPPRESSIONS = (
+    "CREATE TABLE suppressions (hash BLOB NOT NULL, scope TEXT NOT NULL DEFAULT '',"
+    " secret_id INTEGER NOT NULL REFERENCES suppression_secrets, entry TEXT,"
+    " reason TEXT NOT NULL CHECK (reason IN ('unsubscribed', 'complaint', 'bounce', 'manual', 'imported')),"
+    " note TEXT NOT NULL DEFAULT '', source TEXT NOT NULL, created_at REAL NOT NULL, PRIMARY KEY (hash, scope))"
+    " STRICT, WITHOUT ROWID"
+)
+
+SAID_BY_THE_REASON = {"unsubscribed", "unsubscribed by e-mail", "reported a message as spam", "imported"}
+"""What format 3 wrote by itself, and a reason says now."""
+
+
+def make_secret(connection: sqlite3.Connection) -> None:
+    """The ledger's own, made once. Nothing that leaves the ledger shows it, but for an export of hashes."""
+    connection.execute("INSERT INTO suppression_secrets (id, secret) VALUES (1, ?)", (secrets.token_bytes(32),))
+
+
+def _count_attempts_by_their_end(connection: sqlite3.Connection) -> None:
+    connection.execute("DROP INDEX attempts_by_time")
+    connection.execute("CREATE INDEX attempts_by_end ON attempts (account, finished_at)")
+
+
+def _keep_events(connection: sqlite3.Connection) -> None:
+    connection.execute(EVENTS)
+    connection.execute("CREATE INDEX events_by_delivery ON events (delivery_id)")
+    connection.execute("CREATE INDEX events_by_campaign ON events (campaign_id, kind)")
+    connection.execute(MAILBOXES)
+
+
+def _suppress_by_hash(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE campaigns ADD COLUMN list TEXT NOT NULL DEFAULT ''")
+    newest = (
+        "SELECT r.manifest, c.id FROM campaigns c JOIN revisions r ON r.campaign_id = c.id AND r.number = c.revision"
+    )
+    named = [(list_name(json.loads(manifest)["list_name"]), number) for manifest, number in connection.execute(newest)]
+    connection.executemany("UPDATE campaigns SET list = ? WHERE id = ?", named)
+    before = connection.execute("SELECT key, reason, source, created_at FROM suppressions").fetchall()
+    connection.execute("DROP TABLE suppressions")
+    connection.execute(SECRETS)
+    connection.execute(SUPPRESSIONS)
+    connection.execute("CREATE INDEX suppressions_by_entry ON suppressions (entry)")
+    make_secret(connection)
+    connection.executemany(
+        "INSERT INTO suppressions (hash, secret_id, entry, reason, note, source, created_at)"
+        " SELECT fingerprint(secret, ?1), id, ?1, ?2, ?3, ?4, ?5 FROM suppression_secrets WHERE id = 1",
+        ((key, *_reason_of(reason, source), at) for key, reason, source, at in before),
+    )
+
+
+def _reason_of(reason: str, source: str) -> tuple[Reason, str, str]:
+    """Reason, note and source of what format 3 kept as a reason in free words and a source."""
+    note = "" if reason in SAID_BY_THE_REASON else reason
+    if source.startswith("link in campaign "):
+        return Reason.UNSUBSCRIBED, note, source
+    if source.startswith("imported from "):
+        return Reason.IMPORTED, note, source
+    if source == "refused":
+        return Reason.BOUNCE, note, source
+    by_mail = {"unsubscribed": Reason.UNSUBSCRIBED, "complained": Reason.COMPLAINT, "bounced": Reason.BOUNCE}
+    return (by_mail[source], note, "by e-mail") if source in by_mail else (Reason.MANUAL, note, source)
+
+
+MIGRATIONS = {1: _count_attempts_by_their_end, 2: _keep_events, 3: _suppress_by_hash}
+"""By the format that each begins with. They run within one transaction."""

@@ -1,0 +1,50 @@
+"""The statements that take people out of the queues: who is suppressed, and who left the list."""
+
+from __future__ import annotations
+
+_SCOPE = "s.scope IN ('', (SELECT c.list FROM campaigns c WHERE c.id = deliveries.campaign_id))"
+
+# '@' to 'A' are whole domains: few, so that comparing each of them with each delivery costs little
+_OF_DOMAIN = "s.entry >= '@' AND s.entry < 'A' AND substr(deliveries.key, -length(s.entry)) = s.entry"
+
+# Erased addresses are found by their hashes. While there are none, nothing is hashed.
+_SECRETS = "SELECT id FROM suppression_secrets WHERE id IN (SELECT secret_id FROM suppressions WHERE entry IS NULL)"
+_OF_ERASED = f"k.id IN ({_SECRETS}) AND s.hash = fingerprint(k.secret, deliveries.key)"
+
+_PLACES = (
+    f"suppressions s WHERE s.entry = deliveries.key AND {_SCOPE}",
+    f"suppressions s WHERE {_OF_DOMAIN} AND {_SCOPE}",
+    f"suppression_secrets k CROSS JOIN suppressions s WHERE {_OF_ERASED} AND {_SCOPE}",
+)
+"""Where it stands that a delivery's address is not to be mailed: by itself, by its domain, or erased."""
+
+IS_SUPPRESSED = f"({' OR '.join(f'EXISTS (SELECT 1 FROM {place})' for place in _PLACES)})"
+
+_WORDS = "SELECT CASE s.note WHEN '' THEN s.reason ELSE s.note END AS words FROM"
+_WHY = f"SELECT words FROM ({' UNION ALL '.join(f'{_WORDS} {place}' for place in _PLACES)}) LIMIT 1"
+
+# all open deliveries, by the index (campaign_id, status): most of a million may have been sent
+OPEN_ONES = "campaign_id IN (SELECT id FROM campaigns) AND status IN ('queued', 'deferred')"
+
+_LEAVE = f"UPDATE deliveries SET status = 'suppressed', updated_at = ?, reason = ({_WHY}) WHERE"
+
+LEAVE = f"{_LEAVE} {OPEN_ONES} AND EXISTS (SELECT 1 FROM suppressions) AND {IS_SUPPRESSED}"
+
+# One address, in every campaign, by the index (campaign_id, key).
+_BY_KEY = (
+    f"{_LEAVE} +status IN ('queued', 'deferred') AND {IS_SUPPRESSED} AND campaign_id IN (SELECT id FROM campaigns)"
+)
+
+LEAVE_KEY = f"{_BY_KEY} AND key = ?"
+
+# One delivery's address: a list may have thousands of dead ones.
+LEAVE_ADDRESS = f"{_BY_KEY} AND key = (SELECT key FROM deliveries WHERE id = ?)"
+
+# Who left the list with --update is not mailed, however the delivery comes back into a queue.
+IS_UNLISTED = "listed_in < (SELECT revision FROM campaigns c WHERE c.id = deliveries.campaign_id)"
+
+_UNLIST = "UPDATE deliveries SET status = 'skipped', reason = 'no longer in the list', updated_at = ? WHERE"
+
+UNLIST = f"{_UNLIST} {OPEN_ONES} AND {IS_UNLISTED}"
+
+UNLIST_ONE = f"{_UNLIST} status IN ('queued', 'deferred') AND {IS_UNLISTED} AND id = ?"
