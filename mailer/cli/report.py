@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,14 +17,26 @@ from mailer.errors import UsageError
 from mailer.model import Status
 
 if TYPE_CHECKING:
-    from mailer.report import Report
+    from mailer.report import Report, Spread
+
+SHOWN, NAMED = 10, 20
+"""Groups, and people, that are told in the terminal."""
 
 
 def report(
     campaign: CampaignArgument,
     *,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Save the report as a web page.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Save the report, with pictures, as a web page.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Save a table for a spreadsheet.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="FIELD", help="Count by this column of the list; else country and branch."),
+    ] = None,
+    counts_only: Annotated[
+        bool, typer.Option("--counts-only", help="Numbers alone: no address, no name, no small group.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show and save what became of every message.
@@ -31,56 +44,97 @@ def report(
     \b
     Example:
       mailer report solidarity-appeal--branches --html report.html --csv report.csv
+    For a committee, without anybody's address:
+      mailer report solidarity-appeal--branches --counts-only --html committee.html
     """  # noqa: D301
     from mailer import report as reports  # noqa: PLC0415
+    from mailer.campaign.report import make_report  # noqa: PLC0415
     from mailer.ledger import settle  # noqa: PLC0415
 
-    if html and html == csv:
-        raise UsageError(
-            "The page and the table need two files.", hint="for example --html report.html --csv report.csv"
-        )
-    keep_outside(html)
-    keep_outside(csv)
-    if html:
-        keep_others(html, reports.is_html_report)
-    if csv:
-        keep_others(csv, reports.is_csv_report)
+    look_at_files(html, csv, counts_only=counts_only)
     with open_ledger(settings_here(), create=False) as ledger:
         found = settle(ledger, ledger.find(campaign))
-        summary = reports.summarise(ledger.records(found))
+        summary = make_report(ledger, found, by=by)
+        if counts_only:
+            summary = reports.counts_only(summary)
         if html:
-            reports.write_html(html, found, summary.tally, lambda: ledger.records(found))
-        if csv:
+            reports.write_html(html, summary)
+        if csv and counts_only:
+            reports.write_counts(csv, summary)
+        elif csv:
             reports.write_csv(csv, found, ledger.records(found))
         data = standing(ledger, found)
-        returned = ledger.returned(found)
     saved = [str(path) for path in (html, csv) if path]
     if as_json:
-        reasons = {words: statuses.total() for words, statuses in summary.reasons.items()}
-        domains = {domain: statuses.total() for domain, statuses in summary.domains.items()}
-        console.emit({**data, "reasons": reasons, "domains": domains, "files": saved})
+        console.emit({**data, "campaign": summary.name, **groups(summary), "files": saved})
         return
-    console.say(f"Campaign {found.name}: {data['state']}, started {local_time(found.started_at)}")
+    console.say(f"Campaign {summary.name}: {data['state']}, started {local_time(found.started_at)}")
     show_tally(summary.tally, found.manifest)
-    show_returned(returned)
+    show_returned(summary.returned)
     show(summary)
     for path in saved:
         console.say(f"Saved: {path}")
 
 
+def look_at_files(html: Path | None, csv: Path | None, *, counts_only: bool) -> None:
+    """Raise UsageError where the files may not be written: over what is not ours, or with addresses beside an encrypted ledger."""
+    from mailer import report as reports  # noqa: PLC0415
+
+    if html and html == csv:
+        raise UsageError(
+            "The page and the table need two files.", hint="for example --html report.html --csv report.csv"
+        )
+    ours: dict[Path | None, Callable[[Path], bool]] = {html: reports.is_html_report, csv: reports.is_csv_report}
+    for path, is_ours in ours.items():
+        if path and not counts_only:
+            keep_outside(path)
+        if path:
+            keep_others(path, is_ours)
+
+
+def groups(summary: Report) -> dict[str, Any]:
+    """How many stand in each group, for --json; without people, in groups that name nobody."""
+    alone = summary.smallest is not None
+    by_name = {
+        "reasons": summary.reasons if alone else summary.words,
+        "domains": summary.providers if alone else summary.domains,
+    }
+    return {name: people(spread) for name, spread in by_name.items()} | {
+        "by": {name: people(spread) for name, spread in summary.fields.items()}
+    }
+
+
+def people(spread: Spread) -> dict[str, int]:
+    named = {name: counts.total() for name, counts in spread.groups.items()}
+    return named | ({"other": named.get("other", 0) + spread.rest.total()} if spread.rest else {})
+
+
 def show(summary: Report) -> None:
-    """Why messages were refused, and whose need looking after."""
-    if summary.reasons:
-        console.say("\nRefusals, in the servers' own words:")
-        for words, statuses in list(summary.reasons.items())[:10]:
-            console.say(f"{statuses.total():>8,}  {words}", sentence=True)
+    """Why messages were refused, how groups fared, and who needs looking after."""
+    if summary.smallest is not None:
+        show_groups("Refusals", summary.reasons)
+    else:
+        show_groups("Refusals, in the servers' own words", summary.words)
+    for name, spread in summary.fields.items():
+        show_groups(f"People by {name.replace('_', ' ')}", spread)
     if summary.attention:
         console.say("\nBy name:")
-        for record in summary.attention[:20]:
+        for record in summary.attention[:NAMED]:
             what = "uncertain" if record.status is Status.UNCERTAIN else "failed"
             console.say(
                 f"  row {record.row}  {record.address}: {what}. {record.reason[:1].upper()}{record.reason[1:]}",
                 sentence=True,
             )
-        if summary.attention_total > 20:
-            console.say(f"  and {summary.attention_total - 20:,} more; all of them: --csv FILE")
+        if summary.attention_total > NAMED:
+            console.say(f"  and {summary.attention_total - NAMED:,} more; all of them: --csv FILE")
+
+
+def show_groups(title: str, spread: Spread) -> None:
+    if not spread:
+        return
+    console.say(f"\n{title}:")
+    for name, counts in list(spread.groups.items())[:SHOWN]:
+        console.say(f"{counts.total():>8,}  {name or 'none'}", sentence=True)
+    hidden = spread.total.total() - sum(counts.total() for counts in list(spread.groups.values())[:SHOWN])
+    if hidden:
+        console.say(f"{hidden:>8,}  others")

@@ -7,12 +7,14 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
 from mailer.errors import Refused
 from mailer.harmless import cell
-from mailer.model import CampaignRecord, DeliveryRecord
+from mailer.model import CampaignRecord, DeliveryRecord, Status
+from mailer.report.summary import Report
 from mailer.times import iso
 
 COLUMNS = (
@@ -34,6 +36,10 @@ COLUMNS = (
 
 OLDER = COLUMNS[:-1]
 """What earlier versions wrote."""
+
+
+COUNTS = ("campaign", "counted", "by", "number")
+"""The columns of a table without people."""
 
 
 def write_csv(path: Path, campaign: CampaignRecord, records: Iterable[DeliveryRecord]) -> None:
@@ -68,9 +74,40 @@ def _cells(campaign: CampaignRecord, record: DeliveryRecord) -> list[str]:
     return [cell("" if value is None else str(value)) for value in values]
 
 
+def write_counts(path: Path, report: Report) -> None:
+    """The numbers of a report, one a line, and nobody by name where it is a report without people.
+
+    Written as `write_csv` writes; over time they are how many had come by then (UTC).
+    """
+    with replacing(path, encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COUNTS)
+        writer.writerows(
+            [cell(value) for value in (report.name, what, group, str(number))]
+            for what, group, number in _counts(report)
+        )
+
+
+def _counts(report: Report) -> Iterator[tuple[str, str, int]]:
+    yield "outcome", "total", report.tally.total
+    for status in Status:
+        yield "outcome", status.value, getattr(report.tally, status)
+    for kind, number in asdict(report.returned).items():
+        yield "came back", kind, number
+    spreads = {"reason": report.reasons, "provider": report.providers, "language": report.languages, **report.fields}
+    for what, spread in spreads.items():
+        for group, counts in spread.groups.items():
+            yield what, group, counts.total()
+        if spread.rest:
+            yield what, "other", spread.rest.total()
+    for course in (*report.progress, *report.arrivals):
+        for when, number in course.points:
+            yield f"{course.what} by", iso(when) or "", number
+
+
 def is_csv_report(path: Path) -> bool:
-    """Whether the file is one that `write_csv` wrote."""
-    return any(begins_with(path, "\ufeff" + ",".join(columns) + "\r\n") for columns in (COLUMNS, OLDER))
+    """Whether the file is one that `write_csv` or `write_counts` wrote."""
+    return any(begins_with(path, "\ufeff" + ",".join(columns) + "\r\n") for columns in (COLUMNS, OLDER, COUNTS))
 
 
 def begins_with(path: Path, text: str) -> bool:
@@ -83,7 +120,7 @@ def begins_with(path: Path, text: str) -> bool:
 
 
 @contextmanager
-def replacing(path: Path, *, encoding: str, newline: str) -> Iterator[IO[str]]:
+def replacing(path: Path, *, encoding: str, newline: str, what: str = "The report") -> Iterator[IO[str]]:
     """Write beside the path and move into place at the end, so that a half-written report is never found there."""
     building = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -95,7 +132,7 @@ def replacing(path: Path, *, encoding: str, newline: str) -> Iterator[IO[str]]:
         building.replace(path)
     except OSError as error:
         raise Refused(
-            f"The report cannot be written to {path}: {error.strerror or error}.",
+            f"{what} cannot be written to {path}: {error.strerror or error}.",
             hint="Close the file if another program has it open, or choose another name.",
         ) from error
     finally:

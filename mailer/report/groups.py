@@ -1,0 +1,156 @@
+"""Deliveries counted by group, in bounded memory; and which groups are alike: mail providers, countries, branches."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+NAMED = 1000
+"""Groups that are kept by name, the largest; the others are counted together."""
+
+PEOPLE = "people"
+"""In a report without people, what groups are counted by in place of statuses."""
+
+OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """How many deliveries stand where, by group: the largest groups first, and the `rest` of `more` groups together."""
+
+    groups: Mapping[str, Counter[str]] = field(default_factory=dict)
+    more: int = 0
+    rest: Counter[str] = field(default_factory=Counter)
+
+    def __bool__(self) -> bool:
+        return bool(self.groups)
+
+    @property
+    def total(self) -> Counter[str]:
+        """All groups together."""
+        total = Counter(self.rest)
+        for counts in self.groups.values():
+            total.update(counts)
+        return total
+
+    def at_least(self, smallest: int) -> Spread:
+        """The number of people in each group alone, and none of fewer than `smallest`: those go to `other`.
+
+        As long as `other` itself is smaller, the smallest group joins it, lest it be told from the total.
+        """
+        people = {name: counts.total() for name, counts in self.groups.items()}
+        kept = {name: count for name, count in people.items() if count >= smallest and name != OTHER}
+        other = self.rest.total() + sum(people.values()) - sum(kept.values())
+        while 0 < other < smallest and kept:
+            other += kept.pop(min(kept, key=lambda name: (kept[name], name)))
+        groups = {name: Counter({PEOPLE: count}) for name, count in kept.items()}
+        return Spread(groups=groups | ({OTHER: Counter({PEOPLE: other})} if other else {}))
+
+
+class Counted:
+    """Adds up groups that come one after the other. What has to be forgotten for want of room still counts in `rest`."""
+
+    def __init__(self, named: int = NAMED) -> None:
+        self._named = named
+        self._groups: dict[str, Counter[str]] = {}
+        self._more = 0
+        self._rest: Counter[str] = Counter()
+
+    def add(self, group: str, status: str, count: int) -> None:
+        if group not in self._groups:
+            if len(self._groups) >= 4 * self._named:
+                self._forget()
+            self._groups[group] = Counter()
+        self._groups[group][status] += count
+
+    def spread(self) -> Spread:
+        self._forget()
+        return Spread(groups=dict(self._groups), more=self._more, rest=Counter(self._rest))
+
+    def _forget(self) -> None:
+        by_size = sorted(self._groups.items(), key=lambda entry: (-entry[1].total(), entry[0]))
+        self._groups = dict(by_size[: self._named])
+        for _, counts in by_size[self._named :]:
+            self._more += 1
+            self._rest.update(counts)
+
+
+def count(rows: Iterable[tuple[str, str, int]], named: int = NAMED) -> Spread:
+    """Group, status and number, added up."""
+    counted = Counted(named)
+    for group, status, number in rows:
+        counted.add(group, status, number)
+    return counted.spread()
+
+
+PROVIDERS = {
+    "Gmail": r"gmail\.com|googlemail\.com",
+    "Microsoft (Outlook, Hotmail)": r"(outlook|hotmail|live)\.(com|[a-z]{2}|com?\.[a-z]{2})|msn\.com|passport\.com",
+    "Yahoo and AOL": r"yahoo\.(com|[a-z]{2}|com?\.[a-z]{2})|(ymail|rocketmail|myyahoo|aol|aim)\.com|aol\.[a-z]{2}|aol\.co\.uk",
+    "Apple iCloud": r"(icloud|me|mac)\.com",
+    "GMX and WEB.DE": r"gmx\.(net|com|[a-z]{2})|web\.de",
+    "Proton": r"proton\.me|protonmail\.(com|ch)|pm\.me",
+    "Telekom": r"t-online\.de|magenta\.de",
+    "Orange": r"orange\.fr|wanadoo\.fr",
+    "Free": r"free\.fr",
+    "Libero": r"libero\.it|virgilio\.it|inwind\.it|iol\.it",
+    "Seznam": r"seznam\.cz|email\.cz|post\.cz",
+    "Mail.ru": r"(mail|inbox|list|bk|internet)\.ru",
+    "Yandex": r"yandex\.(com|ru|by|kz|ua|com\.tr)|ya\.ru",
+    "BT": r"btinternet\.com|btopenworld\.com|talk21\.com",
+    "Virgin Media": r"virginmedia\.com|ntlworld\.com|blueyonder\.co\.uk",
+}
+"""Domains behind one set of mail servers, as the providers name them: what refuses at one of them refuses at all."""
+
+PROVIDER = re.compile("|".join(f"(?P<p{number}>{domains})" for number, domains in enumerate(PROVIDERS.values())))
+
+
+def provider(domain: str) -> str:
+    """The mail provider whose domain it is, or the domain itself."""
+    found = PROVIDER.fullmatch(domain)
+    return list(PROVIDERS)[int((found.lastgroup or "p0")[1:])] if found else domain
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_compact(word) for word in text.replace("\n", ",").split(",") if word.strip())
+
+
+def _compact(name: str) -> str:
+    """Lower case letters without accents, as the list's reader names its fields, without what stands between words."""
+    text = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(c for c in text if c.isalnum())
+
+
+COUNTRY = _words("""
+country, country name, nation, state country, Land, Staat, pays, pays de résidence, país, pais, paese, nazione, stato
+landet, maa, kraj, państwo, země, stát, krajina, ország, țară, држава, država, страна, країна, держава, ülke, χώρα
+ملک, البلد, بلد, الدولة, دولة, کشور, देश, দেশ, ਦੇਸ਼, 国, 国家, 나라, negara, nchi, bansa
+""")
+BRANCH = _words("""
+branch, branch name, union branch, union, local, chapter, section, region, district, county, province, area, sector
+industry, trade, organisation, organization, federation, constituency, Ortsgruppe, Gruppe, Bezirk, Landesverband
+Kreisverband, Gliederung, Gewerkschaft, Fachbereich, Bundesland, Branche, syndicat, région, fédération, département
+union locale, secteur, sección, sindicato, región, provincia, distrito, federación, sezione, sindacato, regione, categoria
+federazione, secção, seção, região, afdeling, vakbond, regio, sector, provincie, oddział, związek, region, województwo
+avdeling, avdelning, forbund, förbund, fylke, län, osasto, liitto, şube, sendika, bölge, il, отделение, профсоюз, регион
+область, відділення, область, شاخ, یونین, صوبہ, ضلع, فرع, النقابة, المنطقة, القطاع, शाखा, राज्य
+""")
+MOST_VALUES = 300
+"""More countries or branches than these are no groups to look at."""
+
+PEOPLE_A_VALUE = 2
+"""So many on the average at least: a branch of its own on each row tells nothing beyond the list."""
+
+
+def telling(names: Iterable[str]) -> list[list[str]]:
+    """The fields that by their names are a country, and those that are a branch or region: as written, in the list's order."""
+    plain = [name for name in names if "." not in name]
+    return [[name for name in plain if _compact(name) in words] for words in (COUNTRY, BRANCH)]
+
+
+def is_grouping(distinct: int, people: int) -> bool:
+    """Whether a field with so many values for so many people makes groups."""
+    return 2 <= distinct <= MOST_VALUES and distinct * PEOPLE_A_VALUE <= people
