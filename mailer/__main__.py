@@ -24,6 +24,7 @@ STOPPED = {
     "send": "Interrupted. Nothing is lost: the same command continues where it stopped.",
     "check": "Stopped. Nothing was sent; run it again to start over.",
     "preview": "Stopped. Nothing was sent; run it again to start over.",
+    "setup": "Stopped. Nothing was changed.",
     "test": "Stopped. The list was not mailed.",
 }
 """What Ctrl-C means for a command."""

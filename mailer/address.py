@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from email.utils import parseaddr
 
 MARGIN = re.compile(r"^\s+|[\s.]+$")
 LONGEST_DOMAIN = 255
@@ -51,3 +52,8 @@ def domain_key(domain: str) -> str:
 
 def _folded(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
+
+
+def domain_of(sender: str) -> str:
+    """The domain of a From header's value, `Name <address>` or an address alone, in lower case."""
+    return parseaddr(sender)[1].rpartition("@")[2].lower()

@@ -14,6 +14,7 @@ LOGIN = (
     "The mail server refused the user name or password. Check both; many providers want an app password or have "
     "SMTP sending switched off until you allow it in the account's security settings."
 )
+SIGN_IN = "The sign-in without a password has ended, or was taken back."
 LOGIN_WAIT = "The mail server takes no login right now. We pause, and do not keep knocking: it may lock the account."
 RELAY = "The mail server does not accept us as a logged-in sender. Check that user name, password and port are set."
 QUOTA = (
@@ -65,4 +66,5 @@ TLS = (
     "nor a message was sent. Check host, port and security in the settings (port 465 with tls works with many "
     "providers); if they are right, try from another network."
 )
+PROXY = "There is no way through the proxy, and no other way is tried. Check that it runs, and host, port and proxy in the settings."
 LOST = "The connection to the mail server broke before the message was handed over. Nobody loses their place."

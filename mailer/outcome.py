@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mailer import explanations as say
 from mailer.model import Action, Outcome, Phase, Reply, Scope, Verdict
 from mailer.privacy import without_addresses
+from mailer.proxy import BY_PROXY
 
 ANY = frozenset(Phase)
 SETUP = frozenset({Phase.CONNECT, Phase.TLS})
@@ -154,6 +155,12 @@ NO_TLS = "does not speak TLS from the start"
 
 NO_ENCRYPTION = "the server does not offer STARTTLS"
 """Why a connection ends before the login, where the server's list of extensions lacks it (RFC 3207)."""
+
+SIGN_IN = "no token to sign in with"
+"""How it begins why there was no login: the sign-in service gives no token (OAuth 2)."""
+
+BEGINNINGS = {SIGN_IN: say.SIGN_IN, NO_ENCRYPTION: say.TLS, BY_PROXY: say.PROXY}
+"""What is said of connections whose end we put in words ourselves, by how those begin."""
 
 LOST = {
     Phase.AUTH: "The mail server hung up during the login. " + say.LOGIN,
@@ -339,6 +346,5 @@ def explain(outcome: Outcome) -> str:
         return say.UNSURE
     if NO_TLS in outcome.text:
         return say.NO_TLS
-    if outcome.text == NO_ENCRYPTION:
-        return say.TLS
-    return LOST.get(outcome.phase, say.LOST)
+    told = (note for beginning, note in BEGINNINGS.items() if outcome.text.startswith(beginning))
+    return next(told, LOST.get(outcome.phase, say.LOST))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
-from mailer.model import BounceClass, EventKind
+from mailer.model import BounceClass, EventKind, Held, Reason
 
 SOFT_CAMPAIGNS = 3
 SOFT_SPAN = 7 * 86_400.0
@@ -22,8 +22,8 @@ STOP_LEAST = 3
 """So many people at least: in a small campaign one alone would be above any percentage."""
 
 REASONS = {
-    EventKind.COMPLAINT: "reported a message as spam",
-    EventKind.UNSUBSCRIBE: "unsubscribed by e-mail",
+    EventKind.COMPLAINT: Reason.COMPLAINT,
+    EventKind.UNSUBSCRIBE: Reason.UNSUBSCRIBED,
 }
 
 
@@ -43,22 +43,22 @@ def reason_to_suppress(
     campaign: int | None = None,
     at: float = 0.0,
     soft: Iterable[tuple[int, float]] = (),
-) -> str | None:
+) -> Held | None:
     """Why the address is not to be mailed again, or None.
 
     `soft` are its earlier soft bounces: campaign and time (Unix time), as `campaign` and `at` of this one. Not the
     recipient's doing is never the recipient's loss.
     """
     if kind is not EventKind.BOUNCE:
-        return REASONS.get(kind)
+        return Held(REASONS[kind]) if kind in REASONS else None
     if bounce is BounceClass.HARD:
-        return f"the address does not exist ({status})" if status else "the address does not exist"
+        return Held(Reason.BOUNCE, f"the address does not exist ({status})" if status else "the address does not exist")
     if bounce is BounceClass.SOFT:
         counted = [(one, when) for one, when in soft if abs(at - when) <= SOFT_MEMORY]
         times = [at, *(when for _, when in counted)]
         campaigns = {campaign, *(one for one, _ in counted)}
         if len(campaigns) >= SOFT_CAMPAIGNS and max(times) - min(times) >= SOFT_SPAN:
-            return f"could not be reached in {len(campaigns)} campaigns"
+            return Held(Reason.BOUNCE, f"could not be reached in {len(campaigns)} campaigns")
     return None
 
 

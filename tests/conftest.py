@@ -7,6 +7,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is: the first run on a fresh clone has tables of characters to build, too.
+settings.register_profile("busy machines", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machines")
 
 # A shell that starts the tests in the background has SIGINT ignored, and whatever they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

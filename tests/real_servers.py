@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -121,13 +122,16 @@ service anvil {{
 def require(*programs: str, path: str | None = None) -> None:
     """Skip the test where these servers cannot run; under CI they must."""
     where = path or os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
-    missing = [program for program in programs if not shutil.which(program, path=where)]
-    reasons = [f"{program} is not installed" for program in missing]
+    reasons = [f"{program} is not installed" for program in programs if not shutil.which(program, path=where)]
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         reasons.append("only root can start them")
     if not reasons:
         return
-    sentence = f"The real mail servers cannot run here: {', '.join(reasons)}"
+    missing(f"The real mail servers cannot run here: {', '.join(reasons)}")
+
+
+def missing(sentence: str) -> NoReturn:
+    """Skip the test for want of a program; under CI there is none."""
     if os.environ.get("CI"):
         pytest.fail(sentence)
     pytest.skip(sentence)
@@ -173,6 +177,17 @@ def when_ready(port: int, process: subprocess.Popen[bytes] | None = None) -> Non
                 return
         if process and process.poll() is not None:
             raise AssertionError(f"the server ended with {process.returncode}: {(process.stderr or b'')!r}")
+        assert time.monotonic() < deadline, f"no server at port {port} after {READY_SECONDS} seconds"
+        os.sched_yield()
+
+
+def when_listening(port: int, process: subprocess.Popen[bytes]) -> None:
+    """The same for a server that waits until it is spoken to."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        assert process.poll() is None, f"the server ended with {process.returncode}"
         assert time.monotonic() < deadline, f"no server at port {port} after {READY_SECONDS} seconds"
         os.sched_yield()
 
@@ -242,8 +257,8 @@ class Mailbox:
 
 
 @contextlib.contextmanager
-def dovecot(folder: Path, maildir: Path) -> Iterator[Mailbox]:
-    """Dovecot, with the Maildir as everybody's INBOX."""
+def dovecot(folder: Path, maildir: Path, *, further: str = "") -> Iterator[Mailbox]:
+    """Dovecot, with the Maildir as everybody's INBOX. `further`: lines of its configuration."""
     own = folder / "dovecot"
     (own / "home").mkdir(parents=True)
     uid, gid = nobody()
@@ -251,7 +266,7 @@ def dovecot(folder: Path, maildir: Path) -> Iterator[Mailbox]:
     port = free_port()
     config = own / "dovecot.conf"
     values = {"folder": own, "maildir": maildir, "uid": uid, "gid": gid, "port": port}
-    config.write_text(DOVECOT_CONF.format(**values), encoding="ascii")
+    config.write_text(DOVECOT_CONF.format(**values) + further, encoding="ascii")
     with running([program("dovecot"), "-F", "-c", str(config)]) as process:
         when_ready(port, process)
         yield Mailbox(port=port)

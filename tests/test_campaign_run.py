@@ -146,7 +146,7 @@ async def test_a_dead_address_fails_alone_and_is_suppressed(campaign_folder: Pat
         server.on("rcpt", address=address(3), reply="550 5.1.1 User unknown")
         result = await send(ledger, campaign, server)
         assert (result.tally, result.exit_code) == (Tally(sent=4, failed=1), 1)
-        assert set(ledger.suppressions()) == {address(3)}
+        assert set(ledger.suppressions().entries) == {address(3)}
         again = await send(ledger, campaign, server)
     assert again.tally == result.tally
     assert server.connections == 1, "nothing is left to try, so nobody is called"

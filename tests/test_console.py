@@ -56,6 +56,7 @@ def test_help_shows_every_command_in_the_order_of_a_campaign() -> None:
     assert list(cli.COMMANDS) == [
         "demo",
         "new",
+        "setup",
         "check",
         "preview",
         "test",

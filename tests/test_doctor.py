@@ -176,14 +176,6 @@ def test_the_starters_examples_are_no_server_to_ask(program: Within) -> None:
     assert "relay" not in found
 
 
-def test_behind_a_proxy_nothing_is_asked(program: Within, server: ScriptedServer) -> None:
-    program.settings["MAILER_PROXY"] = "socks5://127.0.0.1:9050"
-    found = by_code(program.json("doctor"))
-    assert found["proxy"] == "warn"
-    assert "relay" not in found
-    assert not server.transcripts
-
-
 def test_a_preview_says_in_a_line_or_two_what_readers_may_mind(program: Within) -> None:
     done = program.run("preview", "appeal.md", "list.csv")
     assert done.returncode == 0

@@ -151,6 +151,7 @@ def test_with_encryption_no_byte_of_any_address_is_in_any_file_of_the_folder(jou
     call("report", "appeal--list", "--csv", "report.csv", code=2)
     call("report", "appeal--list", "--html", "report.html", code=2)
     call("report", "appeal--list", "--csv", "../report.csv", "--html", "../report.html")
+    call("report", "appeal--list", "--counts-only", "--csv", "counts.csv", "--html", "counts.html")
     call("mailbox", code=2)
     call("suppress", "list")
     call("encrypt")
@@ -650,3 +651,11 @@ def test_without_encryption_nothing_of_it_is_imported(journey: Journey) -> None:
             cwd=journey.folder, env=journey.environment(), capture_output=True, text=True, encoding="utf-8", timeout=60,
         )  # fmt: skip
         assert not {"sqlcipher3", "pyrage", "keyring", "getpass"} & set(done.stderr.splitlines()[-1].split()), words
+
+
+def test_a_passphrase_in_the_shared_file_is_warned_about_once(tmp_path: Path) -> None:
+    from mailer.settings import load
+
+    (tmp_path / "mailer.toml").write_text(f'passphrase = "{WORDS}"\n', encoding="utf-8")
+    (warning,) = load(tmp_path, {}).warnings
+    assert "MAILER_PASSPHRASE_FILE" in warning.message

@@ -166,13 +166,14 @@ def test_what_is_sent_through_postfix_comes_back_and_the_right_people_are_suppre
     assert found["bounces"] == {"hard": 1, "soft": 1, "other": 1}
     assert (found["complaints"], found["unsubscribes"], found["replies"]) == (1, 1, 1)
     assert (found["automatic"], found["not_understood"], found["suppressed"], found["moved"]) == (1, 1, 3, 5)
+    assert found["something_else"] == 0
     assert (post.lying("INBOX"), post.lying("mailer-done")) == (3, 5)
 
     listed = post.program.json("suppress", "list")["suppressions"]
-    assert {one["address"]: one["source"] for one in listed} == {
-        "gone@dead.example": "bounced",
-        "ben@healthy.example": "unsubscribed",
-        "cem@healthy.example": "complained",
+    assert {one["address"]: (one["reason"], one["source"]) for one in listed} == {
+        "gone@dead.example": ("bounce", "by e-mail"),
+        "ben@healthy.example": ("unsubscribed", "by e-mail"),
+        "cem@healthy.example": ("complaint", "by e-mail"),
     }
     status = post.program.json("status", NAME)
     assert (status["sent"], status["bounced"], status["complained"]) == (7, 3, 1)

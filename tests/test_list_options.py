@@ -42,7 +42,7 @@ def test_everybody_with_a_usable_address_is_suppressed_whatever_else_is_wrong_wi
     )
     ran = journey.call("suppress", "import", "gone.csv", "--json")
     assert ran.code == 0
-    assert ran.data == {"added": 3, "known": 0, "unreadable": 0, "problems": []}
+    assert ran.data == {"rows": 3, "added": 3, "known": 0, "repeated": 0, "unreadable": 0, "problems": []}
     assert suppressed(journey) == {"mia@example.org", "pat@example.org", "zoe@example.org"}
     assert "no usable address" not in journey.call("suppress", "import", "gone.csv").said
 

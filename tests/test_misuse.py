@@ -129,4 +129,4 @@ def test_who_was_left_out_of_a_campaign_that_has_begun_is_told_with_the_way_in(j
 
 def test_help_sentences_are_whole(capsys: pytest.CaptureFixture[str]) -> None:
     main(["suppress", "--help"])
-    assert "  import  Suppress every address of a list.\n" in capsys.readouterr().out
+    assert "  import  Suppress everybody whom a file names; again changes nothing.\n" in capsys.readouterr().out

@@ -17,7 +17,7 @@ from mailer.campaign.plan import Plan, make_plan
 from mailer.campaign.sealing import contact_digest
 from mailer.campaign.source import Source
 from mailer.ledger import Row
-from mailer.model import Identity, Mailbox
+from mailer.model import Held, Identity, Mailbox, Reason
 
 LETTER = """---
 subject: "A motion for {{ name }}"
@@ -64,7 +64,7 @@ def plan(folder: Path, processes: int, template: str = "motion") -> Plan:
 
 
 def told(made: Plan) -> tuple[object, ...]:
-    rows: list[Row] = list(made.rows({"p8@example.org": "asked"}))
+    rows: list[Row] = list(made.rows({"p8@example.org": Held(Reason.MANUAL, "asked")}))
     return (
         made.seal,
         made.manifest,

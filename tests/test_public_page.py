@@ -12,7 +12,7 @@ import pytest
 from test_ledger import contact, start
 from web_server import served
 
-from mailer.ledger import Ledger
+from mailer.ledger import Ledger, cipher
 from mailer.model import Status
 from mailer.tokens import Purpose, Tokens
 from mailer.web.public_page import LARGEST, create_app
@@ -79,10 +79,10 @@ def test_one_click_leaves_every_list_once_and_for_all(
         assert not {"location", "set-cookie"} & headers.keys()
     assert statuses(path) == LEFT
     with Ledger(path) as ledger:
-        ((_, reason, source, _),) = ledger.suppression_rows()
+        (kept,) = ledger.suppression_rows()
         counted = {campaign.name: ledger.returned(campaign).unsubscribed for campaign in ledger.campaigns()}
     assert counted == {"appeal--people": 1, "another--people": 0}
-    assert (reason, source) == ("unsubscribed", "link in campaign appeal--people")
+    assert (kept.reason, kept.source) == ("unsubscribed", "link in campaign appeal--people")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
@@ -130,6 +130,78 @@ def test_forged_tokens_and_those_of_previews_get_the_same_page_and_do_nothing(pa
     assert statuses(path) == WAITING
     assert answers == {ask(port, f"/leave?token={good}", "POST", CLICK)[:2]}
     assert statuses(path) == LEFT
+
+
+def forgeries(path: Path, many: int) -> Iterator[str]:
+    """So many tokens that are none of this page's: altered, put together from good ones, of other ledgers, or made up."""
+    good, chance, letters = token(path), random.Random(5), string.ascii_lowercase + string.digits
+    with Ledger(path) as ledger:
+        names = [row.message_id[1:].partition("@")[0] for one in ledger.campaigns() for row in ledger.records(one)]
+        own = Tokens(ledger.secret)
+    size = len(good) - len(names[0])
+    for purpose in Purpose:
+        yield from (own.sign(purpose, name) for name in names if purpose is not Purpose.UNSUBSCRIBE)
+        yield from (Tokens(bytes(32)).sign(purpose, name) for name in names)
+    for one in names:  # the name of one with the signature of another
+        yield from (one + own.sign(Purpose.UNSUBSCRIBE, other)[-size:] for other in names if other != one)
+    yield from (good[:-end] for end in range(1, len(good)))
+    yield from (good[start:] for start in range(1, len(good)))
+    for place, right in enumerate(good):
+        yield good[:place] + "%20" + good[place:]
+        yield from (good[:place] + wrong + good[place + 1 :] for wrong in letters if wrong != right)
+    made = 0
+    while made < many:
+        yield "".join(chance.choices(letters, k=len(good)))
+        yield names[0] + "".join(chance.choices("0123456789abcdef", k=size))
+        made += 2
+
+
+def test_ten_thousand_forged_or_altered_tokens_unsubscribe_nobody(path: Path, port: int) -> None:
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    tried, answers = 0, set()
+    for text in forgeries(path, 10_000):
+        line.request("POST", f"/leave?token={text}", CLICK, {"Content-Type": FORM, "Host": "leave.example.org"})
+        answer = line.getresponse()
+        answers.add((answer.status, answer.read()))
+        tried += 1
+    line.close()
+    assert tried > 10_000
+    assert statuses(path) == WAITING
+    with Ledger(path) as ledger:
+        assert list(ledger.suppression_rows()) == []
+    # whoever guesses learns nothing from the answers, and the good one still works
+    status, page, _ = ask(port, f"/leave?token={token(path)}", "POST", CLICK)
+    assert answers == {(status, page.encode())}
+    assert statuses(path) == LEFT
+
+
+BROWSERLESS = {
+    "User-Agent": "Google-Mail-Unsubscribe",
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip, deflate, br",
+    "Connection": "close",
+    "X-Forwarded-For": "192.0.2.77",
+}
+"""What a provider's program sends along: no cookie, no origin, no referrer."""
+
+
+@pytest.mark.parametrize(("body", "kind"), [(CLICK, FORM), PARTS])
+def test_over_an_encrypted_ledger_a_providers_one_click_leaves_as_well(tmp_path: Path, body: bytes, kind: str) -> None:
+    key, path = cipher.new_key("five words that nobody guesses"), tmp_path / "sealed.db"
+    with Ledger(path, key=key) as ledger:
+        ledger.start(start([contact(1), contact(2)]))
+        (record, _) = ledger.records(ledger.find("appeal--people"))
+        good = Tokens(ledger.secret).sign(Purpose.UNSUBSCRIBE, record.message_id[1:].partition("@")[0])
+    with served(create_app(path, key), anywhere=True) as port:
+        assert ask(port, f"/leave?token={good[:-1]}0", "POST", body, kind, **BROWSERLESS)[0] == 200
+        assert ask(port, f"/leave?token={good}", "POST", body, kind, **BROWSERLESS)[0] == 200
+    with Ledger(path, key=key) as ledger:
+        (kept,) = ledger.suppression_rows()
+        assert kept.reason == "unsubscribed"
+        assert [one.status for one in ledger.records(ledger.find("appeal--people"))] == LEFT[0]
+    found = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert contact(1).address.encode() not in found
+    assert b"SQLite format" not in found
 
 
 def test_nothing_tells_who_it_was(path: Path, port: int, capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,22 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.model import BounceClass, EventKind
+from mailer.model import BounceClass, EventKind, Held, Reason
 from mailer.reaction import SOFT_MEMORY, Complaints, judge_complaints, reason_to_suppress
 
 DAY = 86_400.0
 
 
-def soft(*earlier: tuple[int, float], campaign: int = 3, at: float = 10 * DAY) -> str | None:
+def soft(*earlier: tuple[int, float], campaign: int = 3, at: float = 10 * DAY) -> Held | None:
     return reason_to_suppress(EventKind.BOUNCE, bounce=BounceClass.SOFT, campaign=campaign, at=at, soft=earlier)
 
 
 def test_a_dead_address_a_complaint_and_a_wish_to_leave_count_at_once() -> None:
     assert reason_to_suppress(EventKind.BOUNCE, bounce=BounceClass.HARD, status="5.1.1") == (
-        "the address does not exist (5.1.1)"
+        Reason.BOUNCE,
+        "the address does not exist (5.1.1)",
     )
-    assert reason_to_suppress(EventKind.COMPLAINT) == "reported a message as spam"
-    assert reason_to_suppress(EventKind.UNSUBSCRIBE) == "unsubscribed by e-mail"
+    assert reason_to_suppress(EventKind.COMPLAINT) == (Reason.COMPLAINT, "")
+    assert reason_to_suppress(EventKind.UNSUBSCRIBE) == (Reason.UNSUBSCRIBED, "")
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.floats(0, 1e9))))
@@ -31,7 +32,7 @@ def test_what_is_not_the_recipients_doing_or_only_an_answer_suppresses_nobody(ea
 
 
 def test_a_full_mailbox_counts_after_three_campaigns_over_seven_days() -> None:
-    assert soft((1, 2 * DAY), (2, 5 * DAY)) == "could not be reached in 3 campaigns"
+    assert soft((1, 2 * DAY), (2, 5 * DAY)) == (Reason.BOUNCE, "could not be reached in 3 campaigns")
     assert soft((1, 4 * DAY), (2, 5 * DAY)) is None  # within six days
     assert soft((1, 2 * DAY), (1, 3 * DAY), (1, 5 * DAY)) is None  # of two campaigns
     assert soft((1, 1 * DAY), (2, 5 * DAY), at=2 * DAY + SOFT_MEMORY) is None  # long ago

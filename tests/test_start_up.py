@@ -18,9 +18,19 @@ from mailer.cli import app, overview
 from mailer.settings import values
 
 LISTS = {"pandas", "numpy", "pyarrow", "python_calamine"}
-LETTERS = {"jinja2", "markupsafe", "markdown_it", "css_inline", "docx", "docxtpl", "fpdf", "yaml"}
+LETTERS = {"jinja2", "markupsafe", "markdown_it", "css_inline", "docx", "docxtpl", "fpdf", "yaml", "PIL", "pypdf"}
 PAGES = {"starlette", "uvicorn", "matplotlib"}
-MAIL = {"aiosmtplib", "aiosmtpd", "uvloop", "cryptography", "email_validator", "idna", "keyring", "imap_tools"}
+MAIL = {
+    "aiosmtplib",
+    "aiosmtpd",
+    "uvloop",
+    "cryptography",
+    "email_validator",
+    "idna",
+    "keyring",
+    "imap_tools",
+    "python_socks",
+}
 SLOW = LISTS | LETTERS | PAGES | MAIL
 ASK = """
 import json, sys

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import parseaddr
 from itertools import islice
 from pathlib import Path
 
 from mailer import merge, preflight
+from mailer.address import domain_of
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.notes import MAY_BE_BLANK
 from mailer.campaign.plan import MANY, WAY_OUT, Plan
@@ -26,7 +26,7 @@ from mailer.smtp import Relay, survey
 LOOKED_AT = 10_000
 """Rows in which a letter of each language is looked for, and for how many an institution is counted: that takes no second."""
 
-account, names, letters = (Reporter(area) for area in Area)
+account, names, letters = (Reporter(area) for area in (Area.ACCOUNT, Area.DNS, Area.LETTER))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +92,7 @@ def without_relay(what: Examination) -> Examination:
 
 def sender_domains(manifest: Manifest) -> list[str]:
     """The domains that a campaign's messages are from, each once."""
-    return list(dict.fromkeys(parseaddr(sender)[1].rpartition("@")[2] for sender in manifest.senders))
+    return list(dict.fromkeys(map(domain_of, manifest.senders)))
 
 
 def unset(error: SettingsError) -> list[Check]:
@@ -103,16 +103,17 @@ def unset(error: SettingsError) -> list[Check]:
     return [*found[:-1], replace(found[-1], fix=found[-1].fix or error.hint or "")]
 
 
-def unasked(senders: Iterable[str], *, behind_proxy: bool) -> Iterator[Check]:
-    """What was not asked, and why."""
-    if behind_proxy:
-        text = "A proxy is set, so neither the mail server nor DNS was asked: that would show where you are."
-        yield account.warn("proxy", text, "Take proxy out of the settings for this look, if that may be seen.")
-        return
+def unasked(senders: Iterable[str], *, hidden: bool) -> Iterator[Check]:
+    """What was not asked, and why. `hidden`: behind a proxy, with no DNS server set that may be asked."""
+    public = [domain for domain in senders if not preflight.domain.is_reserved(domain)]
     for domain in senders:
-        if preflight.domain.is_reserved(domain):
+        if domain not in public:
             text = f"{domain} is a domain for examples: nobody can answer you there, so DNS was not asked."
             yield names.warn("domain-example", text, "Set sender to your own address.")
+    if public and hidden:
+        text = "A proxy is set, so DNS was not asked: this computer's DNS would show where you are."
+        fix = "Set dns_server to the address of a DNS server that you trust; mailer asks it through the proxy."
+        yield names.warn("proxy", text, fix)
 
 
 def _sentence(text: str) -> str:

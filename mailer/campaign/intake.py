@@ -17,7 +17,7 @@ from mailer import crashpoint
 from mailer.inbox import Kind, Understood, events_of, is_ours, understand
 from mailer.inbox.mailbox import Arrived
 from mailer.ledger import Ledger
-from mailer.model import BounceClass, CampaignRecord, Event, EventKind, Sent
+from mailer.model import BounceClass, CampaignRecord, Event, EventKind, Reason, Sent
 from mailer.reaction import Complaints, judge_complaints, reason_to_suppress
 from mailer.tokens import Purpose, Tokens
 
@@ -26,8 +26,8 @@ CHUNK = 50
 
 TOKEN = re.compile(r"(?<![a-z0-9])[a-z0-9]{21,120}(?![a-z0-9])", re.IGNORECASE)
 
-SOURCES = {EventKind.BOUNCE: "bounced", EventKind.COMPLAINT: "complained", EventKind.UNSUBSCRIBE: "unsubscribed"}
-"""What stands in the suppression list beside the reason."""
+SOURCE = "by e-mail"
+"""What stands in the suppression list beside the reason: the road it came by."""
 
 
 class Box(Protocol):
@@ -45,7 +45,7 @@ class Intake:
     """What a look into the mailbox came to. `mails` counts them by what they are, `events` what was new by kind and class.
 
     `ours`: mails that are about our messages; `known` of what they tell was counted before; `moved` of them were put away;
-    `strange`: bounces and complaints about no message of ours; `complained`: campaigns with new complaints.
+    `strange`: bounces and complaints about no message of ours; `other`: mails about something else; `complained`: campaigns with new complaints.
     """
 
     read: int = 0
@@ -55,13 +55,14 @@ class Intake:
     ours: int = 0
     known: int = 0
     strange: int = 0
+    other: int = 0
     suppressed: int = 0
     moved: int = 0
     complained: set[int] = field(default_factory=set)
 
     def add(self, other: Intake) -> None:
         """Take up another look's figures."""
-        for name in ("read", "ours", "known", "strange", "suppressed", "moved"):
+        for name in ("read", "ours", "known", "strange", "other", "suppressed", "moved"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.complained |= other.complained
         self.mails += other.mails
@@ -137,6 +138,7 @@ def _record(ledger: Ledger, arrived: Sequence[Arrived]) -> tuple[Intake, list[in
         intake.mails[one.kind] += 1
         intake.ours += bool(told)
         intake.strange += one.kind in {Kind.BOUNCE, Kind.COMPLAINT} and not told
+        intake.other += one.kind in {Kind.OTHER, Kind.LEAVING, Kind.RECEIPT} and not told
         # what people wrote stays where they look for it
         if is_ours(one, traces) or (told and told[0].kind is not EventKind.REPLY):
             done.append(mail.uid)
@@ -153,18 +155,18 @@ def _record(ledger: Ledger, arrived: Sequence[Arrived]) -> tuple[Intake, list[in
 
 def _suppress(ledger: Ledger, new: Sequence[Event]) -> int:
     """Take everybody out for whom what came back is reason enough; returns how many were not suppressed before."""
-    reasons: dict[EventKind, list[tuple[str, str]]] = {}
+    found: dict[str, list[tuple[str, str]]] = {}
     for number, event in enumerate(new):
         soft: list[tuple[int, float]] = []
         if event.bounce is BounceClass.SOFT:
             together = (one for one in new[:number] if one.key == event.key and one.bounce is BounceClass.SOFT)
             soft = [*ledger.soft_bounces(event.key), *((one.campaign or 0, one.at) for one in together)]
-        reason = reason_to_suppress(
+        held = reason_to_suppress(
             event.kind, bounce=event.bounce, status=event.status, campaign=event.campaign, at=event.at, soft=soft
         )
-        if reason:
-            reasons.setdefault(event.kind, []).append((event.key, reason))
-    return sum(ledger.suppress(entries, source=SOURCES[kind]) for kind, entries in reasons.items())
+        if held:
+            found.setdefault(held.reason, []).append((event.key, held.note))
+    return sum(ledger.suppress(entries, source=SOURCE, reason=Reason(why)) for why, entries in found.items())
 
 
 def complained_of(ledger: Ledger, new: Collection[int]) -> list[tuple[CampaignRecord, Complaints, int, int]]:

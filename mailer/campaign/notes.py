@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from mailer.address import domain_of
 from mailer.errors import LetterError
 from mailer.model import Contact, Identity, Problem, Severity, SkippedRow
 
@@ -58,7 +59,7 @@ def unaligned(identity: Identity, senders: Iterable[str]) -> list[Problem]:
     Without the list of public suffixes nobody can tell whether a.example.org and b.example.org are one organisation's.
     """
     signed = {signature.domain.lower() for signature in identity.signatures}
-    domains = sorted({sender.rpartition("@")[2].rstrip(">").lower() for sender in senders})
+    domains = sorted(set(map(domain_of, senders)))
     return [
         Problem(
             code="dkim-not-aligned",

@@ -18,10 +18,11 @@ from mailer.campaign.notes import told, unaligned, watched
 from mailer.campaign.rendering import TOKEN, Job, Press, Rendered
 from mailer.campaign.sealing import SEALED_DATE, SOURCES, completed, contact_digest, lookup_folders, manifest_of
 from mailer.campaign.source import Source
-from mailer.ledger import Row
+from mailer.ledger import Ledger, Row
 from mailer.model import (
     Contact,
     Findings,
+    Held,
     Identity,
     Letter,
     Manifest,
@@ -70,6 +71,8 @@ class Plan:
     largest: int = 0
     without_way_out: tuple[str, ...] = ()
     """Languages of the letter in which nobody sees how to get no more of them."""
+    erased_found: tuple[Mapping[bytes, Mapping[bytes, Held]], Mapping[str, Held]] | None = None
+    """Hashes, and who of the contacts was found by them."""
 
     @property
     def seal(self) -> str:
@@ -79,19 +82,32 @@ class Plan:
         """The contacts whose message can be sent."""
         return (contact for contact in self.contacts if contact.key not in self.unrendered)
 
-    def mailed(self, suppressed: Mapping[str, str]) -> Iterator[Contact]:
+    def mailed(self, suppressed: Mapping[str, Held]) -> Iterator[Contact]:
         """The contacts whose message would be sent now."""
         return (contact for contact, reason in suppression.screen(self.ready(), suppressed) if reason is None)
 
-    def mailed_keys(self, suppressed: Mapping[str, str]) -> Iterator[str]:
+    def mailed_keys(self, suppressed: Mapping[str, Held]) -> Iterator[str]:
         """Their keys: for a million, made in a tenth of the time."""
         return (key for key, reason in self._screened_keys(suppressed) if reason is None)
 
-    def suppressed_keys(self, suppressed: Mapping[str, str]) -> Iterator[str]:
+    def suppressed_keys(self, suppressed: Mapping[str, Held]) -> Iterator[str]:
         """The keys of those whose message could be sent, if they were not suppressed."""
         return (key for key, reason in self._screened_keys(suppressed) if reason is not None)
 
-    def _screened_keys(self, suppressed: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    def held_back(self, ledger: Ledger) -> Mapping[str, Held]:
+        """Why not to mail an address or @domain, by what the ledger says now of this list.
+
+        Among the contacts those are found who were suppressed and then erased: hashed once, while nothing changes about them.
+        """
+        suppressed = ledger.suppressions(suppression.list_name(self.manifest.list_name))
+        if not suppressed.erased:
+            return suppressed.entries
+        if self.erased_found is None or self.erased_found[0] != suppressed.erased:
+            keys = self.contacts.keys()
+            self.erased_found = suppressed.erased, suppression.found_among(keys, suppressed)
+        return {**self.erased_found[1], **suppressed.entries}
+
+    def _screened_keys(self, suppressed: Mapping[str, Held]) -> Iterator[tuple[str, Held | None]]:
         ready = (key for key in self.contacts.keys() if key not in self.unrendered)  # noqa: SIM118 - not a mapping
         return ((key, suppression.reason(key, suppressed)) for key in ready)
 
@@ -123,7 +139,7 @@ class Plan:
         """A digest of each contact's details by key, to tell later who is new, gone or changed."""
         return {contact.key: contact_digest(contact) for contact in self.contacts}
 
-    def rows(self, suppressed: Mapping[str, str]) -> Iterator[Row]:
+    def rows(self, suppressed: Mapping[str, Held]) -> Iterator[Row]:
         """Everybody on the list, with what was decided about them: nobody disappears without a reason."""
         unrendered, tokens, at = self.unrendered, self.tokens.decode("ascii"), 0
         domains: dict[str | None, str] = {}
@@ -139,7 +155,7 @@ class Plan:
                 identifier = f"<{tokens[at : at + TOKEN]}@{domains[language]}"
                 reason = suppression.reason(contact.key, suppressed) if suppressed else None
                 status = Status.QUEUED if reason is None else Status.SUPPRESSED
-                yield Row(contact, identifier, status, reason or "", digest)
+                yield Row(contact, identifier, status, reason.words if reason else "", digest)
             at += TOKEN
         for bad in self.contacts.bad_rows:
             # what stood in the cell, so that the row is found again in the report; without a key nobody mails it

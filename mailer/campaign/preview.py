@@ -24,7 +24,7 @@ def write_preview(
     Up to `own_files` messages are pages and .eml files of their own.
     """
     made_at = datetime.now(UTC)
-    suppressed = ledger.suppressions()
+    suppressed = plan.held_back(ledger)
     ready = len(plan.contacts) - len(plan.unrendered)
     count = sum(1 for _ in plan.mailed_keys(suppressed))
     shown = Digests()

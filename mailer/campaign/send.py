@@ -107,8 +107,9 @@ def prepare(
     on_plan(plan)
     _check_problems(plan, skip_problems=skip_problems)
     _check_seal(seal, plan.manifest, ledger, plan)
-    _check_nobody_else(seal, ledger, plan.mailed_keys(ledger.suppressions()))
-    _check_way_out(plan, plan.mailed_keys(ledger.suppressions()))
+    suppressed = plan.held_back(ledger)
+    _check_nobody_else(seal, ledger, plan.mailed_keys(suppressed))
+    _check_way_out(plan, plan.mailed_keys(suppressed))
     if begun is None:
         repeated = _repeated(plan, ledger)
         return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=repeated)
@@ -130,7 +131,7 @@ def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
     others = [c for c in ledger.campaigns() if c.name != plan.name and c.manifest.parts["letter"] == letter]
     if not others:
         return ()
-    keys = set(plan.mailed_keys(ledger.suppressions()))
+    keys = set(plan.mailed_keys(plan.held_back(ledger)))
     count, name = max((len(keys & ledger.reached(campaign)), campaign.name) for campaign in others)
     if not count:
         return ()
@@ -164,7 +165,7 @@ def freeze(prepared: Prepared, ledger: Ledger) -> CampaignRecord:
     start = Start(
         campaign=prepared.name,
         manifest=plan.manifest,
-        rows=plan.rows(ledger.suppressions()),
+        rows=plan.rows(plan.held_back(ledger)),
         content=plan.files.content,
     )
     campaign = ledger.revise(prepared.campaign, start) if prepared.campaign else ledger.start(start)
@@ -177,7 +178,7 @@ def to_send(prepared: Prepared, ledger: Ledger) -> int:
     if prepared.plan is None:
         assert prepared.campaign is not None
         return ledger.count_due(prepared.campaign, time.time())
-    mailed = prepared.plan.mailed_keys(ledger.suppressions())
+    mailed = prepared.plan.mailed_keys(prepared.plan.held_back(ledger))
     if prepared.campaign is None:
         return sum(1 for _ in mailed)
     # those who are to be tried again later keep their time

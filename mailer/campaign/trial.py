@@ -55,9 +55,14 @@ async def send_test(
 
     Raises RelayStopped or Paused if there is no connection to be had, CampaignError while the account sends a campaign.
     """
+    # made one by one: the Date is that at which each leaves
+    messages = (_message(plan, contact, to, signer) for contact in people)
+    return await send_messages(messages, ledger=ledger, relay=relay, limits=limits)
+
+
+async def send_messages(messages: Iterable[Message], *, ledger: Ledger, relay: Relay, limits: Limits) -> list[Outcome]:
+    """Send messages that are of no campaign, under the quotas. Raises as `send_test`."""
     with alone(ledger, relay, limits):
-        # made one by one: the Date is that at which each leaves
-        messages = (_message(plan, contact, to, signer) for contact in people)
         return await _send_all(messages, ledger=ledger, relay=relay, limits=limits)
 
 

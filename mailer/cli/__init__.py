@@ -16,6 +16,7 @@ from typing import Any
 COMMANDS = {
     "demo": ("mailer.cli.demo:demo", "Run the sample campaign from end to end on this computer."),
     "new": ("mailer.cli.new:new", "Make a folder for a campaign: a letter, a list and settings to start from."),
+    "setup": ("mailer.cli.setup:setup", "Set up the mail account that sends, and test its login."),
     "check": ("mailer.cli.check:check", "Read a list and report every problem in it."),
     "preview": ("mailer.cli.preview:preview", "Show every message as it would be sent. Sends nothing."),
     "test": ("mailer.cli.trial:trial", "Send a few messages to your own address only."),

@@ -15,19 +15,30 @@ if TYPE_CHECKING:
 
 def confirm(count: int) -> None:
     """Have the number of messages typed. Raises UsageError without a terminal or with any other answer."""
+    have_typed(
+        str(count),
+        f"Type {count} to send {messages(count)}",
+        nobody=f"Nobody is there to confirm {messages(count)}.",
+        otherwise="Nothing was sent.",
+    )
+
+
+def have_typed(word: str, question: str, *, nobody: str, otherwise: str) -> None:
+    """Ask, and come back if the word was typed. `otherwise` is what is then still as it was.
+
+    Raises UsageError without a terminal or with any other answer, Paused at Ctrl-C.
+    """
     if not sys.stdin or not sys.stdin.isatty():
-        raise UsageError(
-            f"Nobody is there to confirm {messages(count)}. Nothing was sent.",
-            hint="run it in a terminal, or add --yes if you are sure",
-        )
+        raise UsageError(f"{nobody} {otherwise}", hint="run it in a terminal, or add --yes if you are sure")
+    again = "run the same command again when you are ready"
     try:
-        console.err().print(f"Type {count} to send {messages(count)}; anything else stops: ", end="")
-        answer = sys.stdin.readline().strip()
+        console.err().print(f"{question}; anything else stops: ", end="")
+        answer = sys.stdin.readline().strip().lower()
     except KeyboardInterrupt:
         console.note()
-        raise Paused("Nothing was sent.", hint="run the same command again when you are ready") from None
-    if answer.replace(",", "") != str(count):
-        raise UsageError("Not confirmed, so nothing was sent.", hint="run the same command again when you are ready")
+        raise Paused(otherwise, hint=again) from None
+    if answer.replace(",", "") != word:
+        raise UsageError(f"Not confirmed, so {otherwise[:1].lower()}{otherwise[1:]}", hint=again)
 
 
 def refuse_to_repeat(prepared: Prepared, command: str) -> None:

@@ -137,6 +137,7 @@ def play(sample: Sample, said: Any) -> dict[str, Any]:
     from mailer import settings as settings_module  # noqa: PLC0415
     from mailer.campaign.plan import make_plan  # noqa: PLC0415
     from mailer.campaign.preview import write_preview  # noqa: PLC0415
+    from mailer.campaign.report import make_report  # noqa: PLC0415
     from mailer.campaign.source import Source  # noqa: PLC0415
     from mailer.ledger import Ledger  # noqa: PLC0415
 
@@ -170,9 +171,8 @@ def play(sample: Sample, said: Any) -> dict[str, Any]:
 
         step(f"report {sample.name} --html report-{sample.template}.html")
         campaign = ledger.find(sample.name)
-        summary = report.summarise(ledger.records(campaign))
         page = Path(f"report-{sample.template}.html")
-        report.write_html(page, campaign, summary.tally, lambda: ledger.records(campaign))
+        report.write_html(page, make_report(ledger, campaign))
         said(f"Saved: {page}")
     return {"campaign": sample.name, "seal": plan.seal, **result}
 

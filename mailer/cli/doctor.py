@@ -16,7 +16,6 @@ from mailer.cli.progress import counted
 from mailer.errors import Refused, SettingsError
 
 if TYPE_CHECKING:
-    from mailer.model import Identity
     from mailer.preflight import Check
     from mailer.settings import Settings
 
@@ -25,7 +24,12 @@ PATIENCE = 45.0
 
 DNS_PATIENCE = 5.0
 
-HEADINGS = {"account": "Account", "dns": "DNS (what the sender's domain says of itself)", "letter": "Letter"}
+HEADINGS = {
+    "account": "Account",
+    "dns": "DNS (what the sender's domain says of itself)",
+    "letter": "Letter",
+    "arrival": "Arrival (what the receiving server made of it)",
+}
 STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -51,31 +55,32 @@ def doctor(
       mailer doctor solidarity-appeal contacts/branches.csv
     """  # noqa: D301
     settings = settings_here(to_send=True)  # what makes sending impossible is among the checks
-    identity = settings.identity()
+    sender = settings.identity().sender.domain
     checks: list[Check] = []
-    largest, senders = 0, [identity.sender.domain]
+    largest, senders = 0, [sender]
     if template is not None:
-        checks, largest, senders = letter_checks(template, contact_list, identity, email_column, sheet)
+        checks, largest, senders = letter_checks(settings, template, contact_list, email_column, sheet)
     with counted("Asking the mail server and DNS"):
-        checks = [*asked(settings, senders or [identity.sender.domain], largest), *checks]
+        checks = [*asked(settings, senders or [sender], largest), *checks]
     if as_json:
         console.emit(as_data(checks))
     else:
-        show(checks)
+        show(checks, "Nobody was mailed.")
     if any(check.level == "fail" for check in checks):
         raise typer.Exit(Refused.exit_code)
 
 
 def letter_checks(
-    template: str, contact_list: Path | None, identity: Identity, email_column: str | None, sheet: str | None
+    settings: Settings, template: str, contact_list: Path | None, email_column: str | None, sheet: str | None
 ) -> tuple[list[Check], int, list[str]]:
     """The letter's checks, the length of its largest message in octets (0 without a list), and the domains it is from."""
     from mailer.campaign import doctor as steps  # noqa: PLC0415
     from mailer.campaign.plan import make_plan  # noqa: PLC0415
 
+    identity = settings.identity()
     if contact_list is None:
         return steps.look_at_letter(template, identity), 0, []
-    source = source_of(template, contact_list, email_column=email_column, sheet=sheet)
+    source = source_of(settings, template, contact_list, email_column=email_column, sheet=sheet)
     with counted("Checking every message") as progress:
         # the secret shapes only the Message-IDs, which nobody will see: no ledger is made for a look
         plan = make_plan(source, identity, b"mailer doctor", on_progress=progress)
@@ -99,7 +104,7 @@ def asked(settings: Settings, senders: Sequence[str], largest: int) -> list[Chec
     found = asyncio.run(steps.examine(what)).checks
     if settings.smtp_host is None:
         found = [check for check in found if check.area != "account"]
-    return [*unset, *found, *steps.unasked(senders, behind_proxy=settings.proxy is not None)]
+    return [*unset, *found, *steps.unasked(senders, hidden=settings.proxy is not None and settings.dns_server is None)]
 
 
 def as_data(checks: Sequence[Check]) -> dict[str, object]:
@@ -121,8 +126,8 @@ def ordered(checks: Sequence[Check]) -> list[Check]:
     return sorted(checks, key=lambda check: areas.index(check.area))
 
 
-def show(checks: Sequence[Check]) -> None:
-    """The report for people."""
+def show(checks: Sequence[Check], end: str) -> None:
+    """The report for people; its last words are who was mailed."""
     for area, heading in HEADINGS.items():
         here = [check for check in checks if check.area == area]
         if not here:
@@ -136,4 +141,4 @@ def show(checks: Sequence[Check]) -> None:
                 console.say(f"{'':8}{check.fix}", sentence=True)
         console.say()
     number = counts(checks)
-    console.say(f"{number['ok']} ok, {number['warn']} to look at, {number['fail']} to mend. Nobody was mailed.")
+    console.say(f"{number['ok']} ok, {number['warn']} to look at, {number['fail']} to mend. {end}")

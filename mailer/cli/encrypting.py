@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 
 from mailer import age
 from mailer.cli import console
+from mailer.cli.confirming import have_typed
 from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.unlocking import asked, is_beside, ledger_key, open_ledger, secret_of, unlocking
 from mailer.errors import ListError, LockedError, SettingsError, UsageError, quoted
@@ -150,16 +150,9 @@ def warn_of_loss(what: str, *, yes: bool) -> None:
     """Say what it means to lose it, and have it confirmed. Raises UsageError."""
     console.note(LOST.format(what=what))
     if not yes:
-        confirm("Type yes to encrypt; anything else stops: ", "Nothing was encrypted.")
-
-
-def confirm(question: str, otherwise: str) -> None:
-    """Have a yes typed. Raises UsageError without a terminal or with any other answer."""
-    if not sys.stdin or not sys.stdin.isatty():
-        raise UsageError(f"Nobody is there to confirm. {otherwise}", hint="run it in a terminal, or add --yes")
-    console.err().print(question, end="")
-    if sys.stdin.readline().strip().lower() != "yes":
-        raise UsageError(f"Not confirmed. {otherwise}", hint="run the same command again when you are ready")
+        have_typed(
+            "yes", "Type yes to encrypt", nobody="Nobody is there to confirm.", otherwise="Nothing was encrypted."
+        )
 
 
 def typed_twice() -> str:
@@ -265,7 +258,9 @@ def decrypt_ledger(settings: Settings, *, yes: bool) -> list[Path]:
         return []
     if not yes:
         console.note("Everybody who has this folder will be able to read whom you mail.")
-        confirm("Type yes to decrypt; anything else stops: ", "Nothing was decrypted.")
+        have_typed(
+            "yes", "Type yes to decrypt", nobody="Nobody is there to confirm.", otherwise="Nothing was decrypted."
+        )
     convert(settings.ledger_path, old=key, new=None)
     return [settings.ledger_path]
 

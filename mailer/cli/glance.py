@@ -106,14 +106,14 @@ def examination(
 ) -> Examination:
     """What is to be asked for mail from these domains, by what the settings say.
 
-    Behind a proxy nothing is: the question alone would show where we are.
+    Behind a proxy DNS is asked only if a server for that is set: this computer's own would show where we are.
     """
     from mailer import preflight  # noqa: PLC0415
     from mailer.campaign.doctor import Examination  # noqa: PLC0415
 
     found = tuple(dict.fromkeys(senders))
     public = [domain for domain in found if not preflight.domain.is_reserved(domain)]
-    asks = settings.proxy is None
+    asks = settings.proxy is None or settings.dns_server is not None
     return Examination(
         account=preflight.Account(
             host=settings.smtp_host or "",
@@ -124,8 +124,12 @@ def examination(
             rate=settings.rate,
             rate_is_chosen=not settings.rate_is_default,
         ),
-        relay=described_relay(settings) if asks and settings.smtp_host else None,
-        resolver=preflight.NetworkResolver(patience=dns_patience) if asks and public else None,
+        relay=described_relay(settings) if settings.smtp_host else None,
+        resolver=(
+            preflight.NetworkResolver(patience=dns_patience, server=settings.dns_server, proxy=settings.way)
+            if asks and public
+            else None
+        ),
         domains=[_domains(settings, domain) for domain in public],
         largest=largest,
         patience=patience,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailer.cli import console
-from mailer.cli.options import JsonOption, settings_here
+from mailer.cli.options import JsonOption, settings_here, tokens_of
 from mailer.cli.recipients import each
 from mailer.cli.unlocking import open_ledger
 from mailer.errors import Paused, SettingsError, quoted
@@ -56,11 +56,6 @@ def access_of(settings: Settings) -> Access:
     from mailer.inbox.mailbox import Access  # noqa: PLC0415
 
     settings.require_reading()
-    if settings.proxy:
-        raise SettingsError(
-            "MAILER_PROXY is set, but this version of mailer cannot read a mailbox through a proxy. Nothing was read.",
-            hint="take proxy out of the settings only if the mail server may see where you are",
-        )
     if settings.imap_done_folder == settings.imap_folder:
         raise SettingsError(
             "MAILER_IMAP_DONE_FOLDER is the folder that is read, MAILER_IMAP_FOLDER.",
@@ -73,9 +68,11 @@ def access_of(settings: Settings) -> Access:
         port=settings.imap_port,
         security=settings.imap_security,
         username=settings.imap_username,
-        password=settings.mailbox_password or "",
+        password="" if settings.reads_with_tokens else settings.mailbox_password or "",
         folder=settings.imap_folder,
         done=settings.imap_done_folder,
+        tokens=tokens_of(settings) if settings.reads_with_tokens else None,
+        proxy=settings.way,
     )
 
 
@@ -155,6 +152,7 @@ def counts(total: Intake) -> dict[str, Any]:
         "known": total.known,
         "not_ours": total.strange,
         "not_understood": total.mails[Kind.PUZZLE],
+        "something_else": total.other,
         "suppressed": total.suppressed,
         "moved": total.moved,
     }
@@ -176,6 +174,7 @@ def told(total: Intake) -> list[str]:
         (figures["delays"], "are only delayed so far"),
         (figures["automatic"], "automatic answers, left alone"),
         (figures["not_ours"], "bounces or reports about no message from here, left alone"),
+        (figures["something_else"], "about something else, left alone"),
         (figures["not_understood"], "from a mail server, but not understood: left alone"),
     ]
     return [f"{number:>8,}  {words}" for number, words in lines if number]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mailer.campaign.send import Limits
     from mailer.campaign.source import Source
     from mailer.mime.dkim import Signer
+    from mailer.model import Tokens
+    from mailer.oauth import Client
     from mailer.settings import Settings
     from mailer.smtp import Relay
 
@@ -44,7 +46,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 
 def source_of(
-    template: str, contact_list: Path, *, campaign: str | None = None, email_column: str | None, sheet: str | None
+    settings: Settings,
+    template: str,
+    contact_list: Path,
+    *,
+    campaign: str | None = None,
+    email_column: str | None,
+    sheet: str | None,
 ) -> Source:
     """What the command line names, as the campaign steps take it."""
     from mailer.campaign.source import Source  # noqa: PLC0415 - imports pandas
@@ -55,11 +63,13 @@ def source_of(
         campaign=campaign,
         email_column=email_column,
         sheet=sheet,
-        unlock=unlocking(),
+        unlock=unlocking(settings),
     )
 
 
-def settings_here(given: Mapping[str, str | None] | None = None, *, to_send: bool = False) -> Settings:
+def settings_here(
+    given: Mapping[str, str | None] | None = None, *, to_send: bool = False, to_set_up: bool = False
+) -> Settings:
     """The settings of the working folder, with what the command line overrides. What is odd about them is said here.
 
     Raises SettingsError.
@@ -68,8 +78,9 @@ def settings_here(given: Mapping[str, str | None] | None = None, *, to_send: boo
 
     settings = settings_module.load(overrides=given)
     refuse_folder_above(settings)
-    # what makes sending impossible is said once, in its refusal
-    console.show_warnings([one for one in settings.warnings if not (to_send and one.code == "placeholder")])
+    # what makes sending impossible is said once, in its refusal; and setting up is the answer to it
+    left_out = {"placeholder"} if to_send or to_set_up else set()
+    console.show_warnings([one for one in settings.warnings if one.code not in left_out])
     if to_send:
         from mailer.ledger import synced_warning  # noqa: PLC0415
 
@@ -95,7 +106,6 @@ def refuse_folder_above(settings: Settings) -> None:
 def relay_of(settings: Settings) -> Relay:
     """The relay that the settings describe, to send through. Raises SettingsError for what is missing."""
     settings.require_sending()
-    refuse_unbuilt(settings)
     return described_relay(settings)
 
 
@@ -111,28 +121,58 @@ def described_relay(settings: Settings) -> Relay:
         username=settings.smtp_username,
         password=settings.password,
         auth=settings.smtp_auth.value,
+        tokens=tokens_of(settings) if settings.sends_with_tokens else None,
         timeout=settings.smtp_timeout,
         # RFC 5321, 4.5.3.2.6: twice as long for the answer to the final dot as for any other
         final_timeout=2 * settings.smtp_timeout,
         pipelining=settings.pipelining,
+        proxy=settings.way,
     )
+
+
+def tokens_of(settings: Settings) -> Tokens:
+    """What gives access tokens for the account: the password that is kept for it is then a refresh token."""
+    from mailer.oauth import Access  # noqa: PLC0415 - imports http
+
+    return Access(client_of(settings), settings.password or "", keep=settings.keep_token).token
+
+
+def client_of(settings: Settings) -> Client:
+    """The application in whose name the account signs in. Raises SettingsError for what is missing."""
+    from mailer import preflight  # noqa: PLC0415 - imports dns
+    from mailer.errors import SettingsError  # noqa: PLC0415
+    from mailer.oauth import Client, service_of  # noqa: PLC0415
+
+    refuse_tokens_behind_proxy(settings)
+    preset = preflight.presets.for_host(settings.smtp_host or "")
+    service = settings.smtp_oauth_service or (preset.oauth if preset else None)
+    if settings.smtp_oauth_client_id is None or service is None:
+        raise SettingsError(
+            "MAILER_SMTP_OAUTH_SERVICE is not set: whose sign-in this mail server takes is not known to mailer.",
+            hint="write google or microsoft: MAILER_SMTP_OAUTH_SERVICE=microsoft",
+        )
+    return Client(
+        service=service_of(service, settings.smtp_oauth_authority),
+        id=settings.smtp_oauth_client_id,
+        secret=settings.smtp_oauth_client_secret,
+    )
+
+
+def refuse_tokens_behind_proxy(settings: Settings) -> None:
+    """Raise SettingsError: what asks for tokens knows no proxy, and would show the place that it is to hide."""
+    from mailer.errors import SettingsError  # noqa: PLC0415
+
+    if settings.proxy:
+        raise SettingsError(
+            "MAILER_PROXY is set, but the tokens to sign in with (xoauth2) would be asked for past it. Nothing was sent.",
+            hint="sign in with a password made for this program, or take proxy out if Google or Microsoft may see where you are",
+        )
 
 
 def signer_of(settings: Settings) -> Signer | None:
     """What signs the messages, if the settings say so; what is odd about its keys is said here. Raises SettingsError."""
     console.show_warnings(settings.signing.warnings)
     return settings.signing.signer
-
-
-def refuse_unbuilt(settings: Settings) -> None:
-    """Refuse to send without what was asked for: a proxy that is ignored shows the place that it is to hide."""
-    from mailer.errors import SettingsError  # noqa: PLC0415
-
-    if settings.proxy:
-        raise SettingsError(
-            "MAILER_PROXY is set, but this version of mailer cannot send through a proxy. Nothing was sent.",
-            hint="take proxy out of the settings only if the mail server may see where you are",
-        )
 
 
 def limits_of(settings: Settings) -> Limits:

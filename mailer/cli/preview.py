@@ -72,10 +72,10 @@ def preview(
 
     settings = settings_here()
     signer_of(settings)
-    source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
-    keep_outside(out)
-    keep_outside(problems)
-    if out is None and not is_encrypted():
+    source = source_of(settings, template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
+    keep_outside(out, settings)
+    keep_outside(problems, settings)
+    if out is None and not is_encrypted(settings):
         out = Path("preview")
     warn_of_readable_ledger(settings, contact_list)
     with open_ledger(settings) as ledger:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mailer.errors import quoted
-from mailer.model import Status
-from mailer.suppression import normalise
+from mailer.model import Reason, Status
+from mailer.suppression import found_among, list_name, normalise, reason
 
 if TYPE_CHECKING:
     from mailer.campaign.plan import Plan
     from mailer.campaign.send import Prepared
     from mailer.ledger import Ledger
-    from mailer.model import CampaignRecord, Tally
-
-REFUSED = "refused"
-"""The source of a suppression that mailer wrote itself, when a server said that there is no such address."""
+    from mailer.model import CampaignRecord, Held, Tally
 
 
 def accounted(prepared: Prepared, ledger: Ledger, due: int, count: int) -> list[str]:
@@ -49,35 +46,37 @@ def of_list(plan: Plan, ledger: Ledger, due: int) -> tuple[int, Iterable[str]]:
     """The rows of a list that was just read, and what becomes of those without a message."""
     people = plan.contacts
     bad = len(people.bad_rows) + len(plan.unrendered)
-    suppressed = ledger.suppressions()
+    suppressed = plan.held_back(ledger)
     out = list(plan.suppressed_keys(suppressed))
     mailed = people.rows - people.duplicates - bad - len(out)
     return people.rows, (
         each(mailed - due, "had its turn already", "had their turn already"),
         each(bad, "has a problem and is skipped", "have a problem and are skipped"),
-        *left_out(out, ledger),
+        *left_out(out, suppressed),
         each(people.duplicates, "is there twice", "are there twice"),
     )
 
 
 def of_ledger(campaign: CampaignRecord, tally: Tally, ledger: Ledger, due: int) -> tuple[int, Iterable[str]]:
     """Everybody in a campaign that is continued, and where those stand who are not due now."""
-    out = ledger.records(campaign, Status.SUPPRESSED) if tally.suppressed else ()
+    records = ledger.records(campaign, Status.SUPPRESSED) if tally.suppressed else ()
+    out = [normalise(record.address) for record in records]
+    known = ledger.suppressions(list_name(campaign.manifest.list_name))
     return tally.total, (
         each(tally.sent, "has it already", "have it already"),
         each(max(0, tally.queued + tally.deferred - due), "is to be tried again later", "are to be tried again later"),
         each(tally.failed, "was refused", "were refused"),
         each(tally.uncertain, "is uncertain", "are uncertain"),
         each(tally.skipped, "is skipped", "are skipped"),
-        *left_out([normalise(record.address) for record in out], ledger),
+        *left_out(out, {**found_among(out, known), **known.entries}),
     )
 
 
-def left_out(keys: Collection[str], ledger: Ledger) -> tuple[str, ...]:
+def left_out(keys: Collection[str], suppressed: Mapping[str, Held]) -> tuple[str, ...]:
     """Why these are not mailed: the address is dead, as mailer found by itself, or somebody said so."""
-    sources = {key: source for key, _, source, _ in ledger.suppression_rows()} if keys else {}
-    dead = sum(sources.get(key) == REFUSED for key in keys)
-    free = sum(key not in sources and f"@{key.rpartition('@')[2]}" not in sources for key in keys)
+    found = [reason(key, suppressed) for key in keys]
+    dead = sum(held is not None and held.reason == Reason.BOUNCE for held in found)
+    free = found.count(None)
     return (
         each(dead, "has a dead address", "have a dead address"),
         each(len(keys) - dead - free, "does not want our mail", "do not want our mail"),

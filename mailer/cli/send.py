@@ -126,8 +126,8 @@ def send(
     patience = seconds_of(give_up_after)
     relay_of(settings)  # what is missing is said before anything is read
     signer_of(settings)
-    source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
-    keep_outside(problems)
+    source = source_of(settings, template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
+    keep_outside(problems, settings)
     warn_of_readable_ledger(settings, contact_list)
     with open_ledger(settings) as ledger, SenderLock(ledger, source.name):
         if begun := ledger.campaign(source.name):

@@ -64,8 +64,8 @@ def trial(
     settings = settings_here(to_send=True)
     relay, signer = relay_of(settings), signer_of(settings)
     address = own_address(to)
-    source = source_of(template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
-    keep_outside(problems)
+    source = source_of(settings, template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
+    keep_outside(problems, settings)
     warn_of_readable_ledger(settings, contact_list)
     with open_ledger(settings) as ledger:
         with counted("Checking every message") as progress:

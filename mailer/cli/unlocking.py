@@ -33,13 +33,13 @@ def ledger_key(settings: Settings) -> LedgerKey | None:
     return cipher.key_of(settings.ledger_path, secret_of(settings, needed)) if needed else None
 
 
-def unlocking() -> Unlock:
-    """Finds what opens a list, when one is met that is encrypted."""
+def unlocking(settings: Settings | None = None) -> Unlock:
+    """Finds what opens a list, when one is met that is encrypted. Without `settings`, those of this folder are read then."""
 
     def unlock(needed: Opener) -> str:
         from mailer import settings as settings_module  # noqa: PLC0415 - imports pydantic
 
-        return secret_of(settings_module.load(), needed)
+        return secret_of(settings or settings_module.load(), needed)
 
     return unlock
 
@@ -69,14 +69,14 @@ def asked(question: str) -> str:
 WAY_OUT = "run it in a terminal, or set MAILER_PASSPHRASE_FILE to a file with it, in another folder"
 
 
-def is_encrypted() -> bool:
-    """Whether the ledger of this folder is encrypted."""
+def is_encrypted(settings: Settings | None = None) -> bool:
+    """Whether the ledger of these settings, or else of this folder, is encrypted."""
     from mailer import settings as settings_module  # noqa: PLC0415 - imports pydantic
     from mailer.ledger import cipher  # noqa: PLC0415
 
     path = Path("mailer.db")
     with suppress(SettingsError):  # a list can be looked at before the settings are right
-        path = settings_module.load().ledger_path
+        path = (settings or settings_module.load()).ledger_path
     return cipher.opener(path) is not None
 
 
@@ -85,12 +85,12 @@ def is_beside(path: Path) -> bool:
     return path.resolve().is_relative_to(Path.cwd())
 
 
-def keep_outside(path: Path | None) -> None:
+def keep_outside(path: Path | None, settings: Settings | None = None) -> None:
     """Raise UsageError if a file with addresses in it would come to lie, readable, beside the ledger that is encrypted.
 
     To be called before the ledger is opened (`cipher.opener`).
     """
-    if path is not None and is_beside(path) and is_encrypted():
+    if path is not None and is_beside(path) and is_encrypted(settings):
         raise UsageError(
             "The ledger of this folder is encrypted, and what this would write here holds addresses that anybody could read."
             " Nothing was written.",

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
+from mailer import traces
 from mailer.merge.complaints import Origin, refuse, warning
 from mailer.merge.files import Recorder, find, text_of, unsafe_reason
 from mailer.merge.front import FrontMatter
@@ -270,7 +271,7 @@ class Compiler:
         if found is None:
             raise refuse("file-missing", f"the picture {path} is not there.", at=at, hint=self.where)
         if found not in self.images:
-            content = self.files.read(found)
+            content = self.as_sent(self.files.read(found), path, at)
             name = path.rpartition("/")[2]
             kind = media_type(name)
             if not kind.startswith("image/") or kind == "image/svg+xml":
@@ -281,6 +282,16 @@ class Compiler:
                 filename=name, content_type=kind, content=content, content_id=f"{number}@picture.invalid"
             )
         return self.images[found]
+
+    def as_sent(self, content: bytes, path: str, at: Origin) -> bytes:
+        """A file as the letter wants it sent: as it is, or without what tells of its making. Raises LetterError."""
+        if not self.front.strip_metadata:
+            return content
+        try:
+            return traces.without(content)
+        except traces.TracesStayError as error:
+            hint = "Or take out strip_metadata, if everybody may know who made it, where and with what."
+            raise refuse("metadata", f"{path} {error}.", at=at, hint=hint) from error
 
     @property
     def where(self) -> str:

@@ -27,6 +27,7 @@ KEYS = {
     "lookups": "lookups: {embassy: {table: contacts/embassies.csv, on: country}}",
     "case": "case: case.yaml",
     "attachments": "attachments: [leaflet.pdf, 'motions/{{ branch_id }}.pdf']",
+    "strip_metadata": "strip_metadata: true",
     "images": "images: {logo: pictures/logo.png}",
 }
 LANGUAGE = re.compile(r"^[a-z]{2,3}(-[a-z0-9]{2,8})*$")
@@ -74,6 +75,7 @@ class FrontMatter:
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     case: Mapping[str, Any] | str | None = None
     attachments: tuple[AttachmentRule, ...] = ()
+    strip_metadata: bool = False
     images: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     """Where each key was written: a language's own letter or the base letter."""
@@ -172,6 +174,7 @@ class _Reader:
             lookups=self._lookups(),
             case=self._case(),
             attachments=self._attachments(),
+            strip_metadata=self._flag("strip_metadata"),
             images=self._images(),
             origins=self._origins,
         )
@@ -188,6 +191,12 @@ class _Reader:
         hint = f'Put text that begins with {{{{ into quotes, e.g. {key}: "{{{{ name }}}}, ..."'
         self.complain(key, f"{key} must be one text.", hint=hint)
         return None
+
+    def _flag(self, key: str) -> bool:
+        value = self._values.get(key)
+        if value is not None and not isinstance(value, bool):
+            self.complain(key, f"{key} must be true or false.")
+        return value is True
 
     def _mailbox(self, key: str) -> Mailbox | None:
         text = self._text(key)

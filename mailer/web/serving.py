@@ -70,9 +70,11 @@ def _listen(host: str, port: int, *, anywhere: bool) -> socket.socket:
     option = "--port" if anywhere else "--web-port"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listening = socket.create_server((host, port), family=family)
     except OSError as error:
         raise Refused(
             f"The page cannot be served on {host}, port {port}: {error.strerror}.",
             hint=f"Another program may be using it; choose another port with {option}, or {option} 0 for any free one.",
         ) from error
+    # asyncio sends small answers at once only where the socket says that it is TCP; else each one waits 40 ms for an acknowledgement
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=listening.detach())
