@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -33,6 +33,23 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=executable(), args=arguments)
         yield running
         running.close()
+
+
+class Requests:
+    """What a page tried to fetch from beyond itself. A request that its policy blocks is announced sometimes, too, and is none."""
+
+    def __init__(self, page: Page, *allowed: str) -> None:
+        self._page = page
+        self._seen: list[Request] = []
+        page.on("request", lambda request: None if request.url.startswith(allowed) else self._seen.append(request))
+
+    def left(self) -> list[str]:
+        """Their addresses, without those that were blocked."""
+        for _ in range(20):
+            if all(request.failure for request in self._seen):
+                break
+            self._page.wait_for_timeout(50)  # what becomes of one is told a moment later
+        return [request.url for request in self._seen if request.failure != "csp"]
 
 
 def take_picture(

@@ -8,7 +8,7 @@ import shutil
 import threading
 
 import pytest
-from chromium import browser, letter, message
+from chromium import Requests, browser, letter, message
 from preview_samples import campaign, composed, contact, rendered, summary
 from preview_samples import letter as sample_letter
 
@@ -36,10 +36,9 @@ def page(chromium):
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
-    page.on(
-        "request", lambda request: wrong.append(request.url) if not request.url.startswith(("file:", "data:")) else None
-    )
+    requests = Requests(page, "file:", "data:")
     yield page
+    wrong += requests.left()
     context.close()
     assert wrong == []
 
