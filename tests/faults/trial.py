@@ -40,6 +40,7 @@ class Trial(Stage):
         self._crashes: list[float] = []
         self._deaths: list[float] = []
         self._dead_couriers = 0
+        self._unanswered = 0
         self._excused = 0
         self._doubtful = 0
 
@@ -51,8 +52,10 @@ class Trial(Stage):
         self.verdict.strikes += 1
         now, by_couriers = self.doubtful(), len(self._doubts(GONE))
         # what couriers left in doubt before is judged by itself
-        left = now - self._doubtful - (by_couriers - self._dead_couriers)
-        self._doubtful, self._dead_couriers = now, by_couriers
+        # and so is a server that a busy computer kept from answering
+        unanswered = len(self._doubts("the server did not answer within"))
+        left = now - self._doubtful - (by_couriers - self._dead_couriers) - (unanswered - self._unanswered)
+        self._doubtful, self._dead_couriers, self._unanswered = now, by_couriers, unanswered
         lines = self.connections if lines is None else lines
         self._excused += lines
         self._judge_crash(left, lines)
@@ -62,7 +65,11 @@ class Trial(Stage):
         """At most one in doubt for each connection that the crash cut off."""
         self.verdict.worst = max(self.verdict.worst, left)
         if left > lines:
-            self.broken(f"{left} in doubt after one crash with {self.connections} connections")
+            said = Counter(text for (text,) in self._asked("SELECT text FROM attempts WHERE verdict = 'uncertain'"))
+            self.broken(
+                f"{left} in doubt after one crash with {self.connections} connections; {self.doubtful('sending')} open,"
+                f" and noted by now: {dict(said)}"
+            )
 
     def decided(self) -> None:
         """Somebody resolved what was in doubt."""
