@@ -94,6 +94,21 @@ def test_nothing_is_sent_with_its_examples_left_in_the_settings(made: Path) -> N
     assert "MAILER_UNSUBSCRIBE_MAILTO" in caught.value.problems[0].message
 
 
+def test_examples_left_in_the_settings_are_said_where_they_show(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(made)
+    capsys.readouterr()
+    for command, said in (
+        (["check", "my-letter", "contacts/my-list.csv"], 0),
+        (["suppress", "list"], 0),
+        (["preview", "my-letter", "contacts/my-list.csv"], 2),
+    ):
+        main(command)
+        printed = "".join(capsys.readouterr())
+        assert printed.count("still the example") == said, (command, printed)
+
+
 def test_every_setting_is_explained_and_its_example_is_valid(made: Path) -> None:
     text = (made / "mailer.toml").read_text(encoding="utf-8")
     switched_on = re.sub(r"(?m)^# (\w+ = )", r"\1", text)

@@ -68,18 +68,19 @@ def source_of(
 
 
 def settings_here(
-    given: Mapping[str, str | None] | None = None, *, to_send: bool = False, to_set_up: bool = False
+    given: Mapping[str, str | None] | None = None, *, to_send: bool = False, to_look: bool = False
 ) -> Settings:
     """The settings of the working folder, with what the command line overrides. What is odd about them is said here.
 
+    `to_send` for what reaches out to a mail server, `to_look` for what shows a letter with them.
     Raises SettingsError.
     """
     from mailer import settings as settings_module  # noqa: PLC0415 - imports pydantic
 
     settings = settings_module.load(overrides=given)
     refuse_folder_above(settings)
-    # what makes sending impossible is said once, in its refusal; and setting up is the answer to it
-    left_out = {"placeholder"} if to_send or to_set_up else set()
+    # examples that were left in the settings show in a preview; a send refuses them; elsewhere they are no news
+    left_out = set() if to_look else {"placeholder"}
     console.show_warnings([one for one in settings.warnings if one.code not in left_out])
     if to_send:
         from mailer.ledger import synced_warning  # noqa: PLC0415

@@ -70,7 +70,7 @@ def preview(
     from mailer.campaign.plan import make_plan  # noqa: PLC0415
     from mailer.campaign.preview import write_preview  # noqa: PLC0415
 
-    settings = settings_here()
+    settings = settings_here(to_look=True)
     signer_of(settings)
     source = source_of(settings, template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
     keep_outside(out, settings)

@@ -101,7 +101,7 @@ def setup(
     interview = Interview(asks=address is None, example=EXAMPLE)
     if interview.asks:
         require_somebody(EXAMPLE)
-    settings = settings_here(to_set_up=True)
+    settings = settings_here()
     refuse_overruled(settings)
     account = account_of(interview, given, settings)
     secret, facts = signed_in(interview, account, settings, password_file)
