@@ -2,6 +2,7 @@
 #
 #   make demo     the sample campaign from end to end, on this computer only
 #   make test     all tests; make test ARGS="-k settings" some of them
+#   make seeded   bugs are put into the ledger one by one: does its model notice each? a minute long
 #   make check    style and types
 #   make faults   kill it, starve it, deceive it, some minutes long; ARGS="--seed 7 --only silent" some of it again
 #   make faults-long   the same with a thousand kills and more, half an hour long; writes tests/faults/RESULTS.md
@@ -28,7 +29,7 @@ export PIP_REQUIRE_HASHES := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check faults faults-long bench lock clean
+.PHONY: help demo test seeded check faults faults-long bench lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -38,8 +39,12 @@ demo: .venv/installed
 
 # Many tests wait for servers, so that three at a time are quicker than two even on two cores.
 test: .venv/installed
-	$(PYTHON) -m pytest -n 3 --dist loadfile -m "not alone" $(ARGS)
+	$(PYTHON) -m pytest -n 3 --dist loadfile -m "not alone and not seeded" $(ARGS)
 	$(PYTHON) -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]
+
+# Bugs put into the ledger on purpose, each of which the model of the ledger must notice.
+seeded: .venv/installed
+	$(PYTHON) -m pytest -n 3 --dist worksteal -m seeded $(ARGS)
 
 check: .venv/installed
 	$(PYTHON) -m ruff check .

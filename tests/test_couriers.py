@@ -294,15 +294,15 @@ def test_a_run_that_stood_still_hears_its_couriers_before_it_gives_them_up(
     stops: list[float] = []
 
     def stand_still() -> None:
-        if len(stops) < 3:
-            stops.append(1.5)
-            time.sleep(1.5)  # in the loop: nothing of it goes on, as in a stopped process
+        if len(stops) < 2:
+            stops.append(3.0)
+            time.sleep(3.0)  # in the loop: nothing of it goes on, as in a stopped process
 
     watcher.on_record = stand_still
     with ScriptedServer() as server, asyncio.Runner(loop_factory=loop_factory()) as runner:
-        relay = replace(relay_to(server), timeout=0.5, final_timeout=0.5)
+        relay = replace(relay_to(server), timeout=1.0, final_timeout=1.0)
         result = runner.run(send(ledger, campaign, server, relay=relay, watcher=watcher, **TWO))
-    assert len(stops) == 3
+    assert len(stops) == 2
     assert (result.tally.sent, result.tally.uncertain, watcher.reconnects) == (60, 0, [])
 
 
