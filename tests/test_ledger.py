@@ -569,6 +569,7 @@ PLAIN = (
     " STRICT, WITHOUT ROWID;"
 )
 BACK = {
+    4: "DROP TABLE approvals; PRAGMA user_version = 4;",
     3: "DROP TABLE suppressions; DROP TABLE suppression_secrets; ALTER TABLE campaigns DROP COLUMN list;"
     f" {PLAIN} PRAGMA user_version = 3;",
     2: "DROP TABLE events; DROP TABLE mailboxes; PRAGMA user_version = 2;",

@@ -42,10 +42,12 @@ from mailer.errors import LedgerError, Paused, UsageError, quoted
 from mailer.retry import LONGEST
 
 if TYPE_CHECKING:
-    from mailer.campaign.run import Observer
+    from mailer.campaign.run import Observer, Run
     from mailer.campaign.send import Prepared, Result
     from mailer.ledger import Ledger
     from mailer.settings import Settings
+
+HEED_SECONDS = 0.5
 
 
 def send(
@@ -132,6 +134,8 @@ def send(
     with open_ledger(settings) as ledger, SenderLock(ledger, source.name):
         if begun := ledger.campaign(source.name):
             mark_interrupted(ledger, begun)  # before anything is counted
+        if ledger.asked_to_pause(source.name):
+            ledger.forget_to_pause(source.name)  # it was meant for an earlier run
         with nothing_sent(), counted("Checking every message") as progress:
             prepared = steps.prepare(
                 source,
@@ -271,7 +275,11 @@ class Sending:
                 signer=self._settings.signing.signer,
             )
             stops.attach(run)
-            return await run.run()
+            heeding = asyncio.ensure_future(self._heed(run))
+            try:
+                return await run.run()
+            finally:
+                heeding.cancel()
 
         # nothing in the work per message makes cycles; looking for them through a whole list, again and again, costs a tenth
         gc.collect()
@@ -291,6 +299,13 @@ class Sending:
             raise
         self._ledger.set_owner(campaign, None)
         return reason
+
+    async def _heed(self, run: Run) -> None:
+        """Pause, as at Ctrl-C, when the page asks for it."""
+        while not self._ledger.asked_to_pause(self._prepared.name):  # noqa: ASYNC110 - another program asks
+            await asyncio.sleep(HEED_SECONDS)
+        self._ledger.forget_to_pause(self._prepared.name)
+        run.stop(interrupted())
 
 
 @contextmanager

@@ -193,6 +193,16 @@ class Campaigns(Store):
         """Say who sends, for a second starter to read, and on which start of the computer."""
         self._run("UPDATE campaigns SET owner = ?, boot = ? WHERE id = ?", owner, owner and boot_id(), campaign.id)
 
+    def ask_to_pause(self, name: str) -> None:
+        """Ask whoever sends the campaign, in another program, to pause as at Ctrl-C."""
+        self._run("INSERT INTO meta VALUES (?, x'01') ON CONFLICT DO NOTHING", f"pause:{name}")
+
+    def asked_to_pause(self, name: str) -> bool:
+        return bool(self._all("SELECT 1 FROM meta WHERE key = ?", f"pause:{name}"))
+
+    def forget_to_pause(self, name: str) -> None:
+        self._run("DELETE FROM meta WHERE key = ?", f"pause:{name}")
+
     def note_lines(self, campaign: CampaignRecord, account: str, lines: int) -> None:
         """Say over how many connections it is being sent, 0 at a tidy end: what a dead sender may have begun is counted."""
         query = "UPDATE campaigns SET wire_account = ?, wire_lines = ? WHERE id = ?"

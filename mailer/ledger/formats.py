@@ -9,7 +9,7 @@ import sqlite3
 from mailer.model import Reason
 from mailer.suppression import list_name
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 EVENTS = (
     "CREATE TABLE events (id INTEGER PRIMARY KEY,"
@@ -30,6 +30,11 @@ SUPPRESSIONS = (
     " reason TEXT NOT NULL CHECK (reason IN ('unsubscribed', 'complaint', 'bounce', 'manual', 'imported')),"
     " note TEXT NOT NULL DEFAULT '', source TEXT NOT NULL, created_at REAL NOT NULL, PRIMARY KEY (hash, scope))"
     " STRICT, WITHOUT ROWID"
+)
+
+APPROVALS = (
+    "CREATE TABLE approvals (campaign TEXT NOT NULL, seal TEXT NOT NULL, name TEXT NOT NULL, at REAL NOT NULL,"
+    " PRIMARY KEY (campaign, seal, name)) STRICT, WITHOUT ROWID"
 )
 
 SAID_BY_THE_REASON = {"unsubscribed", "unsubscribed by e-mail", "reported a message as spam", "imported"}
@@ -73,6 +78,10 @@ def _suppress_by_hash(connection: sqlite3.Connection) -> None:
     )
 
 
+def _keep_approvals(connection: sqlite3.Connection) -> None:
+    connection.execute(APPROVALS)
+
+
 def _reason_of(reason: str, source: str) -> tuple[Reason, str, str]:
     """Reason, note and source of what format 3 kept as a reason in free words and a source."""
     note = "" if reason in SAID_BY_THE_REASON else reason
@@ -86,5 +95,5 @@ def _reason_of(reason: str, source: str) -> tuple[Reason, str, str]:
     return (by_mail[source], note, "by e-mail") if source in by_mail else (Reason.MANUAL, note, source)
 
 
-MIGRATIONS = {1: _count_attempts_by_their_end, 2: _keep_events, 3: _suppress_by_hash}
+MIGRATIONS = {1: _count_attempts_by_their_end, 2: _keep_events, 3: _suppress_by_hash, 4: _keep_approvals}
 """By the format that each begins with. They run within one transaction."""

@@ -1,4 +1,4 @@
-"""What was previewed, so that a stale seal can be answered with the difference."""
+"""What was previewed and approved, so that a stale seal can be answered with the difference."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Digests:
 
 
 class Memory(Store):
-    """The previews of a ledger."""
+    """The previews of a ledger, and who approved them."""
 
     def keep_preview(self, manifest: Manifest, digests: Mapping[str, str] | Digests) -> None:
         """Remember what a seal vouches for."""
@@ -68,3 +68,21 @@ class Memory(Store):
             made_at=moment(made_at),
             digests=json.loads(zlib.decompress(packed)),
         )
+
+    def last_preview(self, template: str, list_name: str, *, but: str = "") -> Preview | None:
+        """The newest preview of a letter and a list, other than the one under a seal."""
+        query = (
+            "SELECT seal FROM previews WHERE seal <> ? AND json_extract(manifest, '$.template') = ?"
+            " AND json_extract(manifest, '$.list_name') = ? ORDER BY made_at DESC LIMIT 1"
+        )
+        found = self._all(query, but, template, list_name)
+        return self.preview(found[0][0]) if found else None
+
+    def approve(self, campaign: str, seal: str, name: str) -> None:
+        """Note that somebody looked at what stands under this seal; once for each name."""
+        self._run("INSERT INTO approvals VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", campaign, seal, name, time.time())
+
+    def approvals(self, campaign: str, seal: str) -> list[tuple[str, datetime]]:
+        """Who approved it, and when; the first one first."""
+        query = "SELECT name, at FROM approvals WHERE campaign = ? AND seal = ? ORDER BY at, name"
+        return [(name, moment(at)) for name, at in self._all(query, campaign, seal)]

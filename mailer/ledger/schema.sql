@@ -162,3 +162,12 @@ CREATE TABLE mailboxes (
     validity INTEGER NOT NULL,
     last_uid INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Who said, on the page, that what was previewed under a seal may be sent.
+CREATE TABLE approvals (
+    campaign TEXT NOT NULL,
+    seal     TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    at       REAL NOT NULL,
+    PRIMARY KEY (campaign, seal, name)
+) STRICT, WITHOUT ROWID;
