@@ -32,7 +32,7 @@ def test_a_folder_is_made_with_commands_that_can_be_pasted(
     assert printed.err == ""
     steps = [shlex.split(line) for line in printed.out.splitlines() if line.startswith(("  cd ", "  mailer "))]
     assert steps[0] == ["cd", "first appeal"]
-    assert [step[1] for step in steps[1:]] == ["check", "preview", "send"]
+    assert [step[1] for step in steps[1:]] == ["setup", "check", "preview", "send"]
 
 
 def test_json_prints_one_object(campaign_folder: Path, capsys: pytest.CaptureFixture) -> None:

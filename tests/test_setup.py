@@ -165,9 +165,13 @@ def test_a_wrong_password_stops_says_what_the_provider_wants_and_changes_nothing
         (("--address", ACCOUNT, "--provider", "hotmale"), 2, "one of: gmail, workspace, microsoft365"),
         (("--address", "ana@gmail.com"), 2, "--password-file is missing"),
         (("--address", "ana@gmail.com", "--password-file", "none.txt"), 2, "cannot be read"),
+        (("--address", "ana@gmail.com", "--password-file", "none.txt"), 2, "The password file none.txt"),
+        (("--address", ACCOUNT, "--provider", "Google Workspace"), 2, "--password-file is missing"),
+        (("--address", ACCOUNT, "--provider", "microsoft 365"), 2, "--password-file is missing"),
+        (("--address", ACCOUNT, "--provider", "gmail", "--host", "smtp.example.org"), 2, "is not the server of Gmail"),
         (("--address", "ana@gmail.com", "--auth", "xoauth2"), 2, "--client-id is missing"),
         (("--address", ACCOUNT, "--host", "h.example", "--security", "none"), 2, "everyone on the way"),
-        (("--address", ACCOUNT, "--host", "localhost", "--port", "1", "--password-file", "s"), 3, "no connection"),
+        (("--address", ACCOUNT, "--host", "localhost", "--port", "1", "--password-file", "s"), 3, "No connection"),
     ],
 )
 def test_what_cannot_be_is_said_and_nothing_changes(

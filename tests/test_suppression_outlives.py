@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mailer.__main__ import main
 from mailer.campaign.suppressing import Asked, key_path, read_suppressions, write_export
 from mailer.errors import ListError
 from mailer.ledger import Ledger, Row, Start
@@ -193,3 +194,22 @@ def test_what_other_programs_write_is_read_and_every_row_accounted_for(
     assert {(one.reason, one.scope) for one in found.suppressions} == {(Reason.UNSUBSCRIBED, "branches")}
     assert (found.repeated, [problem.row for problem in found.problems]) == (repeated, refused)
     assert found.rows == len(entries) + repeated + len(refused)
+
+
+def test_a_list_that_is_not_here_is_said_and_so_is_what_somebody_is_suppressed_for(
+    campaign_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (campaign_folder / "contacts").mkdir()
+    (campaign_folder / "contacts" / "branches.csv").write_text("email\n", "utf-8")
+    assert main(["suppress", "add", "p@union.example", "--list", "branches"]) == 0
+    printed = capsys.readouterr()
+    assert ("for the list branches: 1 address" in printed.out, printed.err) == (True, "")
+    assert main(["suppress", "add", "p@union.example", "--list", "nosuch"]) == 0
+    assert "There is no list called nosuch here" in capsys.readouterr().err
+
+
+def test_an_export_makes_no_folder(campaign_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["suppress", "add", "p@union.example"]) == 0
+    assert main(["suppress", "export", "stick/s.csv"]) == 2
+    assert "there is no folder stick" in capsys.readouterr().err
+    assert not (campaign_folder / "stick").exists()

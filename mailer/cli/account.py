@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -105,7 +107,16 @@ def usual_username(settings: Settings, host: str, otherwise: str) -> str:
 def chosen(given: Given) -> Preset | None:
     from mailer.preflight import presets  # noqa: PLC0415
 
-    return next((preset for preset in presets.all() if preset.name == given.provider), None)
+    return None if given.provider is None else called(given.provider, presets.all())
+
+
+def called(text: str, presets: Iterable[Preset]) -> Preset | None:
+    """The provider of this name, or of the one that people see; capitals and spaces do not count."""
+
+    def plain(name: str) -> str:
+        return re.sub(r"[\W_]", "", name).casefold()
+
+    return next((one for one in presets if plain(text) in {plain(one.name), plain(one.title)}), None)
 
 
 def host_of(interview: Interview, given: Given, settings: Settings, address: str) -> str:
@@ -113,6 +124,12 @@ def host_of(interview: Interview, given: Given, settings: Settings, address: str
     from mailer.preflight import presets  # noqa: PLC0415
     from mailer.settings import values  # noqa: PLC0415
 
+    ours = chosen(given)
+    if given.host is not None and ours and ours.host and ours.host != given.host:
+        raise UsageError(
+            f"--host {given.host} is not the server of {ours.title}, which is {ours.host}. Nothing was changed.",
+            hint="leave out --host, or --provider",
+        )
     if given.host is not None:
         return interview.answer("--host", given.host, "", values.host)
     domain = address.rpartition("@")[2]
@@ -151,6 +168,8 @@ def picked(interview: Interview, settings: Settings, domain: str) -> str:
             if not 1 <= int(text[:9]) <= len(known):
                 raise ValueError(f"the numbers go from 1 to {len(known)}")
             return known[int(text) - 1]
+        if named := called(text, known):
+            return named
         if "." not in text and not is_loopback(text):
             raise ValueError("write a number, or the name of a server, such as smtp.example.org")
         return values.host(text)

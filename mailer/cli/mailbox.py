@@ -60,6 +60,7 @@ def mailbox(
 def announce(port: int, page: str, folder: Path) -> None:
     """Where to send to, and where to read it."""
     console.say(f"Collecting mail on     127.0.0.1 port {port}")
-    console.say(f"To send to it, set     MAILER_SMTP_HOST=127.0.0.1 and MAILER_SMTP_PORT={port}")
+    console.say('To send to it, write   smtp_host = "127.0.0.1"')
+    console.say(f"into mailer.toml       smtp_port = {port}")
     console.say(f"Read the mail at       {page}")
     console.say(f"Ctrl-C ends the mailbox; the mail stays in {folder}", sentence=True)

@@ -16,6 +16,7 @@ RENAMED = {"gitignore.txt": ".gitignore"}
 """Under its true name git and the build would obey it inside this package."""
 
 NEXT = (
+    "mailer setup",
     "mailer check contacts/my-list.csv",
     "mailer preview my-letter contacts/my-list.csv --open",
     "mailer send my-letter contacts/my-list.csv",
@@ -53,7 +54,10 @@ def new(
     console.say(f"Your campaign folder is ready: {folder}")
     for path in sorted(made):
         console.say(f"  {path}")
-    console.say("\nWrite your letter, put in your list, fill in mailer.toml. Then:\n", sentence=True)
+    console.say(
+        "\nWrite your letter, put in your list, say who sends. In the browser it is all one page: mailer web. Or in the terminal:\n",
+        sentence=True,
+    )
     for step in steps:
         console.say(f"  {step}")
 

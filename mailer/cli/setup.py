@@ -165,7 +165,10 @@ def password_in(path: Path) -> str:
         text = path.expanduser().read_text(encoding="utf-8-sig").removesuffix("\n").removesuffix("\r")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is not a text file"
-        raise UsageError(f"The password file cannot be read: {why}. {NOTHING_CHANGED}") from error
+        raise UsageError(
+            f"The password file {path} cannot be read: {why}. {NOTHING_CHANGED}",
+            hint="write the password, and nothing else, into a text file, and name it with --password-file",
+        ) from error
     if not text or "\n" in text:
         raise UsageError(f"The password file is to hold one line, the password. {NOTHING_CHANGED}")
     return text
@@ -208,9 +211,13 @@ def refusal(account: Account, found: Outcome) -> MailerError:
 
     ours = account.preset
     advice = f" With {ours.title}: {ours.login}." if ours and found.phase is Phase.AUTH else ""
-    words = explain(found) if found.reply or found.phase is Phase.AUTH else f"{found.text[:1].upper()}{found.text[1:]}."
     kind = RelayStopped if found.action in {Action.STOP, Action.PAUSE} else Paused
-    return kind(f"{words}{advice} {NOTHING_CHANGED}", hint=f"what happened: {found.text}")
+    if found.reply or found.phase is Phase.AUTH:
+        return kind(f"{explain(found)}{advice} {NOTHING_CHANGED}", hint=f"what happened: {found.text}")
+    words = f"{found.text[:1].upper()}{found.text[1:].rstrip('.')}"
+    return kind(
+        f"{words}{'' if words.endswith('?') else '.'} {NOTHING_CHANGED}", hint="mend it, and run the same command again"
+    )
 
 
 def signed_in_without_password(account: Account, settings: Settings) -> tuple[str, RelayFacts]:

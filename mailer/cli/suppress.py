@@ -85,18 +85,24 @@ def scope_of(name: str | None) -> str | None:
 
 
 def warn_of_unknown_list(ledger: Ledger, scope: str | None) -> None:
-    """A list that nobody was mailed from is perhaps only misspelt."""
-    if scope and (known := ledger.list_names() - {""}) and scope not in known:
-        console.warn(
-            f"No campaign here was sent to a list called {scope}. Lists so far: {', '.join(sorted(known)[:5])}"
-        )
+    """A list that nobody was mailed from, and that is not here, is perhaps only misspelt."""
+    from mailer.suppression import list_name  # noqa: PLC0415
+
+    if scope is None:
+        return
+    here = {list_name(path.name) for place in (Path(), Path("contacts")) for path in place.glob("*.*")}
+    known = ledger.list_names() - {""}
+    if scope not in known | here:
+        so_far = f" Lists so far: {', '.join(sorted(known)[:5])}" if known else ""
+        console.warn(f"There is no list called {scope} here, and no campaign was sent to one.{so_far}")
 
 
-def say_added(added: int, known: int) -> None:
+def say_added(added: int, known: int, scope: str | None = None) -> None:
     """How many were added, and where they are kept: another campaign folder knows nothing of them."""
-    more = each(added, "address", "addresses") or "Nobody new"
+    more = each(added, "address", "addresses") or "nobody new"
     before = f" {each(known, 'was', 'were')} there already." if known else ""
-    console.say(f"Suppressed in this folder's ledger: {more}.{before}", sentence=True)
+    whence = f" for the list {scope}" if scope else ""
+    console.say(f"Suppressed in this folder's ledger{whence}: {more}.{before}", sentence=True)
 
 
 @suppress.command("add")
@@ -126,7 +132,7 @@ def add(
     if as_json:
         console.emit({"added": added, "known": len(keys) - added})
     else:
-        say_added(added, len(keys) - added)
+        say_added(added, len(keys) - added, scope)
 
 
 @suppress.command("remove")
@@ -321,7 +327,7 @@ def import_(
         told = [console.as_data(problem) for problem in found.problems]
         console.emit({**counts, "unreadable": found.refused, "problems": told})
     else:
-        say_added(added, known)
+        say_added(added, known, asked.scope)
         if found.repeated:
             console.say(f"{each(found.repeated, 'row repeats', 'rows repeat')} one before.", sentence=True)
         show_unusable(found.refused, found.problems, problems)

@@ -49,9 +49,14 @@ def write_csv(path: Path, campaign: CampaignRecord, records: Iterable[DeliveryRe
     an earlier file of that name then stays as it was.
     """
     with replacing(path, encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(_cells(campaign, record) for record in records)
+        write_lines(file, campaign, records)
+
+
+def write_lines(file: IO[str], campaign: CampaignRecord, records: Iterable[DeliveryRecord]) -> None:
+    """The same into a file that is open already."""
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    writer.writerows(_cells(campaign, record) for record in records)
 
 
 def _cells(campaign: CampaignRecord, record: DeliveryRecord) -> list[str]:
@@ -122,9 +127,13 @@ def begins_with(path: Path, text: str) -> bool:
 @contextmanager
 def replacing(path: Path, *, encoding: str, newline: str, what: str = "The report") -> Iterator[IO[str]]:
     """Write beside the path and move into place at the end, so that a half-written report is never found there."""
+    if not path.parent.is_dir():
+        raise Refused(
+            f"{what} cannot be written to {path}: there is no folder {path.parent}.",
+            hint="make the folder first, or is its name written right?",
+        )
     building = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with building.open("x", encoding=encoding, newline=newline, errors="replace") as file:
             yield file
             file.flush()
