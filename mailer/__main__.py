@@ -6,13 +6,11 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 try:
     from mailer import cli
     from mailer.cli import console
     from mailer.errors import MailerError, Paused
-    from mailer.privacy import without_addresses
 except KeyboardInterrupt:  # in the first moments there is nothing to stop, and nobody to say it nicely
     sys.stderr.write("Stopped. Nothing was sent.\n")
     sys.exit(3)
@@ -106,6 +104,8 @@ def ended(given: list[str]) -> int:
     except MemoryError:
         return failed(MailerError(NO_MEMORY, hint=ROOM), given)
     except Exception as error:  # noqa: BLE001  whatever it is, no traceback on the terminal
+        from mailer.cli.bugs import bug  # noqa: PLC0415 - hopefully never needed
+
         return failed(bug(error), given)
     if code == INTERRUPTED:
         if sys.stderr.isatty():
@@ -134,33 +134,6 @@ def abandoned() -> int:
     # The interpreter flushes once more at the end; give it somewhere to flush to.
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  it must stay open
     return Paused.exit_code
-
-
-def scrubbed(text: str) -> str:
-    """Without addresses and without the name of the home folder: this may be sent to strangers."""
-    text = without_addresses(text, "(address removed)")
-    home = os.path.expanduser("~")  # noqa: PTH111  Path.home() raises where there is none
-    return text.replace(home, "~") if len(home) > 2 else text
-
-
-def bug(error: Exception) -> MailerError:
-    """What to say of an error that nobody foresaw; its details go to a file."""
-    import tempfile  # noqa: PLC0415 - hopefully never needed
-    import traceback  # noqa: PLC0415
-
-    text = scrubbed("".join(traceback.format_exception(error)))
-    path = None
-    for folder in (tempfile.gettempdir(), "."):
-        try:
-            descriptor, path = tempfile.mkstemp(prefix="mailer-bug-", suffix=".txt", dir=folder)
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-                file.write(text)
-            break
-        except OSError:
-            path = None
-    where = f"What happened is written in {Path(path)}" if path else "What happened could not be written to a file."
-    hint = "Running the same command again is safe. Please report the file; e-mail addresses were removed from it."
-    return MailerError(f"This is a bug in mailer, sorry. {where}", hint=hint)
 
 
 if __name__ == "__main__":

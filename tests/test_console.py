@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from mailer import cli
-from mailer.__main__ import scrubbed
 from mailer.cli import console
+from mailer.cli.bugs import scrubbed
 from mailer.errors import ListError, MailerError, Refused, RelayStopped
 from mailer.model import Problem
 

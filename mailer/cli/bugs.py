@@ -1,0 +1,36 @@
+"""An error that nobody foresaw: what is said of it, and where its details are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mailer.errors import MailerError
+from mailer.privacy import without_addresses
+
+
+def scrubbed(text: str) -> str:
+    """Without addresses and without the name of the home folder: this may be sent to strangers."""
+    text = without_addresses(text, "(address removed)")
+    home = os.path.expanduser("~")  # noqa: PTH111  Path.home() raises where there is none
+    return text.replace(home, "~") if len(home) > 2 else text
+
+
+def bug(error: Exception) -> MailerError:
+    """What to say of an error that nobody foresaw; its details go to a file."""
+    import tempfile  # noqa: PLC0415 - hopefully never needed
+    import traceback  # noqa: PLC0415
+
+    text = scrubbed("".join(traceback.format_exception(error)))
+    path = None
+    for folder in (tempfile.gettempdir(), "."):
+        try:
+            descriptor, path = tempfile.mkstemp(prefix="mailer-bug-", suffix=".txt", dir=folder)
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                file.write(text)
+            break
+        except OSError:
+            path = None
+    where = f"What happened is written in {Path(path)}" if path else "What happened could not be written to a file."
+    hint = "Running the same command again is safe. Please report the file; e-mail addresses were removed from it."
+    return MailerError(f"This is a bug in mailer, sorry. {where}", hint=hint)
