@@ -1,0 +1,151 @@
+"""Who may use the organiser's page: whoever opened the address that the command printed, in that browser, for a day.
+
+Other programs and other users of this computer can reach the port, too; the Host and Origin checks of `guard` stop other web pages,
+and this stops everybody else. Every change is a form or a request that carries the page's own token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mailer.markup import asset, fill
+
+LIFETIME = 24 * 3600
+"""Seconds for which a browser that was let in stays so."""
+
+LARGEST_FORM = 2_000_000
+"""Octets of a form: a letter of a hundred pages has less. Files come by themselves, not in forms."""
+
+FORM = "application/x-www-form-urlencoded"
+OPENING, ASSETS = "/open", "/assets/"
+CLOSED = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+class Access:
+    """Lets in who has the ticket of the opening address, once, and then who has the cookie that it gave.
+
+    The cookie is signed with the ledger's `secret`, so that it outlives a restart of the page. What is handed on has
+    `request.state.csrf`, to be put into forms and headers, and `request.state.form` for a form that had it.
+    """
+
+    def __init__(self, app: ASGIApp, secret: bytes) -> None:
+        self.app = app
+        self._secret = hashlib.sha256(b"organiser's page" + secret).digest()
+        self._tickets: set[str] = set()
+
+    def ticket(self) -> str:
+        """A path that opens the page, once."""
+        ticket = secrets.token_urlsafe(24)
+        self._tickets.add(ticket)
+        return f"{OPENING}?ticket={ticket}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(ASSETS):
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        session = self._session(request)
+        if scope["path"] == OPENING:
+            answer: Response | None = self._open(request)
+        elif session is None:
+            answer = closed()
+        else:
+            scope.setdefault("state", {})["csrf"] = csrf = self._sign("csrf", session)
+            answer = None if scope["method"] in {"GET", "HEAD"} else await self._stranger(request, csrf)
+            if "form" in scope["state"]:
+                receive = _nothing_more
+        await (answer or self.app)(scope, receive, send)
+
+    async def _stranger(self, request: Request, csrf: str) -> Response | None:
+        """Why a change is refused; None if it comes from a page of ours. Keeps the form that it came with."""
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+            return None if _same(request.headers.get("x-csrf", ""), csrf) else refused(403)
+        body = await _body(request)
+        if body is None:
+            return refused(413)
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+        if not _same(fields.get("csrf", [""])[0], csrf):
+            return refused(403)
+        request.scope["state"]["form"] = {name: values[-1] for name, values in fields.items()}
+        return None
+
+    def _open(self, request: Request) -> Response:
+        ticket = request.query_params.get("ticket", "")
+        if ticket not in self._tickets:
+            # somebody who is in already has opened the address again
+            return RedirectResponse("/", 303) if self._session(request) else closed()
+        self._tickets.discard(ticket)
+        until = int(time.time()) + LIFETIME
+        session = f"{until}.{secrets.token_urlsafe(18)}"
+        response = RedirectResponse("/", 303)
+        response.set_cookie(
+            _name(request),
+            f"{session}.{self._sign('session', session)}",
+            max_age=LIFETIME,
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+    def _session(self, request: Request) -> str | None:
+        try:
+            cookie = SimpleCookie(request.headers.get("cookie", "")).get(_name(request))
+        except CookieError:
+            return None
+        session, _, signature = (cookie.value if cookie else "").rpartition(".")
+        if not _same(signature, self._sign("session", session)):
+            return None
+        until = session.partition(".")[0]
+        return session if until.isdecimal() and int(until) > time.time() else None
+
+    def _sign(self, purpose: str, text: str) -> str:
+        return hmac.new(self._secret, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def _name(request: Request) -> str:
+    # browsers send cookies to every port of a host: two pages must not overwrite each other's
+    server = request.scope.get("server") or ("", 0)
+    return f"mailer-{server[1]}"
+
+
+def closed() -> Response:
+    """What a stranger sees, and whoever comes back after a day."""
+    page = fill(asset("mailer.web", "closed.html"))
+    return HTMLResponse(page, 403, headers={"Content-Security-Policy": CLOSED})
+
+
+def refused(status: int, said: str = "") -> Response:
+    """Why nothing came of a request."""
+    words = {
+        403: "Nothing was changed. This form is out of date: go back, open the page again, and repeat the last step.",
+        413: "Nothing was changed. That is more than this page takes.",
+    }
+    page = fill(asset("mailer.web", "refused.html"), said=said or words[status])
+    return HTMLResponse(page, status, headers={"Content-Security-Policy": CLOSED})
+
+
+async def _body(request: Request) -> bytes | None:
+    """The request's body, or None for one that is larger than any form here."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_FORM:
+            return None
+    return bytes(body)
+
+
+async def _nothing_more() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}

@@ -1,0 +1,274 @@
+"""Nobody gets into the organiser's page but the browser that was let in: hostile pages, hosts, forms and uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+from organiser import Office, Stranger, office, people
+
+from mailer.web.access import LARGEST_FORM, LIFETIME
+
+PAGES = ["/", "/list", "/letter", "/preview", "/test", "/approve", "/send", "/suppressed", "/account", "/preview/state"]
+
+
+@pytest.fixture(scope="module")
+def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    with office(tmp_path_factory.mktemp("office")) as made:
+        made.write_list(people(3))
+        (made.folder / "secret.csv").write_text("email\nhidden@union.example\n", encoding="utf-8")
+        made.open()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def member(at_work: Office) -> tuple[Stranger, str]:
+    inside = Stranger(at_work.port)
+    return inside, inside.enter(at_work.page)
+
+
+@pytest.fixture
+def outside(at_work: Office) -> Stranger:
+    return Stranger(at_work.port)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_the_cookie_every_page_is_closed(member: object, outside: Stranger, path: str) -> None:
+    answer, text = outside.ask("GET", path)
+    assert answer.status == 403
+    assert "mailer web" in text
+    assert "union.example" not in text
+    assert not answer.getheader("Set-Cookie")
+
+
+def test_the_opening_address_opens_once(at_work: Office, member: object, outside: Stranger) -> None:
+    parts = urlsplit(at_work.page)
+    answer, _ = outside.ask("GET", f"{parts.path}?{parts.query}")
+    assert (answer.status, answer.getheader("Set-Cookie")) == (403, None)
+
+
+@pytest.mark.parametrize("ticket", ["", "x", "%00", "a" * 5000, "../../x"])
+def test_no_other_ticket_opens(member: object, outside: Stranger, ticket: str) -> None:
+    assert outside.ask("GET", f"/open?ticket={ticket}")[0].status == 403
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        "",
+        "{name}=",
+        "{name}=x.y.z",
+        "{name}=9999999999.x.{mac}",
+        "{name}={session}.{mac}x",
+        "other={session}.{mac}",
+        "{name}=\x7f",
+        "=;=;",
+    ],
+)
+def test_no_other_cookie_opens(member: tuple[Stranger, str], outside: Stranger, cookie: str) -> None:
+    name, _, value = member[0].cookie.partition("=")
+    session, _, mac = value.rpartition(".")
+    outside.cookie = cookie.format(name=name, session=session, mac=mac)
+    assert outside.ask("GET", "/")[0].status == 403
+
+
+def test_a_cookie_is_good_for_a_day(member: tuple[Stranger, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from starlette.requests import Request
+
+    from mailer.web import access
+
+    now = 1_000_000.0
+    monkeypatch.setattr(access.time, "time", lambda: now)
+    made = access.Access(lambda *_: None, b"secret")  # type: ignore[arg-type]
+
+    def request(path: str, cookie: str = "", query: str = "") -> Request:
+        return Request(
+            {
+                "type": "http", "method": "GET", "path": path, "query_string": query.encode(), "server": ("127.0.0.1", 1),
+                "headers": [(b"cookie", cookie.encode())],
+            }
+        )  # fmt: skip
+
+    opened = made._open(request("/open", query=made.ticket().partition("?")[2]))
+    set_cookie = opened.headers["set-cookie"]
+    cookie = set_cookie.partition(";")[0]
+    assert {"httponly", "samesite=strict"} <= {part.strip().lower() for part in set_cookie.split(";")}
+    now += LIFETIME - 1
+    assert made._session(request("/", cookie))
+    # a page that was started anew over the same ledger knows it, one over another ledger does not
+    assert access.Access(made.app, b"secret")._session(request("/", cookie))
+    assert access.Access(made.app, b"another")._session(request("/", cookie)) is None
+    now += 2
+    assert made._session(request("/", cookie)) is None
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example:{port}", "localhost:1", "evil.example:{port}", ""]
+)
+def test_another_host_gets_nothing(member: tuple[Stranger, str], at_work: Office, host: str) -> None:
+    answer, text = member[0].ask("GET", "/list", Host=host.format(port=at_work.port))
+    assert answer.status in {400, 421}
+    assert "union.example" not in text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_form_of_another_page_changes_nothing(
+    member: tuple[Stranger, str], at_work: Office, headers: dict[str, str]
+) -> None:
+    inside, token = member
+    body = f"csrf={token}&entry=mallory@union.example".encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+    assert inside.ask("POST", "/suppressed/add", body, **headers)[0].status == 403
+    assert at_work.program.json("suppress", "list")["suppressions"] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/suppressed/add",
+        "/list/upload",
+        "/list/mend",
+        "/letter/save",
+        "/letter/look",
+        "/test",
+        "/approve",
+        "/send",
+        "/account",
+    ],
+)
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x", "application/json"]
+)
+def test_no_change_without_the_token_of_the_page(member: tuple[Stranger, str], path: str, kind: str) -> None:
+    answer, text = member[0].ask(
+        "POST", path, b"entry=mallory@union.example&csrf=wrong", Content_Type=kind, X_CSRF="wrong"
+    )
+    assert answer.status == 403
+    assert "Nothing was changed" in text
+
+
+def test_a_form_that_is_too_large_is_refused_unread(member: tuple[Stranger, str]) -> None:
+    inside, token = member
+    body = f"csrf={token}&note=".encode() + b"x" * LARGEST_FORM
+    assert (
+        inside.ask("POST", "/suppressed/add", body, Content_Type="application/x-www-form-urlencoded")[0].status == 413
+    )
+
+
+NAMES = [
+    ("../../evil.csv", "contacts/evil.csv"), ("..\\..\\evil2.csv", "contacts/evil2.csv"), ("/etc/evil3.csv", "contacts/evil3.csv"),
+    ("C:\\evil4.csv", "contacts/evil4.csv"), ("a<b>\"c'.csv", "contacts/a_b__c_.csv"), (".hidden.csv", "contacts/hidden.csv"),
+    ("Zeichen äöü ∂.csv", None), ("x" * 300 + ".csv", ""), ("CON.csv", ""), ("list.exe", ""), ("", ""), ("..", ""), ("mailer.toml", ""),
+    (".env", ""), ("mailer.db", ""), ("list.csv/../../mailer.toml", ""), ("a\x00.csv", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kept"), NAMES)
+def test_an_upload_lands_in_contacts_under_a_safe_name_or_nowhere(
+    member: tuple[Stranger, str], at_work: Office, name: str, kept: str | None
+) -> None:
+    inside, token = member
+    before = {path for path in at_work.folder.rglob("*") if path.is_file()}
+    headers = {"X-CSRF": token, "X-Filename": quote(name, safe=""), "Content-Type": "application/octet-stream"}
+    answer, text = inside.ask("POST", "/list/upload", b"email\nz@union.example\n", **headers)
+    new = {path for path in at_work.folder.rglob("*") if path.is_file()} - before
+    new = {path for path in new if not path.name.startswith("mailer.db")}
+    assert all(path.parent == at_work.folder / "contacts" and not path.name.startswith(".") for path in new)
+    if kept == "":
+        assert (answer.status, new) == (422, set())
+    else:
+        assert answer.status == 200, text
+        assert kept is None or at_work.folder / kept in new
+
+
+def test_the_same_file_twice_is_kept_once_and_another_of_its_name_beside_it(member: tuple[Stranger, str]) -> None:
+    inside, token = member
+
+    def upload(content: bytes) -> str:
+        headers = {"X-CSRF": token, "X-Filename": "twice.csv", "Content-Type": "application/octet-stream"}
+        return inside.ask("POST", "/list/upload", content, **headers)[1]
+
+    assert upload(b"email\na@union.example\n") == upload(b"email\na@union.example\n") == '{"list":"contacts/twice.csv"}'
+    assert upload(b"email\nb@union.example\n") == '{"list":"contacts/twice-2.csv"}'
+
+
+@pytest.mark.parametrize(
+    "list_name",
+    [
+        "../secret.csv",
+        "/etc/passwd",
+        "contacts/../secret.csv",
+        "mailer.toml",
+        ".env",
+        "mailer.db",
+        "contacts/\x00",
+        "contacts",
+    ],
+)
+@pytest.mark.parametrize("page", ["/list", "/letter", "/preview"])
+def test_no_address_names_a_file_that_is_no_list_of_this_folder(
+    member: tuple[Stranger, str], page: str, list_name: str
+) -> None:
+    answer, text = member[0].ask("GET", f"{page}?list={quote(list_name, safe='')}")
+    assert answer.status in {200, 303}
+    assert "root:" not in text
+    assert "smtp_port" not in text
+    assert not (answer.getheader("Location") or "").count("list=")
+
+
+@pytest.mark.parametrize(
+    "file", ["mailer.toml", "../x.md", "templates/../mailer.toml", "/etc/passwd", ".env", "templates/new.md"]
+)
+def test_only_the_texts_of_the_letter_are_written_or_read(
+    member: tuple[Stranger, str], at_work: Office, file: str
+) -> None:
+    inside, token = member
+    before = (at_work.folder / "mailer.toml").read_bytes()
+    for path in ("/letter/save", "/letter/look"):
+        answer, _ = inside.post(path, csrf=token, letter="appeal", file=file, text="hacked", digest="x")
+        assert answer.status in {404, 422}
+    _, text = inside.ask("GET", f"/letter?letter=appeal&file={quote(file, safe='')}")
+    assert "smtp_port" not in text
+    assert (at_work.folder / "mailer.toml").read_bytes() == before
+    assert not (at_work.folder / "templates" / "new.md").exists()
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "<b>", "a" * 100, "con", ".x", "-x"])
+def test_a_new_letter_has_a_plain_name(member: tuple[Stranger, str], at_work: Office, name: str) -> None:
+    inside, token = member
+    before = set(at_work.folder.rglob("*.md"))
+    inside.post("/letter/save", csrf=token, new=name)
+    assert set(at_work.folder.rglob("*.md")) == before
+
+
+def test_whatever_is_asked_every_answer_is_closed_to_other_pages(member: tuple[Stranger, str]) -> None:
+    for path in [
+        *PAGES,
+        "/nowhere",
+        "/assets/base.css",
+        "/assets/../mailer.toml",
+        "/assets/%2e%2e/x",
+        "/campaign/none",
+        "/campaign/none/events",
+    ]:
+        answer, _ = member[0].ask("GET", path)
+        assert answer.status < 500, path
+        assert "default-src 'none'" in (answer.getheader("Content-Security-Policy") or "")
+        assert answer.getheader("Cross-Origin-Resource-Policy") == "same-origin"
+        assert answer.getheader("Cache-Control") == "no-store"
+        assert answer.getheader("X-Content-Type-Options") == "nosniff"
+
+
+def test_the_page_keeps_no_log_and_no_temporary_files(member: object, at_work: Office, tmp_path: Path) -> None:
+    names = {path.name for path in at_work.folder.rglob("*")}
+    assert not [name for name in names if name.endswith(".log") or name.startswith((".upload", ".mended", "tmp"))]
