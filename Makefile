@@ -7,6 +7,7 @@
 #   make faults   kill it, starve it, deceive it, some minutes long; ARGS="--seed 7 --only silent" some of it again
 #   make faults-long   the same with a thousand kills and more, half an hour long; writes tests/faults/RESULTS.md
 #   make bench    how fast it is, beside its peers, some twenty minutes long; ARGS="--quick" everything small; writes benchmarks/RESULTS.md
+#   make pictures  take the pictures of the page that the README shows anew; needs Chromium
 #   make lock     pin the newest versions of all libraries in requirements.txt
 #   make clean    remove what can be made again; never a ledger or a list
 
@@ -29,7 +30,7 @@ export PIP_REQUIRE_HASHES := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test seeded check faults faults-long bench lock clean
+.PHONY: help demo test seeded pictures check faults faults-long bench lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -45,6 +46,10 @@ test: .venv/installed
 # Bugs put into the ledger on purpose, each of which the model of the ledger must notice.
 seeded: .venv/installed
 	$(PYTHON) -m pytest -n 3 --dist worksteal -m seeded $(ARGS)
+
+# What the README shows of the page, as its test sees it.
+pictures: .venv/installed
+	PICTURES=1 $(PYTHON) -m pytest -q tests/test_web_journey.py -k upload
 
 check: .venv/installed
 	$(PYTHON) -m ruff check .

@@ -79,6 +79,7 @@ DOORS = {
     "pydantic_settings": {"settings"},
     "dotenv": {"settings"},
     "keyring": {"settings"},
+    "babel": {"web"},
     "starlette": {"web"},
     "uvicorn": {"web"},
     "aiosmtpd": {"mailbox"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,12 +14,22 @@ from mailer.ledger import Digests, Ledger
 from mailer.model import Findings
 
 
+def unseen(_number: int, _message: preview.Rendered) -> None:
+    """Nobody else looks at them."""
+
+
 def write_preview(
-    plan: Plan, ledger: Ledger, out: Path | None, *, own_files: int = preview.OWN_FILES, on_progress: Progress = silent
+    plan: Plan,
+    ledger: Ledger,
+    out: Path | None,
+    *,
+    own_files: int = preview.OWN_FILES,
+    on_progress: Progress = silent,
+    on_message: Callable[[int, preview.Rendered], None] = unseen,
 ) -> tuple[Path | None, int]:
     """Write the gallery and remember what its seal vouches for. Returns the page to open and the number of messages.
 
-    Without `out` every message is made as well, but none is written.
+    Without `out` every message is made as well, but none is written. `on_message` is given each with its number, from 1.
 
     Up to `own_files` messages are pages and .eml files of their own.
     """
@@ -35,7 +45,9 @@ def write_preview(
             shown.add(contact.key, contact_digest(contact))
             letter, warnings = plan.template.merge_with_warnings(contact, plan.identity, marks_of(contact))
             message = plan.compose(contact, letter, made_at)
-            yield preview.Rendered(contact=contact, letter=letter, message=message, warnings=warnings)
+            made = preview.Rendered(contact=contact, letter=letter, message=message, warnings=warnings)
+            on_message(done, made)
+            yield made
             on_progress(done, count)
 
     doubts = Findings(plan.problems)

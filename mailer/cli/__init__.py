@@ -33,7 +33,7 @@ COMMANDS = {
         "Encrypt the ledger, or lists, so that nobody reads them without the key.",
     ),
     "decrypt": ("mailer.cli.encrypting:decrypt", "Make the ledger, or lists, readable for everybody again."),
-    "web": ("mailer.cli.web:web", "Run the page that takes unsubscribes, and nothing else."),
+    "web": ("mailer.cli.web:web", "Do it all on a page: list, letter, preview, test, approve, send, report."),
     "mailbox": ("mailer.cli.mailbox:mailbox", "Run a mail server that only collects, to try things out."),
 }
 """Where each command stands and what it does, in the order of a campaign."""

@@ -6,10 +6,10 @@ stands inside of it and `style` how that looks, for a page of somebody else's; `
 
 from mailer.report.course import Course, course, step_for
 from mailer.report.groups import Counted, Spread, count, is_grouping, provider, telling
-from mailer.report.page import content, is_html_report, page, script, style, write_html
+from mailer.report.page import content, is_html_report, page, policy, script, style, write_html
 from mailer.report.pictures import Picture, pictures
 from mailer.report.summary import ATTENTION, LISTED, SMALLEST, Report, counts_only, facts, refusals
-from mailer.report.table import is_csv_report, write_counts, write_csv
+from mailer.report.table import is_csv_report, write_counts, write_csv, write_lines
 
 __all__ = [
     "ATTENTION",
@@ -30,6 +30,7 @@ __all__ = [
     "is_html_report",
     "page",
     "pictures",
+    "policy",
     "provider",
     "refusals",
     "script",
@@ -39,4 +40,5 @@ __all__ = [
     "write_counts",
     "write_csv",
     "write_html",
+    "write_lines",
 ]

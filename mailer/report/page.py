@@ -80,6 +80,11 @@ def content(report: Report) -> Html:
     )
 
 
+def policy() -> str:
+    """What the page allows itself (Content-Security-Policy), for whoever serves it."""
+    return f"default-src 'none'; style-src '{_hash(style())}'; script-src '{_hash(script())}'; base-uri 'none'; form-action 'none'"
+
+
 def write_html(path: Path, report: Report) -> None:
     """Write the page. Raises Refused if it cannot be written; an earlier file of that name then stays as it was."""
     text = page(report)

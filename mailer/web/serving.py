@@ -29,8 +29,11 @@ async def serve(
     *,
     ready: Callable[[str], None] | None = None,
     anywhere: bool = False,
+    ending: Callable[[], None] | None = None,
 ) -> None:
     """Serve until cancelled. `ready` is called with the page's address once it can be opened; port 0 takes a free one.
+
+    `ending` is called before the last answers are waited for: what tells of changes for hours is to end by itself then.
 
     Raises Refused for a host other than this computer, unless it may be `anywhere`, and for a port that cannot be had.
     """
@@ -54,6 +57,8 @@ async def serve(
             ready(f"http://{name}:{listening.getsockname()[1]}/")
         await asyncio.shield(running)
     finally:
+        if ending is not None:
+            ending()
         server.should_exit = True
         await asyncio.wait([running])
         listening.close()

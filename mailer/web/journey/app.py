@@ -1,0 +1,147 @@
+"""The application: its addresses, and what stands around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mailer.errors import MailerError
+from mailer.markup import asset
+from mailer.web.access import Access, refused
+from mailer.web.guard import Guard
+from mailer.web.journey.care import Care
+from mailer.web.journey.letters import Letters
+from mailer.web.journey.lists import Lists
+from mailer.web.journey.means import Means
+from mailer.web.journey.previews import Previews
+from mailer.web.journey.rendering import Pages
+from mailer.web.journey.sending import Sendings
+from mailer.web.journey.standing import Standings
+
+ASSETS = {
+    "base.css": ("mailer.markup", "text/css"),
+    "message.css": ("mailer.preview", "text/css"),
+    "message.js": ("mailer.preview", "text/javascript"),
+    "journey.css": ("mailer.web.journey", "text/css"),
+    "list.js": ("mailer.web.journey", "text/javascript"),
+    "letter.js": ("mailer.web.journey", "text/javascript"),
+    "preview.js": ("mailer.web.journey", "text/javascript"),
+    "send.js": ("mailer.web.journey", "text/javascript"),
+}
+
+
+class Journey:
+    """The application and the way in. `end` ends answers that would go on for hours, `shut` pauses what the page itself is sending."""
+
+    def __init__(self, means: Means) -> None:
+        pages = Pages(means)
+        lists, letters = Lists(means, pages), Letters(means, pages)
+        previews, standings = Previews(means, pages), Standings(means, pages)
+        self._sendings, care = Sendings(means, pages, previews), Care(means, pages)
+        routes = [
+            Route("/", standings.start),
+            Route("/assets/{name}", _asset),
+            Route("/suppressed", care.suppressed),
+            Route("/suppressed", care.search, methods=["POST"]),
+            Route("/suppressed/add", care.suppress, methods=["POST"]),
+            Route("/suppressed/allow", care.allow, methods=["POST"]),
+            Route("/account", care.account),
+            Route("/account", care.examine, methods=["POST"]),
+            Route("/list", lists.page),
+            Route("/list/upload", lists.upload, methods=["POST"]),
+            Route("/list/mend", lists.mend, methods=["POST"]),
+            Route("/letter", letters.page),
+            Route("/letter/save", letters.save, methods=["POST"]),
+            Route("/letter/look", letters.look, methods=["POST"]),
+            Route("/letter/look/{key}", letters.looked),
+            Route("/preview", previews.page),
+            Route("/preview/state", previews.state),
+            Route("/preview/rows", previews.rows),
+            Route("/preview/message/{row:int}", previews.message),
+            Route("/preview/message/{row:int}/message.eml", previews.download),
+            Route("/preview/message/{row:int}/attachments/{number:int}", previews.attachment),
+            Route("/test", self._sendings.test),
+            Route("/test", self._sendings.send_test, methods=["POST"]),
+            Route("/approve", self._sendings.approve),
+            Route("/approve", self._sendings.approved, methods=["POST"]),
+            Route("/send", self._sendings.page),
+            Route("/send", self._sendings.begin, methods=["POST"]),
+            Route("/campaign/{name:path}/events", self._sendings.events),
+            Route("/campaign/{name:path}/pause", self._sendings.pause, methods=["POST"]),
+            Route("/campaign/{name:path}/go-on", self._sendings.go_on, methods=["POST"]),
+            Route("/campaign/{name:path}/uncertain", care.uncertain),
+            Route("/campaign/{name:path}/uncertain", care.resolve, methods=["POST"]),
+            Route("/campaign/{name:path}/retry", care.retry, methods=["POST"]),
+            Route("/campaign/{name:path}/report", standings.report),
+            Route("/campaign/{name:path}/report.csv", standings.table),
+            Route("/campaign/{name:path}", self._sendings.watch),
+        ]
+        with means.ledger(means.settings()) as ledger:
+            secret = ledger.secret
+        starlette = Starlette(
+            routes=routes,
+            exception_handlers={MailerError: pages.refused, HTTPException: _elsewhere},
+        )
+        self._access = Access(Calm(starlette, means.bug), secret)
+        self.app = Guard(self._access)
+
+    def ticket(self) -> str:
+        return self._access.ticket()
+
+    def end(self) -> None:
+        self._sendings.end()
+
+    async def shut(self) -> None:
+        await self._sendings.shut()
+
+
+class Calm:
+    """An error that nobody foresaw is told as everywhere else: no traceback on a page or in the terminal."""
+
+    def __init__(self, app: ASGIApp, bug: Callable[[Exception], MailerError]) -> None:
+        self._app, self._bug = app, bug
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def told(message: Message) -> None:
+            nonlocal begun
+            # Starlette's own words for an error are sent first, and then it is raised again
+            if message["type"] == "http.response.start" and message["status"] == 500:
+                return
+            begun = begun or message["type"] == "http.response.start"
+            if begun:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, told)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            said = self._bug(error)
+            if not begun:
+                await refused(500, f"{said.message} {said.hint}")(scope, receive, send)
+
+
+def create_app(means: Means) -> Journey:
+    """The page over a campaign folder. Raises SettingsError, LedgerError."""
+    return Journey(means)
+
+
+def _asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in ASSETS:
+        raise HTTPException(404)
+    package, kind = ASSETS[name]
+    return Response(asset(package, name), media_type=kind)
+
+
+async def _elsewhere(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404 and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/", 303)
+    return Response(f"{error.detail}\n", error.status_code, media_type="text/plain")

@@ -1,0 +1,150 @@
+"""What a campaign needs besides its six steps: who is never to be mailed, what is in doubt, and whether mail will arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from mailer.errors import SettingsError, UsageError
+from mailer.ledger import Ledger, settle
+from mailer.model import CampaignRecord, Reason, Status
+from mailer.suppression import is_entry, normalise
+from mailer.web.journey import command
+from mailer.web.journey.means import Means
+from mailer.web.journey.rendering import Pages
+from mailer.web.journey.sending import campaign_url
+from mailer.web.journey.words import gettext as _
+
+MOST = 500
+"""Rows of a table; more are told by their number."""
+
+DOCTOR_SECONDS = 90.0
+
+
+class Care:
+    def __init__(self, means: Means, pages: Pages) -> None:
+        self._means, self._pages = means, pages
+
+    def _ledger(self) -> Ledger:
+        return self._means.ledger(self._means.settings())
+
+    # -- suppressions
+
+    def suppressed(self, request: Request) -> Response:
+        return self._show_suppressed(request)
+
+    def _show_suppressed(self, request: Request, **said: Any) -> Response:
+        words = said.pop("search", request.query_params.get("q", "")).casefold().split()
+        with self._ledger() as ledger:
+            rows = list(reversed(ledger.suppression_rows()))
+        found = [
+            row for row in rows if all(word in f"{row.entry or ''} {row.note} {row.scope}".casefold() for word in words)
+        ]
+        return self._pages.show(
+            request, "suppressed", rows=found[:MOST], found=len(found), total=len(rows), search=" ".join(words), **said
+        )
+
+    def search(self, request: Request) -> Response:
+        """By a form that is posted: what is looked for is an address, which no browser's history is to keep."""
+        return self._show_suppressed(request, search=request.state.form.get("q", ""))
+
+    def suppress(self, request: Request) -> Response:
+        form = request.state.form
+        key = normalise(form.get("entry", ""))
+        if not is_entry(key):
+            raise UsageError(
+                _("This is neither an address nor a domain. Nothing was changed."),
+                hint=_("write for example pat@example.org, or @example.org for everybody there"),
+            )
+        with self._ledger() as ledger:
+            note = form.get("note", "").strip()[:200] or "asked not to be mailed"
+            added = ledger.suppress([(key, note)], source="by hand", reason=Reason.MANUAL)
+        return self._show_suppressed(request, added=added)
+
+    def allow(self, request: Request) -> Response:
+        """Let one be mailed again, named by the hash in the table: no address has to travel."""
+        digest = request.state.form.get("hash", "")
+        with self._ledger() as ledger:
+            entries = [row.entry for row in ledger.suppression_rows() if row.hash.hex() == digest and row.entry]
+            removed = ledger.unsuppress(entries)
+        return self._show_suppressed(request, removed=removed)
+
+    # -- in doubt
+
+    def uncertain(self, request: Request) -> Response:
+        with self._ledger() as ledger:
+            campaign = self._found(ledger, request)
+            settle(ledger, campaign)
+            rows = list(ledger.records(campaign, Status.UNCERTAIN, most=MOST))
+            tally = ledger.tally(campaign)
+        return self._pages.show(request, "uncertain", name=campaign.name, rows=rows, tally=tally)
+
+    def resolve(self, request: Request) -> Response:
+        """Write down what somebody has found out about each."""
+        form = request.state.form
+        with self._ledger() as ledger:
+            campaign = self._found(ledger, request)
+            settle(ledger, campaign)
+            keys = {str(row.row): normalise(row.address) for row in ledger.records(campaign, Status.UNCERTAIN)}
+            for status in (Status.SENT, Status.QUEUED):
+                chosen = {keys[name[4:]] for name, value in form.items() if name[4:] in keys and value == status.value}
+                if chosen:
+                    ledger.resolve(campaign, status, chosen)
+        return RedirectResponse(campaign_url(campaign.name), 303)
+
+    def retry(self, request: Request) -> Response:
+        """Queue those who failed once more."""
+        with self._ledger() as ledger:
+            campaign = self._found(ledger, request)
+            settle(ledger, campaign)
+            ledger.requeue_failed(campaign)
+        return RedirectResponse(campaign_url(campaign.name), 303)
+
+    def _found(self, ledger: Ledger, request: Request) -> CampaignRecord:
+        campaign = ledger.campaign(request.path_params["name"])
+        if campaign is None:
+            raise HTTPException(404)
+        return campaign
+
+    # -- the account
+
+    def account(self, request: Request) -> Response:
+        return self._show_account(request)
+
+    def _show_account(self, request: Request, **result: Any) -> Response:
+        facts, missing = [], None
+        try:
+            settings = self._means.settings()
+            facts = [
+                (_("Letters are from"), str(settings.sender.address) if settings.sender else ""),
+                (_("Mail server"), f"{settings.smtp_host}, {settings.smtp_port}" if settings.smtp_host else ""),
+                (_("Signs in as"), settings.smtp_username or _("nobody")),
+                (_("At most"), ", ".join(map(str, settings.rate or ()))),
+            ]
+            settings.require_sending()
+        except SettingsError as error:
+            missing = error
+        return self._pages.show(request, "account", facts=[one for one in facts if one[1]], missing=missing, **result)
+
+    async def examine(self, request: Request) -> Response:
+        """Run `mailer doctor`, on the letter and the list that are being prepared if there are any. It mails nobody."""
+        draft = self._pages.draft(request)
+        arguments = ["doctor"]
+        if draft.letter:
+            arguments.append(draft.letter)
+            if draft.list:
+                arguments += [draft.list, *(f"--email-column={draft.column}" for _ in [0] if draft.column)]
+        ran = await command.run(self._means, arguments)
+        try:
+            await asyncio.wait_for(ran.process.wait(), DOCTOR_SECONDS)
+        except TimeoutError:
+            ran.process.kill()
+            await ran.process.wait()
+        result = ran.result()
+        return await asyncio.to_thread(
+            self._show_account, request, checks=result.get("checks"), result=result, words=ran.words()
+        )

@@ -1,0 +1,69 @@
+"""Commands that the page runs beside itself: the very ones that somebody would type."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from mailer.web.journey.means import Means
+
+# A process group of its own: Ctrl-C in the page's terminal is the page's, which then asks what it sends to pause.
+APART: dict[str, Any] = (
+    {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+    if os.name == "nt"
+    else {"start_new_session": True}
+)
+
+LINES = 200
+
+
+@dataclass(eq=False)
+class Command:
+    """A command that runs, or has ended. It writes into files, not into pipes: the page may end before it does."""
+
+    process: asyncio.subprocess.Process
+    _said: IO[bytes] = field(repr=False)
+    _object: IO[bytes] = field(repr=False)
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self.process.returncode
+
+    def words(self) -> list[str]:
+        """What it has said to people, line by line, the newest last."""
+        self._said.seek(0)
+        text = self._said.read().decode("utf-8", "replace").replace("\r", "\n")
+        return [line.rstrip() for line in text.split("\n") if line.strip()][-LINES:]
+
+    def result(self) -> dict[str, Any]:
+        """The object that it printed; empty if there is none."""
+        self._object.seek(0)
+        try:
+            found = json.loads(self._object.read() or b"{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+async def run(means: Means, arguments: Sequence[str]) -> Command:
+    """Start a command of mailer in the campaign folder, with --json."""
+    said, found = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - they live as long as the command
+    process = await asyncio.create_subprocess_exec(
+        *means.command,
+        *arguments,
+        "--json",
+        stdin=subprocess.DEVNULL,
+        stdout=found,
+        stderr=said,
+        cwd=means.folder,
+        env={**os.environ, **means.environment, "PYTHONUTF8": "1", "NO_COLOR": "1", "COLUMNS": "200"},
+        **APART,
+    )
+    return Command(process, said, found)

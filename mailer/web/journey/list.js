@@ -1,0 +1,34 @@
+"use strict";
+// A file is sent as it is, without a form around it: the page writes it straight into contacts/.
+const area = document.getElementById("upload");
+const input = document.getElementById("file");
+const told = document.getElementById("uploaded");
+const csrf = document.querySelector("meta[name=csrf]").content;
+
+async function upload(file) {
+  told.textContent = area.dataset.sending;
+  input.disabled = true;
+  try {
+    const answer = await fetch("/list/upload", {
+      method: "POST",
+      body: file,
+      headers: { "X-CSRF": csrf, "X-Filename": encodeURIComponent(file.name), "Content-Type": "application/octet-stream" },
+    });
+    const said = await answer.json();
+    if (said.list) {
+      const query = new URLSearchParams(location.search);
+      for (const name of ["column", "sheet", "skip"]) query.delete(name);
+      query.set("list", said.list);
+      location.assign(`/list?${query}`);
+      return;
+    }
+    told.textContent = [said.error, said.hint].filter(Boolean).join(" ");
+  } catch {
+    told.textContent = area.dataset.failed;
+  }
+  input.disabled = false;
+  input.value = "";
+}
+
+area.hidden = false;
+input.addEventListener("change", () => input.files.length && upload(input.files[0]));

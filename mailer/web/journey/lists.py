@@ -1,0 +1,196 @@
+"""The first step: a list is picked or uploaded, read as the command reads it, and mended where it can be."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+from urllib.parse import unquote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from mailer import contacts
+from mailer.age import Opener
+from mailer.contacts import ContactList
+from mailer.errors import MailerError, UsageError
+from mailer.harmless import is_device
+from mailer.web.journey.draft import LISTS, Draft, lists_in
+from mailer.web.journey.means import Means
+from mailer.web.journey.rendering import Pages
+
+LARGEST = 200_000_000
+"""Octets of an upload: a list of a million people has less than half."""
+
+FIRST, MENDED, PROBLEMS = 10, 50, 200
+"""Rows that are shown, rows that can be mended on the page at once, and problems that are told."""
+
+KEPT = 3
+
+
+class Lists:
+    def __init__(self, means: Means, pages: Pages) -> None:
+        self._means, self._pages = means, pages
+        self._read: OrderedDict[tuple[object, ...], ContactList] = OrderedDict()
+        self._lock = Lock()
+
+    def read(self, draft: Draft) -> ContactList:
+        """The list, read once as long as its file is the same. Raises ListError, LockedError, SettingsError."""
+        path = self._means.folder / draft.list
+        there = path.stat()
+        key = (draft.list, draft.column, draft.sheet, there.st_mtime_ns, there.st_size)
+        with self._lock:
+            if key not in self._read:
+                self._read[key] = contacts.read(
+                    Path(draft.list),
+                    email_column=draft.column or None,
+                    sheet=draft.sheet or None,
+                    unlock=self._unlock,
+                )
+            self._read.move_to_end(key)
+            while len(self._read) > KEPT:
+                self._read.popitem(last=False)
+            return self._read[key]
+
+    def _unlock(self, needed: Opener) -> str:
+        # most lists are not encrypted, and can be read before the settings are right
+        return self._means.unlock(self._means.settings())(needed)
+
+    def page(self, request: Request) -> Response:
+        draft = self._pages.draft(request)
+        return self._show(request, draft)
+
+    def _show(self, request: Request, draft: Draft) -> Response:
+        people, error = None, None
+        if draft.list:
+            try:
+                people = self.read(draft)
+            except MailerError as failed:
+                error = failed
+        return self._pages.show(
+            request,
+            "list",
+            draft=draft,
+            lists=lists_in(self._means.folder),
+            people=people,
+            error=error,
+            first=list(people[:FIRST]) if people else [],
+            mended=list(people.bad_rows[:MENDED]) if people else [],
+            problems=people.problems[:PROBLEMS] if people else [],
+        )
+
+    async def upload(self, request: Request) -> Response:
+        """Take a file as the request's body; its name stands in a header, percent-encoded. Answers with its place, or why not."""
+        try:
+            name = self._name(unquote(request.headers.get("x-filename", "")))
+            kept = await self._keep(request, name)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except MailerError as error:
+            return JSONResponse({"error": error.message, "hint": error.hint}, 422)
+        return JSONResponse({"list": kept.relative_to(self._means.folder).as_posix()})
+
+    def _name(self, given: str) -> str:
+        """A name that is safe on every computer, as near to the given one as may be. Raises UsageError."""
+        plain = re.split(r"[/\\]", given)[-1]
+        path = Path(re.sub(r"[^\w .()+-]", "_", plain).strip(" .")[:120])
+        inner = path.with_suffix("") if path.suffix.lower() == ".age" else path
+        if inner.suffix.lower() not in LISTS or not inner.stem or is_device(path.name):
+            raise UsageError(
+                "This is no list that mailer can read.",
+                hint="Choose a spreadsheet (.xlsx, .xls, .ods) or a table (.csv, .tsv, .json, .parquet).",
+            )
+        if path.suffix.lower() != ".age" and self._means.encrypted(self._means.settings()):
+            raise UsageError(
+                "This folder is encrypted, and a list put here by the page would be readable. Nothing was kept.",
+                hint="Put it in from the terminal: mailer encrypt FILE",
+            )
+        return path.name
+
+    async def _keep(self, request: Request, name: str) -> Path:
+        place = self._means.folder / "contacts"
+        place.mkdir(exist_ok=True)
+        part = place / f".upload-{os.urandom(8).hex()}"
+        size = 0
+        try:
+            with part.open("xb") as file:
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > LARGEST:
+                        raise UsageError(
+                            f"The file is larger than {LARGEST // 1_000_000} MB.", hint="Leave out what is no list."
+                        )
+                    file.write(chunk)
+            if not size:
+                raise UsageError("The file is empty.", hint="Save it once more in the program it came from.")
+            return await run_in_threadpool(_settled, part, place / name)
+        except OSError as error:
+            raise UsageError(f"The file cannot be kept: {error.strerror}.", hint="Make room on the disk.") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def mend(self, request: Request) -> Response:
+        """Keep a corrected copy of the list beside it; the list itself stays as it is."""
+        draft, form = self._pages.draft(request), request.state.form
+        people = self.read(draft)
+        given = {int(name[4:]): value.strip() for name, value in form.items() if re.fullmatch(r"row-\d{1,9}", name)}
+        if self._means.encrypted(self._means.settings()):
+            raise UsageError(
+                "This folder is encrypted, and the corrected copy would be readable. Nothing was kept.",
+                hint="Mend the list in the program it came from, and encrypt it again.",
+            )
+        stem = Path(draft.list).with_suffix("").name.removesuffix("-corrected")
+        part = self._means.folder / "contacts" / f".mended-{os.urandom(8).hex()}"
+        part.parent.mkdir(exist_ok=True)
+        try:
+            write_mended(part, people, given)
+            kept = _settled(part, part.with_name(f"{stem}-corrected.csv"))
+        except OSError as error:
+            raise UsageError(f"The corrected copy cannot be kept: {error.strerror}.") from error
+        finally:
+            part.unlink(missing_ok=True)
+        return RedirectResponse(draft.url("list", list=kept.relative_to(self._means.folder).as_posix(), sheet=""), 303)
+
+
+def write_mended(path: Path, people: ContactList, addresses: dict[int, str]) -> None:
+    """All rows but repeated ones, in their order, with other addresses in some rows; a row given an empty one is left out."""
+    address = people.email_column.name
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([column.original or column.name for column in people.columns])
+        for row, fields in _rows(people):
+            mended = addresses.get(row)
+            if mended != "":
+                cells = {**fields, address: mended} if mended is not None else fields
+                writer.writerow([cells.get(column.name, "") for column in people.columns])
+
+
+def _rows(people: ContactList) -> Iterator[tuple[int, dict[str, str]]]:
+    bad = iter(people.bad_rows)
+    waiting = next(bad, None)
+    for contact in people:
+        while waiting and waiting.row < contact.row:
+            yield waiting.row, dict(waiting.fields)
+            waiting = next(bad, None)
+        yield contact.row, {name: value for name, value in contact.fields.items() if isinstance(value, str)}
+    while waiting:
+        yield waiting.row, dict(waiting.fields)
+        waiting = next(bad, None)
+
+
+def _settled(part: Path, wanted: Path) -> Path:
+    """Give it its name; another one where that is taken by a file with other contents."""
+    content = part.read_bytes()
+    target, number = wanted, 1
+    while target.exists():
+        if target.is_file() and target.stat().st_size == len(content) and target.read_bytes() == content:
+            return target
+        number += 1
+        target = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+    part.rename(target)
+    return target

@@ -1,0 +1,116 @@
+"use strict";
+// The table comes page by page, each message when it is asked for; the check goes on meanwhile and is asked after.
+const query = location.search.slice(1);
+const part = (id) => document.getElementById(id);
+const check = part("check");
+const words = check.dataset;
+const rows = part("rows");
+const frame = part("message");
+const NUMBER = new Intl.NumberFormat("en");
+let from = 0;
+let chosen = 0;
+let known = false;
+let asked = 0;
+
+const told = (text, values) => text.replace(/\{(\w+)\}/g, (_all, name) => NUMBER.format(values[name]));
+
+function item(name, text) {
+  return Object.assign(document.createElement(name), { textContent: text });
+}
+
+function lines(id, found, list = "ul") {
+  part(id).hidden = !found.length;
+  part(id).querySelector(list).replaceChildren(...found.map((line) => item("li", line)));
+}
+
+function open(number) {
+  chosen = number;
+  frame.src = `/preview/message/${number}?${query}`;
+  frame.hidden = false;
+  part("nothing").hidden = true;
+  mark();
+}
+
+function mark() {
+  for (const row of rows.children) row.toggleAttribute("aria-current", Number(row.dataset.number) === chosen);
+}
+
+function button(text, number) {
+  const made = Object.assign(document.createElement("button"), { type: "button", className: "who" });
+  made.append(Object.assign(document.createElement("bdi"), { textContent: text }));
+  made.addEventListener("click", () => open(number));
+  return made;
+}
+
+async function table() {
+  const number = ++asked;
+  const search = part("search").value;
+  const answer = await fetch(`/preview/rows?${query}&q=${encodeURIComponent(search)}&from=${from}`);
+  const said = await answer.json();
+  if (number !== asked) return;
+  rows.replaceChildren(...said.rows.map(([at, row, name, address, subject]) => {
+    const line = document.createElement("tr");
+    line.dataset.number = at;
+    const head = Object.assign(item("th", row), { scope: "row", className: "figure" });
+    const who = document.createElement("td");
+    who.append(button(name || address, at));
+    if (name) who.append(document.createElement("br"), Object.assign(item("span", address), { className: "quiet small" }));
+    const what = Object.assign(item("td", subject), { dir: "auto" });
+    line.append(head, who, what);
+    return line;
+  }));
+  part("found").textContent = said.found ? told(words.found, { found: said.found }) : words.none;
+  part("before").disabled = from === 0;
+  part("after").disabled = from + said.size >= said.found;
+  mark();
+  if (!chosen && said.rows.length) open(said.rows[0][0]);
+}
+
+async function state() {
+  let said;
+  try {
+    said = await (await fetch(`/preview/state?${query}`)).json();
+  } catch {
+    part("phase").textContent = words.lost;
+    setTimeout(state, 3000);
+    return;
+  }
+  const bar = part("progress");
+  const working = said.phase === "checking" || said.phase === "making";
+  bar.hidden = !working;
+  if (said.total) Object.assign(bar, { max: said.total, value: said.done });
+  const text = { checking: said.total ? words.checking : words.reading, making: words.making, ready: words.ready, failed: "" }[said.phase];
+  part("phase").textContent = told(text, { done: said.done, total: said.phase === "ready" ? said.messages : said.total });
+  if (said.error) {
+    part("refused").replaceChildren(...said.error.filter(Boolean).map((line) => item("p", line)));
+    part("refused").hidden = false;
+  }
+  lines("problems", said.problems);
+  lines("warnings", said.warnings);
+  lines("changes", said.changes);
+  part("telling").hidden = !said.telling.length;
+  part("telling").querySelector("ol").replaceChildren(...said.telling.map(([number, why, name, subject]) => {
+    const line = document.createElement("li");
+    line.append(button(name, number), Object.assign(item("span", ` ${subject} (${why})`), { className: "quiet" }));
+    return line;
+  }));
+  if (said.messages !== null && !known) {
+    known = true;
+    table();
+  }
+  if (said.seal) {
+    part("seal").textContent = said.seal;
+    part("sealed").hidden = false;
+    part("onward").hidden = !said.messages || (said.problems.length && !words.skips);
+  }
+  if (working) setTimeout(state, 400);
+}
+
+let timer = 0;
+part("search").addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(() => { from = 0; table(); }, 150);
+});
+part("before").addEventListener("click", () => { from = Math.max(0, from - 50); table(); });
+part("after").addEventListener("click", () => { from += 50; table(); });
+state();

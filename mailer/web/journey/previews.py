@@ -1,0 +1,270 @@
+"""The third step: every message, made by the same calls as `mailer preview`, each shown when it is asked for.
+
+Checking a long list takes its time and goes on in a thread of its own; its table can be read meanwhile. The seal is known when all
+is checked, and kept in the ledger, so that what is approved here may be sent from the terminal as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from threading import Lock, Thread
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from mailer.campaign.compare import differences
+from mailer.campaign.plan import Plan, make_plan
+from mailer.campaign.preview import write_preview
+from mailer.errors import ListError, MailerError
+from mailer.ledger import Ledger
+from mailer.model import Contact, Letter
+from mailer.preview.page import ARRIVED, message_page
+from mailer.preview.page import POLICY as MESSAGE_POLICY
+from mailer.preview.reading import Reading, read
+from mailer.preview.telling import Choice, Telling
+from mailer.web.journey.draft import Draft
+from mailer.web.journey.means import Means
+from mailer.web.journey.rendering import Pages, said
+from mailer.web.journey.words import gettext as _
+
+FRAMED = f"{MESSAGE_POLICY.replace(' file:', '')}; frame-ancestors 'self'"
+KEPT = 2
+"""Campaigns whose messages are at hand: a list of a million takes some hundred megabytes."""
+
+PAGE = 50
+
+
+@dataclass(eq=False)
+class Look:
+    """One draft, as its files were at one moment: being checked, or checked."""
+
+    draft: Draft
+    stamp: tuple[tuple[str, int, int], ...]
+    phase: str = "checking"
+    done: int = 0
+    total: int = 0
+    plan: Plan | None = None
+    people: list[Contact] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    chosen: dict[str, Telling] = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
+    messages: int = 0
+    error: MailerError | None = None
+
+    @property
+    def telling(self) -> list[tuple[Contact, Telling]]:
+        """The messages to look at first, with whom they are for, numbered as they stand now; by key, since people come and go."""
+        if not self.chosen:
+            return []
+        at = {one.key: number for number, one in enumerate(self.people, start=1) if one.key in self.chosen}
+        found = [(key, telling) for key, telling in self.chosen.items() if key in at]
+        return [(self.people[at[key] - 1], replace(telling, number=at[key])) for key, telling in found]
+
+    @property
+    def seal(self) -> str:
+        """Empty while not everything is checked."""
+        return self.plan.seal if self.plan and self.phase == "ready" else ""
+
+
+class Previews:
+    def __init__(self, means: Means, pages: Pages) -> None:
+        self._means, self._pages = means, pages
+        self._looks: OrderedDict[Draft, Look] = OrderedDict()
+        self._lock = Lock()
+
+    def look(self, draft: Draft) -> Look:
+        """What is known of a draft; begins to check it where that is not under way, or its files have changed."""
+        with self._lock:
+            look = self._looks.get(draft)
+            if look is None or (look.phase in {"ready", "failed"} and look.stamp != self._stamp(draft, look.plan)):
+                look = self._looks[draft] = Look(draft=draft, stamp=self._stamp(draft, None))
+                Thread(target=self._check, args=(look,), daemon=True, name="preview").start()
+            self._looks.move_to_end(draft)
+            while len(self._looks) > KEPT:
+                self._looks.popitem(last=False)
+            return look
+
+    def _stamp(self, draft: Draft, plan: Plan | None) -> tuple[tuple[str, int, int], ...]:
+        """Which files there are to it, and as of when."""
+        paths = [draft.list, "mailer.toml", ".env"]
+        paths += sorted(plan.files.digests) if plan else []
+        return tuple(self._state(path) for path in dict.fromkeys(paths))
+
+    def _state(self, path: str) -> tuple[str, int, int]:
+        try:
+            there = (self._means.folder / path).stat()
+        except (OSError, ValueError):
+            return path, 0, 0
+        return path, there.st_mtime_ns, there.st_size
+
+    def _check(self, look: Look) -> None:
+        try:
+            self._fill(look)
+        except MailerError as error:
+            look.error, look.phase = error, "failed"
+        except Exception as error:  # noqa: BLE001 - in a thread nobody else would ever say it
+            look.error = MailerError(
+                f"mailer itself failed here ({type(error).__name__}).", hint="try it in the terminal: mailer preview"
+            )
+            look.phase = "failed"
+
+    def _fill(self, look: Look) -> None:
+        def progress(done: int, total: int) -> None:
+            look.done, look.total = done, total
+
+        settings = self._means.settings()
+        with self._means.ledger(settings) as ledger:
+            plan = make_plan(
+                look.draft.source(self._means, settings),
+                settings.identity(),
+                ledger.secret,
+                on_progress=progress,
+                processes=1,
+            )
+            if plan.unsendable:
+                look.stamp = self._stamp(look.draft, plan)
+                raise ListError("Not one message can be made.", problems=plan.problems)
+            look.plan = plan
+            self._gather(look, ledger)
+            look.stamp = self._stamp(look.draft, plan)
+            look.phase, look.done = "making", 0
+            before = ledger.last_preview(plan.manifest.template, plan.manifest.list_name, but=plan.seal)
+            choice = Choice()
+            write_preview(plan, ledger, None, on_progress=progress, on_message=choice.look)
+            look.chosen = {look.people[one.number - 1].key: one for one in choice.result()}
+            if before:
+                look.changes = differences(before.manifest, plan.manifest, before.digests, plan.digests())
+        look.phase = "ready"
+
+    def _gather(self, look: Look, ledger: Ledger) -> None:
+        assert look.plan
+        people = list(look.plan.mailed(look.plan.held_back(ledger)))
+        look.words = [f"{one.row} {one.name} {one.address}".casefold() for one in people]
+        look.people, look.messages = people, len(people)
+
+    def current(self, draft: Draft) -> Look:
+        """The look, without those who were suppressed since, and with those who may be mailed again."""
+        look = self.look(draft)
+        if look.phase == "ready" and look.plan:
+            with self._means.ledger(self._means.settings()) as ledger:
+                if sum(1 for _ in look.plan.mailed_keys(look.plan.held_back(ledger))) != look.messages:
+                    self._gather(look, ledger)
+        return look
+
+    # -- pages
+
+    def page(self, request: Request) -> Response:
+        draft = self._pages.draft(request)
+        if not (draft.list and draft.letter):
+            return RedirectResponse(draft.url("letter" if draft.list else "list"), 303)
+        return self._pages.show(request, "preview", draft=draft, look=self.current(draft))
+
+    def state(self, request: Request) -> Response:
+        """How far the check is, and what came of it."""
+        look = self.look(self._pages.draft(request))
+        plan = look.plan
+        return JSONResponse(
+            {
+                "phase": look.phase,
+                "done": look.done,
+                "total": look.total,
+                "messages": look.messages if plan else None,
+                "seal": look.seal,
+                "telling": [
+                    [one.number, ", ".join(_(reason) for reason in one.reasons), one.name, one.subject]
+                    for _contact, one in look.telling
+                ],
+                "changes": look.changes,
+                "warnings": said(plan.warnings) if plan else [],
+                "problems": said(plan.problems) if plan else [],
+                "error": look.error and [look.error.message, look.error.hint or "", *said(look.error.problems)],
+            }
+        )
+
+    def rows(self, request: Request) -> Response:
+        """A page of the table: those whose row, name or address hold every word that is looked for."""
+        look = self.look(self._pages.draft(request))
+        words = request.query_params.get("q", "").casefold().split()[:10]
+        numbers: Iterable[int] = range(len(look.people))
+        if words:
+            numbers = [at for at, text in enumerate(look.words) if all(word in text for word in words)]
+        found = list(numbers)
+        at = _number(request.query_params.get("from", "0"))
+        return JSONResponse(
+            {
+                "found": len(found),
+                "rows": [self._row(look, number) for number in found[at : at + PAGE]],
+                "size": PAGE,
+            }
+        )
+
+    def _row(self, look: Look, number: int) -> list[str | int]:
+        contact = look.people[number]
+        try:
+            subject = self._letter(look, contact).subject
+        except MailerError:
+            subject = ""
+        return [number + 1, contact.row, contact.name, contact.address, subject, contact.language or ""]
+
+    def _letter(self, look: Look, contact: Contact) -> Letter:
+        plan = look.plan
+        assert plan
+        return plan.template.merge(contact, plan.identity, plan.marker(preview=True)(contact))
+
+    def message(self, request: Request) -> Response:
+        reading = self._read(request)
+        number = request.path_params["row"]
+        query = request.url.query
+        page = message_page(
+            reading,
+            title="Message",
+            assets="/assets",
+            download=f"/preview/message/{number}/message.eml?{query}",
+            attachments=[
+                f"/preview/message/{number}/attachments/{at}?{query}" for at in range(len(reading.attachments))
+            ],
+            shown=[name for name in ARRIVED if name != "Date"],
+        )
+        return HTMLResponse(page, headers={"Content-Security-Policy": FRAMED})
+
+    def download(self, request: Request) -> Response:
+        return file_response(self._content(request), "message.eml")
+
+    def attachment(self, request: Request) -> Response:
+        reading = self._read(request)
+        number = request.path_params["number"]
+        if number >= len(reading.attachments):
+            raise HTTPException(404)
+        return file_response(reading.attachments[number].content, reading.attachments[number].filename)
+
+    def _read(self, request: Request) -> Reading:
+        return read(self._content(request))
+
+    def _content(self, request: Request) -> bytes:
+        look = self.look(self._pages.draft(request))
+        number = request.path_params["row"]
+        if not (look.plan and 0 < number <= len(look.people)):
+            raise HTTPException(404)
+        contact = look.people[number - 1]
+        message = look.plan.compose(contact, self._letter(look, contact), datetime.now(UTC))
+        return message.content
+
+
+def file_response(content: bytes, name: str) -> Response:
+    """A download that no browser opens in the page's place (RFC 6266)."""
+    response = Response(content, media_type="application/octet-stream")
+    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)[:100].strip() or "file"
+    response.headers["Content-Disposition"] = f'attachment; filename="{plain}"'
+    return response
+
+
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch(r"\d{1,9}", text) else 0
+
+
+__all__ = ["Look", "Previews", "file_response"]

@@ -1,0 +1,86 @@
+"""The pages' frame: templates, what every one of them knows, and how an error is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.templating import Jinja2Templates
+
+from mailer.errors import MailerError
+from mailer.model import Problem
+from mailer.preview.page import sentence
+from mailer.web.journey.draft import STEPS, Draft
+from mailer.web.journey.means import Means
+from mailer.web.journey.words import gettext, languages, ngettext, speak
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+TITLES = {
+    "list": "List",
+    "letter": "Letter",
+    "preview": "Preview",
+    "test": "Test",
+    "approve": "Approve",
+    "send": "Send",
+}
+
+
+class Pages:
+    """Renders the pages of a campaign folder."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._templates = Jinja2Templates(directory=Path(__file__).parent / "pages")
+        environment = self._templates.env
+        environment.add_extension("jinja2.ext.i18n")
+        environment.trim_blocks = environment.lstrip_blocks = True
+        environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+        environment.filters |= {"number": lambda value: f"{value:,}", "sentence": sentence, "json": json.dumps}
+
+    def draft(self, request: Request) -> Draft:
+        """What is being prepared, from the form that came or else the address."""
+        form = getattr(request.state, "form", None)
+        return Draft.given(form if form is not None else request.query_params, self._means.folder)
+
+    def show(self, request: Request, page: str, *, status: int = 200, **values: Any) -> Response:
+        """A page. `draft` may be among the values; without it, it is the request's."""
+        language = speak(request.headers.get("accept-language", ""))
+        draft = values.pop("draft", None) or self.draft(request)
+        return self._templates.TemplateResponse(
+            request,
+            f"{page}.html",
+            {
+                "page": page,
+                "language": language,
+                "folder": self._means.folder.resolve().name,
+                "csrf": request.state.csrf,
+                "steps": [(step, gettext(TITLES[step]), draft.url(step)) for step in STEPS],
+                "draft": draft,
+                **values,
+            },
+            status_code=status,
+            headers={"Content-Security-Policy": POLICY, "Vary": "Accept-Language"},
+        )
+
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """A MailerError as a page, or as data for a script."""
+        assert isinstance(error, MailerError)
+        if request.headers.get("accept", "").startswith("application/json"):
+            return JSONResponse({"error": error.message, "hint": error.hint, "problems": said(error.problems)}, 422)
+        return self.show(request, "refused", status=422, error=error, problems=said(error.problems))
+
+
+def said(problems: Sequence[Problem], most: int = 50) -> list[str]:
+    """Problems as sentences, the first so many."""
+    return [sentence(problem) for problem in problems[:most]]
+
+
+__all__ = ["POLICY", "Pages", "languages", "said"]

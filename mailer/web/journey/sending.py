@@ -1,0 +1,292 @@
+"""Steps four to six: a test to oneself, the approval of what stands under a seal, and the sending, watched as it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from mailer.errors import SettingsError, UsageError
+from mailer.ledger import SenderLock
+from mailer.model import CampaignRecord, Status, Tally
+from mailer.web.journey import command
+from mailer.web.journey.command import Command
+from mailer.web.journey.draft import Draft
+from mailer.web.journey.means import Means
+from mailer.web.journey.previews import Look, Previews
+from mailer.web.journey.rendering import Pages
+from mailer.web.journey.words import gettext as _
+
+EVERY = 0.5
+"""Seconds between two looks at the ledger while somebody watches."""
+
+TEST_SECONDS = 180.0
+PAUSE_SECONDS = 15.0
+"""How long the page waits at its end for what it sends to pause."""
+
+PACE_OVER = 60.0
+"""Seconds over which the pace is told that a campaign is going at."""
+
+
+class Sendings:
+    def __init__(self, means: Means, pages: Pages, previews: Previews) -> None:
+        self._means, self._pages, self._previews = means, pages, previews
+        self._running: dict[str, Command] = {}
+        self._ending = asyncio.Event()
+
+    # -- test
+
+    def test(self, request: Request) -> Response:
+        return self._show_test(request, self._pages.draft(request))
+
+    def _show_test(self, request: Request, draft: Draft, **result: Any) -> Response:
+        look = self._checked(draft)
+        if isinstance(look, Response):
+            return look
+        try:
+            settings = self._means.settings()
+            to = settings.sender.address if settings.sender else ""
+        except SettingsError:
+            to = ""
+        telling = [(contact.row, one) for contact, one in look.telling]
+        return self._pages.show(request, "test", draft=draft, look=look, to=to, telling=telling, **result)
+
+    async def send_test(self, request: Request) -> Response:
+        """Run `mailer test`, which mails nobody of the list."""
+        draft, form = self._pages.draft(request), request.state.form
+        rows = [name[4:] for name in form if name.startswith("row-") and name[4:].isdecimal()]
+        arguments = ["test", *draft.arguments(), f"--to={form.get('to', '').strip()}"]
+        arguments += [f"--row={row}" for row in rows]
+        ran = await command.run(self._means, arguments)
+        try:
+            await asyncio.wait_for(ran.process.wait(), TEST_SECONDS)
+        except TimeoutError:
+            ran.process.kill()
+            await ran.process.wait()
+        result = ran.result()
+        return await run_in_threadpool(
+            self._show_test, request, draft, result=result, code=ran.code, words=ran.words(), given=form.get("to", "")
+        )
+
+    # -- approve
+
+    def approve(self, request: Request) -> Response:
+        draft = self._pages.draft(request)
+        look = self._checked(draft)
+        if isinstance(look, Response):
+            return look
+        return self._pages.show(request, "approve", draft=draft, look=look, approvals=self._approvals(draft, look.seal))
+
+    def approved(self, request: Request) -> Response:
+        """Note who approved the seal that the page showed; refused if it is another one by now."""
+        draft, form = self._pages.draft(request), request.state.form
+        look = self._checked(draft)
+        if isinstance(look, Response):
+            return look
+        name = " ".join(form.get("name", "").split())[:100]
+        if not name or form.get("looked") != "1":
+            raise UsageError(
+                _("Say who approves, and that you looked at the messages."), hint=_("go back to the step before")
+            )
+        if form.get("seal") != look.seal:
+            raise UsageError(
+                _("Something has changed since this page was shown, so nothing was approved."),
+                hint=_("look at the preview again"),
+            )
+        with self._means.ledger(self._means.settings()) as ledger:
+            ledger.approve(draft.name, look.seal, name)
+        return RedirectResponse(draft.url("approve" if form.get("then") == "again" else "send"), 303)
+
+    def _approvals(self, draft: Draft, seal: str) -> list[tuple[str, Any]]:
+        with self._means.ledger(self._means.settings()) as ledger:
+            return ledger.approvals(draft.name, seal)
+
+    def _checked(self, draft: Draft) -> Look | Response:
+        """The preview, all of it checked; else the way to the step that is missing."""
+        if not (draft.list and draft.letter):
+            return RedirectResponse(draft.url("letter" if draft.list else "list"), 303)
+        look = self._previews.current(draft)
+        held_up = look.plan and look.plan.problems and not draft.skips
+        return look if look.seal and look.messages and not held_up else RedirectResponse(draft.url("preview"), 303)
+
+    # -- send
+
+    def page(self, request: Request) -> Response:
+        draft = self._pages.draft(request)
+        look = self._checked(draft)
+        if isinstance(look, Response):
+            return look
+        approvals = self._approvals(draft, look.seal)
+        if not approvals:
+            return RedirectResponse(draft.url("approve"), 303)
+        settings = self._means.settings()
+        with self._means.ledger(settings) as ledger:
+            begun = ledger.campaign(draft.name)
+        rates = [str(rate) for rate in settings.rate or ()]
+        seconds = max((look.messages / rate.count * rate.seconds for rate in settings.rate or ()), default=0.0)
+        return self._pages.show(
+            request, "send", draft=draft, look=look, approvals=approvals, begun=begun, rates=rates, seconds=seconds
+        )
+
+    async def begin(self, request: Request) -> Response:
+        """Run `mailer send` with the seal that was approved, once the number is typed."""
+        draft, form = self._pages.draft(request), request.state.form
+        look = await run_in_threadpool(self._checked, draft)
+        if isinstance(look, Response):
+            return look
+        if not await run_in_threadpool(self._approvals, draft, look.seal):
+            return RedirectResponse(draft.url("approve"), 303)
+        typed = form.get("number", "").replace(",", "").replace(".", "").replace(" ", "")
+        if typed != str(look.messages):
+            raise UsageError(
+                _("The number that was typed is not the number of messages. Nothing was sent."),
+                hint=_("go back and type it again"),
+            )
+        arguments = ["send", *draft.arguments(), "--seal", look.seal, "--yes"]
+        hold = form.get("hold", "").strip()
+        if hold.isdecimal() and int(hold) > 0:
+            arguments += ["--hold-after", hold]
+        await self._start(draft.name, arguments)
+        return RedirectResponse(campaign_url(draft.name), 303)
+
+    async def go_on(self, request: Request) -> Response:
+        """The command that continues a campaign, as `mailer status` gives it."""
+        name = request.path_params["name"]
+        campaign = await run_in_threadpool(self._find, name)
+        manifest = campaign.manifest
+        await self._start(name, ["send", manifest.template, manifest.list_name, "--campaign", name, "--yes"])
+        return RedirectResponse(campaign_url(name), 303)
+
+    async def _start(self, name: str, arguments: list[str]) -> None:
+        running = self._running.get(name)
+        if running and running.code is None:
+            return  # a second click
+        self._running[name] = await command.run(self._means, arguments)
+
+    async def pause(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        await run_in_threadpool(self._ask_to_pause, name)
+        return RedirectResponse(campaign_url(name), 303)
+
+    def _ask_to_pause(self, name: str) -> None:
+        with self._means.ledger(self._means.settings()) as ledger:
+            if SenderLock(ledger, name).is_held():
+                ledger.ask_to_pause(name)
+
+    def _find(self, name: str) -> CampaignRecord:
+        with self._means.ledger(self._means.settings()) as ledger:
+            campaign = ledger.campaign(name)
+        if campaign is None:
+            raise HTTPException(404)
+        return campaign
+
+    # -- watch
+
+    def watch(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        state = self._state(name)
+        if state is None:
+            raise HTTPException(404)
+        return self._pages.show(request, "campaign", name=name, state=state, words=WORDS)
+
+    async def events(self, request: Request) -> Response:
+        """Where the campaign stands, again whenever that changes (server-sent events)."""
+        name = request.path_params["name"]
+        if await run_in_threadpool(self._state, name) is None:
+            raise HTTPException(404)
+        return StreamingResponse(self._told(name), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    async def _told(self, name: str) -> AsyncIterator[str]:
+        recent: deque[tuple[float, int]] = deque()
+        last, quiet = None, 0
+        while not self._ending.is_set():
+            state = await run_in_threadpool(self._state, name)
+            if state is None:
+                return
+            now = time.monotonic()
+            recent.append((now, state["done"]))
+            while recent[0][0] < now - PACE_OVER:
+                recent.popleft()
+            since, before = recent[0]
+            pace = (state["done"] - before) / (now - since) if now - since > 1 else 0.0
+            state["pace"] = round(pace * 60, 1) if state["state"] == "sending" else 0
+            state["left_seconds"] = round(state["left"] / pace) if pace and state["state"] == "sending" else None
+            text = json.dumps(state)
+            if text != last:
+                yield f"data: {text}\n\n"
+                last, quiet = text, 0
+            elif (quiet := quiet + 1) % 30 == 0:
+                yield ": still here\n\n"
+            with contextlib.suppress(TimeoutError):
+                every = EVERY if state["state"] in {"sending", "starting"} else 4 * EVERY
+                await asyncio.wait_for(self._ending.wait(), every)
+
+    def _state(self, name: str) -> dict[str, Any] | None:
+        """Everything that is told of a campaign at one moment; None for one that nobody has begun."""
+        running = self._running.get(name)
+        with self._means.ledger(self._means.settings()) as ledger:
+            campaign = ledger.campaign(name)
+            if campaign is None and running is None:
+                return None
+            tally = ledger.tally(campaign) if campaign else Tally()
+            held = SenderLock(ledger, name).is_held()
+        alive = running is not None and running.code is None
+        if held and campaign:
+            state = "sending"
+        elif alive:
+            state = "starting"
+        elif campaign is None:
+            state = "refused"
+        else:
+            state = "paused" if tally.work_left else "finished"
+        result = running.result() if running and running.code is not None else {}
+        return {
+            "state": state,
+            "counts": {status.value: getattr(tally, status) for status in Status},
+            "total": tally.total,
+            "left": tally.work_left,
+            "done": tally.total - tally.work_left,
+            "code": running.code if running else None,
+            "said": running.words()[-40:] if running else [],
+            "error": [text for text in (result.get("error") or result.get("reason"), result.get("hint")) if text],
+            "problems": [problem.get("message", "") for problem in result.get("problems", [])][:20],
+        }
+
+    def end(self) -> None:
+        """Tell nobody any more."""
+        self._ending.set()
+
+    async def shut(self) -> None:
+        """Ask what the page sends to pause, and wait for it a little. It would go on by itself otherwise."""
+        ours = {name: one for name, one in self._running.items() if one.code is None}
+        for name in ours:
+            await run_in_threadpool(self._ask_to_pause, name)
+        waits = [asyncio.ensure_future(one.process.wait()) for one in ours.values()]
+        if waits:
+            await asyncio.wait(waits, timeout=PAUSE_SECONDS)
+
+
+def campaign_url(name: str) -> str:
+    return f"/campaign/{quote(name, safe='')}"
+
+
+WORDS = {
+    Status.SENT: "sent: the mail server accepted them",
+    Status.FAILED: "failed: refused for good",
+    Status.UNCERTAIN: "uncertain: nobody knows whether they arrived",
+    Status.DEFERRED: "to be tried again later",
+    Status.SENDING: "on their way just now",
+    Status.QUEUED: "not tried yet",
+    Status.SUPPRESSED: "suppressed: not to be mailed",
+    Status.SKIPPED: "skipped: rows with problems, or taken off the list",
+}

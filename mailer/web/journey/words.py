@@ -1,0 +1,65 @@
+"""The pages' words in the language of whoever reads them: one catalogue a language (gettext), read at the start."""
+
+from __future__ import annotations
+
+import re
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+
+from babel.messages.pofile import read_po
+
+PLACE = Path(__file__).parent / "languages"
+_speaking: ContextVar[str] = ContextVar("language of the page", default="en")
+
+
+def languages() -> tuple[str, ...]:
+    """English, and what there is a catalogue for."""
+    return ("en", *sorted(path.stem for path in PLACE.glob("*.po")))
+
+
+def speak(accepted: str) -> str:
+    """Choose by Accept-Language (RFC 9110, 12.5.4), for the rest of this request."""
+    wanted = []
+    for number, part in enumerate(accepted.split(",")):
+        name, _, rest = part.strip().partition(";")
+        weight = re.search(r"q=([01](?:\.\d{1,3})?)", rest)
+        wanted.append((-float(weight[1]) if weight else -1.0, number, name.partition("-")[0].lower()))
+    known = languages()
+    language = next((name for weight, _, name in sorted(wanted) if weight and name in known), "en")
+    _speaking.set(language)
+    return language
+
+
+@cache
+def catalogue(language: str) -> dict[str | tuple[str, ...], str | tuple[str, ...]]:
+    """Translated texts by the English ones; a pair for what has a plural."""
+    path = PLACE / f"{language}.po"
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        found = read_po(file, locale=language)
+    return {
+        _whole(message.id): _whole(message.string)
+        for message in found
+        if message.id and message.string and not message.fuzzy
+    }
+
+
+def _whole(text: str | list[str] | tuple[str, ...]) -> str | tuple[str, ...]:
+    return text if isinstance(text, str) else tuple(text)
+
+
+def gettext(text: str) -> str:
+    translated = catalogue(_speaking.get()).get(text)
+    return translated if isinstance(translated, str) and translated else text
+
+
+def ngettext(one: str, many: str, number: int) -> str:
+    translated = catalogue(_speaking.get()).get((one, many))
+    if isinstance(translated, tuple) and len(translated) > 1 and all(translated):
+        return translated[0 if number == 1 else 1]
+    return one if number == 1 else many
+
+
+__all__ = ["catalogue", "gettext", "languages", "ngettext", "speak"]
