@@ -77,7 +77,7 @@ def prepared(page: Page, at_work: Office, number: int = MANY) -> None:
     page.get_by_role("button", name="Next: the letter").click()
     page.get_by_role("button", name="Open this letter").click()
     page.get_by_role("button", name="Keep, and see every message").click()
-    expect(page.get_by_text(f"All {number} messages are checked.")).to_be_visible()
+    expect(page.get_by_text(f"All messages are checked: {number}")).to_be_visible()
 
 
 def approved(page: Page, name: str = "Ana") -> None:
@@ -131,7 +131,7 @@ def test_from_an_upload_to_a_report(page: Page, at_work: Office, tmp_path: Path)
     picture(page, "letter")
     page.get_by_role("button", name="Keep, and see every message").click()
 
-    expect(page.get_by_text("All 6 messages are checked.")).to_be_visible()
+    expect(page.get_by_text("All messages are checked: 6")).to_be_visible()
     assert page.locator("#telling li").count() >= 2
     page.get_by_label("Search by name, address or row").fill("P3@ pat")
     expect(page.locator("#rows tr")).to_have_count(1)
@@ -190,7 +190,7 @@ def test_by_keyboard_alone(page: Page, at_work: Office) -> None:
     press("Next: the letter")
     press("Open this letter")
     press("Keep, and see every message")
-    expect(page.get_by_text("All 3 messages are checked.")).to_be_visible()
+    expect(page.get_by_text("All messages are checked: 3")).to_be_visible()
     press("Next: a test to yourself")
     press("Next: approve")
     reach("Name of whoever approves")
@@ -271,7 +271,7 @@ def test_two_tabs_do_not_write_over_each_other_nor_send_twice(page: Page, at_wor
     assert "From the first tab" in (at_work.folder / "templates" / "appeal.md").read_text("utf-8")
     # what one tab approves is not what the other one has changed meanwhile
     page.goto(letter.replace("/letter", "/preview"))
-    expect(page.get_by_text("All 20 messages are checked.")).to_be_visible()
+    expect(page.get_by_text("All messages are checked: 20")).to_be_visible()
     expect(page.locator("#changes")).to_contain_text("The letter changed")
     page.goto(letter.replace("/letter", "/approve"))
     other.get_by_role("button", name="Keep", exact=True).click()
@@ -280,7 +280,7 @@ def test_two_tabs_do_not_write_over_each_other_nor_send_twice(page: Page, at_wor
     page.get_by_label("I looked at the messages").check()
     page.get_by_role("button", name="Approve, and go on").click()
     expect(page.get_by_role("heading", name="Every message, before anything is sent")).to_be_visible()
-    expect(page.get_by_text("All 20 messages are checked.")).to_be_visible()
+    expect(page.get_by_text("All messages are checked: 20")).to_be_visible()
     approved(page)
     send = page.url
     other.goto(send)
@@ -351,7 +351,7 @@ def test_a_letter_can_neither_script_nor_fetch(page: Page, at_work: Office) -> N
     )
     page.goto(at_work.open())
     page.goto(page.url + f"preview?list={name}&letter=hostile")
-    expect(page.get_by_text("All 1 messages are checked.")).to_be_visible()
+    expect(page.get_by_text("All messages are checked: 1")).to_be_visible()
     expect(page.frame_locator("#message").frame_locator("iframe").get_by_text("Dear")).to_be_visible()
     assert "owned" not in page.title()
     assert page.locator("main script").count() == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -23,6 +24,7 @@ from mailer.web.journey.previews import Previews
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.sending import Sendings
 from mailer.web.journey.standing import Standings
+from mailer.web.journey.words import speak
 
 ASSETS = {
     "base.css": ("mailer.markup", "text/css"),
@@ -102,13 +104,14 @@ class Journey:
 
 
 class Calm:
-    """An error that nobody foresaw is told as everywhere else: no traceback on a page or in the terminal."""
+    """Around every answer: it is in the reader's language, and an error that nobody foresaw is no traceback, here or in the terminal."""
 
     def __init__(self, app: ASGIApp, bug: Callable[[Exception], MailerError]) -> None:
         self._app, self._bug = app, bug
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
+        speak(Headers(scope=scope).get("accept-language", ""))
 
         async def told(message: Message) -> None:
             nonlocal begun

@@ -16,7 +16,7 @@ from mailer.model import Problem
 from mailer.preview.page import sentence
 from mailer.web.journey.draft import STEPS, Draft
 from mailer.web.journey.means import Means
-from mailer.web.journey.words import gettext, languages, ngettext, speak
+from mailer.web.journey.words import gettext, later, ngettext, speaking
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self' data:; "
@@ -24,12 +24,12 @@ POLICY = (
 )
 
 TITLES = {
-    "list": "List",
-    "letter": "Letter",
-    "preview": "Preview",
-    "test": "Test",
-    "approve": "Approve",
-    "send": "Send",
+    "list": later("List"),
+    "letter": later("Letter"),
+    "preview": later("Preview"),
+    "test": later("Test"),
+    "approve": later("Approve"),
+    "send": later("Send"),
 }
 
 
@@ -52,14 +52,13 @@ class Pages:
 
     def show(self, request: Request, page: str, *, status: int = 200, **values: Any) -> Response:
         """A page. `draft` may be among the values; without it, it is the request's."""
-        language = speak(request.headers.get("accept-language", ""))
         draft = values.pop("draft", None) or self.draft(request)
         return self._templates.TemplateResponse(
             request,
             f"{page}.html",
             {
                 "page": page,
-                "language": language,
+                "language": speaking(),
                 "folder": self._means.folder.resolve().name,
                 "csrf": request.state.csrf,
                 "steps": [(step, gettext(TITLES[step]), draft.url(step)) for step in STEPS],
@@ -83,4 +82,4 @@ def said(problems: Sequence[Problem], most: int = 50) -> list[str]:
     return [sentence(problem) for problem in problems[:most]]
 
 
-__all__ = ["POLICY", "Pages", "languages", "said"]
+__all__ = ["POLICY", "Pages", "said"]

@@ -3,7 +3,7 @@
 const area = document.getElementById("campaign");
 const words = area.dataset;
 const part = (id) => document.getElementById(id);
-const NUMBER = new Intl.NumberFormat("en");
+const NUMBER = new Intl.NumberFormat(document.documentElement.lang);
 
 const told = (text, values) => text.replace(/\{(\w+)\}/g, (_all, name) => NUMBER.format(values[name]));
 

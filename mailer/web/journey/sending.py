@@ -26,6 +26,7 @@ from mailer.web.journey.means import Means
 from mailer.web.journey.previews import Look, Previews
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.words import gettext as _
+from mailer.web.journey.words import later
 
 EVERY = 0.5
 """Seconds between two looks at the ledger while somebody watches."""
@@ -281,12 +282,12 @@ def campaign_url(name: str) -> str:
 
 
 WORDS = {
-    Status.SENT: "sent: the mail server accepted them",
-    Status.FAILED: "failed: refused for good",
-    Status.UNCERTAIN: "uncertain: nobody knows whether they arrived",
-    Status.DEFERRED: "to be tried again later",
-    Status.SENDING: "on their way just now",
-    Status.QUEUED: "not tried yet",
-    Status.SUPPRESSED: "suppressed: not to be mailed",
-    Status.SKIPPED: "skipped: rows with problems, or taken off the list",
+    Status.SENT: later("sent: the mail server accepted them"),
+    Status.FAILED: later("failed: refused for good"),
+    Status.UNCERTAIN: later("uncertain: nobody knows whether they arrived"),
+    Status.DEFERRED: later("to be tried again later"),
+    Status.SENDING: later("on their way just now"),
+    Status.QUEUED: later("not tried yet"),
+    Status.SUPPRESSED: later("suppressed: not to be mailed"),
+    Status.SKIPPED: later("skipped: rows with problems, or taken off the list"),
 }

@@ -31,6 +31,11 @@ def speak(accepted: str) -> str:
     return language
 
 
+def speaking() -> str:
+    """The language of this request's answer."""
+    return _speaking.get()
+
+
 @cache
 def catalogue(language: str) -> dict[str | tuple[str, ...], str | tuple[str, ...]]:
     """Translated texts by the English ones; a pair for what has a plural."""
@@ -62,4 +67,32 @@ def ngettext(one: str, many: str, number: int) -> str:
     return one if number == 1 else many
 
 
-__all__ = ["catalogue", "gettext", "languages", "ngettext", "speak"]
+def later(text: str) -> str:
+    """Mark a text that is translated where it is shown."""
+    return text
+
+
+FROM_BELOW = (
+    # the states of a campaign
+    later("starting"),
+    later("sending"),
+    later("paused"),
+    later("finished"),
+    later("refused"),
+    # why somebody is suppressed: model.Reason
+    later("unsubscribed"),
+    later("complaint"),
+    later("bounce"),
+    later("manual"),
+    later("imported"),
+    # why a message is worth a look: preview.telling
+    later("first"),
+    later("last"),
+    later("longest name"),
+    later("name in another script"),
+    later("most empty fields"),
+    later("has a warning"),
+    later("longest subject"),
+    later("largest message"),
+)
+"""Texts of modules that know no language, as the pages show them."""
