@@ -2,7 +2,7 @@
 #
 #   make demo     the sample campaign from end to end, on this computer only
 #   make test     all tests; make test ARGS="-k settings" some of them
-#   make seeded   bugs are put into the ledger one by one: does its model notice each? a minute long
+#   make thorough   the tests that take minutes: seeded bugs, every fault at every place
 #   make check    style and types
 #   make faults   kill it, starve it, deceive it, some minutes long; ARGS="--seed 7 --only silent" some of it again
 #   make faults-long   the same with a thousand kills and more, half an hour long; writes tests/faults/RESULTS.md
@@ -30,7 +30,7 @@ export PIP_REQUIRE_HASHES := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test seeded pictures check faults faults-long bench lock clean
+.PHONY: help demo test thorough pictures check faults faults-long bench lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,12 +40,13 @@ demo: .venv/installed
 
 # Many tests wait for servers, so that three at a time are quicker than two even on two cores.
 test: .venv/installed
-	$(PYTHON) -m pytest -n 3 --dist loadfile -m "not alone and not seeded" $(ARGS)
+	$(PYTHON) -m pytest -n 3 --dist loadfile -m "not alone and not thorough" $(ARGS)
 	$(PYTHON) -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]
 
-# Bugs put into the ledger on purpose, each of which the model of the ledger must notice.
-seeded: .venv/installed
-	$(PYTHON) -m pytest -n 3 --dist worksteal -m seeded $(ARGS)
+# What takes minutes: bugs put into the ledger on purpose, each of which its model must notice; every fault at every place of a
+# dialogue; a trial of each family of faults.
+thorough: .venv/installed
+	$(PYTHON) -m pytest -n 3 --dist worksteal -m thorough $(ARGS)
 
 # What the README shows of the page, as its test sees it.
 pictures: .venv/installed

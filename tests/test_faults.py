@@ -30,6 +30,7 @@ def laboratory(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.thorough
 def test_a_few_trials_of_each_family_keep_every_promise() -> None:
     ran = laboratory("--tiny", "--seed", "1", "--workers", "2")
     assert ran.returncode == 0, ran.stdout + ran.stderr

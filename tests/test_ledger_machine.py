@@ -798,7 +798,7 @@ MUTANTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.seeded
+@pytest.mark.thorough
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_seeded_bug_is_noticed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     if mutant.where is not together:

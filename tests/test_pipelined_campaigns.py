@@ -109,7 +109,10 @@ WHERE = [
 ]
 
 
-@pytest.mark.parametrize(("mode", "connections", "position"), WHERE)
+@pytest.mark.parametrize(
+    ("mode", "connections", "position"),
+    [pytest.param(*one, marks=[] if one == WHERE[4] else pytest.mark.thorough) for one in WHERE],
+)
 @pytest.mark.parametrize("phase", FAULTS)
 async def test_whatever_happens_to_whom_everybody_gets_one_message_in_the_end(
     frozen: Path, phase: str, mode: Pipelining, connections: int, position: int

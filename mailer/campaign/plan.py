@@ -71,6 +71,12 @@ class Plan:
     largest: int = 0
     without_way_out: tuple[str, ...] = ()
     """Languages of the letter in which nobody sees how to get no more of them."""
+    sources: frozenset[str] = frozenset()
+    """What the letter itself is made of; other files that a message needs are attachments."""
+    doubts: tuple[Problem, ...] = ()
+    """Warnings about the letter, before it is known which of them come true in some row."""
+    flawed: bool = False
+    """Whether the letter itself is wrong, so that nothing can be rendered."""
     erased_found: tuple[Mapping[bytes, Mapping[bytes, Held]], Mapping[str, Held]] | None = None
     """Hashes, and who of the contacts was found by them."""
 
@@ -178,14 +184,24 @@ def make_plan(
 
     Raises ListError or LetterError where there is nothing to render at all.
     """
+    plan = begin_plan(source, identity, secret)
+    complete_plan(plan, source, on_progress=on_progress, processes=processes)
+    return plan
+
+
+def begin_plan(source: Source, identity: Identity, secret: bytes) -> Plan:
+    """Read the list and load the letter: who would get what is known, but not yet whether every message can be made.
+
+    Raises ListError or LetterError where there is nothing to render at all.
+    """
     files = Recorded(source.folder)
     template = merge.load(source.template, files)
     # what is read for a row later on is an attachment, whatever its name
     sources = {path for path in files.digests if Path(path).suffix.lower() in SOURCES}
     people = read_list(source, template)
     flaws = template.check([column.name for column in people.columns])
-    odd = [flaw for flaw in flaws if flaw.severity is Severity.WARNING]
-    plan = Plan(
+    odd = tuple(flaw for flaw in flaws if flaw.severity is Severity.WARNING)
+    return Plan(
         name=source.name,
         template=template,
         contacts=people,
@@ -195,22 +211,32 @@ def make_plan(
         secret=secret,
         problems=_together([flaw for flaw in flaws if flaw.severity is Severity.PROBLEM], people.problems),
         warnings=_together(odd, people.warnings),
+        sources=frozenset(sources),
+        doubts=odd,
+        flawed=len(odd) < len(flaws),
     )
-    if len(odd) == len(flaws):
-        made = _render_all(plan, source, watched(odd), on_progress, processes or presses.worth(len(people)))
-        plan.fingerprints, plan.tokens, plan.unrendered = made.fingerprints, made.tokens, made.unrendered
-        plan.largest = made.largest
-        plan.without_way_out = tuple(language for language, shown in made.shows_way_out.items() if not shown)
-        plan.problems.extend(made.problems)
-        plan.warnings = _together(
-            told(odd, made.blank),
-            _without_way_out(plan),
-            unaligned(identity, made.senders),
-            people.warnings,
-            made.warnings,
-        )
-        plan.manifest = completed(plan.manifest, files, messages=_digest(made), senders=made.senders, sources=sources)
-    return plan
+
+
+def complete_plan(plan: Plan, source: Source, *, on_progress: Progress = silent, processes: int | None = None) -> None:
+    """Render everything, as `make_plan` does; nothing where the letter itself is wrong."""
+    if plan.flawed:
+        return
+    people = plan.contacts
+    made = _render_all(plan, source, watched(plan.doubts), on_progress, processes or presses.worth(len(people)))
+    plan.fingerprints, plan.tokens, plan.unrendered = made.fingerprints, made.tokens, made.unrendered
+    plan.largest = made.largest
+    plan.without_way_out = tuple(language for language, shown in made.shows_way_out.items() if not shown)
+    plan.problems.extend(made.problems)
+    plan.warnings = _together(
+        told(plan.doubts, made.blank),
+        _without_way_out(plan),
+        unaligned(plan.identity, made.senders),
+        people.warnings,
+        made.warnings,
+    )
+    plan.manifest = completed(
+        plan.manifest, plan.files, messages=_digest(made), senders=made.senders, sources=plan.sources
+    )
 
 
 def _without_way_out(plan: Plan) -> Iterator[Problem]:

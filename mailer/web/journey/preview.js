@@ -9,7 +9,7 @@ const frame = part("message");
 const NUMBER = new Intl.NumberFormat(document.documentElement.lang);
 let from = 0;
 let chosen = 0;
-let known = false;
+let known = null;
 let asked = 0;
 
 const told = (text, values) => text.replace(/\{(\w+)\}/g, (_all, name) => NUMBER.format(values[name]));
@@ -94,8 +94,8 @@ async function state() {
     line.append(button(name, number), Object.assign(item("span", ` ${subject} (${why})`), { className: "quiet" }));
     return line;
   }));
-  if (said.messages !== null && !known) {
-    known = true;
+  if (said.messages !== known) {
+    known = said.messages;
     table();
   }
   if (said.seal) {

@@ -17,8 +17,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from mailer import merge
 from mailer.campaign.compare import differences
-from mailer.campaign.plan import Plan, make_plan
+from mailer.campaign.plan import Plan, begin_plan, complete_plan
 from mailer.campaign.preview import write_preview
 from mailer.errors import ListError, MailerError
 from mailer.ledger import Ledger
@@ -49,6 +50,8 @@ class Look:
     done: int = 0
     total: int = 0
     plan: Plan | None = None
+    letter: merge.Template | None = None
+    rendering: Lock = field(default_factory=Lock)
     people: list[Contact] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     chosen: dict[str, Telling] = field(default_factory=dict)
@@ -119,19 +122,19 @@ class Previews:
 
         settings = self._means.settings()
         with self._means.ledger(settings) as ledger:
-            plan = make_plan(
-                look.draft.source(self._means, settings),
-                settings.identity(),
-                ledger.secret,
-                on_progress=progress,
-                processes=1,
-            )
+            source = look.draft.source(self._means, settings)
+            plan = begin_plan(source, settings.identity(), ledger.secret)
+            if not plan.flawed:
+                # a letter of its own: whoever looks at messages must not meet the thread that checks them
+                look.letter = merge.load(source.template, merge.Folder(source.folder))
+                look.plan = plan  # who gets one, and how it looks, can be seen while all are checked
+                self._gather(look, ledger)
+            complete_plan(plan, source, on_progress=progress, processes=1)
+            look.stamp = self._stamp(look.draft, plan)
             if plan.unsendable:
-                look.stamp = self._stamp(look.draft, plan)
                 raise ListError("Not one message can be made.", problems=plan.problems)
             look.plan = plan
             self._gather(look, ledger)
-            look.stamp = self._stamp(look.draft, plan)
             look.phase, look.done = "making", 0
             before = ledger.last_preview(plan.manifest.template, plan.manifest.list_name, but=plan.seal)
             choice = Choice()
@@ -168,6 +171,7 @@ class Previews:
         """How far the check is, and what came of it."""
         look = self.look(self._pages.draft(request))
         plan = look.plan
+        checked = plan if look.phase in {"making", "ready"} else None
         return JSONResponse(
             {
                 "phase": look.phase,
@@ -180,8 +184,8 @@ class Previews:
                     for _contact, one in look.telling
                 ],
                 "changes": look.changes,
-                "warnings": said(plan.warnings) if plan else [],
-                "problems": said(plan.problems) if plan else [],
+                "warnings": said(checked.warnings) if checked else [],
+                "problems": said(checked.problems) if checked else [],
                 "error": look.error and [look.error.message, look.error.hint or "", *said(look.error.problems)],
             }
         )
@@ -214,7 +218,9 @@ class Previews:
     def _letter(self, look: Look, contact: Contact) -> Letter:
         plan = look.plan
         assert plan
-        return plan.template.merge(contact, plan.identity, plan.marker(preview=True)(contact))
+        assert look.letter
+        with look.rendering:
+            return look.letter.merge(contact, plan.identity, plan.marker(preview=True)(contact))
 
     def message(self, request: Request) -> Response:
         reading = self._read(request)
