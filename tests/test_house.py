@@ -16,6 +16,7 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"web"},
+    {"account"},
     {"campaign", "cluster", "settings"},
     {
         "contacts",

@@ -20,7 +20,7 @@ from oauth_server import ACCOUNT, CLIENT, SignInService
 from smtp_server import ScriptedServer
 
 from mailer.__main__ import main
-from mailer.cli import setup as command
+from mailer.account import SECRET_FILE
 from mailer.oauth import device
 from mailer.preflight import presets
 from mailer.settings import dotenv_file, load, sources
@@ -301,7 +301,7 @@ def test_without_a_keyring_a_file_that_only_its_owner_can_read_is_offered(
     code, shown = sit(campaign_folder, "setup", answers=answers, settings=settings)
     assert code == 0, shown
     assert "no keyring" in shown
-    file = campaign_folder / command.SECRET_FILE
+    file = campaign_folder / SECRET_FILE
     assert (file.read_text("utf-8"), file.stat().st_mode & 0o777) == (f"{SECRET}\n", 0o600)
     assert (campaign_folder / ".env").stat().st_mode & 0o777 == 0o600
     assert load(campaign_folder, {}).password == SECRET

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from mailer.cli import console
@@ -35,6 +35,12 @@ class Interview:
             return check(usual if given is None else given)
         except ValueError as error:
             raise UsageError(f"{option}: {error}. Nothing was changed.", hint=f"for example: {self.example}") from error
+
+    def note(self, text: str) -> None:
+        console.note(text)
+
+    def unasked(self) -> Interview:
+        return replace(self, asks=False)
 
 
 def require_somebody(example: str) -> None:
