@@ -8,6 +8,7 @@ from mailer.account.choices import CHOICES, Choice, choices, choose
 from mailer.account.description import Account, Given, Interview, account_of, is_example
 from mailer.account.keeping import (
     FILE_QUESTION,
+    NO_ANSWER,
     NO_KEYRING,
     SECRET_FILE,
     Place,
@@ -33,6 +34,7 @@ __all__ = [
     "CHOICES",
     "FILE_QUESTION",
     "NOTHING_CHANGED",
+    "NO_ANSWER",
     "NO_KEYRING",
     "SECRET_FILE",
     "Account",

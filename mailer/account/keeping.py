@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 HEADING = "Written by mailer setup. What stands here goes before mailer.toml."
 SECRET_FILE = "smtp-password.txt"  # noqa: S105  the name of a file
 NO_KEYRING = "This computer has no keyring that could keep the password."
+NO_ANSWER = "No answer, so nothing was changed."
 FILE_QUESTION = f"Keep it in the file {SECRET_FILE} here, which only you can read?"
 
 

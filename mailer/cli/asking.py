@@ -8,12 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from mailer.account import NO_ANSWER
 from mailer.cli import console
 from mailer.errors import UsageError
 
 Kind = TypeVar("Kind")
-
-NO_ANSWER = "No answer, so nothing was changed."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

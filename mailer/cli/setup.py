@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailer import account as steps
-from mailer.account import NOTHING_CHANGED, Account, Given, Place
+from mailer.account import NO_ANSWER, NOTHING_CHANGED, Account, Given, Place
 from mailer.cli import console, seed
-from mailer.cli.asking import NO_ANSWER, Interview, ask, ask_secret, require_somebody, yes
+from mailer.cli.asking import Interview, ask, ask_secret, require_somebody, yes
 from mailer.cli.options import JsonOption, settings_here
 from mailer.errors import UsageError
 

@@ -79,7 +79,7 @@ def written(folder: Path) -> list[dict[str, Entry]]:
 def check(name: str, text: str) -> None:
     """Raise ValueError with a sentence for its owner if this cannot be the value of a setting."""
     field = Settings.model_fields[name]
-    kind: Any = Annotated[(field.annotation, *field.metadata)]
+    kind: Any = Annotated[(field.annotation, field, *field.metadata)]
     try:
         TypeAdapter(kind).validate_python(text)
     except ValidationError as error:

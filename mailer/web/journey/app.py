@@ -16,6 +16,7 @@ from mailer.errors import MailerError
 from mailer.markup import asset
 from mailer.web.access import Access, refused
 from mailer.web.guard import Guard
+from mailer.web.journey.accounts import Accounts
 from mailer.web.journey.care import Care
 from mailer.web.journey.letters import Letters
 from mailer.web.journey.lists import Lists
@@ -23,6 +24,7 @@ from mailer.web.journey.means import Means
 from mailer.web.journey.previews import Previews
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.sending import Sendings
+from mailer.web.journey.setting_up import SettingUp
 from mailer.web.journey.standing import Standings
 from mailer.web.journey.words import speak
 
@@ -35,6 +37,8 @@ ASSETS = {
     "letter.js": ("mailer.web.journey", "text/javascript"),
     "preview.js": ("mailer.web.journey", "text/javascript"),
     "send.js": ("mailer.web.journey", "text/javascript"),
+    "wait.js": ("mailer.web.journey", "text/javascript"),
+    "account.css": ("mailer.web.journey", "text/css"),
 }
 
 
@@ -46,6 +50,7 @@ class Journey:
         lists, letters = Lists(means, pages), Letters(means, pages)
         previews, standings = Previews(means, pages), Standings(means, pages)
         self._sendings, care = Sendings(means, pages, previews), Care(means, pages)
+        accounts, setting_up = Accounts(means, pages), SettingUp(means, pages)
         routes = [
             Route("/", standings.start),
             Route("/assets/{name}", _asset),
@@ -53,8 +58,18 @@ class Journey:
             Route("/suppressed", care.search, methods=["POST"]),
             Route("/suppressed/add", care.suppress, methods=["POST"]),
             Route("/suppressed/allow", care.allow, methods=["POST"]),
-            Route("/account", care.account),
-            Route("/account", care.examine, methods=["POST"]),
+            Route("/account", accounts.page),
+            Route("/account", accounts.examine, methods=["POST"]),
+            Route("/account/seed", accounts.seed, methods=["POST"]),
+            Route("/account/settings", accounts.settings),
+            Route("/account/settings", accounts.choose, methods=["POST"]),
+            Route("/account/setup", setting_up.who),
+            Route("/account/setup", setting_up.how, methods=["POST"]),
+            Route("/account/setup/try", setting_up.begin, methods=["POST"]),
+            Route("/account/setup/{key}", setting_up.attempt),
+            Route("/account/setup/{key}/state", setting_up.state),
+            Route("/account/setup/{key}/keep", setting_up.answer, methods=["POST"]),
+            Route("/errand/{key}/state", accounts.errands.state),
             Route("/list", lists.page),
             Route("/list/upload", lists.upload, methods=["POST"]),
             Route("/list/mend", lists.mend, methods=["POST"]),

@@ -16,6 +16,7 @@ from mailer.model import Problem
 from mailer.preview.page import sentence
 from mailer.web.journey.draft import STEPS, Draft
 from mailer.web.journey.means import Means
+from mailer.web.journey.ways import mended_at, parts
 from mailer.web.journey.words import gettext, later, ngettext, speaking
 
 POLICY = (
@@ -43,7 +44,13 @@ class Pages:
         environment.add_extension("jinja2.ext.i18n")
         environment.trim_blocks = environment.lstrip_blocks = True
         environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-        environment.filters |= {"number": lambda value: f"{value:,}", "sentence": sentence, "json": json.dumps}
+        environment.filters |= {
+            "number": lambda value: f"{value:,}",
+            "sentence": sentence,
+            "json": json.dumps,
+            "led": parts,
+        }
+        environment.globals["mended_at"] = mended_at
 
     def draft(self, request: Request) -> Draft:
         """What is being prepared, from the form that came or else the address."""
@@ -58,6 +65,7 @@ class Pages:
             f"{page}.html",
             {
                 "page": page,
+                "practice": self._means.practice_of,
                 "language": speaking(),
                 "folder": self._means.folder.resolve().name,
                 "csrf": request.state.csrf,
