@@ -38,17 +38,18 @@ class Accounts:
         return self._show(request)
 
     def _show(self, request: Request, **said: Any) -> Response:
-        facts, missing, sender = [], None, ""
+        facts, missing, sender, ready = [], None, "", False
         try:
             settings = self._means.settings()
             facts, sender = _facts(settings), settings.sender.address if settings.sender else ""
+            ready = bool(settings.smtp_host and settings.sender and not steps.is_example(settings))
             settings.require_sending()
         except SettingsError as error:
             missing = error
         looked = request.query_params.get("looked", "")
         doctor, seed = (self.errands.find(looked, kind) for kind in ("doctor", "seed"))
         return self._pages.show(
-            request, "account", facts=[one for one in facts if one[1]], missing=missing, sender=sender,
+            request, "account", facts=[one for one in facts if one[1]], missing=missing, ready=ready, sender=sender,
             choices=_told(steps.choices(self._means.folder)), key=looked, doctor=doctor, seed=seed, levels=LEVELS, **said,
         )  # fmt: skip
 

@@ -9,11 +9,12 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailer.errors import MailerError
 from mailer.markup import asset
+from mailer.web import mailbox_page
 from mailer.web.access import Access, refused
 from mailer.web.guard import Guard
 from mailer.web.journey.accounts import Accounts
@@ -21,6 +22,7 @@ from mailer.web.journey.care import Care
 from mailer.web.journey.letters import Letters
 from mailer.web.journey.lists import Lists
 from mailer.web.journey.means import Means
+from mailer.web.journey.practice import REAL_ONLY, Practice
 from mailer.web.journey.previews import Previews
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.sending import Sendings
@@ -51,7 +53,8 @@ class Journey:
         previews, standings = Previews(means, pages), Standings(means, pages)
         self._sendings, care = Sendings(means, pages, previews), Care(means, pages)
         accounts, setting_up = Accounts(means, pages), SettingUp(means, pages)
-        routes = [
+        self._practice = Practice(means, pages, Journey)
+        routes: list[BaseRoute] = [
             Route("/", standings.start),
             Route("/assets/{name}", _asset),
             Route("/suppressed", care.suppressed),
@@ -70,6 +73,10 @@ class Journey:
             Route("/account/setup/{key}/state", setting_up.state),
             Route("/account/setup/{key}/keep", setting_up.answer, methods=["POST"]),
             Route("/errand/{key}/state", accounts.errands.state),
+            Route("/practice", self._practice.page),
+            Route("/practice", self._practice.begin, methods=["POST"]),
+            Route("/practice/enter", self._practice.enter),
+            Route("/practice/leave", self._practice.leave, methods=["POST"]),
             Route("/list", lists.page),
             Route("/list/upload", lists.upload, methods=["POST"]),
             Route("/list/mend", lists.mend, methods=["POST"]),
@@ -99,6 +106,9 @@ class Journey:
             Route("/campaign/{name:path}/report.csv", standings.table),
             Route("/campaign/{name:path}", self._sendings.watch),
         ]
+        if means.practice_mailbox:
+            routes = [one for one in routes if not str(getattr(one, "path", "")).startswith(REAL_ONLY)]
+            routes.append(Mount("/mailbox", mailbox_page.create_app(means.practice_mailbox, home="/")))
         with means.ledger(means.settings()) as ledger:
             secret = ledger.secret
         starlette = Starlette(
@@ -108,13 +118,15 @@ class Journey:
         self._access = Access(Calm(starlette, means.bug), secret)
         self.app = Guard(self._access)
 
-    def ticket(self) -> str:
-        return self._access.ticket()
+    def ticket(self, to: str = "/") -> str:
+        return self._access.ticket(to)
 
     def end(self) -> None:
+        self._practice.end()
         self._sendings.end()
 
     async def shut(self) -> None:
+        await self._practice.shut()
         await self._sendings.shut()
 
 

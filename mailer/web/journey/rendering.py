@@ -44,13 +44,15 @@ class Pages:
         environment.add_extension("jinja2.ext.i18n")
         environment.trim_blocks = environment.lstrip_blocks = True
         environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-        environment.filters |= {
+        filters: dict[str, Any] = {
             "number": lambda value: f"{value:,}",
             "sentence": sentence,
             "json": json.dumps,
             "led": parts,
         }
-        environment.globals["mended_at"] = mended_at
+        environment.filters.update(filters)
+        # in practice there is no account that could be changed
+        environment.globals["mended_at"] = (lambda *_: "") if means.practice_of else mended_at
 
     def draft(self, request: Request) -> Draft:
         """What is being prepared, from the form that came or else the address."""
