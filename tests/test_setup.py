@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
 from oauth_server import ACCOUNT, CLIENT, SignInService
+from rings import filed, kept_in
 from smtp_server import ScriptedServer
 
 from mailer.__main__ import main
@@ -224,18 +225,6 @@ def test_who_takes_tokens_is_known_of_every_provider_that_takes_them_from_us() -
 
 # -- with questions
 
-RINGS = """
-import json, pathlib
-from keyring.backend import KeyringBackend
-class Filed(KeyringBackend):
-    priority = 1
-    file = pathlib.Path(__file__).with_name("ring.json")
-    def entries(self): return json.loads(self.file.read_text()) if self.file.exists() else {}
-    def get_password(self, service, username): return self.entries().get(f"{service} {username}")
-    def set_password(self, service, username, password):
-        self.file.write_text(json.dumps(self.entries() | {f"{service} {username}": password}))
-"""
-
 
 def conversation(server: ScriptedServer, *passwords: str) -> list[tuple[str, str]]:
     return [
@@ -256,8 +245,6 @@ def test_an_organiser_is_asked_and_a_wrong_password_is_asked_for_again(
     from sitting import sit
 
     rings = tmp_path / "rings"
-    rings.mkdir()
-    (rings / "rings.py").write_text(RINGS, "utf-8")
     assert main(["new", "."]) == 0
     (campaign_folder / ".env").write_text("# my own\nMAILER_SMTP_PASSWORD=old\n", "utf-8")
     code, shown = sit(
@@ -268,7 +255,7 @@ def test_an_organiser_is_asked_and_a_wrong_password_is_asked_for_again(
             *conversation(server, "wrong", SECRET),
             ("only? yes or no", "\n"),
         ],
-        settings={"PYTHON_KEYRING_BACKEND": "rings.Filed", "PYTHONPATH": str(rings)},
+        settings=filed(rings),
     )
     assert code == 0, shown
     assert "Not so: it is not one e-mail address." in shown
@@ -278,7 +265,7 @@ def test_an_organiser_is_asked_and_a_wrong_password_is_asked_for_again(
     assert SECRET not in shown
     assert "wrong" not in shown
     assert max(map(len, shown.splitlines())) <= 80
-    assert json.loads((rings / "ring.json").read_text()) == {f"mailer {ACCOUNT}@localhost": SECRET}
+    assert kept_in(rings) == {f"mailer {ACCOUNT}@localhost": SECRET}
     assert SECRET.encode() not in b"".join(path.read_bytes() for path in campaign_folder.rglob("*") if path.is_file())
     written = (campaign_folder / ".env").read_text("utf-8")
     assert written.startswith("# my own\n")
