@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from organiser import Office, Stranger, office, people
@@ -12,6 +12,14 @@ from organiser import Office, Stranger, office, people
 from mailer.web.access import LARGEST_FORM, LIFETIME
 
 PAGES = ["/", "/list", "/letter", "/preview", "/test", "/approve", "/send", "/suppressed", "/account", "/preview/state"]
+PAGES += [
+    "/account/settings",
+    "/account/setup",
+    "/account/setup/x/state",
+    "/errand/x/state",
+    "/practice",
+    "/practice/enter",
+]
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +152,13 @@ def test_a_form_of_another_page_changes_nothing(
         "/approve",
         "/send",
         "/account",
+        "/account/seed",
+        "/account/settings",
+        "/account/setup",
+        "/account/setup/try",
+        "/account/setup/x/keep",
+        "/practice",
+        "/practice/leave",
     ],
 )
 @pytest.mark.parametrize(
@@ -272,3 +287,66 @@ def test_whatever_is_asked_every_answer_is_closed_to_other_pages(member: tuple[S
 def test_the_page_keeps_no_log_and_no_temporary_files(member: object, at_work: Office, tmp_path: Path) -> None:
     names = {path.name for path in at_work.folder.rglob("*")}
     assert not [name for name in names if name.endswith(".log") or name.startswith((".upload", ".mended", "tmp"))]
+
+
+# -- the account
+
+
+def setting_up(token: str, **fields: str) -> dict[str, str]:
+    given = {"address": "ana@union.example", "provider": "other", "host": "localhost", "port": "1", "name": "Ana"}
+    return {"csrf": token, **given, "password": "s3cret-of-ana", **fields}
+
+
+BAD = "\r\nMAILER_PROXY=socks5://evil.example:1"
+
+
+@pytest.mark.parametrize("field", ["host", "port", "username", "name", "security", "password", "client_id"])
+def test_no_field_of_the_account_brings_in_another_setting(
+    member: tuple[Stranger, str], at_work: Office, field: str
+) -> None:
+    inside, token = member
+    _, text = inside.post("/account/setup/try", **setting_up(token, **{field: f"x{BAD}", "auth": "password"}))
+    assert not (at_work.folder / ".env").exists()
+    assert "s3cret-of-ana" not in text
+    answer, text = inside.post(
+        "/account/settings", csrf=token, unsubscribe_mailto=f"leave@example.org{BAD}", smtp_host="x"
+    )
+    assert answer.status == 200
+    assert "Nothing was changed" in text
+    assert not (at_work.folder / ".env").exists()
+
+
+def test_what_is_typed_is_shown_as_text_and_a_password_never(member: tuple[Stranger, str]) -> None:
+    inside, token = member
+    hostile = '"><script>alert(1)</script>'
+    for path in ("/account/setup/try", "/account/setup"):
+        for field in ("address", "host", "name", "username", "port", "security", "provider", "client_id"):
+            _, text = inside.post(path, **setting_up(token, **{field: hostile}))
+            assert "<script>alert" not in text
+            assert "s3cret-of-ana" not in text
+    _, text = inside.post("/account/seed", csrf=token, to=hostile)
+    assert "<script>alert" not in text
+
+
+def test_a_form_of_another_page_tries_no_login_and_opens_no_practice(
+    member: tuple[Stranger, str], at_work: Office
+) -> None:
+    inside, token = member
+    at_work.server.transcripts.clear()
+    body = urlencode(setting_up(token, port=str(at_work.server.port))).encode()
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    for path in ("/account/setup/try", "/account/seed", "/practice"):
+        for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}):
+            answer, _ = inside.ask("POST", path, body, **kind, **headers)
+            assert answer.status in {403, 421}
+    assert at_work.server.connections == 0
+    assert inside.ask("GET", "/practice/enter")[0].getheader("Location") == "/practice"
+
+
+def test_of_an_attempt_nobody_guesses_the_name(member: tuple[Stranger, str]) -> None:
+    inside, token = member
+    answer, _ = inside.post("/account/setup/try", **setting_up(token))
+    assert len((answer.getheader("Location") or "").rpartition("/")[2]) >= 24
+    assert inside.ask("GET", "/account/setup/x/state")[0].status == 404
+    assert inside.ask("GET", "/account/setup/x")[0].getheader("Location") == "/account/setup"
+    assert inside.post("/account/setup/x/keep", csrf=token, keep="yes")[0].status == 303

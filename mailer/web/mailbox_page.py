@@ -79,7 +79,7 @@ class _MailboxPage:
         self._reading = threading.Lock()
 
     def index(self, request: Request) -> Response:
-        back = tag("a", "Back to the campaigns", href=self._home, class_="button") if self._home else ""
+        back = tag("a", "Back to the campaigns", href=self._home, class_="button leave") if self._home else ""
         token = getattr(request.state, "csrf", self._token)
         page = fill(asset("mailer.web", "mailbox.html"), token=token, home=back)
         return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
