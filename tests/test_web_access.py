@@ -152,6 +152,7 @@ def test_a_form_of_another_page_changes_nothing(
         "/approve",
         "/send",
         "/account",
+        "/account/inbox",
         "/account/seed",
         "/account/settings",
         "/account/setup",

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from chromium import Requests, browser
+from line_server import imap
 from oauth_server import ACCOUNT, CLIENT, SignInService
 from organiser import Office, Stranger, people
 from playwright.sync_api import Browser, Page, expect
@@ -21,6 +22,8 @@ from smtp_server import ScriptedServer
 
 from mailer.account import SECRET_FILE
 from mailer.settings import load
+
+expect.set_options(timeout=20_000)
 
 SECRET = "c0rrect-horse <&'\"> ü"
 NAME = "Ana Berg, Union"
@@ -416,3 +419,32 @@ def test_a_practice_ends_with_the_page_also_while_it_sends(page: Page, at_work: 
     at_work.end(signal.SIGINT)
     assert list(tmp_path.glob("mailer-practice-*")) == []
     assert at_work.program.json("status")["campaigns"] == []
+
+
+def test_the_mailbox_for_what_comes_back_is_tried_before_it_is_kept(
+    page: Page, at_work: Office, tmp_path: Path
+) -> None:
+    page.goto(at_work.open())
+    page.get_by_role("link", name="Account").click()
+    page.get_by_role("link", name="Mailbox for what comes back").click()
+    before = contents(at_work.folder)
+    page.get_by_label("Server for incoming mail").fill("localhost")
+    page.get_by_label("User name").fill(ACCOUNT)
+    page.get_by_label("Password").fill(SECRET)
+    page.get_by_text("Port and encryption").click()
+    page.get_by_label("Port", exact=True).fill("1")
+    page.get_by_label("Encryption").select_option("none")
+    page.get_by_role("button", name="Try the mailbox").click()
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    assert complaints(page) == []
+    assert (contents(at_work.folder), kept_in(tmp_path / "ring")) == (before, {})
+    with imap(b"") as (port, heard):
+        page.get_by_label("Port", exact=True).fill(str(port))
+        page.get_by_label("Password").fill(SECRET)
+        page.get_by_role("button", name="Try the mailbox").click()
+        expect(page.get_by_role("status")).to_contain_text("The mailbox can be read")
+        assert any("LOGIN" in line or "AUTHENTICATE" in line for line in heard)
+    assert kept_in(tmp_path / "ring") == {f"mailer {ACCOUNT}@localhost": SECRET}
+    settings = load(at_work.folder, {})
+    assert (settings.imap_host, settings.imap_port, settings.imap_username) == ("localhost", port, ACCOUNT)
+    assert SECRET[:9] not in page.content()

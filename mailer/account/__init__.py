@@ -1,7 +1,7 @@
 """The account that sends: described, tried at its server, and only then written down. The command `mailer setup` and the page do it so.
 
-`description` asks for it, `login` tries it, `keeping` keeps the secret and writes `.env`, `choices` changes the other settings of which an
-organiser decides. Who is asked, and how what happens is told, is the caller's.
+`description` asks for it, `login` tries it, `keeping` keeps the secret and writes `.env`; `reading` does the same for the mailbox to which
+answers come, and `choices` changes the other settings of which an organiser decides. Who is asked, and how what happens is told, is the caller's.
 """
 
 from mailer.account.choices import CHOICES, Choice, choices, choose
@@ -29,6 +29,7 @@ from mailer.account.login import (
     tested,
     trouble_of,
 )
+from mailer.account.reading import refuse_overruled_reading, set_up_reading, wrong_fields
 
 __all__ = [
     "CHOICES",
@@ -55,8 +56,11 @@ __all__ = [
     "new_file",
     "refusal",
     "refuse_overruled",
+    "refuse_overruled_reading",
     "relay_for",
+    "set_up_reading",
     "sign_in",
     "tested",
     "trouble_of",
+    "wrong_fields",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from mailer.account.login import NOTHING_CHANGED
 from mailer.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
-    from mailer.model import RelayFacts
+    from mailer.model import Problem, RelayFacts
     from mailer.preflight import Check
     from mailer.settings import Settings
 
@@ -34,16 +34,21 @@ class Place:
 def refuse_overruled(settings: Settings) -> None:
     """Raise SettingsError if something elsewhere would go before what is written to `.env` and the keyring."""
     written = ("host", "port", "security", "username", "auth", "password", "oauth_client_id", "oauth_client_secret")
+    if found := overruled(settings, (*(f"smtp_{one}" for one in written), "sender"), "smtp_password"):
+        raise SettingsError(f"Something else decides about the account. {NOTHING_CHANGED}", problems=found)
+
+
+def overruled(settings: Settings, names: Iterable[str], password: str) -> list[Problem]:
+    """What stands in the environment of these, and the password in mailer.toml: the keyring comes after both."""
     found = []
-    for name in (*(f"smtp_{one}" for one in written), "sender"):
+    for name in names:
         origin = settings.origin(name)
         if origin and origin.place == "the environment":
             sentence = "it goes before what setup writes; take it out of the environment, or change it there yourself"
             found.append(origin.problem("overruled", sentence))
-        elif origin and origin.place == "mailer.toml" and name == "smtp_password":
+        elif origin and origin.place == "mailer.toml" and name == password:
             found.append(origin.problem("overruled", "setup keeps the password elsewhere; take this line out"))
-    if found:
-        raise SettingsError(f"Something else decides about the account. {NOTHING_CHANGED}", problems=found)
+    return found
 
 
 def keep_in_keyring(account: Account, secret: str) -> bool:

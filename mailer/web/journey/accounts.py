@@ -38,11 +38,12 @@ class Accounts:
         return self._show(request)
 
     def _show(self, request: Request, **said: Any) -> Response:
-        facts, missing, sender, ready = [], None, "", False
+        facts, missing, sender, ready, imap = [], None, "", False, ""
         try:
             settings = self._means.settings()
             facts, sender = _facts(settings), settings.sender.address if settings.sender else ""
             ready = bool(settings.smtp_host and settings.sender and not steps.is_example(settings))
+            imap = f"{settings.imap_username or ''}, {settings.imap_host}" if settings.imap_host else ""
             settings.require_sending()
         except SettingsError as error:
             missing = error
@@ -50,7 +51,7 @@ class Accounts:
         doctor, seed = (self.errands.find(looked, kind) for kind in ("doctor", "seed"))
         return self._pages.show(
             request, "account", facts=[one for one in facts if one[1]], missing=missing, ready=ready, sender=sender,
-            choices=_told(steps.choices(self._means.folder)), key=looked, doctor=doctor, seed=seed, levels=LEVELS, **said,
+            choices=_told(steps.choices(self._means.folder), imap), key=looked, doctor=doctor, seed=seed, levels=LEVELS, **said,
         )  # fmt: skip
 
     # -- errands
@@ -122,7 +123,7 @@ def _facts(settings: Settings) -> list[tuple[str, str]]:
     ]
 
 
-def _told(known: Mapping[str, Choice]) -> Sequence[tuple[str, str, str]]:
+def _told(known: Mapping[str, Choice], imap: str) -> Sequence[tuple[str, str, str]]:
     """What an organiser is asked about most, whether set or not."""
     titles = {
         "postal_address": _("Postal address"),
@@ -132,7 +133,8 @@ def _told(known: Mapping[str, Choice]) -> Sequence[tuple[str, str, str]]:
         "bounce_address": _("Bounces go to"),
     }
     always = ("postal_address", "unsubscribe_mailto")
-    return [(name, title, known[name].text) for name, title in titles.items() if known[name].text or name in always]
+    told = [(name, title, known[name].text) for name, title in titles.items() if known[name].text or name in always]
+    return [*told, ("imap_host", _("Is read for bounces"), imap)] if imap else told
 
 
 def _in_pieces(rate: str) -> dict[str, str] | None:

@@ -24,6 +24,7 @@ from mailer.web.journey.lists import Lists
 from mailer.web.journey.means import Means
 from mailer.web.journey.practice import REAL_ONLY, Practice
 from mailer.web.journey.previews import Previews
+from mailer.web.journey.reading import Reading
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.sending import Sendings
 from mailer.web.journey.setting_up import SettingUp
@@ -52,7 +53,6 @@ class Journey:
         lists, letters = Lists(means, pages), Letters(means, pages)
         previews, standings = Previews(means, pages), Standings(means, pages)
         self._sendings, care = Sendings(means, pages, previews), Care(means, pages)
-        accounts, setting_up = Accounts(means, pages), SettingUp(means, pages)
         self._practice = Practice(means, pages, Journey)
         routes: list[BaseRoute] = [
             Route("/", standings.start),
@@ -61,18 +61,7 @@ class Journey:
             Route("/suppressed", care.search, methods=["POST"]),
             Route("/suppressed/add", care.suppress, methods=["POST"]),
             Route("/suppressed/allow", care.allow, methods=["POST"]),
-            Route("/account", accounts.page),
-            Route("/account", accounts.examine, methods=["POST"]),
-            Route("/account/seed", accounts.seed, methods=["POST"]),
-            Route("/account/settings", accounts.settings),
-            Route("/account/settings", accounts.choose, methods=["POST"]),
-            Route("/account/setup", setting_up.who),
-            Route("/account/setup", setting_up.how, methods=["POST"]),
-            Route("/account/setup/try", setting_up.begin, methods=["POST"]),
-            Route("/account/setup/{key}", setting_up.attempt),
-            Route("/account/setup/{key}/state", setting_up.state),
-            Route("/account/setup/{key}/keep", setting_up.answer, methods=["POST"]),
-            Route("/errand/{key}/state", accounts.errands.state),
+            *_account(means, pages),
             Route("/practice", self._practice.page),
             Route("/practice", self._practice.begin, methods=["POST"]),
             Route("/practice/enter", self._practice.enter),
@@ -160,6 +149,27 @@ class Calm:
 def create_app(means: Means) -> Journey:
     """The page over a campaign folder. Raises SettingsError, LedgerError."""
     return Journey(means)
+
+
+def _account(means: Means, pages: Pages) -> list[BaseRoute]:
+    """The account, its setup, and what else is set."""
+    accounts, setting_up, reading = Accounts(means, pages), SettingUp(means, pages), Reading(means, pages)
+    return [
+        Route("/account", accounts.page),
+        Route("/account", accounts.examine, methods=["POST"]),
+        Route("/account/seed", accounts.seed, methods=["POST"]),
+        Route("/account/settings", accounts.settings),
+        Route("/account/settings", accounts.choose, methods=["POST"]),
+        Route("/account/inbox", reading.page),
+        Route("/account/inbox", reading.choose, methods=["POST"]),
+        Route("/account/setup", setting_up.who),
+        Route("/account/setup", setting_up.how, methods=["POST"]),
+        Route("/account/setup/try", setting_up.begin, methods=["POST"]),
+        Route("/account/setup/{key}", setting_up.attempt),
+        Route("/account/setup/{key}/state", setting_up.state),
+        Route("/account/setup/{key}/keep", setting_up.answer, methods=["POST"]),
+        Route("/errand/{key}/state", accounts.errands.state),
+    ]
 
 
 def _asset(request: Request) -> Response:

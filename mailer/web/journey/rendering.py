@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Pages:
             "number": lambda value: f"{value:,}",
             "sentence": sentence,
             "json": json.dumps,
-            "led": parts,
+            "led": partial(parts, practising=bool(means.practice_of)),
         }
         environment.filters.update(filters)
         # in practice there is no account that could be changed

@@ -26,13 +26,17 @@ function show(said) {
   const under = said.state === "sending" || said.state === "starting";
   part("pause").hidden = !under;
   part("go-on").hidden = said.state !== "paused";
-  for (const link of area.querySelectorAll("a.button")) link.hidden = !said.total;
+  for (const link of area.querySelectorAll("div > a.button")) link.hidden = !said.total;
   part("uncertain").hidden = under || !said.counts.uncertain;
   part("retry").hidden = under || !said.counts.failed;
   const error = under ? [] : [...said.error, ...said.problems];
   const shown = part("error");
-  if (shown.textContent !== error.join("")) {
-    shown.replaceChildren(...error.map((line) => Object.assign(document.createElement("p"), { textContent: line })));
+  const told_now = JSON.stringify([error, said.ways]);
+  if (shown.dataset.told !== told_now) {
+    shown.dataset.told = told_now;
+    const ways = Object.assign(document.createElement("p"), { className: "row" });
+    ways.append(...said.ways.map(([textContent, href]) => Object.assign(document.createElement("a"), { className: "button", href, textContent })));
+    shown.replaceChildren(...error.map((line) => Object.assign(document.createElement("p"), { textContent: line })), ways);
   }
   shown.hidden = !error.length;
   part("said").textContent = said.said.join("\n");

@@ -25,6 +25,7 @@ from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.previews import Look, Previews
 from mailer.web.journey.rendering import Pages
+from mailer.web.journey.ways import ways_in
 from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import later
 
@@ -251,6 +252,8 @@ class Sendings:
         else:
             state = "paused" if tally.work_left else "finished"
         result = running.result() if running and running.code is not None else {}
+        error = [text for text in (result.get("error") or result.get("reason"), result.get("hint")) if text]
+        problems = [problem.get("message", "") for problem in result.get("problems", [])][:20]
         return {
             "state": state,
             "counts": {status.value: getattr(tally, status) for status in Status},
@@ -259,8 +262,9 @@ class Sendings:
             "done": tally.total - tally.work_left,
             "code": running.code if running else None,
             "said": running.words()[-40:] if running else [],
-            "error": [text for text in (result.get("error") or result.get("reason"), result.get("hint")) if text],
-            "problems": [problem.get("message", "") for problem in result.get("problems", [])][:20],
+            "error": error,
+            "problems": problems,
+            "ways": [] if self._means.practice_of else ways_in([*error, *problems]),
         }
 
     def end(self) -> None:

@@ -2,6 +2,7 @@
 // Shows the page anew when what it waits for has come further: a login that is tried, a person who signs in elsewhere, a command.
 const EVERY = 600;
 const waiting = document.querySelector("[data-wait]");
+const lost = document.getElementById("lost");
 
 async function look() {
   try {
@@ -10,10 +11,9 @@ async function look() {
       location.reload();
       return;
     }
+    lost.hidden = true;
   } catch {
-    const lost = document.getElementById("lost");
     lost.hidden = false;
-    return;
   }
   setTimeout(look, EVERY);
 }

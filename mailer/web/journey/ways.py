@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from mailer.account import CHOICES
@@ -45,6 +45,8 @@ MENDED_AT = {
     "postal-address": "/account/settings#postal_address",
     "unsubscribe": "/account/settings#unsubscribe_mailto",
     "list-unsubscribe-post": "/account/settings#unsubscribe_url",
+    "mailbox": "/account/inbox",
+    "arrived": "/account/inbox",
     "alignment": "/account/settings#bounce_address",
 }
 """Where what a check complains of is changed, by its code."""
@@ -55,8 +57,8 @@ SETTING = re.compile(r"\bMAILER_([A-Z_]+)\b|\b([a-z]+_[a-z_]+)\b|\b(sender|rate)
 UNITS = {60: later("{count} a minute"), 3600: later("{count} an hour"), 86400: later("{count} a day")}
 
 
-def parts(text: str) -> Iterator[tuple[str, str]]:
-    """The text in pieces, each with the address that it leads to, or a blank one."""
+def parts(text: str, *, practising: bool = False) -> Iterator[tuple[str, str]]:
+    """The text in pieces, each with the address that it leads to, or a blank one. In practice there is no account to lead to."""
     for terminal, ours in WORDS:
         text = text.replace(terminal, _(ours))
     at = 0
@@ -64,7 +66,7 @@ def parts(text: str) -> Iterator[tuple[str, str]]:
         yield text[at : found.start()], ""
         url, title = next((url, title) for command, url, title in PLACES if re.fullmatch(command, found[0]))
         name = next((group for group in found.groups() if group), "").strip("\"'")
-        yield _(title), url.format(quote(name, safe=""))
+        yield _(title), "" if practising and url.startswith("/account") else url.format(quote(name, safe=""))
         at = found.end()
     yield text[at:], ""
 
@@ -77,9 +79,20 @@ def mended_at(code: str, text: str) -> str:
         name = next(group for group in found.groups() if group).lower()
         if name in CHOICES:
             return f"/account/settings#{name}"
+        if name.startswith("imap_"):
+            return "/account/inbox"
         if name == "sender" or name.startswith("smtp_"):
             return "/account/setup"
     return ""
+
+
+def ways_in(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Where some sentences lead, each place once, with what it is called."""
+    found = {url: words for text in texts for words, url in parts(text) if url}
+    for text in texts:
+        if (url := mended_at("", text)) and url not in found:
+            found[url] = _("Change it here")
+    return [(words, url) for url, words in found.items()]
 
 
 def pace(quota: Quota) -> str:
