@@ -83,7 +83,18 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
 
 
 @pytest.mark.parametrize(
-    "place", ["/", "/list?list=contacts/people.csv", "/letter?letter=appeal", "/suppressed", "/account"]
+    "place",
+    [
+        "/",
+        "/list?list=contacts/people.csv",
+        "/letter?letter=appeal",
+        "/suppressed",
+        "/account",
+        "/account/settings",
+        "/account/setup",
+        "/account/inbox",
+        "/practice",
+    ],  # fmt: skip
 )
 def test_no_english_is_left_on_a_german_page(inside: Stranger, place: str) -> None:
     answer, german = inside.ask("GET", place, Accept_Language="de")

@@ -425,7 +425,7 @@ def test_the_mailbox_for_what_comes_back_is_tried_before_it_is_kept(
     page: Page, at_work: Office, tmp_path: Path
 ) -> None:
     page.goto(at_work.open())
-    page.get_by_role("link", name="Account").click()
+    page.get_by_role("link", name="Account", exact=True).click()
     page.get_by_role("link", name="Mailbox for what comes back").click()
     before = contents(at_work.folder)
     page.get_by_label("Server for incoming mail").fill("localhost")

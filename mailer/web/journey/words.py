@@ -73,6 +73,9 @@ def later(text: str) -> str:
 
 
 FROM_BELOW = (
+    # where the password is kept: mailer.account
+    later("This computer has no keyring that could keep the password."),
+    later("Keep it in the file smtp-password.txt here, which only you can read?"),
     # the states of a campaign
     later("starting"),
     later("sending"),
