@@ -430,7 +430,7 @@ def test_the_mailbox_for_what_comes_back_is_tried_before_it_is_kept(
     before = contents(at_work.folder)
     page.get_by_label("Server for incoming mail").fill("localhost")
     page.get_by_label("User name").fill(ACCOUNT)
-    page.get_by_label("Password").fill(SECRET)
+    page.get_by_role("textbox", name="Password").fill(SECRET)
     page.get_by_text("Port and encryption").click()
     page.get_by_label("Port", exact=True).fill("1")
     page.get_by_label("Encryption").select_option("none")
@@ -440,7 +440,7 @@ def test_the_mailbox_for_what_comes_back_is_tried_before_it_is_kept(
     assert (contents(at_work.folder), kept_in(tmp_path / "ring")) == (before, {})
     with imap(b"") as (port, heard):
         page.get_by_label("Port", exact=True).fill(str(port))
-        page.get_by_label("Password").fill(SECRET)
+        page.get_by_role("textbox", name="Password").fill(SECRET)
         page.get_by_role("button", name="Try the mailbox").click()
         expect(page.get_by_role("status")).to_contain_text("The mailbox can be read")
         assert any("LOGIN" in line or "AUTHENTICATE" in line for line in heard)
