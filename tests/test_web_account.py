@@ -406,7 +406,11 @@ def test_a_practice_ends_with_the_page_also_while_it_sends(page: Page, at_work: 
     answer, _ = inside.ask("GET", "/practice/enter")
     there = urlsplit(answer.getheader("Location") or "")
     practising = Stranger(there.port or 0)
+    for path in ("/", "/mailbox/", "/mailbox/messages", "/preview/state"):
+        assert practising.ask("GET", path)[0].status == 403
     token = practising.enter(there.geturl())
+    assert practising.ask("GET", "/mailbox/messages", Host="evil.example")[0].status == 421
+    assert practising.post("/mailbox/delete", csrf="wrong")[0].status == 403
     draft = {"list": "contacts/people.csv", "letter": "appeal", "csrf": token}
     where = f"?list={draft['list']}&letter=appeal"
     for _ in range(100):
@@ -448,3 +452,15 @@ def test_the_mailbox_for_what_comes_back_is_tried_before_it_is_kept(
     settings = load(at_work.folder, {})
     assert (settings.imap_host, settings.imap_port, settings.imap_username) == ("localhost", port, ACCOUNT)
     assert SECRET[:9] not in page.content()
+
+
+def test_beside_an_encrypted_ledger_there_is_no_practice(at_work: Office, tmp_path: Path) -> None:
+    at_work.settings["MAILER_PASSPHRASE"] = "several words that only we know"
+    at_work.program.json("encrypt", "--passphrase")
+    page_address = at_work.open()
+    inside = Stranger(at_work.port)
+    token = inside.enter(page_address)
+    assert "is encrypted" in inside.ask("GET", "/practice")[1]
+    answer, text = inside.post("/practice", csrf=token)
+    assert (answer.status, "is encrypted" in text) == (422, True)
+    assert list(tmp_path.glob("mailer-practice-*")) == []
