@@ -72,7 +72,12 @@ def parts(text: str, *, practising: bool = False) -> Iterator[tuple[str, str]]:
 
 
 def mended_at(code: str, text: str) -> str:
-    """Where the page changes what this is about, or blank: by the check's code, else by the setting that the text names."""
+    """Where the page changes what this is about, or blank: by the check's code, else by the setting that the text names.
+
+    Blank, too, where the text leads to a place already.
+    """
+    if any(url for _words, url in parts(text)):
+        return ""
     if place := MENDED_AT.get(code):
         return place
     for found in SETTING.finditer(text):
