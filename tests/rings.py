@@ -1,9 +1,11 @@
-"""A keyring in a file, for programs that tests start: what is kept there can be looked at."""
+"""Keyrings that can be looked at: one in a file, for programs that tests start, and one in memory."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+
+from keyring.backend import KeyringBackend
 
 MODULE = """
 import json, pathlib
@@ -31,3 +33,19 @@ def kept_in(folder: Path) -> dict[str, str]:
     """What that keyring holds, by service and user name."""
     file = folder / "ring.json"
     return json.loads(file.read_text()) if file.exists() else {}
+
+
+class Kept(KeyringBackend):
+    """A keyring in memory."""
+
+    priority = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.entries.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.entries[service, username] = password

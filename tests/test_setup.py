@@ -15,9 +15,8 @@ import keyring
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from keyring.backend import KeyringBackend
 from oauth_server import ACCOUNT, CLIENT, SignInService
-from rings import filed, kept_in
+from rings import Kept, filed, kept_in
 from smtp_server import ScriptedServer
 
 from mailer.__main__ import main
@@ -36,22 +35,6 @@ SENDER = "Ana Berg, Union"
 def server() -> Iterator[ScriptedServer]:
     with ScriptedServer(users={ACCOUNT: SECRET}) as running:
         yield running
-
-
-class Kept(KeyringBackend):
-    """A keyring in memory."""
-
-    priority = 1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entries: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.entries.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.entries[service, username] = password
 
 
 @pytest.fixture

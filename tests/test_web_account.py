@@ -6,9 +6,11 @@ import re
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import keyring
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from chromium import Requests, browser
@@ -16,12 +18,16 @@ from line_server import imap
 from oauth_server import ACCOUNT, CLIENT, SignInService
 from organiser import Office, Stranger, people
 from playwright.sync_api import Browser, Page, expect
-from rings import NONE, filed, kept_in
+from rings import NONE, Kept, filed, kept_in
 from smtp_certificate import Certificate
 from smtp_server import ScriptedServer
 
-from mailer.account import SECRET_FILE
-from mailer.settings import load
+from mailer.account import SECRET_FILE, Account
+from mailer.account.description import Login
+from mailer.errors import MailerError, SettingsError
+from mailer.model import Security
+from mailer.settings import Auth, Settings, load
+from mailer.web.journey.attempt import Attempt, Attempts, Stage
 
 expect.set_options(timeout=20_000)
 
@@ -244,6 +250,35 @@ def test_what_keeps_from_signing_in_is_said_in_plain_words_while_the_page_goes_o
     slow.release()
     expect(page.get_by_role("heading", name="The account is set up")).to_be_visible()
     assert page.url.partition("/account")[2].count("/") == 2
+
+
+def test_what_a_page_shows_of_a_try_does_not_change_while_the_page_is_made(tmp_path: Path) -> None:
+    account = Account(
+        host="localhost", port=25, security=Security.NONE, username=ACCOUNT, login=Login(auth=Auth.PASSWORD), sender=None,
+        preset=None,
+    )  # fmt: skip
+    let_through, begun = threading.Event(), threading.Event()
+
+    def settings() -> Settings:
+        begun.set()
+        let_through.wait(10)
+        raise SettingsError("changed meanwhile")
+
+    with ScriptedServer(users={ACCOUNT: SECRET}) as server:
+        attempts = Attempts(tmp_path, settings, lambda error: MailerError(str(error)))
+        there = Attempt(account=replace(account, port=server.port), given={})
+        before = keyring.get_keyring()
+        keyring.set_keyring(Kept())
+        try:
+            key = attempts.begin(there, load(tmp_path, {}), SECRET)
+            assert begun.wait(10)
+            seen = attempts.look(key)
+            let_through.set()
+            while there.stage is Stage.TRYING:
+                pass
+        finally:
+            keyring.set_keyring(before)
+    assert (seen and seen.stage, there.stage) == (Stage.TRYING, Stage.REFUSED)
 
 
 def test_without_a_keyring_the_page_asks_before_it_keeps_the_password_in_a_file(page: Page, at_work: Office) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -89,8 +90,14 @@ class Attempts:
         self._folder, self._settings, self._bug = folder, settings, bug
         self._known: dict[str, Attempt] = {}
 
-    def find(self, key: str) -> Attempt | None:
-        return self._known.get(key)
+    def look(self, key: str) -> Attempt | None:
+        """How one stands now, as a copy: it may go on while a page is made of it."""
+        return copy(self._known[key]) if key in self._known else None
+
+    def answer(self, key: str, *, yes: bool) -> None:
+        """What a person answers to the one question that a try may have."""
+        if key in self._known:
+            self._known[key].answer(yes=yes)
 
     def begin(self, attempt: Attempt, settings: Settings, secret: str) -> str:
         """Try it in a thread of its own, which does not keep the page from ending."""

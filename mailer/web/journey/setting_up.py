@@ -198,12 +198,11 @@ class SettingUp:
 
     def answer(self, request: Request) -> Response:
         """Whether the password may be kept in a file, where there is no keyring."""
-        if attempt := self._found(request):
-            attempt.answer(yes=request.state.form.get("keep") == "yes")
+        self._attempts.answer(request.path_params["key"], yes=request.state.form.get("keep") == "yes")
         return RedirectResponse(f"/account/setup/{request.path_params['key']}", 303)
 
     def _found(self, request: Request) -> Attempt | None:
-        return self._attempts.find(request.path_params["key"])
+        return self._attempts.look(request.path_params["key"])
 
 
 def _given(form: Mapping[str, str], settings: Settings) -> Given:
