@@ -122,8 +122,8 @@ def wanted(given: Mapping[str, str], own: Values, main: Values | None = None) ->
     form = shown(own, main)
     result: dict[str, Any] = {}
     for key, text in form.texts.items():
-        new = given.get(f"front-{key}")
-        if new is not None and text.open and (line := one_line(new)) != text.value:
+        line = _typed(given, f"front-{key}", text.value)
+        if text.open and line != text.value:
             result[key] = line if line or key == "subject" else None
     values = {**(main or {}), **own}
     for key, value in _collections(given, form, values):
@@ -156,9 +156,12 @@ def _collections(given: Mapping[str, str], form: Form, values: Values) -> Iterat
         yield "strip_metadata", given.get("strip") == "1"
 
 
-def one_line(text: str) -> str:
-    """Raises UsageError for characters that nobody can see."""
-    line = " ".join(text.splitlines()).strip()
+def _typed(given: Mapping[str, str], name: str, before: str = "") -> str:
+    """A line that somebody typed, or what was there before. Raises UsageError for characters that nobody can see."""
+    text = given.get(name, before)
+    if text == before:
+        return before
+    line = " ".join(part.strip() for part in re.split(r"[\r\n]+", text)).strip()
     if CONTROL.search(line):
         raise UsageError(_("A field holds a control character."), hint=_("go back and type it again"))
     return line
@@ -229,7 +232,7 @@ def _enclosed(entry: Any) -> Enclosed:
 
 
 def _ticked(given: Mapping[str, str], before: Sequence[str]) -> list[str]:
-    ticked = [value for name, value in given.items() if re.fullmatch(r"required-\d{1,4}", name)]
+    ticked = [value for name, value in given.items() if value and re.fullmatch(r"required-\d{1,4}", name)]
     more = [one.strip() for one in given.get("required-new", "").split(",") if one.strip()]
     return list(dict.fromkeys([*(name for name in before if name in ticked), *ticked, *more]))
 
@@ -255,19 +258,24 @@ def _from_pairs(given: Mapping[str, str], kind: str, before: Sequence[Pair], val
         name, value = name.strip(), value.replace("\r\n", "\n")
         if given.get(f"{kind}-{number}-off") == "1" or not (name or value.strip()):
             continue
-        if not re.fullmatch(r"[^\W\d]\w*" if kind == "case" else r"[A-Za-z]{2,3}([-_]\w+)*", name):
-            raise UsageError(
-                _("{name} cannot be a name here.").format(name=name or "?"),
-                hint=_("go back; a name is one word of letters, digits and _"),
-            )
         if name in result:
             raise UsageError(
                 _("The name {name} stands there twice.").format(name=name), hint=_("go back and change one")
             )
-        if CONTROL.search(value.replace("\n", "")):
-            raise UsageError(_("A field holds a control character."), hint=_("go back and type it again"))
+        if old is None or (name, value) != (old.name, old.value):
+            _check_pair(kind, name, value)
         result[name] = kept[old.name] if old and value == old.value else value
     return result
+
+
+def _check_pair(kind: str, name: str, value: str) -> None:
+    if not re.fullmatch(r"[^\W\d]\w*" if kind == "case" else r"[A-Za-z]{2,3}([-_]\w+)*", name):
+        raise UsageError(
+            _("{name} cannot be a name here.").format(name=name or "?"),
+            hint=_("go back; a name is one word of letters, digits and _"),
+        )
+    if CONTROL.search(value.replace("\n", "")):
+        raise UsageError(_("A field holds a control character."), hint=_("go back and type it again"))
 
 
 def _lookups(given: Mapping[str, str], form: Form, values: Values) -> dict[str, Any]:
@@ -280,7 +288,7 @@ def _lookups(given: Mapping[str, str], form: Form, values: Values) -> dict[str, 
             result[old.name if old else ""] = entry
             continue
         name, table, on, key = (
-            one_line(given.get(f"lookups-{number}-{part}", "")) for part in ("name", "table", "on", "key")
+            _typed(given, f"lookups-{number}-{part}", getattr(old, part, "")) for part in ("name", "table", "on", "key")
         )
         if given.get(f"lookups-{number}-off") == "1" or not (name or table):
             continue
@@ -300,8 +308,8 @@ def _attachments(given: Mapping[str, str], form: Form, values: Values) -> Any:
     result: list[Any] = []
     for number, (old, entry) in enumerate(zip(form.attachments, before, strict=False)):
         off = given.get(f"attachments-{number}-off") == "1"
-        path = one_line(given.get(f"attachments-{number}-path", old.path))
-        name = one_line(given.get(f"attachments-{number}-name", old.name))
+        path = _typed(given, f"attachments-{number}-path", old.path)
+        name = _typed(given, f"attachments-{number}-name", old.name)
         if not off and path:
             result.append(entry if (path, name) == (old.path, old.name) else attachment(entry, path, name))
     result += _new_attachments(given)
@@ -319,8 +327,8 @@ def attachment(entry: Any, path: str, name: str) -> Any:
 
 def _new_attachments(given: Mapping[str, str]) -> Iterator[Any]:
     for kind in Kind:
-        path = one_line(given.get(f"attach-{kind}", ""))
-        name = one_line(given.get(f"attach-{kind}-name", ""))
+        path = _typed(given, f"attach-{kind}")
+        name = _typed(given, f"attach-{kind}-name")
         if not path:
             continue
         if kind is Kind.DOCUMENT:
