@@ -89,9 +89,12 @@ if (form) {
     if (row) grow(row);
     if (event.target.type !== "file") changed();
   });
-  form.addEventListener("focusin", (event) => {
+  // not whatever Tab passes on the way to the fields
+  const takes = (event) => {
+    if (event.key === "Tab" || event.key === "Shift") return;
     if (event.target === text || event.target.matches("[data-takes], [name$=-value]")) taking = event.target;
-  });
+  };
+  for (const kind of ["keyup", "input", "click"]) form.addEventListener(kind, takes);
   if (chips) chips.hidden = false;
   for (const chip of document.querySelectorAll("[data-field]")) {
     chip.addEventListener("click", () => {
