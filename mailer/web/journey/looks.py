@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -20,7 +21,7 @@ from mailer.model import Contact, Identity, Letter, Mailbox, Problem
 from mailer.preview.page import sentence
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.enclosing import Fact, count_lacking, facts
-from mailer.web.journey.frontform import shown
+from mailer.web.journey.frontform import Kind, shown
 from mailer.web.journey.letterfiles import language_of
 from mailer.web.journey.lists import Lists
 from mailer.web.journey.means import Means
@@ -31,6 +32,11 @@ LOOKED_THROUGH = 20_000
 
 TRIED = 20
 """People for whom a message is tried, where the first one lacks something."""
+
+FRESH = 30.0
+"""Seconds for which it is believed which files there are, deep in a folder where that cannot be seen at a glance."""
+
+Counted = tuple[dict[int, tuple[int, int]], int]
 
 NOBODY = Identity(sender=Mailbox("you@example.org", "You"))
 ODDLY_BLANK = frozenset({"field-not-required", "blank-field"})
@@ -70,6 +76,7 @@ class Look:
 class Looks:
     def __init__(self, means: Means, lists: Lists) -> None:
         self._means, self._lists = means, lists
+        self._counts: WeakKeyDictionary[ContactList, dict[str, tuple[float, Counted]]] = WeakKeyDictionary()
         self._blanks: WeakKeyDictionary[ContactList, dict[str, tuple[int, int]]] = WeakKeyDictionary()
 
     def place(self, letter: str) -> Place | None:
@@ -91,12 +98,7 @@ class Looks:
             look.error = error
             look.problems += error.problems or [Problem(code="letter", message=error.message, hint=error.hint)]
             look.columns = look.columns or self._plain_columns(draft)
-        lacking: dict[int, tuple[int, int]] | None = None
-        looked = 0
-        if template and people:
-            language = language_of(file) or template.front.language
-            lacking, looked = count_lacking(template, language, people, identity)
-        look.attachments = self._enclosed(files, lacking, looked)
+        look.attachments = self._enclosed(files, template, people, identity)
         return look
 
     def _identity(self) -> Identity:
@@ -142,13 +144,39 @@ class Looks:
         message = mime.compose(letter, contact=contact, message_id="<look@example.org>", date=datetime.now(UTC))
         look.content = message.content
 
-    def _enclosed(self, files: Edited, lacking: Mapping[int, tuple[int, int]] | None, looked: int) -> list[Fact]:
+    def _enclosed(
+        self, files: Edited, template: merge.Template | None, people: ContactList | None, identity: Identity
+    ) -> list[Fact]:
         try:
             place = locate(files.path, files)[0]
-            form = shown(split(files.text, files.path).values, self.main_values(place, files))
+            values, main = split(files.text, files.path).values, self.main_values(place, files)
         except MailerError:
             return []
+        form = shown(values, main)
+        lacking, looked = None, 0
+        patterns = [one.path for one in form.attachments if one.kind is Kind.EACH]
+        if template and people and patterns:
+            language = language_of(files.path) or template.front.language
+            folders = [Path(one, path.partition("{")[0]) for one in place.folders for path in patterns]
+            key = repr((language, patterns, values.get("case"), main, [self._age(one) for one in folders]))
+            lacking, looked = self._count(key, people, lambda: count_lacking(template, language, people, identity))
         return facts(form.attachments, files, place, lacking, strips=form.strip, looked=looked)
+
+    def _age(self, folder: Path) -> int:
+        """When a file was last put into a folder, or taken out of it; 0 for one that is not there."""
+        path = self._means.folder / folder
+        path = path if path.is_dir() else path.parent
+        return path.stat().st_mtime_ns if path.is_dir() else 0
+
+    def _count(self, key: str, people: ContactList, count: Callable[[], Counted]) -> Counted:
+        """Counted anew only if something has changed, since it takes longer than a key to be typed."""
+        known = self._counts.setdefault(people, {})
+        when, found = known.get(key, (0.0, None))
+        if found is None or time.monotonic() - when > FRESH:
+            known.clear()
+            found = count()
+            known[key] = (time.monotonic(), found)
+        return found
 
     def main_values(self, place: Place, files: Edited) -> Mapping[str, object] | None:
         """What the main file says, for a language's own; None for the main file itself. Raises LetterError."""
