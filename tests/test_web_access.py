@@ -325,14 +325,23 @@ def test_no_link_leads_an_attachment_or_a_letter_out_of_the_folder(
     assert outside.read_bytes() == b"secret of somebody else"
     # neither is it offered, nor told anything of, nor is a letter behind a link shown
     (at_work.folder / "templates" / "linked.md").symlink_to(outside)
-    linked = "---\nsubject: x\nattachments: [attachments/link.pdf]\n---\nDear\n"
+    linked = "---\nsubject: x\ncase: case.yaml\nattachments: [attachments/link.pdf]\n---\nDear\n"
+    (at_work.folder / "templates" / "case.yaml").write_text("a: b\n", encoding="utf-8")
+    (at_work.folder / "templates" / "case.de.yaml").symlink_to(outside)
+    (at_work.folder / "templates" / "not-this-one.yaml").write_text("a: b\n", encoding="utf-8")
     (at_work.folder / "templates" / "encloses.md").write_text(linked, encoding="utf-8")
     _, text = inside.ask("GET", "/letter?letter=encloses")
     assert "<option>attachments/link-2.pdf</option>" in text
     assert "<option>attachments/link.pdf</option>" not in text
     assert "This file is not there." in text
-    _, text = inside.ask("GET", "/letter?letter=linked")
-    assert "secret of somebody else" not in text
+    for query in ("letter=linked", "letter=encloses&file=templates/case.de.yaml"):
+        _, text = inside.ask("GET", f"/letter?{query}")
+        assert "secret of somebody else" not in text
+    for name in ("case.de.yaml", "not-this-one.yaml"):
+        file = f"templates/{name}"
+        assert (
+            inside.post("/letter/save", csrf=token, letter="encloses", file=file, text="x", digest="")[0].status == 422
+        )
     assert (
         inside.post("/letter/save", csrf=token, letter="linked", file="templates/linked.md", text="x")[0].status == 422
     )

@@ -251,6 +251,36 @@ def test_a_front_matter_that_only_a_hand_can_change_is_shown_as_text(page: Page,
     expect(page.get_by_label("Subject")).to_have_value("Hello")
 
 
+def test_the_particulars_of_a_case_that_letters_share_are_changed_in_their_file(page: Page, at_work: Office) -> None:
+    folder = at_work.folder / "templates"
+    (folder / "case.yaml").write_text("# shared\nname: Ana\ncity: Kyiv\n", encoding="utf-8")
+    (folder / "case.de.yaml").write_text("city: Kiew\n", encoding="utf-8")
+    (folder / "other.yaml").write_text("name: Bo\n", encoding="utf-8")
+    (folder / "appeal.md").write_text(
+        "---\nsubject: For {{ case.name }}\ncase: case.yaml\n---\nHi {{ name }}\n", "utf-8"
+    )
+    opened(page, at_work)
+    expect(look(page).get_by_role("heading", name="For Ana")).to_be_visible()
+    page.locator("summary").filter(has_text="Particulars").click()
+    assert page.get_by_label("They stand").locator("option").all_inner_texts() == [
+        "here, in this letter", "in the file case.yaml", "in the file other.yaml",
+    ]  # fmt: skip
+    page.get_by_role("link", name="Change what it holds").click()
+    expect(page.get_by_role("link", name="case.de.yaml")).to_be_visible()
+    page.get_by_label("templates/case.yaml").fill("# shared\nname: [\n")
+    expect(page.locator("#wrong")).to_contain_text("a bracket that begins here is not closed")
+    page.get_by_label("templates/case.yaml").fill("# shared\nname: Eva\ncity: Kyiv\n")
+    expect(look(page).get_by_role("heading", name="For Eva")).to_be_visible()
+    keep(page)
+    assert written(at_work, "case.yaml") == "# shared\nname: Eva\ncity: Kyiv\n"
+    page.get_by_role("link", name="English (en)").click()
+    page.locator("summary").filter(has_text="Particulars").click()
+    page.get_by_label("They stand").select_option("in the file other.yaml")
+    expect(look(page).get_by_role("heading", name="For Bo")).to_be_visible()
+    keep(page)
+    assert "case: other.yaml\n" in written(at_work)
+
+
 def test_the_letter_is_begun_in_another_language(page: Page, at_work: Office) -> None:
     furnish(at_work)
     opened(page, at_work)

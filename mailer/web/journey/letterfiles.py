@@ -13,8 +13,10 @@ from babel import Locale, UnknownLocaleError
 
 from mailer.errors import LetterError, UsageError
 from mailer.harmless import is_device
+from mailer.merge.files import Folder, find, parent, unsafe_reason
 from mailer.merge.front import split
 from mailer.merge.fronttext import body_of, with_front
+from mailer.merge.place import Place
 from mailer.web.journey.draft import A_LANGUAGE, letters_in
 from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import speaking
@@ -29,6 +31,8 @@ OFFERED = (
     "am ar az bal be bg bn bs ca ckb cs cy da de el en es et eu fa fi fil fr ga gl gu he hi hr hu hy id is it ja ka km kn ko ku lo lt lv "
     "mk ml mn mr ms my nb ne nl nn pa pl ps pt pt-br ro ru sd si sk sl so sq sr sv sw ta te th ti tl tr uk ur uz vi xh yo zh zu"
 )
+
+YAML = (".yaml", ".yml")
 
 STARTER = """---
 subject: "{subject}"
@@ -85,10 +89,12 @@ class LetterFiles:
         return [path.relative_to(self._folder).as_posix() for path in found]
 
     def read(self, path: str) -> LetterFile | None:
-        """None for one that is no text, or gone."""
+        """None for one that is no text, or gone, or behind a link out of the folder."""
         if not path:
             return None
         try:
+            if not (self._folder / path).resolve().is_relative_to(self._folder.resolve()):
+                return None
             content = (self._folder / path).read_bytes()
             text = content.decode("utf-8-sig")
         except (OSError, UnicodeDecodeError):
@@ -160,6 +166,25 @@ def _to_translate(text: str) -> dict[str, str]:
     """What stands in the main file's front matter and is read by people."""
     values = split(text, "").values
     return {key: value for key in ("subject", "preheader", "reason") if isinstance(value := values.get(key), str)}
+
+
+def cases_in(place: Place, folder: Folder) -> list[str]:
+    """The files that may hold the particulars of a case, as a letter would name them."""
+    found = {name for one in place.folders for name in folder.names(one) if name.endswith(YAML)}
+    stems = {name.partition(".")[0] for name in found if name.count(".") == 1}
+    # case.de.yaml is what reads differently in German, not a case of its own
+    return sorted(name for name in found if name.count(".") == 1 or name.partition(".")[0] not in stems)
+
+
+def case_files(case: object, place: Place, folder: Folder) -> list[str]:
+    """The files that hold the particulars of a letter's case, the main one first, then those of its languages."""
+    path = find(folder, case, place.folders) if isinstance(case, str) and not unsafe_reason(case) else None
+    if path is None or not path.endswith(YAML):
+        return []
+    stem, dot, ending = path.rpartition(".")
+    own = re.compile(rf"{re.escape(stem.rpartition('/')[2])}(\.[A-Za-z]{{2,3}}([-_][A-Za-z0-9]{{2,8}})*)\.{ending}")
+    others = (own.fullmatch(name) for name in folder.names(parent(path)))
+    return [path, *(f"{stem}{found[1]}{dot}{ending}" for found in others if found)]
 
 
 def language_of(file: str) -> str | None:

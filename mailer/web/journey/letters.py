@@ -28,7 +28,15 @@ from mailer.preview.reading import read
 from mailer.web.journey.draft import Draft, letters_in
 from mailer.web.journey.enclosing import Attachments, tables_in
 from mailer.web.journey.frontform import Form, shown, wanted
-from mailer.web.journey.letterfiles import LARGEST, LetterFile, LetterFiles, language_name, language_of
+from mailer.web.journey.letterfiles import (
+    LARGEST,
+    LetterFile,
+    LetterFiles,
+    case_files,
+    cases_in,
+    language_name,
+    language_of,
+)
 from mailer.web.journey.lists import Lists
 from mailer.web.journey.looks import Edited, Look, Looks, at_fields
 from mailer.web.journey.means import Means
@@ -66,7 +74,7 @@ class Letters:
         draft = self._pages.draft(request)
         files = self._files.of(draft.letter)
         chosen = request.query_params.get("file", "")
-        file = self._files.read(chosen if chosen in files else next(iter(files), ""))
+        file = self._files.read(chosen if chosen in self._texts(draft) else next(iter(files), ""))
         plain = request.query_params.get("as") == "text"
         return self._show(request, draft, file, plain=plain, kept=request.query_params.get("kept") == "1")
 
@@ -84,15 +92,34 @@ class Letters:
         values: dict[str, Any] = {"letters": letters_in(self._means.folder), "file": "", "text": None, **more}
         if file:
             values |= self._desk_values(draft, file, file.text if text is None else text, plain=plain)
-        return self._pages.show(request, "letter", draft=draft, files=self._files.of(draft.letter), **values)
+        return self._pages.show(request, "letter", draft=draft, files=self._texts(draft), **values)
+
+    def _texts(self, draft: Draft) -> list[str]:
+        """What can be written here: the letter in its languages, and the particulars of its case where they are files."""
+        files = self._files.of(draft.letter)
+        place = self._looks.place(draft.letter) if files else None
+        main = self._files.read(files[0]) if files else None
+        if place is None or main is None:
+            return files
+        try:
+            case = split(main.text, main.path).values.get("case")
+        except LetterError:
+            return files
+        return [*files, *case_files(case, place, merge.Folder(self._means.folder))]
+
+    def _asked(self, draft: Draft, form: Mapping[str, str]) -> LetterFile | None:
+        """The file that a form is about; None if there is no such one."""
+        return self._files.read(form["file"]) if form.get("file", "") in self._texts(draft) else None
 
     def _desk_values(self, draft: Draft, file: LetterFile, text: str, *, plain: bool) -> dict[str, Any]:
-        place = self._looks.place(file.path)
-        desk = self._desk(place, file.path, text, plain=plain)
+        place = self._looks.place(draft.letter)
+        particulars = not file.path.endswith(".md")
+        desk = self._desk(place, file.path, text, plain=plain or particulars)
         look = self._looks.look(draft, file.path, text)
         general, at = at_fields(look.problems, file.path, text, formed=desk.form is not None)
-        spoken = self._spoken(file.path, text, place)
+        spoken = self._spoken(draft)
         return {
+            "particulars": particulars,
             "file": file.path,
             "text": text,
             "digest": file.digest,
@@ -109,7 +136,8 @@ class Letters:
             "documents": self.attachments.documents(draft.letter, place),
             "example": self.attachments.patterns(look.columns),
             "tables": tables_in(self._means.folder),
-            "case_files": self._case_files(place),
+            "case_files": cases_in(place, merge.Folder(self._means.folder)) if place else [],
+            "case_texts": [one for one in self._texts(draft) if not one.endswith(".md")],
             "case_names": self._case_names(place, file.path, text),
             "language_name": language_name,
             "language_of": language_of,
@@ -134,22 +162,13 @@ class Letters:
         files = Edited(self._means.folder, file, text)
         return split(text, file).values, self._looks.main_values(place, files)
 
-    def _spoken(self, file: str, text: str, place: Place | None) -> str:
+    def _spoken(self, draft: Draft) -> str:
         """The language that the letter's main file is in."""
+        main = self._files.read(next(iter(self._files.of(draft.letter)), ""))
         try:
-            own, main = self._values(place, file, text) if place else ({}, None)
+            return str((split(main.text, main.path).values if main else {}).get("language") or "en").lower()
         except LetterError:
             return "en"
-        return str((own if main is None else main).get("language") or "en").lower()
-
-    def _case_files(self, place: Place | None) -> list[str]:
-        if place is None:
-            return []
-        folder = merge.Folder(self._means.folder)
-        found = [name for one in place.folders for name in folder.names(one) if name.endswith((".yaml", ".yml"))]
-        stems = {name.partition(".")[0] for name in found}
-        # case.de.yaml is what reads differently in German, not a case of its own
-        return sorted({name for name in found if name.count(".") == 1 or name.partition(".")[0] not in stems})
 
     def _case_names(self, place: Place | None, file: str, text: str) -> list[str]:
         """What `{{ case.x }}` may be."""
@@ -170,8 +189,11 @@ class Letters:
         if name := form.get("new", "").strip():
             return RedirectResponse(draft.url("letter", letter=self._files.begin(name)), 303)
         if code := form.get("add-language", "").strip():
-            return RedirectResponse(f"{draft.url('letter')}&file={quote(self._translated(draft, code))}", 303)
-        file = self._files.read(form["file"]) if form.get("file", "") in self._files.of(draft.letter) else None
+            return RedirectResponse(
+                f"{draft.url('letter')}&file={quote(self._files.begin_language(draft.letter, code, self._spoken(draft)))}",
+                303,
+            )
+        file = self._asked(draft, form)
         if file is None:
             raise UsageError(_("There is no such letter any more."), hint=_("choose another one"))
         text, plain = self._text_of(file, form), "text" in form
@@ -185,17 +207,12 @@ class Letters:
         place = "#attachments" if then == "attach" else ""
         return RedirectResponse(f"{draft.url('letter')}&file={quote(file.path)}{view}&kept=1{place}", 303)
 
-    def _translated(self, draft: Draft, code: str) -> str:
-        main = self._files.read(next(iter(self._files.of(draft.letter)), ""))
-        spoken = self._spoken(main.path, main.text, self._looks.place(main.path)) if main else ""
-        return self._files.begin_language(draft.letter, code, spoken)
-
     def _text_of(self, file: LetterFile, form: Mapping[str, str]) -> str:
         """The whole text that a form means: as it was written, or the file's with other values and another body. Raises UsageError."""
         if "text" in form:
             return form["text"].replace("\r\n", "\n")
         place = self._looks.place(file.path)
-        if place is None or "body" not in form:
+        if place is None or "body" not in form or not file.path.endswith(".md"):
             raise UsageError(_("Nothing was changed."), hint=_("open the letter again"))
         try:
             own, main = self._values(place, file.path, file.text)
@@ -214,7 +231,7 @@ class Letters:
     def look(self, request: Request) -> Response:
         """How the letter would look for somebody of the list, as the form is now. Keeps nothing on disk."""
         draft, form = self._pages.draft(request), request.state.form
-        file = self._files.read(form["file"]) if form.get("file", "") in self._files.of(draft.letter) else None
+        file = self._asked(draft, form)
         if file is None or len(form.get("text", form.get("body", "")).encode()) > LARGEST:
             raise HTTPException(404)
         text = self._text_of(file, form)
