@@ -63,7 +63,7 @@ def at_work(shared: tuple[Office, StorageState]) -> Office:
     made, _ = shared
     shutil.rmtree(made.folder / "attachments", ignore_errors=True)
     for path in (made.folder / "templates").iterdir():
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     (made.folder / "templates" / "appeal.md").write_text(LETTER, encoding="utf-8")
     return made
 
@@ -95,7 +95,8 @@ def written(at_work: Office, name: str = "appeal.md") -> str:
 
 
 def keep(page: Page) -> None:
-    page.get_by_role("button", name="Keep", exact=True).click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Keep", exact=True).click()
     expect(page.get_by_text("The letter was kept.")).to_be_visible()
 
 
@@ -279,6 +280,21 @@ def test_the_particulars_of_a_case_that_letters_share_are_changed_in_their_file(
     expect(look(page).get_by_role("heading", name="For Bo")).to_be_visible()
     keep(page)
     assert "case: other.yaml\n" in written(at_work)
+
+
+def test_a_text_that_a_letter_includes_is_shown_without_a_form(page: Page, at_work: Office) -> None:
+    folder = at_work.folder / "templates" / "parted"
+    folder.mkdir()
+    (folder / "letter.md").write_text('---\nsubject: Hello\n---\n{% include "part" %}\n', encoding="utf-8")
+    (folder / "part.md").write_text("Dear {{ name }}\n", encoding="utf-8")
+    opened(page, at_work, "parted")
+    page.get_by_role("link", name="part.md").click()
+    expect(page.get_by_label("templates/parted/part.md")).to_have_value("Dear {{ name }}\n")
+    expect(page.get_by_label("Subject")).to_have_count(0)
+    page.get_by_label("templates/parted/part.md").fill("Good morning {{ name }}\n")
+    expect(look(page).frame_locator("iframe").get_by_text("Good morning Pat 1")).to_be_visible()
+    keep(page)
+    assert written(at_work, "parted/part.md") == "Good morning {{ name }}\n"
 
 
 def test_the_letter_is_begun_in_another_language(page: Page, at_work: Office) -> None:

@@ -92,7 +92,10 @@ class Letters:
         values: dict[str, Any] = {"letters": letters_in(self._means.folder), "file": "", "text": None, **more}
         if file:
             values |= self._desk_values(draft, file, file.text if text is None else text, plain=plain)
-        return self._pages.show(request, "letter", draft=draft, files=self._texts(draft), **values)
+        files = self._texts(draft)
+        if values["file"].endswith(".md"):
+            files = [one for one in files if one.endswith(".md")]  # the form leads to the others
+        return self._pages.show(request, "letter", draft=draft, files=files, **values)
 
     def _texts(self, draft: Draft) -> list[str]:
         """What can be written here: the letter in its languages, and the particulars of its case where they are files."""
@@ -114,7 +117,9 @@ class Letters:
     def _desk_values(self, draft: Draft, file: LetterFile, text: str, *, plain: bool) -> dict[str, Any]:
         place = self._looks.place(draft.letter)
         particulars = not file.path.endswith(".md")
-        desk = self._desk(place, file.path, text, plain=plain or particulars)
+        # a text that the letter only includes has no front matter of its own
+        included = not particulars and file.path != self._files.of(draft.letter)[0] and not language_of(file.path)
+        desk = self._desk(place, file.path, text, plain=plain or particulars or included)
         look = self._looks.look(draft, file.path, text)
         general, at = at_fields(look.problems, file.path, text, formed=desk.form is not None)
         spoken = self._spoken(draft)
@@ -124,7 +129,7 @@ class Letters:
             "text": text,
             "digest": file.digest,
             "desk": desk,
-            "plain": plain,
+            "plain": plain and not (particulars or included),
             "wrong": general,
             "at": at,
             "facts": look.attachments,
@@ -200,6 +205,7 @@ class Letters:
         if file.digest != form.get("digest"):
             return self._show(request, draft, file, plain=plain, text=text, status=409, elsewhere=file.text)
         self._files.write(file, text)
+        self._looks.forget()
         then = form.get("then", "")
         if then == "preview":
             return RedirectResponse(draft.url("preview"), 303)

@@ -33,6 +33,9 @@ LOOKED_THROUGH = 20_000
 TRIED = 20
 """People for whom a message is tried, where the first one lacks something."""
 
+REPEATED = 3.0
+"""Seconds within which the page's script asks for the look of the page that was just made."""
+
 FRESH = 30.0
 """Seconds for which it is believed which files there are, deep in a folder where that cannot be seen at a glance."""
 
@@ -76,6 +79,7 @@ class Look:
 class Looks:
     def __init__(self, means: Means, lists: Lists) -> None:
         self._means, self._lists = means, lists
+        self._last: tuple[tuple[Draft, str, str], float, Look] | None = None
         self._counts: WeakKeyDictionary[ContactList, dict[str, tuple[float, Counted]]] = WeakKeyDictionary()
         self._blanks: WeakKeyDictionary[ContactList, dict[str, tuple[int, int]]] = WeakKeyDictionary()
 
@@ -87,6 +91,18 @@ class Looks:
 
     def look(self, draft: Draft, file: str, text: str) -> Look:
         """The letter with this text in one of its files, for the first of the list or for nobody."""
+        asked, last = (draft, file, text), self._last
+        if last and last[0] == asked and time.monotonic() - last[1] < REPEATED:
+            return last[2]
+        look = self._looked(draft, file, text)
+        self._last = (asked, time.monotonic(), look)
+        return look
+
+    def forget(self) -> None:
+        """Something was written: what was seen before is no longer how it is."""
+        self._last = None
+
+    def _looked(self, draft: Draft, file: str, text: str) -> Look:
         look = Look()
         files = Edited(self._means.folder, file, text)
         template, people, identity = None, None, self._identity()
