@@ -20,6 +20,7 @@ from mailer.merge.files import Recorder
 from mailer.merge.front import read as read_front
 from mailer.merge.front import split
 from mailer.merge.fronttext import body_of, with_body, with_front
+from mailer.merge.layout import is_rtl
 from mailer.merge.place import Place
 from mailer.merge.yamledit import CannotEditError
 from mailer.preview.page import POLICY as MESSAGE_POLICY
@@ -136,6 +137,8 @@ class Letters:
             "fields": look.columns,
             "columns": [one for one in look.columns if "." not in one],
             "spoken": spoken,
+            # a line that begins with a field would be taken for one of a language that is written from the left
+            "direction": "rtl" if is_rtl(language_of(file.path) or spoken) else "auto",
             "languages": self._files.languages_to_add(draft.letter, spoken),
             "there": self.attachments.there(place),
             "documents": self.attachments.documents(draft.letter, place),
