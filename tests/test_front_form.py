@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.errors import UsageError
+from mailer.merge.complaints import Origin, problem
 from mailer.merge.front import split
 from mailer.merge.fronttext import with_front
-from mailer.web.journey.frontform import Form, shown, wanted
+from mailer.model import Problem
+from mailer.web.journey.frontform import FieldError, Form, shown, wanted
+from mailer.web.journey.looks import at_fields
 
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1, max_size=8)
 NAME = st.from_regex(r"[a-z][a-z_]{0,5}", fullmatch=True)
@@ -138,12 +141,38 @@ def test_a_language_s_own_file_says_only_what_differs() -> None:
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("key", "given"),
     [
-        {"front-subject": "a\x00b"}, {"case-0-name": ""}, {"case-0-name": "two words"}, {"case-0-name": "open"}, {"case-0-value": "\x1b"},
-        {"case-file": "case.yaml"}, {"lookups-0-on": ""}, {"lookups-1-name": "embassy", "lookups-1-table": "t", "lookups-1-on": "c"},
+        ("subject", {"front-subject": "a\x00b"}), ("case", {"case-0-name": ""}), ("case", {"case-0-name": "two words"}), ("case", {"case-0-name": "open"}),
+        ("case", {"case-0-value": "\x1b"}), ("case", {"case-file": "case.yaml"}), ("lookups", {"lookups-0-on": ""}), ("lookups", {"lookups-0-table": "\x00"}),
+        ("lookups", {"lookups-1-name": "embassy", "lookups-1-table": "t", "lookups-1-on": "c"}), ("attachments", {"attach-file": "a\x00"}),
+        ("attachments", {"attachments-0-name": "a\x00"}), ("fallbacks", {"fallbacks-0-name": "../x", "fallbacks-0-value": "de"}),
     ],
 )  # fmt: skip
-def test_what_cannot_be_meant_is_refused_before_anything_is_written(given: dict[str, str]) -> None:
-    with pytest.raises(UsageError):
+def test_what_cannot_be_meant_is_refused_at_its_field_before_anything_is_written(
+    key: str, given: dict[str, str]
+) -> None:
+    with pytest.raises(FieldError) as refused:
         wanted(posted(shown(OWN)) | given, OWN)
+    assert refused.value.key == key
+
+
+def test_a_problem_is_told_at_its_field_or_with_the_line_that_the_page_shows() -> None:
+    text = "---\nsubject: x\nsender: nobody\nrequired:\n  - a\n---\n\nDear\n{{ nam }}\n"
+
+    def at(line: int, what: str, **more: str) -> Problem:
+        return problem("x", what, at=Origin(file="a.md", line=line), **more)
+
+    found = [
+        at(3, "sender is wrong."),
+        at(5, "no a."),
+        at(9, "no nam.", hint="Did you?"),
+        Problem(code="y", message="a row", row=3),
+    ]
+    blank = replace(at(9, "nam is blank"), code="field-not-required", column="nam", hint="Write required: [nam]")
+    general, fields = at_fields([*found, blank], "a.md", text, formed=True)
+    assert fields == {"sender": ["Sender is wrong."], "required": ["No a."]}
+    assert general[:2] == ["Line 2: no nam. Did you?", "row 3: a row"]
+    assert "Tick it under" in general[2]
+    general, fields = at_fields(found, "a.md", text, formed=False)
+    assert (fields, general[0]) == ({}, "a.md: line 3: sender is wrong.")

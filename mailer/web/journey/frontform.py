@@ -28,6 +28,14 @@ MOST = 300
 """Rows of one kind that a form may bring."""
 
 
+class FieldError(UsageError):
+    """Something that cannot be meant, in the part of the form for this key."""
+
+    def __init__(self, key: str, message: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
+
+
 class Kind(StrEnum):
     """What becomes an attachment."""
 
@@ -145,7 +153,8 @@ def _collections(given: Mapping[str, str], form: Form, values: Values) -> Iterat
     file = given.get("case-file", form.case_file).strip()
     rows = _from_pairs(given, "case", form.case, values.get("case"))
     if file and file != form.case_file and rows:
-        raise UsageError(
+        raise FieldError(
+            "case",
             _("The particulars of the case stand in the letter and in a file."),
             hint=_("go back and take those in the letter off first, or choose no file"),
         )
@@ -163,8 +172,14 @@ def _typed(given: Mapping[str, str], name: str, before: str = "") -> str:
         return before
     line = " ".join(part.strip() for part in re.split(r"[\r\n]+", text)).strip()
     if CONTROL.search(line):
-        raise UsageError(_("A field holds a control character."), hint=_("go back and type it again"))
+        raise _unseen(name)
     return line
+
+
+def _unseen(name: str) -> FieldError:
+    key = re.sub(r"-.*", "", name.removeprefix("front-"))
+    key = "attachments" if key == "attach" else key
+    return FieldError(key, _("A field holds a control character."), hint=_("go back and type it again"))
 
 
 def _fits(key: str, value: Any) -> bool:
@@ -259,8 +274,8 @@ def _from_pairs(given: Mapping[str, str], kind: str, before: Sequence[Pair], val
         if given.get(f"{kind}-{number}-off") == "1" or not (name or value.strip()):
             continue
         if name in result:
-            raise UsageError(
-                _("The name {name} stands there twice.").format(name=name), hint=_("go back and change one")
+            raise FieldError(
+                kind, _("The name {name} stands there twice.").format(name=name), hint=_("go back and change one")
             )
         if old is None or (name, value) != (old.name, old.value):
             _check_pair(kind, name, value)
@@ -270,12 +285,13 @@ def _from_pairs(given: Mapping[str, str], kind: str, before: Sequence[Pair], val
 
 def _check_pair(kind: str, name: str, value: str) -> None:
     if not re.fullmatch(r"[^\W\d]\w*" if kind == "case" else r"[A-Za-z]{2,3}([-_]\w+)*", name):
-        raise UsageError(
+        raise FieldError(
+            kind,
             _("{name} cannot be a name here.").format(name=name or "?"),
             hint=_("go back; a name is one word of letters, digits and _"),
         )
     if CONTROL.search(value.replace("\n", "")):
-        raise UsageError(_("A field holds a control character."), hint=_("go back and type it again"))
+        raise _unseen(kind)
 
 
 def _lookups(given: Mapping[str, str], form: Form, values: Values) -> dict[str, Any]:
@@ -293,7 +309,8 @@ def _lookups(given: Mapping[str, str], form: Form, values: Values) -> dict[str, 
         if given.get(f"lookups-{number}-off") == "1" or not (name or table):
             continue
         if not (name and table and on) or name in result:
-            raise UsageError(
+            raise FieldError(
+                "lookups",
                 _("A look-up table needs a name of its own, a file and a column of the list."),
                 hint=_("go back and fill in all three"),
             )

@@ -28,7 +28,7 @@ from mailer.preview.page import message_page
 from mailer.preview.reading import read
 from mailer.web.journey.draft import Draft, letters_in
 from mailer.web.journey.enclosing import Attachments, tables_in
-from mailer.web.journey.frontform import Form, shown, wanted
+from mailer.web.journey.frontform import FieldError, Form, shown, wanted
 from mailer.web.journey.letterfiles import (
     LARGEST,
     LetterFile,
@@ -243,7 +243,10 @@ class Letters:
         file = self._asked(draft, form)
         if file is None or len(form.get("text", form.get("body", "")).encode()) > LARGEST:
             raise HTTPException(404)
-        text = self._text_of(file, form)
+        try:
+            text = self._text_of(file, form)
+        except FieldError as error:
+            return JSONResponse({"problems": [], "fields": {error.key: [error.message]}})
         look = self._looks.look(draft, file.path, text)
         general, at = at_fields(look.problems, file.path, text, formed="text" not in form)
         answer: dict[str, Any] = {
