@@ -259,12 +259,12 @@ def test_two_tabs_do_not_write_over_each_other_nor_send_twice(page: Page, at_wor
     letter = page.url.replace("/preview", "/letter")
     for tab in (page, other):
         tab.goto(letter)
-    page.get_by_label("templates/appeal.md").fill(
-        "---\nsubject: First\n---\n\nFrom the first tab, {{ name }} {{ branch }}.\n"
-    )
+    page.get_by_label("Subject").fill("First")
+    page.get_by_label("templates/appeal.md").fill("From the first tab, {{ name }} {{ branch }}.\n")
     page.get_by_role("button", name="Keep", exact=True).click()
     expect(page.get_by_text("The letter was kept.")).to_be_visible()
-    other.get_by_label("templates/appeal.md").fill("---\nsubject: Second\n---\n\nFrom the second tab.\n")
+    other.get_by_label("Subject").fill("Second")
+    other.get_by_label("templates/appeal.md").fill("From the second tab.\n")
     other.get_by_role("button", name="Keep", exact=True).click()
     expect(other.get_by_role("alert")).to_contain_text("changed elsewhere")
     assert "From the second tab." in other.get_by_label("templates/appeal.md").input_value()

@@ -38,6 +38,7 @@ ASSETS = {
     "journey.css": ("mailer.web.journey", "text/css"),
     "list.js": ("mailer.web.journey", "text/javascript"),
     "letter.js": ("mailer.web.journey", "text/javascript"),
+    "letter.css": ("mailer.web.journey", "text/css"),
     "preview.js": ("mailer.web.journey", "text/javascript"),
     "send.js": ("mailer.web.journey", "text/javascript"),
     "wait.js": ("mailer.web.journey", "text/javascript"),
@@ -50,7 +51,8 @@ class Journey:
 
     def __init__(self, means: Means) -> None:
         pages = Pages(means)
-        lists, letters = Lists(means, pages), Letters(means, pages)
+        lists = Lists(means, pages)
+        letters = Letters(means, pages, lists)
         previews, standings = Previews(means, pages), Standings(means, pages)
         self._sendings, care = Sendings(means, pages, previews), Care(means, pages)
         self._practice = Practice(means, pages, Journey)
@@ -73,6 +75,7 @@ class Journey:
             Route("/letter/save", letters.save, methods=["POST"]),
             Route("/letter/look", letters.look, methods=["POST"]),
             Route("/letter/look/{key}", letters.looked),
+            Route("/letter/attachment", letters.attachments.upload, methods=["POST"]),
             Route("/preview", previews.page),
             Route("/preview/state", previews.state),
             Route("/preview/rows", previews.rows),
