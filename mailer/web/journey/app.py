@@ -22,8 +22,10 @@ from mailer.web.journey.lists import Lists
 from mailer.web.journey.means import Means
 from mailer.web.journey.previews import Previews
 from mailer.web.journey.rendering import Pages
+from mailer.web.journey.returning import Returning
 from mailer.web.journey.sending import Sendings
 from mailer.web.journey.standing import Standings
+from mailer.web.journey.watching import Watching
 from mailer.web.journey.words import speak
 
 ASSETS = {
@@ -35,6 +37,9 @@ ASSETS = {
     "letter.js": ("mailer.web.journey", "text/javascript"),
     "preview.js": ("mailer.web.journey", "text/javascript"),
     "send.js": ("mailer.web.journey", "text/javascript"),
+    "inbox.js": ("mailer.web.journey", "text/javascript"),
+    "report.js": ("mailer.web.journey", "text/javascript"),
+    "log.js": ("mailer.web.journey", "text/javascript"),
 }
 
 
@@ -46,6 +51,8 @@ class Journey:
         lists, letters = Lists(means, pages), Letters(means, pages)
         previews, standings = Previews(means, pages), Standings(means, pages)
         self._sendings, care = Sendings(means, pages, previews), Care(means, pages)
+        self._watching = Watching(means, pages, self._sendings.running)
+        self._returning = Returning(means, pages)
         routes = [
             Route("/", standings.start),
             Route("/assets/{name}", _asset),
@@ -55,6 +62,12 @@ class Journey:
             Route("/suppressed/allow", care.allow, methods=["POST"]),
             Route("/account", care.account),
             Route("/account", care.examine, methods=["POST"]),
+            Route("/inbox", self._returning.page),
+            Route("/inbox/look", self._returning.look, methods=["POST"]),
+            Route("/inbox/watch", self._returning.watch, methods=["POST"]),
+            Route("/inbox/stop", self._returning.stop, methods=["POST"]),
+            Route("/inbox/log", self._returning.log, methods=["POST"]),
+            Route("/inbox/events", self._returning.events),
             Route("/list", lists.page),
             Route("/list/upload", lists.upload, methods=["POST"]),
             Route("/list/mend", lists.mend, methods=["POST"]),
@@ -64,7 +77,7 @@ class Journey:
             Route("/letter/look/{key}", letters.looked),
             Route("/preview", previews.page),
             Route("/preview/state", previews.state),
-            Route("/preview/rows", previews.rows),
+            Route("/preview/rows", previews.rows, methods=["POST"]),
             Route("/preview/message/{row:int}", previews.message),
             Route("/preview/message/{row:int}/message.eml", previews.download),
             Route("/preview/message/{row:int}/attachments/{number:int}", previews.attachment),
@@ -74,15 +87,17 @@ class Journey:
             Route("/approve", self._sendings.approved, methods=["POST"]),
             Route("/send", self._sendings.page),
             Route("/send", self._sendings.begin, methods=["POST"]),
-            Route("/campaign/{name:path}/events", self._sendings.events),
+            Route("/campaign/{name:path}/events", self._watching.events),
+            Route("/campaign/{name:path}/log", self._watching.log, methods=["POST"]),
             Route("/campaign/{name:path}/pause", self._sendings.pause, methods=["POST"]),
             Route("/campaign/{name:path}/go-on", self._sendings.go_on, methods=["POST"]),
             Route("/campaign/{name:path}/uncertain", care.uncertain),
             Route("/campaign/{name:path}/uncertain", care.resolve, methods=["POST"]),
             Route("/campaign/{name:path}/retry", care.retry, methods=["POST"]),
             Route("/campaign/{name:path}/report", standings.report),
+            Route("/campaign/{name:path}/report/page", standings.page),
             Route("/campaign/{name:path}/report.csv", standings.table),
-            Route("/campaign/{name:path}", self._sendings.watch),
+            Route("/campaign/{name:path}", self._watching.watch),
         ]
         with means.ledger(means.settings()) as ledger:
             secret = ledger.secret
@@ -97,9 +112,11 @@ class Journey:
         return self._access.ticket()
 
     def end(self) -> None:
-        self._sendings.end()
+        self._watching.end()
+        self._returning.end()
 
     async def shut(self) -> None:
+        await self._returning.shut()
         await self._sendings.shut()
 
 

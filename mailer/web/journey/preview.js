@@ -7,6 +7,7 @@ const words = check.dataset;
 const rows = part("rows");
 const frame = part("message");
 const NUMBER = new Intl.NumberFormat(document.documentElement.lang);
+const csrf = document.querySelector("meta[name=csrf]").content;
 let from = 0;
 let chosen = 0;
 let known = null;
@@ -45,7 +46,9 @@ function button(text, number) {
 async function table() {
   const number = ++asked;
   const search = part("search").value;
-  const answer = await fetch(`/preview/rows?${query}&q=${encodeURIComponent(search)}&from=${from}`);
+  const body = new URLSearchParams(query);
+  for (const [name, value] of Object.entries({ csrf, q: search, from })) body.set(name, value);
+  const answer = await fetch("/preview/rows", { method: "POST", body });
   const said = await answer.json();
   if (number !== asked) return;
   rows.replaceChildren(...said.rows.map(([at, row, name, address, subject]) => {
@@ -54,7 +57,7 @@ async function table() {
     const head = Object.assign(item("th", row), { scope: "row", className: "figure" });
     const who = document.createElement("td");
     who.append(button(name || address, at));
-    if (name) who.append(document.createElement("br"), Object.assign(item("span", address), { className: "quiet small" }));
+    if (name) who.append(document.createElement("br"), Object.assign(item("bdi", address), { className: "quiet small" }));
     const what = Object.assign(item("td", subject), { dir: "auto" });
     line.append(head, who, what);
     return line;
@@ -91,7 +94,9 @@ async function state() {
   part("telling").hidden = !said.telling.length;
   part("telling").querySelector("ol").replaceChildren(...said.telling.map(([number, why, name, subject]) => {
     const line = document.createElement("li");
-    line.append(button(name, number), Object.assign(item("span", ` ${subject} (${why})`), { className: "quiet" }));
+    const about = Object.assign(document.createElement("span"), { className: "quiet" });
+    about.append(" ", item("bdi", subject), ` (${why})`);
+    line.append(button(name, number), about);
     return line;
   }));
   if (said.messages !== known) {

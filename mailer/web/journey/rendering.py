@@ -16,7 +16,7 @@ from mailer.model import Problem
 from mailer.preview.page import sentence
 from mailer.web.journey.draft import STEPS, Draft
 from mailer.web.journey.means import Means
-from mailer.web.journey.words import gettext, later, ngettext, speaking
+from mailer.web.journey.words import direction, gettext, later, ngettext, speaking
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self' data:; "
@@ -59,6 +59,7 @@ class Pages:
             {
                 "page": page,
                 "language": speaking(),
+                "direction": direction(speaking()),
                 "folder": self._means.folder.resolve().name,
                 "csrf": request.state.csrf,
                 "steps": [(step, gettext(TITLES[step]), draft.url(step)) for step in STEPS],
