@@ -3,7 +3,13 @@
 const area = document.getElementById("mailbox");
 const part = (id) => document.getElementById(id);
 const NUMBER = new Intl.NumberFormat(document.documentElement.lang);
-const line = (text) => Object.assign(document.createElement("p"), { textContent: text, dir: "auto" });
+
+// What a command says is English, whichever way the page is written.
+function line(text) {
+  const made = document.createElement("p");
+  made.append(Object.assign(document.createElement("bdi"), { textContent: text }));
+  return made;
+}
 
 function write(place, lines) {
   if (place.textContent !== lines.join("")) place.replaceChildren(...lines.map(line));

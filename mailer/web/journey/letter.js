@@ -38,7 +38,11 @@ if (form) {
       const said = await answer.json();
       if (number !== asked) return;
       const lines = [...(said.problems || []), said.error, said.hint].filter(Boolean);
-      wrong.replaceChildren(...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
+      wrong.replaceChildren(...lines.map((line) => {
+        const made = document.createElement("li");
+        made.append(Object.assign(document.createElement("bdi"), { textContent: line }));
+        return made;
+      }));
       wrong.hidden = !lines.length;
       if (said.look) {
         look.src = said.look;

@@ -16,6 +16,13 @@
 
   const make = (name, values = {}) => Object.assign(document.createElement(name), values);
 
+  // Data, and what a server says: whichever way it is written, the words around it keep theirs.
+  function data(name, text, className) {
+    const made = make(name, { className });
+    made.append(make("bdi", { textContent: text }));
+    return made;
+  }
+
   function moment(seconds) {
     const time = new Date(seconds * 1000);
     return (time.toDateString() === new Date().toDateString() ? SHORT : TIME).format(time);
@@ -32,11 +39,11 @@
       if (row) who.title = row;
       body.append(who);
     }
-    if (line.campaign && area.dataset.campaigns) body.append(make("p", { className: "quiet small", textContent: line.campaign, dir: "auto" }));
+    if (line.campaign && area.dataset.campaigns) body.append(data("p", line.campaign, "quiet small"));
     body.append(make("p", { textContent: line.text.replace("{until}", line.until ? moment(line.until) : "") }));
     if (line.words) {
       const details = make("details", { className: "small" });
-      details.append(make("summary", { textContent: area.dataset.words }), make("p", { className: "code", textContent: line.words, dir: "auto" }));
+      details.append(make("summary", { textContent: area.dataset.words }), data("p", line.words, "code"));
       body.append(details);
     }
     made.append(make("time", { textContent: moment(line.at), dateTime: new Date(line.at * 1000).toISOString(), className: "quiet small number" }), body);

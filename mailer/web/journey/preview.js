@@ -19,9 +19,16 @@ function item(name, text) {
   return Object.assign(document.createElement(name), { textContent: text });
 }
 
+// Data, and what a command says: whichever way it is written, the words around it keep theirs.
+function data(name, text) {
+  const made = document.createElement(name);
+  made.append(item("bdi", text));
+  return made;
+}
+
 function lines(id, found, list = "ul") {
   part(id).hidden = !found.length;
-  part(id).querySelector(list).replaceChildren(...found.map((line) => item("li", line)));
+  part(id).querySelector(list).replaceChildren(...found.map((line) => data("li", line)));
 }
 
 function open(number) {
@@ -58,7 +65,7 @@ async function table() {
     const who = document.createElement("td");
     who.append(button(name || address, at));
     if (name) who.append(document.createElement("br"), Object.assign(item("bdi", address), { className: "quiet small" }));
-    const what = Object.assign(item("td", subject), { dir: "auto" });
+    const what = data("td", subject);
     line.append(head, who, what);
     return line;
   }));
@@ -85,7 +92,7 @@ async function state() {
   const text = { checking: said.total ? words.checking : words.reading, making: words.making, ready: words.ready, failed: "" }[said.phase];
   part("phase").textContent = told(text, { done: said.done, total: said.phase === "ready" ? said.messages : said.total });
   if (said.error) {
-    part("refused").replaceChildren(...said.error.filter(Boolean).map((line) => item("p", line)));
+    part("refused").replaceChildren(...said.error.filter(Boolean).map((line) => data("p", line)));
     part("refused").hidden = false;
   }
   lines("problems", said.problems);
@@ -108,13 +115,14 @@ async function state() {
     part("sealed").hidden = false;
     part("onward").hidden = !said.messages || (said.problems.length && !words.skips);
   }
-  if (working) setTimeout(state, 400);
+  // who gets one is known long before all is checked: it is asked for at short intervals until then
+  if (working) setTimeout(state, said.messages === null ? 80 : 400);
 }
 
 let timer = 0;
 part("search").addEventListener("input", () => {
   clearTimeout(timer);
-  timer = setTimeout(() => { from = 0; table(); }, 150);
+  timer = setTimeout(() => { from = 0; table(); }, 30);
 });
 part("before").addEventListener("click", () => { from = Math.max(0, from - 50); table(); });
 part("after").addEventListener("click", () => { from += 50; table(); });

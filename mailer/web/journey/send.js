@@ -78,7 +78,11 @@ function show(now) {
 function why(lines, kind) {
   const shown = part("error");
   if (shown.textContent !== lines.join("")) {
-    shown.replaceChildren(...lines.map((line) => Object.assign(document.createElement("p"), { textContent: line, dir: "auto" })));
+    shown.replaceChildren(...lines.map((line) => {
+      const made = document.createElement("p");
+      made.append(Object.assign(document.createElement("bdi"), { textContent: line }));
+      return made;
+    }));
   }
   shown.className = kind === "held" || kind === "paused" ? "note" : "trouble";
   shown.hidden = !lines.length;
