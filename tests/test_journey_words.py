@@ -83,14 +83,14 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
 
 
 @pytest.mark.parametrize(
-    "place", ["/", "/list?list=contacts/people.csv", "/letter?letter=appeal", "/suppressed", "/account"]
+    "place", ["/", "/inbox", "/list?list=contacts/people.csv", "/letter?letter=appeal", "/suppressed", "/account"]
 )
 def test_no_english_is_left_on_a_german_page(inside: Stranger, place: str) -> None:
     answer, german = inside.ask("GET", place, Accept_Language="de")
     _, english = inside.ask("GET", place, Accept_Language="en")
     assert answer.status == 200
-    assert '<html lang="de">' in german
-    assert '<html lang="en">' in english
+    assert '<html lang="de" dir="ltr">' in german
+    assert '<html lang="en" dir="ltr">' in english
 
     def said(page: str) -> set[str]:
         main = re.sub(r"<(script|style|option|pre|textarea|code)\b.*?</\1>", "", page, flags=re.DOTALL)
