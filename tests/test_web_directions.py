@@ -94,7 +94,9 @@ def looked_at(page: Page, place: str) -> list[str]:
     page.goto(base(page) + place)
     if folder := os.environ.get("SCREENS"):
         page.wait_for_timeout(1500)
-        page.screenshot(path=Path(folder) / f"rtl-{re.sub('[^a-z]+', '-', place.partition('?')[0])}.png", full_page=True)
+        page.screenshot(
+            path=Path(folder) / f"rtl-{re.sub('[^a-z]+', '-', place.partition('?')[0])}.png", full_page=True
+        )
     assert page.locator("html").get_attribute("dir") == "rtl"
     if "/preview" in place:
         expect(page.locator("#sealed")).to_be_visible()
