@@ -122,7 +122,7 @@ def test_what_comes_back_is_seen_at_once_whoever_wrote_it(page: Page, at_work: O
             report.get_by_role("link", name=name).click()
         content = kept.value.path().read_text("utf-8-sig")
         assert "5" in content
-        assert "union.example" not in content
+        assert "@union.example" not in content
 
 
 def test_a_limit_is_told_with_the_time_at_which_it_goes_on(page: Page, at_work: Office) -> None:
