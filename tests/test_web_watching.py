@@ -19,7 +19,7 @@ import returned_mails as samples
 from organiser import Office, people
 from playwright.sync_api import Page, expect
 from test_ledger import contact, start
-from test_web_journey import at_work, chromium, complaints, page, state  # noqa: F401 - fixtures
+from test_web_journey import at_work, chromium, complaints, page, picture, state  # noqa: F401 - fixtures
 
 from mailer.campaign.diary import Diarist, note_begin, note_end
 from mailer.cli.inbox import orphaned
@@ -74,6 +74,8 @@ def test_the_log_tells_in_plain_words_what_happened_in_the_terminal_and_after_a_
     expect(page.locator("#lines li", has_text=LATER)).to_contain_text(re.compile(r"tried again from \d\d:\d\d:\d\d"))
     expect(page.locator("#lines li", has_text=LOST)).to_contain_text("In doubt.")
     expect(page.locator("#now")).to_contain_text("Those to be tried again are due at")
+    refused.get_by_text("In detail").click()
+    picture(page, "campaign")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.get_by_role("searchbox").fill(GONE)

@@ -158,7 +158,7 @@ def _of_trouble(trouble: Trouble) -> Line:
     return Line(
         at=trouble.at,
         kind=trouble.outcome.verdict.value,
-        text=f"{what} {_(explain(trouble.outcome))}",
+        text=f"{what} {_(explain(trouble.outcome))}".replace("`", ""),
         person=trouble.person,
         until=until,
         words=trouble.outcome.text,

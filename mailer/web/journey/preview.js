@@ -62,6 +62,7 @@ async function table() {
     const line = document.createElement("tr");
     line.dataset.number = at;
     const head = Object.assign(item("th", row), { scope: "row", className: "figure" });
+    head.dataset.label = words.row;
     const who = document.createElement("td");
     who.append(button(name || address, at));
     if (name) who.append(document.createElement("br"), Object.assign(item("bdi", address), { className: "quiet small" }));
