@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .measure import Skipped
+from .measure import Failed, Skipped
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PATIENCE_MS = 180_000
 ARGUMENTS = ("--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run")
 
 LONGEST_BLOCK = """\
@@ -27,9 +28,9 @@ new PerformanceObserver((list) => {
 
 @contextlib.contextmanager
 def opened() -> Iterator[Page]:
-    """An empty tab. Raises Skipped where there is no Chromium, or nothing to drive it."""
+    """An empty tab. Raises Skipped where there is no Chromium, or nothing to drive it, and Failed if something never comes."""
     try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415
+        from playwright.sync_api import Error, sync_playwright  # noqa: PLC0415
     except ImportError as missing:
         raise Skipped("playwright is not here") from missing
     found = next((path for path in map(shutil.which, NAMES) if path), None)
@@ -40,8 +41,10 @@ def opened() -> Iterator[Page]:
         running = playwright.chromium.launch(executable_path=found, args=[*ARGUMENTS, *unboxed])
         try:
             page = running.new_page(viewport={"width": 1280, "height": 900})
-            page.set_default_timeout(600_000)
+            page.set_default_timeout(PATIENCE_MS)
             page.add_init_script(LONGEST_BLOCK)
             yield page
+        except Error as error:
+            raise Failed(f"the browser gave up: {str(error).partition(chr(10))[0]}") from error
         finally:
             running.close()

@@ -39,6 +39,7 @@ ASSETS = {
     "send.js": ("mailer.web.journey", "text/javascript"),
     "inbox.js": ("mailer.web.journey", "text/javascript"),
     "report.js": ("mailer.web.journey", "text/javascript"),
+    "live.js": ("mailer.web.journey", "text/javascript"),
     "log.js": ("mailer.web.journey", "text/javascript"),
 }
 

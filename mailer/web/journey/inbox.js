@@ -36,7 +36,4 @@ function show(now) {
   dispatchEvent(new CustomEvent("news", { detail: String(now.news) }));
 }
 
-const events = new EventSource("/inbox/events");
-events.onmessage = (event) => show(JSON.parse(event.data));
-events.onerror = () => { part("doing").textContent = area.dataset.lost; };
-addEventListener("pagehide", () => events.close());
+listen("/inbox/events", show, () => { part("doing").textContent = area.dataset.lost; });

@@ -7,7 +7,7 @@
   const language = document.documentElement.lang;
   const TIME = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
   const SHORT = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  const AGAIN = 1000;
+  const SOON = 1000;
   let from = 0;
   let asked = 0;
   let news = null;
@@ -85,6 +85,6 @@
     news = event.detail;
     // who reads an older page, or has opened the details of a line, is not disturbed
     if (first) load();
-    else if (from === 0 && !area.querySelector("details[open]") && !timer) soon(AGAIN);
+    else if (from === 0 && !area.querySelector("details[open]") && !timer) soon(SOON);
   });
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -79,6 +80,12 @@ def page(found: Iterable[Line], search: str, start: int) -> dict[str, object]:
     matching = (line for line in found if line.holds(wanted)) if wanted else found
     shown = list(islice(matching, start, start + PAGE + 1))
     return {"lines": [line.data() for line in shown[:PAGE]], "more": len(shown) > PAGE, "size": PAGE}
+
+
+def asked_from(form: Mapping[str, str]) -> int:
+    """The number of the first line that is asked for."""
+    text = form.get("from", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
 
 
 PLAIN = {

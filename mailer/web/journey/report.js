@@ -39,9 +39,7 @@ function load() {
 
 const searching = () => [...(frame.contentDocument?.querySelectorAll("input") ?? [])].some((field) => field.value || field.matches(":focus"));
 
-const events = new EventSource(area.dataset.events);
-events.onmessage = (event) => {
-  const said = JSON.parse(event.data);
+listen(area.dataset.events, (said) => {
   const now = JSON.stringify([said.counts, said.returned]);
   if (known === null || now === known) {
     known = now;
@@ -52,9 +50,8 @@ events.onmessage = (event) => {
     news.textContent = news.dataset.new;
     anew.hidden = false;
   } else if (!timer) timer = setTimeout(load, PAUSE);
-};
+}, () => {});
 anew.addEventListener("click", load);
-addEventListener("pagehide", () => events.close());
 addEventListener("resize", fit);
 if (frame.contentDocument?.readyState === "complete" && frame.contentDocument.body?.childElementCount) settle(frame);
 frame.addEventListener("load", () => settle(frame), { once: true });

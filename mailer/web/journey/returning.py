@@ -70,10 +70,9 @@ class Returning:
     def log(self, request: Request) -> Response:
         """A page of what came back to all campaigns; asked for by a form that is posted, as a campaign's log is."""
         form = request.state.form
-        start = form.get("from", "0")
         with self._ledger() as ledger:
             found = map(log.of_arrival, ledger.came_back())
-            return JSONResponse(log.page(found, form.get("q", ""), int(start) if start.isdecimal() else 0))
+            return JSONResponse(log.page(found, form.get("q", ""), log.asked_from(form)))
 
     async def events(self, _request: Request) -> Response:
         """What is known, again whenever it changes (server-sent events)."""

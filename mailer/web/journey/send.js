@@ -88,8 +88,5 @@ function why(lines, kind) {
   shown.hidden = !lines.length;
 }
 
-const events = new EventSource(words.events);
-events.onmessage = (event) => show(JSON.parse(event.data));
-events.onerror = () => { part("figures").textContent = words.lost; };
+listen(words.events, show, () => { part("figures").textContent = words.lost; });
 part("pause").addEventListener("submit", () => { part("figures").textContent = words.pausing; });
-addEventListener("pagehide", () => events.close());

@@ -34,6 +34,9 @@ IDLE = 2.0
 SHARE = 0.1
 """Of the time, at most so much is spent looking: the counts of a million take a while."""
 
+SELDOM = 10.0
+"""Seconds between two looks, however long they take."""
+
 PACE_OVER = 60.0
 """Seconds over which the pace is told that a campaign is going at."""
 
@@ -60,11 +63,10 @@ class Watching:
     def log(self, request: Request) -> Response:
         """A page of the log. It is asked for by a form that is posted: what is looked for may be an address."""
         form = request.state.form
-        start = form.get("from", "0")
         with self._means.ledger(self._means.settings()) as ledger:
             campaign = ledger.campaign(request.path_params["name"])
             found = log.lines(ledger, campaign) if campaign else ()
-            return JSONResponse(log.page(found, form.get("q", ""), int(start) if start.isdecimal() else 0))
+            return JSONResponse(log.page(found, form.get("q", ""), log.asked_from(form)))
 
     async def events(self, request: Request) -> Response:
         """Where the campaign stands, again whenever that changes (server-sent events)."""
@@ -95,7 +97,8 @@ class Watching:
                 yield ": still here\n\n"
             with contextlib.suppress(TimeoutError):
                 every = EVERY if state["state"] in UNDER_WAY else IDLE
-                await asyncio.wait_for(self._ending.wait(), max(every, (now - began) / SHARE))
+                rest = min(max(every, (now - began) / SHARE), SELDOM)
+                await asyncio.wait_for(self._ending.wait(), rest)
 
     def _state(self, name: str) -> dict[str, Any] | None:
         """Everything that is told of a campaign at one moment; None for one that nobody has begun."""
