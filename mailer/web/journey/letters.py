@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from starlette.exceptions import HTTPException
@@ -19,7 +20,6 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from mailer import merge, mime
 from mailer.campaign.notes import told, watched
-from mailer.contacts import ContactList
 from mailer.errors import LetterError, MailerError, SettingsError, UsageError
 from mailer.harmless import is_device
 from mailer.model import Contact, Files, Identity, Mailbox, Problem
@@ -30,6 +30,9 @@ from mailer.web.journey.draft import A_LANGUAGE, Draft, letters_in
 from mailer.web.journey.lists import Lists
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages, said
+
+if TYPE_CHECKING:
+    from mailer.contacts import ContactList  # imports pandas
 
 FRAMED = f"{MESSAGE_POLICY.replace(' file:', '')}; frame-ancestors 'self'"
 LARGEST = 500_000

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
@@ -17,12 +18,14 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from mailer import contacts
 from mailer.age import Opener
-from mailer.contacts import ContactList
 from mailer.errors import MailerError, UsageError
 from mailer.harmless import is_device
 from mailer.web.journey.draft import LISTS, Draft, lists_in
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
+
+if TYPE_CHECKING:
+    from mailer.contacts import ContactList  # imports pandas
 
 LARGEST = 200_000_000
 """Octets of an upload: a list of a million people has less than half."""

@@ -51,8 +51,8 @@ class Pages:
         return Draft.given(form if form is not None else request.query_params, self._means.folder)
 
     def show(self, request: Request, page: str, *, status: int = 200, **values: Any) -> Response:
-        """A page. `draft` may be among the values; without it, it is the request's."""
-        draft = values.pop("draft", None) or self.draft(request)
+        """A page. `draft` may be among the values; without it, it is the request's. `background` is done once it is answered."""
+        draft, background = values.pop("draft", None) or self.draft(request), values.pop("background", None)
         return self._templates.TemplateResponse(
             request,
             f"{page}.html",
@@ -67,6 +67,7 @@ class Pages:
                 **values,
             },
             status_code=status,
+            background=background,
             headers={"Content-Security-Policy": POLICY, "Vary": "Accept-Language"},
         )
 

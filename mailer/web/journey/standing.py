@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -68,6 +70,7 @@ class Standings:
             search=" ".join(words),
             order=order,
             missing=missing,
+            background=BackgroundTask(_read_ahead),
         )
 
     def report(self, request: Request) -> Response:
@@ -111,6 +114,11 @@ class Standings:
             campaign = _found(ledger, request)
             made = make_report(ledger, campaign, by=request.query_params.get("by") or None)
         return report.counts_only(made) if request.query_params.get("counts") == "1" else made
+
+
+def _read_ahead() -> None:
+    """Load what reads lists (pandas) once the first page is there, so that neither that page nor the first list waits for it."""
+    importlib.import_module("mailer.contacts.listing")
 
 
 KEYS = {
