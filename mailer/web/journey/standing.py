@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from threading import Thread
 
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
@@ -117,8 +118,11 @@ class Standings:
 
 
 def _read_ahead() -> None:
-    """Load what reads lists (pandas) once the first page is there, so that neither that page nor the first list waits for it."""
-    importlib.import_module("mailer.contacts.listing")
+    """Load what reads lists (pandas) once the first page is there, so that neither that page nor the first list waits for it.
+
+    In a thread that nobody waits for, the end of the page included.
+    """
+    Thread(target=importlib.import_module, args=("mailer.contacts.listing",), daemon=True, name="reading ahead").start()
 
 
 KEYS = {
