@@ -11,7 +11,7 @@ let timer = 0;
 let coming = null;
 
 function fit() {
-  const height = frame.contentDocument.documentElement.scrollHeight;
+  const height = frame.contentDocument.body.offsetHeight;
   if (Math.abs(height - frame.clientHeight) > 1) frame.style.height = `${height}px`;
 }
 
