@@ -132,7 +132,7 @@ def test_a_limit_is_told_with_the_time_at_which_it_goes_on(page: Page, at_work: 
     toml.write_text(toml.read_text("utf-8").replace("1000/second", "2/hour"), encoding="utf-8")
     name = at_work.write_list(people(5))
     under_way = at_work.program.begin("send", "appeal", name, "--yes")
-    at_work.server.wait_for(2)
+    at_work.server.wait_for(2, 40)
     opened(page, at_work)
     expect(page.locator("#now")).to_contain_text(
         re.compile(r"The limit of 2/hour is reached. It goes on by itself at .*\d\d:\d\d")
