@@ -86,6 +86,7 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
     "place",
     [
         "/",
+        "/inbox",
         "/list?list=contacts/people.csv",
         "/letter?letter=appeal",
         "/suppressed",
@@ -100,8 +101,8 @@ def test_no_english_is_left_on_a_german_page(inside: Stranger, place: str) -> No
     answer, german = inside.ask("GET", place, Accept_Language="de")
     _, english = inside.ask("GET", place, Accept_Language="en")
     assert answer.status == 200
-    assert '<html lang="de">' in german
-    assert '<html lang="en">' in english
+    assert '<html lang="de" dir="ltr">' in german
+    assert '<html lang="en" dir="ltr">' in english
 
     def said(page: str) -> set[str]:
         main = re.sub(r"<(script|style|option|pre|textarea|code)\b.*?</\1>", "", page, flags=re.DOTALL)

@@ -158,9 +158,10 @@ def test_from_an_upload_to_a_report(page: Page, at_work: Office, tmp_path: Path)
     state(page, "finished")
     assert exactly_once(at_work, 6)
     page.get_by_role("link", name="Report").click()
-    expect(page.locator("svg").first).to_be_visible()
+    made = page.frame_locator("#report iframe")
+    expect(made.locator("svg").first).to_be_visible()
     for person in people(6):
-        expect(page.get_by_text(person)).not_to_have_count(0)
+        expect(made.get_by_text(person)).not_to_have_count(0)
     assert at_work.program.json("status", "appeal--Our people-corrected")["sent"] == 6
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mailer import __version__, crashpoint, merge
 from mailer.campaign.compare import changed_parts, differences
+from mailer.campaign.diary import Diarist, note_begin, note_end
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent, way_out
 from mailer.campaign.run import Observer, Run, RunOptions
@@ -216,6 +217,7 @@ def make_run(
     `signer` is the one whose signatures `prepare` was given: another than the campaign was frozen with is refused there.
     """
     ledger.set_owner(campaign, owner())
+    note_begin(ledger, campaign)
     pace = Pace(limits.account, limits.domains)
     preload(pace, ledger, relay)
     return Run(
@@ -226,7 +228,7 @@ def make_run(
         render=renderer(ledger, campaign, signer),
         signer=signer,
         options=options,
-        observer=observer,
+        observer=Diarist(observer, ledger, campaign),
     )
 
 
@@ -244,6 +246,7 @@ def conclude(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | Non
     tally = ledger.tally(campaign)
     if not tally.work_left:
         ledger.finish(campaign)
+    note_end(ledger, campaign, reason, work_left=bool(tally.work_left))
     return Result(campaign=ledger.find(campaign.name), tally=tally, reason=reason, next_due=ledger.next_due(campaign))
 
 

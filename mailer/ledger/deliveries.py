@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mailer.ledger.diary import note
 from mailer.ledger.leaving import IS_SUPPRESSED, IS_UNLISTED, LEAVE, UNLIST
 from mailer.ledger.store import Store, moment
-from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Status, Tally
+from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Happening, Status, Tally
 
 MOST = 36_000.0
 """Seconds: beyond the longest pause between two tries (mailer.retry.DELAYS). A later time was written by a wrong clock."""
@@ -51,6 +52,18 @@ class Deliveries(Store):
         """Counts per status."""
         query = "SELECT status, count(*) FROM deliveries WHERE campaign_id = ? GROUP BY status"
         return Tally(**dict(self._all(query, campaign.id)))
+
+    def tallies(self) -> dict[int, Tally]:
+        """The same for all campaigns at once, by their ids; a campaign without deliveries is not there."""
+        # by the index (campaign_id, status), as long as campaigns are asked for
+        query = (
+            "SELECT campaign_id, status, count(*) FROM deliveries WHERE campaign_id IN (SELECT id FROM campaigns)"
+            " GROUP BY campaign_id, status"
+        )
+        counts: dict[int, dict[str, int]] = {}
+        for campaign, status, number in self._all(query):
+            counts.setdefault(campaign, {})[status] = number
+        return {campaign: Tally(**found) for campaign, found in counts.items()}
 
     def due(self, campaign: CampaignRecord, now: float) -> list[int]:
         """Ids of the deliveries that may be tried now, in the list's order.
@@ -163,11 +176,14 @@ class Deliveries(Store):
                 (now, campaign.id),
             )
             self._charge(campaign, now)
-            return self._db.execute(
+            marked = self._db.execute(
                 "UPDATE deliveries SET status = 'uncertain', updated_at = ?, reason = ?"
                 " WHERE campaign_id = ? AND status = 'sending'",
                 (now, f"{what} ended between the message and the server's answer", campaign.id),
             ).rowcount
+            if marked:
+                note(self._db, campaign.id, Happening.INTERRUPTED, number=marked, text=what)
+            return marked
 
     def _charge(self, campaign: CampaignRecord, now: float) -> None:
         """Count what a dead sender may have begun without an intent: to no domain that is known, so towards all of them.
@@ -209,6 +225,7 @@ class Deliveries(Store):
             ).rowcount
             if moved:
                 self._db.execute("UPDATE campaigns SET finished_at = NULL WHERE id = ?", (campaign.id,))
+                note(self._db, campaign.id, Happening.QUEUED_AGAIN, number=moved)
         return Moved(moved=moved, suppressed=suppressed, unlisted=unlisted)
 
     def _move(
@@ -225,6 +242,8 @@ class Deliveries(Store):
                     " WHERE campaign_id = ? AND status = ? AND (? IS NULL OR key = ?)",
                     (after, reason, now, after, after, now, campaign.id, before, key, key),
                 ).rowcount
+            if moved:
+                note(self._db, campaign.id, Happening.DECIDED, number=moved, text=after)
             if moved and after is Status.QUEUED:
                 # nobody gets back into a queue who asked not to be mailed, or whose address is known to be dead
                 suppressed = self._db.execute(LEAVE, (now,)).rowcount

@@ -6,6 +6,7 @@ from typing import Self
 
 from mailer.ledger.campaigns import Campaigns
 from mailer.ledger.deliveries import Deliveries
+from mailer.ledger.diary import Diary
 from mailer.ledger.events import Events
 from mailer.ledger.figures import Figures
 from mailer.ledger.memory import Memory
@@ -13,7 +14,7 @@ from mailer.ledger.proofs import Proofs
 from mailer.ledger.suppressions import Suppressions
 
 
-class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppressions):
+class Ledger(Campaigns, Deliveries, Diary, Events, Figures, Memory, Proofs, Suppressions):
     """One SQLite file. Reads and single decisions happen here; outcomes go through `Writer`."""
 
     def __enter__(self) -> Self:

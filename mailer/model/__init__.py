@@ -23,6 +23,7 @@ from mailer.model.contacts import (
     Severity,
     SkippedRow,
 )
+from mailer.model.diary import Arrival, Entry, Happening, Person, Trouble
 from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
 from mailer.model.messages import (
@@ -62,18 +63,21 @@ __all__ = [
     "NUMBER",
     "OPEN",
     "Action",
+    "Arrival",
     "Attachment",
     "BounceClass",
     "CampaignRecord",
     "Contact",
     "Delivery",
     "DeliveryRecord",
+    "Entry",
     "Envelope",
     "Event",
     "EventKind",
     "FieldValue",
     "Files",
     "Findings",
+    "Happening",
     "Held",
     "Identity",
     "Letter",
@@ -84,6 +88,7 @@ __all__ = [
     "Message",
     "Outcome",
     "PackedContact",
+    "Person",
     "Phase",
     "Pipelining",
     "Problem",
@@ -104,5 +109,6 @@ __all__ = [
     "Suppression",
     "Tally",
     "Tokens",
+    "Trouble",
     "Verdict",
 ]

@@ -26,9 +26,11 @@ from mailer.web.journey.practice import REAL_ONLY, Practice
 from mailer.web.journey.previews import Previews
 from mailer.web.journey.reading import Reading
 from mailer.web.journey.rendering import Pages
+from mailer.web.journey.returning import Returning
 from mailer.web.journey.sending import Sendings
 from mailer.web.journey.setting_up import SettingUp
 from mailer.web.journey.standing import Standings
+from mailer.web.journey.watching import Watching
 from mailer.web.journey.words import speak
 
 ASSETS = {
@@ -43,6 +45,10 @@ ASSETS = {
     "send.js": ("mailer.web.journey", "text/javascript"),
     "wait.js": ("mailer.web.journey", "text/javascript"),
     "account.css": ("mailer.web.journey", "text/css"),
+    "inbox.js": ("mailer.web.journey", "text/javascript"),
+    "report.js": ("mailer.web.journey", "text/javascript"),
+    "live.js": ("mailer.web.journey", "text/javascript"),
+    "log.js": ("mailer.web.journey", "text/javascript"),
 }
 
 
@@ -56,6 +62,8 @@ class Journey:
         previews, standings = Previews(means, pages), Standings(means, pages)
         self._sendings, care = Sendings(means, pages, previews), Care(means, pages)
         self._practice = Practice(means, pages, Journey)
+        self._watching = Watching(means, pages, self._sendings.running)
+        self._returning = Returning(means, pages)
         routes: list[BaseRoute] = [
             Route("/", standings.start),
             Route("/assets/{name}", _asset),
@@ -68,6 +76,12 @@ class Journey:
             Route("/practice", self._practice.begin, methods=["POST"]),
             Route("/practice/enter", self._practice.enter),
             Route("/practice/leave", self._practice.leave, methods=["POST"]),
+            Route("/inbox", self._returning.page),
+            Route("/inbox/look", self._returning.look, methods=["POST"]),
+            Route("/inbox/watch", self._returning.watch, methods=["POST"]),
+            Route("/inbox/stop", self._returning.stop, methods=["POST"]),
+            Route("/inbox/log", self._returning.log, methods=["POST"]),
+            Route("/inbox/events", self._returning.events),
             Route("/list", lists.page),
             Route("/list/upload", lists.upload, methods=["POST"]),
             Route("/list/mend", lists.mend, methods=["POST"]),
@@ -78,7 +92,7 @@ class Journey:
             Route("/letter/attachment", letters.attachments.upload, methods=["POST"]),
             Route("/preview", previews.page),
             Route("/preview/state", previews.state),
-            Route("/preview/rows", previews.rows),
+            Route("/preview/rows", previews.rows, methods=["POST"]),
             Route("/preview/message/{row:int}", previews.message),
             Route("/preview/message/{row:int}/message.eml", previews.download),
             Route("/preview/message/{row:int}/attachments/{number:int}", previews.attachment),
@@ -88,15 +102,17 @@ class Journey:
             Route("/approve", self._sendings.approved, methods=["POST"]),
             Route("/send", self._sendings.page),
             Route("/send", self._sendings.begin, methods=["POST"]),
-            Route("/campaign/{name:path}/events", self._sendings.events),
+            Route("/campaign/{name:path}/events", self._watching.events),
+            Route("/campaign/{name:path}/log", self._watching.log, methods=["POST"]),
             Route("/campaign/{name:path}/pause", self._sendings.pause, methods=["POST"]),
             Route("/campaign/{name:path}/go-on", self._sendings.go_on, methods=["POST"]),
             Route("/campaign/{name:path}/uncertain", care.uncertain),
             Route("/campaign/{name:path}/uncertain", care.resolve, methods=["POST"]),
             Route("/campaign/{name:path}/retry", care.retry, methods=["POST"]),
             Route("/campaign/{name:path}/report", standings.report),
+            Route("/campaign/{name:path}/report/page", standings.page),
             Route("/campaign/{name:path}/report.csv", standings.table),
-            Route("/campaign/{name:path}", self._sendings.watch),
+            Route("/campaign/{name:path}", self._watching.watch),
         ]
         if means.practice_mailbox:
             routes = [one for one in routes if not str(getattr(one, "path", "")).startswith(REAL_ONLY)]
@@ -115,10 +131,12 @@ class Journey:
 
     def end(self) -> None:
         self._practice.end()
-        self._sendings.end()
+        self._watching.end()
+        self._returning.end()
 
     async def shut(self) -> None:
         await self._practice.shut()
+        await self._returning.shut()
         await self._sendings.shut()
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from mailer import merge, traces
 from mailer.campaign.notes import MAX_MESSAGE_BYTES
-from mailer.contacts import ContactList
 from mailer.errors import LetterError, MailerError, UsageError
 from mailer.harmless import is_device
 from mailer.merge.files import SQLITE, find, is_private
@@ -25,6 +25,9 @@ from mailer.web.journey.means import Means
 from mailer.web.journey.uploads import plain_name, received, same_content, settled
 from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import ngettext
+
+if TYPE_CHECKING:
+    from mailer.contacts import ContactList  # imports pandas
 
 PLACE = "attachments"
 """The folder of the campaign folder into which the page puts files. Letters name them as `attachments/leaflet.pdf`."""

@@ -9,7 +9,11 @@ if (form) {
   const wrong = document.getElementById("wrong");
   const standing = document.getElementById("standing");
   const chips = document.getElementById("fields");
-  const told = (line) => Object.assign(document.createElement("li"), { textContent: line });
+  const told = (line) => {
+    const made = document.createElement("li");
+    made.append(Object.assign(document.createElement("bdi"), { textContent: line }));
+    return made;
+  };
   let asked = 0;
   let timer = 0;
   let leaving = false;

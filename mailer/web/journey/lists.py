@@ -9,13 +9,13 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from mailer import contacts
 from mailer.age import Opener
-from mailer.contacts import ContactList
 from mailer.errors import MailerError, UsageError
 from mailer.harmless import is_device
 from mailer.model import Lookup
@@ -23,6 +23,9 @@ from mailer.web.journey.draft import LISTS, Draft, lists_in
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.uploads import plain_name, received, settled
+
+if TYPE_CHECKING:
+    from mailer.contacts import ContactList  # imports pandas
 
 LARGEST = 200_000_000
 """Octets of an upload: a list of a million people has less than half."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from mailer import merge, mime
 from mailer.campaign.notes import told, watched
-from mailer.contacts import ContactList
 from mailer.errors import LetterError, ListError, MailerError, SettingsError
 from mailer.merge.complaints import problem
 from mailer.merge.front import split
@@ -26,6 +26,9 @@ from mailer.web.journey.letterfiles import language_of
 from mailer.web.journey.lists import Lists
 from mailer.web.journey.means import Means
 from mailer.web.journey.words import gettext as _
+
+if TYPE_CHECKING:
+    from mailer.contacts import ContactList  # imports pandas
 
 LOOKED_THROUGH = 20_000
 """Rows; the preview looks through all of them."""

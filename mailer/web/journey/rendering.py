@@ -18,7 +18,7 @@ from mailer.preview.page import sentence
 from mailer.web.journey.draft import STEPS, Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.ways import mended_at, parts
-from mailer.web.journey.words import gettext, later, ngettext, speaking
+from mailer.web.journey.words import direction, gettext, later, ngettext, speaking
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self' data:; "
@@ -61,8 +61,8 @@ class Pages:
         return Draft.given(form if form is not None else request.query_params, self._means.folder)
 
     def show(self, request: Request, page: str, *, status: int = 200, **values: Any) -> Response:
-        """A page. `draft` may be among the values; without it, it is the request's."""
-        draft = values.pop("draft", None) or self.draft(request)
+        """A page. `draft` may be among the values; without it, it is the request's. `background` is done once it is answered."""
+        draft, background = values.pop("draft", None) or self.draft(request), values.pop("background", None)
         return self._templates.TemplateResponse(
             request,
             f"{page}.html",
@@ -70,6 +70,7 @@ class Pages:
                 "page": page,
                 "practice": self._means.practice_of,
                 "language": speaking(),
+                "direction": direction(speaking()),
                 "folder": self._means.folder.resolve().name,
                 "csrf": request.state.csrf,
                 "steps": [(step, gettext(TITLES[step]), draft.url(step)) for step in STEPS],
@@ -77,6 +78,7 @@ class Pages:
                 **values,
             },
             status_code=status,
+            background=background,
             headers={"Content-Security-Policy": POLICY, "Vary": "Accept-Language"},
         )
 
