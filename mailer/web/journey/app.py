@@ -58,7 +58,6 @@ class Journey:
     def __init__(self, means: Means) -> None:
         pages = Pages(means)
         lists = Lists(means, pages)
-        letters = Letters(means, pages, lists)
         previews, standings = Previews(means, pages), Standings(means, pages)
         self._sendings, care = Sendings(means, pages, previews), Care(means, pages)
         self._practice = Practice(means, pages, Journey)
@@ -71,48 +70,14 @@ class Journey:
             Route("/suppressed", care.search, methods=["POST"]),
             Route("/suppressed/add", care.suppress, methods=["POST"]),
             Route("/suppressed/allow", care.allow, methods=["POST"]),
-            *_account(means, pages),
             Route("/practice", self._practice.page),
             Route("/practice", self._practice.begin, methods=["POST"]),
             Route("/practice/enter", self._practice.enter),
             Route("/practice/leave", self._practice.leave, methods=["POST"]),
-            Route("/inbox", self._returning.page),
-            Route("/inbox/look", self._returning.look, methods=["POST"]),
-            Route("/inbox/watch", self._returning.watch, methods=["POST"]),
-            Route("/inbox/stop", self._returning.stop, methods=["POST"]),
-            Route("/inbox/log", self._returning.log, methods=["POST"]),
-            Route("/inbox/events", self._returning.events),
-            Route("/list", lists.page),
-            Route("/list/upload", lists.upload, methods=["POST"]),
-            Route("/list/mend", lists.mend, methods=["POST"]),
-            Route("/letter", letters.page),
-            Route("/letter/save", letters.save, methods=["POST"]),
-            Route("/letter/look", letters.look, methods=["POST"]),
-            Route("/letter/look/{key}", letters.looked),
-            Route("/letter/attachment", letters.attachments.upload, methods=["POST"]),
-            Route("/preview", previews.page),
-            Route("/preview/state", previews.state),
-            Route("/preview/rows", previews.rows, methods=["POST"]),
-            Route("/preview/message/{row:int}", previews.message),
-            Route("/preview/message/{row:int}/message.eml", previews.download),
-            Route("/preview/message/{row:int}/attachments/{number:int}", previews.attachment),
-            Route("/test", self._sendings.test),
-            Route("/test", self._sendings.send_test, methods=["POST"]),
-            Route("/approve", self._sendings.approve),
-            Route("/approve", self._sendings.approved, methods=["POST"]),
-            Route("/send", self._sendings.page),
-            Route("/send", self._sendings.begin, methods=["POST"]),
-            Route("/campaign/{name:path}/events", self._watching.events),
-            Route("/campaign/{name:path}/log", self._watching.log, methods=["POST"]),
-            Route("/campaign/{name:path}/pause", self._sendings.pause, methods=["POST"]),
-            Route("/campaign/{name:path}/go-on", self._sendings.go_on, methods=["POST"]),
-            Route("/campaign/{name:path}/uncertain", care.uncertain),
-            Route("/campaign/{name:path}/uncertain", care.resolve, methods=["POST"]),
-            Route("/campaign/{name:path}/retry", care.retry, methods=["POST"]),
-            Route("/campaign/{name:path}/report", standings.report),
-            Route("/campaign/{name:path}/report/page", standings.page),
-            Route("/campaign/{name:path}/report.csv", standings.table),
-            Route("/campaign/{name:path}", self._watching.watch),
+            *_account(means, pages),
+            *_inbox(self._returning),
+            *_steps(lists, Letters(means, pages, lists), previews, self._sendings),
+            *_campaign(self._sendings, self._watching, care, standings),
         ]
         if means.practice_mailbox:
             routes = [one for one in routes if not str(getattr(one, "path", "")).startswith(REAL_ONLY)]
@@ -170,6 +135,61 @@ class Calm:
 def create_app(means: Means) -> Journey:
     """The page over a campaign folder. Raises SettingsError, LedgerError."""
     return Journey(means)
+
+
+def _steps(lists: Lists, letters: Letters, previews: Previews, sendings: Sendings) -> list[BaseRoute]:
+    """From a list to a campaign, in this order."""
+    return [
+        Route("/list", lists.page),
+        Route("/list/upload", lists.upload, methods=["POST"]),
+        Route("/list/mend", lists.mend, methods=["POST"]),
+        Route("/letter", letters.page),
+        Route("/letter/save", letters.save, methods=["POST"]),
+        Route("/letter/look", letters.look, methods=["POST"]),
+        Route("/letter/look/{key}", letters.looked),
+        Route("/letter/attachment", letters.attachments.upload, methods=["POST"]),
+        Route("/preview", previews.page),
+        Route("/preview/state", previews.state),
+        Route("/preview/rows", previews.rows, methods=["POST"]),
+        Route("/preview/message/{row:int}", previews.message),
+        Route("/preview/message/{row:int}/message.eml", previews.download),
+        Route("/preview/message/{row:int}/attachments/{number:int}", previews.attachment),
+        Route("/test", sendings.test),
+        Route("/test", sendings.send_test, methods=["POST"]),
+        Route("/approve", sendings.approve),
+        Route("/approve", sendings.approved, methods=["POST"]),
+        Route("/send", sendings.page),
+        Route("/send", sendings.begin, methods=["POST"]),
+    ]
+
+
+def _campaign(sendings: Sendings, watching: Watching, care: Care, standings: Standings) -> list[BaseRoute]:
+    """One that has begun. Names may hold slashes, so the shortest address is the last."""
+    return [
+        Route("/campaign/{name:path}/events", watching.events),
+        Route("/campaign/{name:path}/log", watching.log, methods=["POST"]),
+        Route("/campaign/{name:path}/pause", sendings.pause, methods=["POST"]),
+        Route("/campaign/{name:path}/go-on", sendings.go_on, methods=["POST"]),
+        Route("/campaign/{name:path}/uncertain", care.uncertain),
+        Route("/campaign/{name:path}/uncertain", care.resolve, methods=["POST"]),
+        Route("/campaign/{name:path}/retry", care.retry, methods=["POST"]),
+        Route("/campaign/{name:path}/report", standings.report),
+        Route("/campaign/{name:path}/report/page", standings.page),
+        Route("/campaign/{name:path}/report.csv", standings.table),
+        Route("/campaign/{name:path}", watching.watch),
+    ]
+
+
+def _inbox(returning: Returning) -> list[BaseRoute]:
+    """What comes back."""
+    return [
+        Route("/inbox", returning.page),
+        Route("/inbox/look", returning.look, methods=["POST"]),
+        Route("/inbox/watch", returning.watch, methods=["POST"]),
+        Route("/inbox/stop", returning.stop, methods=["POST"]),
+        Route("/inbox/log", returning.log, methods=["POST"]),
+        Route("/inbox/events", returning.events),
+    ]
 
 
 def _account(means: Means, pages: Pages) -> list[BaseRoute]:

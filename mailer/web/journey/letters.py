@@ -138,7 +138,7 @@ class Letters:
             "columns": [one for one in look.columns if "." not in one],
             "spoken": spoken,
             # a line that begins with a field would be taken for one of a language that is written from the left
-            "direction": "rtl" if is_rtl(language_of(file.path) or spoken) else "auto",
+            "writing": "rtl" if is_rtl(language_of(file.path) or spoken) else "auto",
             "languages": self._files.languages_to_add(draft.letter, spoken),
             "there": self.attachments.there(place),
             "documents": self.attachments.documents(draft.letter, place),
