@@ -104,7 +104,7 @@ def test_starting_a_campaign_twice_changes_nothing(ledger: Ledger, campaign: Cam
 async def test_a_campaign_that_was_tried_keeps_what_it_was_frozen_with(
     ledger: Ledger, campaign: CampaignRecord
 ) -> None:
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(intent=intent(1))
         await writer.write(records=[record(1)])
     again = ledger.start(start([contact(9)], messages="n" * 64))
@@ -152,7 +152,7 @@ def test_deliveries_come_back_as_they_were_enqueued(ledger: Ledger) -> None:
 
 
 async def test_only_one_of_two_senders_gets_a_delivery(ledger: Ledger, campaign: CampaignRecord) -> None:
-    async with Writer(ledger.path) as mine, Writer(ledger.path) as yours:
+    async with Writer(ledger) as mine, Writer(ledger) as yours:
         answers = await asyncio.gather(
             *(writer.write(intent=intent(1, token)) for writer, token in ((mine, "me"), (yours, "you")))
         )
@@ -161,14 +161,14 @@ async def test_only_one_of_two_senders_gets_a_delivery(ledger: Ledger, campaign:
 
 
 async def test_an_outcome_of_a_stranger_changes_nothing(ledger: Ledger, campaign: CampaignRecord) -> None:
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(intent=intent(1, "me"))
         await writer.write(records=[record(1, token="stranger")])
     assert ledger.tally(campaign) == Tally(sending=1, queued=4)
 
 
 async def test_late_proof_settles_what_was_held_as_uncertain(ledger: Ledger, campaign: CampaignRecord) -> None:
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(intent=intent(1))
         assert ledger.mark_interrupted(campaign) == 1
         assert ledger.tally(campaign).uncertain == 1
@@ -177,7 +177,7 @@ async def test_late_proof_settles_what_was_held_as_uncertain(ledger: Ledger, cam
 
 
 async def test_late_proof_after_a_person_decided_changes_nothing(ledger: Ledger, campaign: CampaignRecord) -> None:
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(intent=intent(1))
         ledger.mark_interrupted(campaign)
         assert ledger.resolve(campaign, Status.QUEUED, None) == Moved(moved=1)
@@ -188,7 +188,7 @@ async def test_late_proof_after_a_person_decided_changes_nothing(ledger: Ledger,
 async def test_a_late_answer_completes_only_the_attempt_of_its_own_sender(
     ledger: Ledger, campaign: CampaignRecord
 ) -> None:
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(intent=intent(1, "old"))
         ledger.mark_interrupted(campaign)
         ledger.resolve(campaign, Status.QUEUED, None)
@@ -208,7 +208,7 @@ async def test_a_dead_address_leaves_all_other_campaigns_in_the_same_commit(
     refused = record(1, intended=False)._replace(
         outcome=dead, status=Status.FAILED, reason="does not exist", suppress=True
     )
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(records=[refused])
     assert ledger.suppressions().entries == {"p1@example.org": (Reason.BOUNCE, "does not exist")}
     assert ledger.tally(campaign) == Tally(failed=1, queued=4)
@@ -219,7 +219,7 @@ async def test_a_dead_address_leaves_all_other_campaigns_in_the_same_commit(
 async def test_an_outcome_and_the_next_intent_are_one_commit(ledger: Ledger, campaign: CampaignRecord) -> None:
     watcher = sqlite3.connect(ledger.path)
     watcher.execute("PRAGMA data_version")
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(intent=intent(1))
         before = watcher.execute("PRAGMA data_version").fetchone()
         await writer.write(records=[record(1)], intent=intent(2))
@@ -231,7 +231,7 @@ async def test_an_outcome_and_the_next_intent_are_one_commit(ledger: Ledger, cam
 
 async def test_many_waiters_share_few_commits(ledger: Ledger) -> None:
     ledger.start(start([contact(n) for n in range(1, 401)]))
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         answers = await asyncio.gather(*(writer.write(intent=intent(n)) for n in range(1, 401)))
     assert all(answers)
     attempts = sqlite3.connect(ledger.path)
@@ -242,7 +242,7 @@ async def test_many_waiters_share_few_commits(ledger: Ledger) -> None:
 async def test_while_another_program_writes_the_loop_goes_on(ledger: Ledger, campaign: CampaignRecord) -> None:
     other = sqlite3.connect(ledger.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         granted = writer.write(intent=intent(1))
         for _ in range(100):
             await asyncio.sleep(0)
@@ -256,10 +256,10 @@ async def test_while_another_program_writes_the_loop_goes_on(ledger: Ledger, cam
 async def test_another_program_that_does_not_let_go_is_named(
     ledger: Ledger, campaign: CampaignRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mailer.ledger.writer.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("mailer.ledger.writer.PATIENCE", 0.05)
     other = sqlite3.connect(ledger.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         with pytest.raises(LedgerError, match="in use by another program"):
             await writer.write(intent=intent(1))
     other.close()
@@ -271,7 +271,7 @@ async def test_whoever_will_not_wait_for_another_program_leaves_the_ledger_close
     other.execute("BEGIN IMMEDIATE")
 
     async def send() -> None:
-        async with Writer(ledger.path) as writer:
+        async with Writer(ledger) as writer:
             writer.write(intent=intent(1)).cancel()
 
     sending = asyncio.ensure_future(send())
@@ -291,7 +291,7 @@ async def test_a_commit_that_fails_fails_every_waiter_now_and_later(ledger: Ledg
     breaker.execute("DROP TABLE attempts")
     breaker.commit()
     breaker.close()
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         answers = await asyncio.gather(*(writer.write(intent=intent(n)) for n in (1, 2, 3)), return_exceptions=True)
         assert all(isinstance(answer, LedgerError) for answer in answers)
         with pytest.raises(LedgerError):
@@ -303,7 +303,7 @@ async def test_an_attempt_is_written_before_the_dot_and_completed_by_the_reply(
     ledger: Ledger, campaign: CampaignRecord
 ) -> None:
     reader = sqlite3.connect(ledger.path)
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(intent=intent(1))
         assert reader.execute("SELECT delivery_id, verdict FROM attempts").fetchall() == [(1, None)]
         await writer.write(records=[record(1)])
@@ -316,7 +316,7 @@ async def test_an_attempt_is_written_before_the_dot_and_completed_by_the_reply(
 
 
 async def test_quotas_count_what_was_handed_over_before_a_restart(ledger: Ledger, campaign: CampaignRecord) -> None:
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(intent=intent(1))
         await writer.write(records=[record(1)], intent=intent(2))
     # the second one has no answer: nobody knows when the server saw it, so it counts as of now
@@ -480,7 +480,7 @@ async def test_what_a_dead_sender_may_have_begun_counts_towards_the_quota_once(
     ledger: Ledger, campaign: CampaignRecord
 ) -> None:
     ledger.note_lines(campaign, "a", 4)
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(intent=intent(1))
     for _ in range(2):
         ledger.mark_interrupted(campaign)
@@ -511,7 +511,7 @@ async def test_a_computer_that_went_down_is_told_apart_from_a_program_that_ended
     assert ledger.went_down(campaign)
     ledger.set_owner(campaign, None)
     assert not ledger.went_down(campaign)
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(intent=intent(1))
     ledger.mark_interrupted(campaign, what="this computer")
     [record] = ledger.records(campaign, Status.UNCERTAIN)
@@ -528,7 +528,7 @@ def test_a_start_of_the_computer_has_a_name_that_stays() -> None:
 async def test_what_a_dead_sender_left_can_be_decided_without_sending_again(
     ledger: Ledger, campaign: CampaignRecord
 ) -> None:
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         await writer.write(intent=intent(1))
     with SenderLock(ledger, campaign.name), Ledger(ledger.path) as onlooker:
         settle(onlooker, campaign)
@@ -604,7 +604,7 @@ def test_a_ledger_of_an_earlier_format_is_brought_up_to_date_with_everything_in_
 
 
 async def test_only_so_many_transactions_are_read_as_a_quota_counts(ledger: Ledger, campaign: CampaignRecord) -> None:
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         for number in range(1, 5):
             await writer.write(intent=intent(number))
         await writer.write(records=[record(number) for number in range(1, 4)])

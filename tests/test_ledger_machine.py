@@ -35,15 +35,15 @@ from hypothesis.stateful import (
 import mailer.ledger.attempts
 import mailer.ledger.campaigns
 import mailer.ledger.deliveries
-import mailer.ledger.store
+import mailer.ledger.embedded
 import mailer.ledger.suppressions
 import mailer.ledger.together
-import mailer.ledger.writer
 from mailer.age import new_key as new_secret
 from mailer.ledger import Intent, Ledger, LedgerKey, Record, Row, Start, Writer
 from mailer.ledger.campaigns import Campaigns
 from mailer.ledger.cipher import new_key
 from mailer.ledger.deliveries import Deliveries
+from mailer.ledger.embedded import EmbeddedPen
 from mailer.ledger.suppressions import Suppressions
 from mailer.ledger.together import write_each
 from mailer.model import OPEN, CampaignRecord, Contact, Manifest, Outcome, Reply, Scope, Status, Verdict
@@ -389,7 +389,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def sender_comes(self) -> None:
         self.tokens += 1
-        writer = Writer(self.path, key=template_key())
+        writer = Writer(self.ledger)
         self.runner.run(writer.__aenter__())
         self.senders.append(Sender(f"run {self.tokens}", writer))
 
@@ -649,15 +649,14 @@ def kept(request: pytest.FixtureRequest, empty_ledgers: dict[str, tuple[Path, Le
 @pytest.fixture(autouse=True)
 def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a power cut leaves is another test's matter (test_powercut); without syncing this one tries ten times as much."""
-    real = mailer.ledger.store.connect
+    real = mailer.ledger.embedded.connect
 
     def connect(path: Path, *, create: bool = True, key: LedgerKey | None = None) -> sqlite3.Connection:
         connection = real(path, create=create, key=key)
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 
-    monkeypatch.setattr(mailer.ledger.store, "connect", connect)
-    monkeypatch.setattr(mailer.ledger.writer, "connect", connect)
+    monkeypatch.setattr(mailer.ledger.embedded, "connect", connect)
 
 
 async def written(writer: Writer, records: Sequence[Record], intent: Intent | None = None) -> bool:
@@ -682,7 +681,7 @@ def play(examples: int, steps: int, *, shrink: bool = True, derandomize: bool = 
 )
 def test_no_order_of_events_breaks_a_promise(statements: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if statements == "one by one":
-        monkeypatch.setattr(mailer.ledger.writer, "write_together", write_each)
+        monkeypatch.setattr(mailer.ledger.embedded, "write_together", write_each)
     before = dict(counters)
     play(60, 30)
     steps, examples = (counters[what] - before[what] for what in ("steps", "examples"))
@@ -716,7 +715,7 @@ class Mutant:
         text = text.replace(self.old, self.new)
         made = text if isinstance(found, str) else self._made(text)
         monkeypatch.setattr(self.where, self.what, made)
-        for user in (mailer.ledger.writer, mailer.ledger.together):
+        for user in (mailer.ledger.embedded, mailer.ledger.together):
             if hasattr(user, self.what):  # where it is used, under a name of its own
                 monkeypatch.setattr(user, self.what, made)
 
@@ -756,7 +755,7 @@ MUTANTS = [
     Mutant("together: who is taken is granted", together, "write_together", ".rowcount != len(intended)", ".rowcount > len(intended)", ("wire",)),
     Mutant("together: record only in time", together, "_SENT", "('sending', 'uncertain')", "('sending')", ("interrupted",)),
     Mutant("together: the outcomes without the intents", together, "write_together", "connection.executemany(_BEGUN, begun)", "pass"),
-    Mutant("acknowledged and taken back", Writer, "_take_turn", 'connection.execute("COMMIT")', 'connection.execute("ROLLBACK")'),
+    Mutant("acknowledged and taken back", EmbeddedPen, "_written", 'connection.execute("COMMIT")', 'connection.execute("ROLLBACK")'),
     Mutant("interrupted goes back into the queue", Deliveries, "mark_interrupted", "SET status = 'uncertain'", "SET status = 'queued'"),
     Mutant("interrupted counts as sent", Deliveries, "mark_interrupted", "SET status = 'uncertain'", "SET status = 'sent'"),
     Mutant("interrupted in every campaign", Deliveries, "mark_interrupted", "WHERE campaign_id = ? AND status", "WHERE ? AND status", ("both",)),
@@ -803,7 +802,7 @@ MUTANTS = [
 def test_a_seeded_bug_is_noticed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     if mutant.where is not together:
         # a group that is as usual would never come to the statements for one
-        monkeypatch.setattr(mailer.ledger.writer, "write_together", write_each)
+        monkeypatch.setattr(mailer.ledger.embedded, "write_together", write_each)
     mutant.apply(monkeypatch)
     monkeypatch.setattr(LedgerMachine, "stories", mutant.stories)
     before = counters["steps"]

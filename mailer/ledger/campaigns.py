@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from mailer.errors import CampaignError
 from mailer.ledger.boot import boot_id
+from mailer.ledger.database import Filling
 from mailer.ledger.leaving import LEAVE, UNLIST
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import CampaignRecord, Contact, Manifest, PackedContact, Status
@@ -66,7 +67,7 @@ class Campaigns(Store):
             return found
         known = [record.name for record in self.campaigns()]
         raise CampaignError(
-            f"There is no campaign {name!r} in {self.path}.",
+            f"There is no campaign {name!r} in the ledger {self.place}.",
             hint=f"campaigns here: {', '.join(known[:10])}" if known else "no campaign has been started here yet",
         )
 
@@ -97,10 +98,8 @@ class Campaigns(Store):
             if existing:
                 self._forget(existing)
             now = time.time()
-            cursor = self._db.execute(
-                "INSERT INTO campaigns (name, started_at, list) VALUES (?, ?, ?)", (start.campaign, now, start.list_key)
-            )
-            campaign_id = cursor.lastrowid or 0
+            adding = "INSERT INTO campaigns (name, started_at, list) VALUES (?, ?, ?) RETURNING id"
+            [campaign_id] = self._db.execute(adding, (start.campaign, now, start.list_key)).fetchone()
             self._add_revision(campaign_id, 1, start, now)
             self._enqueue(campaign_id, 1, start.rows, now)
             # who was suppressed since the rows were screened
@@ -151,12 +150,8 @@ class Campaigns(Store):
                 self._db.execute("INSERT INTO blobs VALUES (?, ?)", (digest, start.content(path)))
 
     def _enqueue(self, campaign_id: int, revision: int, rows: Iterable[Row], now: float) -> None:
-        self._db.executemany(
-            # what is the same for all is written into the statement: a million rows bind it once
-            "INSERT INTO deliveries (campaign_id, revision, listed_in, updated_at, address, key, row, name, language, fields,"
-            f" message_id, status, reason, digest) VALUES ({campaign_id:d}, {revision:d}, {revision:d}, {now!r},"
-            " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (campaign_id, key) DO UPDATE SET revision = excluded.revision, row = excluded.row,"
+        otherwise = (
+            "ON CONFLICT (campaign_id, key) DO UPDATE SET revision = excluded.revision, row = excluded.row,"
             " address = excluded.address, name = excluded.name, language = excluded.language,"
             " fields = excluded.fields, message_id = excluded.message_id, digest = excluded.digest,"
             # who was put off is not tried sooner for a new letter
@@ -164,9 +159,10 @@ class Campaigns(Store):
             # who failed is tried again when a person says so (mailer retry), and then with the new letter
             " WHEN deliveries.status = 'failed' THEN 'failed' ELSE excluded.status END,"
             " reason = CASE WHEN deliveries.status = 'failed' THEN deliveries.reason ELSE excluded.reason END,"
-            " updated_at = excluded.updated_at WHERE deliveries.status IN ('queued', 'deferred', 'skipped', 'failed')",
-            map(_values, rows),
+            " updated_at = excluded.updated_at WHERE deliveries.status IN ('queued', 'deferred', 'skipped', 'failed')"
         )
+        same = {"campaign_id": campaign_id, "revision": revision, "listed_in": revision, "updated_at": now}
+        self._db.fill(Filling("deliveries", same, COLUMNS, otherwise), map(_values, rows))
 
     def tried(self, campaign: CampaignRecord) -> bool:
         """Whether any message of the campaign was ever tried, so that what it was frozen with must stand."""
@@ -195,7 +191,7 @@ class Campaigns(Store):
 
     def ask_to_pause(self, name: str) -> None:
         """Ask whoever sends the campaign, in another program, to pause as at Ctrl-C."""
-        self._run("INSERT INTO meta VALUES (?, x'01') ON CONFLICT DO NOTHING", f"pause:{name}")
+        self._run("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", f"pause:{name}", b"\x01")
 
     def asked_to_pause(self, name: str) -> bool:
         return bool(self._all("SELECT 1 FROM meta WHERE key = ?", f"pause:{name}"))
@@ -220,6 +216,9 @@ class Campaigns(Store):
             raise KeyError(digest)
         return bytes(rows[0][0])
 
+
+COLUMNS = ("address", "key", "row", "name", "language", "fields", "message_id", "status", "reason", "digest")
+"""As `_values` gives them."""
 
 VALUES = {status: status.value for status in Status}
 """Plain texts: SQLite's module looks longer at an enum."""

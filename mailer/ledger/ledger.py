@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from mailer.ledger.campaigns import Campaigns
+from mailer.ledger.database import Lock, Pen
 from mailer.ledger.deliveries import Deliveries
 from mailer.ledger.events import Events
 from mailer.ledger.figures import Figures
@@ -14,13 +15,22 @@ from mailer.ledger.suppressions import Suppressions
 
 
 class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppressions):
-    """One SQLite file. Reads and single decisions happen here; outcomes go through `Writer`."""
+    """A file, or a database on PostgreSQL. Reads and single decisions happen here; outcomes go through `Writer`."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def lock(self, name: str, kind: str = "") -> Lock:
+        """A lock of this name, for everybody who uses this ledger."""
+        return self._db.lock(name, kind)
+
+    def pen(self) -> Pen:
+        """What a `Writer` writes with."""
+        with self._db.plain_errors():
+            return self._db.pen()
 
     @property
     def secret(self) -> bytes:

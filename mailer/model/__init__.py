@@ -25,6 +25,7 @@ from mailer.model.contacts import (
 )
 from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
+from mailer.model.ledgers import LedgerPlace, Server
 from mailer.model.messages import (
     MARK_PLACE,
     NO_MARKS,
@@ -76,6 +77,7 @@ __all__ = [
     "Findings",
     "Held",
     "Identity",
+    "LedgerPlace",
     "Letter",
     "Lookup",
     "Mailbox",
@@ -95,6 +97,7 @@ __all__ = [
     "Scope",
     "Security",
     "Sent",
+    "Server",
     "Severity",
     "SignIn",
     "Signature",
