@@ -124,7 +124,7 @@ class Suppressions(Store):
         """Remove suppressions, for every list if none is named; returns of how many addresses and @domains there were some."""
         query = (
             "DELETE FROM suppressions WHERE hash IN (SELECT fingerprint(secret, ?1) FROM suppression_secrets)"
-            " AND (?2 IS NULL OR scope = ?2)"
+            " AND (CAST(?2 AS TEXT) IS NULL OR scope = ?2)"
         )
         with self._transaction():
             return sum(bool(self._db.execute(query, (key, scope)).rowcount) for key in keys)
