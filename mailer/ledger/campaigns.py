@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from mailer.errors import CampaignError
-from mailer.ledger.boot import boot_id
+from mailer.ledger.boot import has_passed, this_start
 from mailer.ledger.database import Filling
 from mailer.ledger.leaving import LEAVE, UNLIST
 from mailer.ledger.store import Store, manifest_from, moment
@@ -187,7 +187,7 @@ class Campaigns(Store):
 
     def set_owner(self, campaign: CampaignRecord, owner: str | None) -> None:
         """Say who sends, for a second starter to read, and on which start of the computer."""
-        self._run("UPDATE campaigns SET owner = ?, boot = ? WHERE id = ?", owner, owner and boot_id(), campaign.id)
+        self._run("UPDATE campaigns SET owner = ?, boot = ? WHERE id = ?", owner, owner and this_start(), campaign.id)
 
     def ask_to_pause(self, name: str) -> None:
         """Ask whoever sends the campaign, in another program, to pause as at Ctrl-C."""
@@ -207,7 +207,7 @@ class Campaigns(Store):
     def went_down(self, campaign: CampaignRecord) -> bool:
         """Whether this computer was started anew since the campaign's last sender, who did not end by itself."""
         owner, boot = self._one("SELECT owner, boot FROM campaigns WHERE id = ?", campaign.id)
-        return bool(owner and boot and boot_id() and boot != boot_id())
+        return bool(owner and boot and has_passed(boot))
 
     def blob(self, digest: str) -> bytes:
         """A frozen file's content. Raises KeyError."""

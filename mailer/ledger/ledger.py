@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
 
 from mailer.ledger.campaigns import Campaigns
+from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.database import Lock, Pen
 from mailer.ledger.deliveries import Deliveries
 from mailer.ledger.events import Events
@@ -12,6 +15,7 @@ from mailer.ledger.figures import Figures
 from mailer.ledger.memory import Memory
 from mailer.ledger.proofs import Proofs
 from mailer.ledger.suppressions import Suppressions
+from mailer.model import Server
 
 
 class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppressions):
@@ -22,6 +26,20 @@ class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppression
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def described(self) -> tuple[str, str, tuple[bytes, bytes] | None]:
+        """In plain values, for another process of ours. There may be a password in it, or a key: it goes into no argument."""
+        key = (self.key.salt, self.key.raw) if self.key else None
+        if isinstance(self.place, Server):
+            return "server", self.place.address, None
+        return "file", str(self.place.resolve()), key
+
+    @classmethod
+    def from_description(cls, described: Sequence[Any]) -> Self:
+        """The same ledger, opened in that process."""
+        kind, where, parts = described
+        key = LedgerKey(salt=parts[0], raw=parts[1]) if parts else None
+        return cls(Server(address=where) if kind == "server" else Path(where), create=False, key=key)
 
     def lock(self, name: str, kind: str = "") -> Lock:
         """A lock of this name, for everybody who uses this ledger."""

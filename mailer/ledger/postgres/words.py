@@ -47,7 +47,8 @@ BY_STATE = {
     ),
     "53200": Words("cannot be used: the server is out of memory.", AGAIN),
     "53300": Words(
-        "takes no more connections.", "close what else uses the server, or allow more (max_connections); then run it again"
+        "takes no more connections.",
+        "close what else uses the server, or allow more (max_connections); then run it again",
     ),
     "53": Words("cannot be used: the server lacks resources.", AGAIN),
     "25006": Words(
