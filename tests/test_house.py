@@ -85,6 +85,7 @@ DOORS = {
     "aiosmtpd": {"mailbox"},
     "sqlite3": {"ledger"},
     "sqlcipher3": {"ledger"},
+    "psycopg": {"ledger"},
     "pyrage": {"age"},
     "cryptography": {"mime"},
     "itsdangerous": {"tokens"},
