@@ -188,6 +188,8 @@ class PostgresPen(Speaker):
         super().__init__(connection)
         self.alone = alone
         self._closes = closes
+        with self.plain_errors():
+            self.native(group.PLANS)
 
     def write(self, item_group: Sequence[Item]) -> list[bool]:
         try:
