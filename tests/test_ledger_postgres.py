@@ -459,3 +459,35 @@ def test_two_who_start_the_same_campaign_are_one_sender_and_one_refusal(campaign
         assert program.json(*command, "--connections", "3", "--processes", "2", code=1)["uncertain"] == 1
         assert received(server).total() <= 30
         assert max(received(server).values()) == 1
+
+
+async def test_whoever_only_sends_or_only_looks_needs_no_more_rights_than_the_readme_says(
+    postgres: PostgresServer, place: Server
+) -> None:
+    name = database_of(place)
+    Ledger(place).close()
+    rights = (
+        f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; CREATE ROLE sender LOGIN PASSWORD '{SECRET}';"
+        f" CREATE ROLE reader LOGIN PASSWORD '{SECRET}'; GRANT CONNECT ON DATABASE {name} TO sender, reader;"
+        f" GRANT TEMPORARY ON DATABASE {name} TO sender; GRANT USAGE ON SCHEMA public TO sender, reader;"
+        " GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO sender;"
+        " GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader"
+    )
+    postgres.query(rights, name)
+    try:
+        with Ledger(Server(address=postgres.address(name, user="sender"))) as ledger:
+            campaign = ledger.start(frozen([contact(1), contact(2)]))
+            with SenderLock(ledger, campaign.name):
+                async with Writer(ledger) as writer:
+                    assert await writer.write(intent=intent(1))
+                    assert await writer.write(records=[record(1)], intent=intent(2))
+            settle(ledger, campaign)
+            ledger.suppress([("p2@example.org", "")], source="by hand")
+            ledger.erase_suppressed(["p2@example.org"])
+            assert ledger.unsubscribe(next(ledger.records(campaign)).message_id[1:].partition("@")[0])
+        with Ledger(Server(address=postgres.address(name, user="reader")), create=False) as ledger:
+            assert ledger.tally(ledger.find(campaign.name)) == Tally(sent=1, uncertain=1)
+            with pytest.raises(LedgerError, match="the rights that are needed"):
+                ledger.unsuppress(["p2@example.org"])
+    finally:
+        postgres.query("DROP OWNED BY sender, reader; DROP ROLE sender; DROP ROLE reader", name)
