@@ -158,7 +158,8 @@ class Killed:
 
 
 @pytest.fixture(
-    params=[(1, "file"), (3, "file"), (3, "server")], ids=["one connection", "three connections", "PostgreSQL"]
+    params=[(1, "file"), (3, "file"), pytest.param((3, "server"), marks=pytest.mark.thorough)],
+    ids=["one connection", "three connections", "PostgreSQL"],
 )
 def campaign(request: pytest.FixtureRequest, campaign_folder: Path) -> Iterator[Killed]:
     connections, kind = request.param

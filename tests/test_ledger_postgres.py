@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -376,6 +377,77 @@ async def test_whoever_will_not_wait_for_the_server_is_gone_at_once(ledger: Ledg
             await asyncio.wait_for(task, 5)
         other.rollback()
     assert ledger.tally(campaign).total == 1
+
+
+async def test_nobody_waits_for_a_server_that_has_gone_silent(ledger: Ledger, place: Server) -> None:
+    """As behind a cable that was pulled: what is said is lost, and nothing comes back."""
+    campaign = ledger.start(frozen([contact(1)]))
+    host, _, port = place.address.rpartition("@")[2].partition("/")[0].partition(":")
+    with Wall(host, int(port)) as wall, Ledger(Server(address=place.address.replace(port, str(wall.port)))) as beyond:
+        with SenderLock(beyond, campaign.name):
+            writer = await Writer(beyond).__aenter__()
+            writing = writer.write(intent=intent(1))
+            wall.silent = True
+            second = writer.write(intent=intent(1, "you"))
+            for _ in range(100):
+                await asyncio.sleep(0.001)
+            leaving = asyncio.ensure_future(writer.__aexit__())
+            await asyncio.sleep(0)
+            leaving.cancel()
+            began = time.monotonic()
+            with contextlib.suppress(asyncio.CancelledError):
+                await leaving
+        assert time.monotonic() - began < 10
+        for one in (writing, second):
+            one.cancel()
+    assert ledger.tally(campaign).total == 1
+
+
+class Wall:
+    """Hands on what both sides say, until it is silent."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._there = (host, port)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.silent = False
+        self._open: list[socket.socket] = [self._listening]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._listen, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = self._listening.accept()
+                there = socket.create_connection(self._there)
+                self._open += [here, there]
+                for source, target in ((here, there), (there, here)):
+                    threading.Thread(target=self._hand_on, args=(source, target), daemon=True).start()
+
+    def _hand_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while said := source.recv(65536):
+                if not self.silent:
+                    target.sendall(said)
+            target.shutdown(socket.SHUT_WR)
+
+
+def test_several_long_answers_are_read_at_the_same_time(ledger: Ledger) -> None:
+    campaign = ledger.start(frozen([contact(n) for n in range(1, 3001)]))
+    pairs = zip(ledger.contacts(campaign), ledger.records(campaign), strict=True)
+    assert all(one.key == other.address for (one, _), other in pairs)
+    begun = ledger.contacts(campaign)
+    next(begun)
+    ledger.close()
+    del begun
 
 
 async def test_a_group_that_waits_too_long_for_another_program_is_told(

@@ -182,6 +182,7 @@ SEEDED_THERE = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bug", SEEDED_THERE)
 def test_a_seeded_bug_in_the_statement_of_postgresql_is_noticed(
     bug: str, monkeypatch: pytest.MonkeyPatch, there: tuple[Postgres, PostgresPen]

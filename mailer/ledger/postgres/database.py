@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -93,6 +95,7 @@ class Postgres(Speaker):
             raise
         self.alone = key_of(self._secret, "alone")
         self._session = Session(lambda: connect(place))
+        self._numbers = itertools.count()
 
     def _made_ready(self, *, create: bool) -> bytes:
         """Make or migrate the tables as needed. The ledger's secret."""
@@ -110,7 +113,8 @@ class Postgres(Speaker):
     def each(self, statement: str, values: Values = ()) -> Iterator[tuple[Any, ...]]:
         said = translated(statement)
         # kept by the server until it is read, so that other statements can come in between
-        with psycopg.RawServerCursor(self.connection, "each", withhold=True) as cursor:
+        name = f"each {next(self._numbers)}"
+        with psycopg.RawServerCursor(self.connection, name, withhold=True) as cursor:
             cursor.itersize = AT_ONCE
             cursor.execute(said.text, said.bound(values) or None)
             yield from cursor
@@ -209,8 +213,14 @@ class PostgresPen(Speaker):
         return False
 
     def interrupt(self) -> None:
-        with contextlib.suppress(psycopg.Error):
+        try:
             self.connection.cancel_safe(timeout=1)
+        except psycopg.Error:
+            # it is silent: whoever reads from it reads its end now
+            with contextlib.suppress(psycopg.Error, OSError):
+                handle = socket.fromfd(self.connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+                with handle:
+                    handle.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         if self._closes:
