@@ -71,9 +71,13 @@ class PostgresServer:
         """The programs where another user can run them."""
         if not ROOT or self._run([folder / "postgres", "--version"], check=False).returncode == 0:
             return folder
-        shutil.copytree(folder.parent, self.folder / "install")
+        # with the libraries that lie beside the wheel's programs
+        package = folder.parents[1]
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.is_dir():
+                shutil.copytree(part, self.folder / "programs" / part.name)
         subprocess.run(["chmod", "-R", "a+rX", str(self.folder)], check=True)
-        return self.folder / "install" / folder.name
+        return self.folder / "programs" / folder.relative_to(package.parent)
 
     def _make(self) -> None:
         if ROOT:
