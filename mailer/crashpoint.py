@@ -16,7 +16,8 @@ NAMES = frozenset({"after-start", "before-intent", "after-intent", "after-dot", 
 # after-events: what came back is in the ledger, the mails that told of it are not yet put away (mailer inbox)
 # before-exchange: the ledger was written anew under another key and waits beside the old one (mailer encrypt)
 # after-exchange: it has taken its place
-BESIDES = frozenset({"after-events", "before-exchange", "after-exchange"})
+# before-arrival: a campaign has left its file for a server, where it is not yet durable (mailer ledger copy)
+BESIDES = frozenset({"after-events", "before-exchange", "after-exchange", "before-arrival"})
 """Not passed by a send."""
 
 # "after-dot" crashes at once, "after-dot:17" when the point is passed for the 17th time

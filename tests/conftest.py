@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from ledger_places import KINDS, place_of
+from postgres_server import PostgresServer, Unavailable
+
+from mailer.model import LedgerPlace
 
 # How long an example takes says how busy the machine is: the first run on a fresh clone has tables of characters to build, too.
 settings.register_profile("busy machines", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -35,3 +40,23 @@ def campaign_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, one for each process of the tests that needs it: it is there in half a second."""
+    try:
+        server = PostgresServer()
+    except Unavailable as reason:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no PostgreSQL here: {reason}")
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=KINDS)
+def ledger_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerPlace]:
+    """Where a ledger can be: whatever asks for this is tried in both."""
+    with place_of(request, tmp_path) as place:
+        yield place

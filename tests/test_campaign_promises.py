@@ -33,17 +33,17 @@ from mailer.errors import CampaignError, Paused, SealError
 from mailer.ledger import Ledger
 from mailer.ledger.deliveries import Moved
 from mailer.mime import compose
-from mailer.model import Mailbox, Quota, Status
+from mailer.model import LedgerPlace, Mailbox, Quota, Status
 from mailer.smtp import Relay
 
 PEOPLE = [address(number) for number in range(1, 5)]
 
 
 @pytest.fixture
-def ledger(campaign_folder: Path) -> Iterator[Ledger]:
+def ledger(campaign_folder: Path, ledger_place: LedgerPlace) -> Iterator[Ledger]:
     write_letter(campaign_folder)
     write_list(campaign_folder, PEOPLE)
-    with Ledger(campaign_folder / "mailer.db") as opened:
+    with Ledger(ledger_place) as opened:
         yield opened
 
 
@@ -223,7 +223,7 @@ def test_a_second_sender_over_the_same_account_is_refused(campaign_folder: Path,
     limits = Limits(account=(Quota.parse("5/second"),))
     with (
         alone(ledger, relay, limits),
-        Ledger(ledger.path) as other,
+        Ledger(ledger.place) as other,
         pytest.raises(CampaignError, match="account is sending just now"),
     ):
         alone(other, relay, limits).__enter__()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,6 +24,7 @@ from campaigns import (
     start,
     statuses,
 )
+from ledger_places import over_both, place_of, setting
 from program import Program
 from smtp_server import ScriptedServer
 
@@ -37,9 +37,9 @@ from mailer.ledger import Ledger
 from mailer.model import Contact, Delivery, Mailbox, Quota, Status, Tally
 
 
-@pytest.fixture
-def ledger(campaign_folder: Path) -> Iterator[Ledger]:
-    with Ledger(campaign_folder / "mailer.db") as opened:
+@pytest.fixture(params=["file"])
+def ledger(request: pytest.FixtureRequest, campaign_folder: Path) -> Iterator[Ledger]:
+    with place_of(request, campaign_folder) as place, Ledger(place) as opened:
         yield opened
 
 
@@ -47,6 +47,7 @@ def everybody(count: int) -> list[str]:
     return [address(number) for number in range(1, count + 1)]
 
 
+@over_both
 async def test_everybody_gets_one_message_and_the_campaign_is_finished(campaign_folder: Path, ledger: Ledger) -> None:
     people = everybody(12)
     campaign = start(campaign_folder, ledger, people)
@@ -63,6 +64,7 @@ async def test_everybody_gets_one_message_and_the_campaign_is_finished(campaign_
 # -- what recipients' servers say
 
 
+@over_both
 async def test_a_deferred_delivery_waits_until_it_is_due_and_is_then_sent(
     campaign_folder: Path, ledger: Ledger
 ) -> None:
@@ -101,12 +103,14 @@ async def test_with_wait_a_run_stays_until_the_deferred_are_final(campaign_folde
     assert ledger.tally(campaign) == Tally(sent=3)
 
 
+@over_both
 async def test_with_wait_the_command_stays_though_at_first_nobody_is_due(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = start(campaign_folder, ledger, everybody(2))
     with ScriptedServer() as server:
         server.on("rcpt", address=address(2), nth=1, reply="450 4.2.0 Greylisted")
         await send(ledger, campaign, server)
         settings = {
+            "MAILER_LEDGER": setting(ledger.place),
             "MAILER_SMTP_HOST": server.host,
             "MAILER_SMTP_PORT": str(server.port),
             "MAILER_SMTP_SECURITY": "none",
@@ -122,6 +126,7 @@ async def test_with_wait_the_command_stays_though_at_first_nobody_is_due(campaig
     assert received(server) == once_each(everybody(2))
 
 
+@over_both
 async def test_after_four_days_of_deferrals_a_delivery_has_failed(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = start(campaign_folder, ledger, everybody(2))
     with ScriptedServer() as server:
@@ -140,6 +145,7 @@ async def test_after_four_days_of_deferrals_a_delivery_has_failed(campaign_folde
     assert again.tally == Tally(sent=1, deferred=1)
 
 
+@over_both
 async def test_a_dead_address_fails_alone_and_is_suppressed(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = start(campaign_folder, ledger, everybody(5))
     with ScriptedServer() as server:
@@ -248,6 +254,7 @@ async def test_a_connection_lost_before_the_dot_costs_nobody_their_message(
         assert received(server) == once_each(people)
 
 
+@over_both
 @pytest.mark.parametrize("connections", [1, 3])
 @pytest.mark.parametrize("phase", ["dot", "accepted"])
 async def test_a_connection_lost_after_the_dot_is_uncertain_and_a_person_decides(
@@ -422,6 +429,7 @@ async def test_a_stop_during_the_pause_between_batches_takes_effect_at_once(
     assert ledger.tally(campaign) == Tally(sent=2, queued=3)
 
 
+@over_both
 async def test_several_connections_share_the_work_and_nobody_is_mailed_twice(
     campaign_folder: Path, ledger: Ledger
 ) -> None:
@@ -486,6 +494,7 @@ async def test_a_quota_counts_what_was_sent_before_a_restart(campaign_folder: Pa
     assert ledger.tally(campaign) == Tally(sent=6)
 
 
+@over_both
 async def test_an_attempt_without_an_answer_counts_towards_the_quota_but_not_for_ever(
     campaign_folder: Path, ledger: Ledger
 ) -> None:
@@ -544,6 +553,7 @@ async def test_a_line_that_waits_behind_others_does_not_keep_its_connection_idle
 # -- the ledger, and a stop
 
 
+@over_both
 @pytest.mark.parametrize("connections", [1, 4])
 async def test_a_ledger_that_fails_stops_every_line_and_nothing_hangs(
     campaign_folder: Path, ledger: Ledger, connections: int
@@ -554,9 +564,8 @@ async def test_a_ledger_that_fails_stops_every_line_and_nothing_hangs(
         run = run_of(ledger, campaign, relay_to(server), connections=connections)
         running = asyncio.ensure_future(run.run())
         assert await asyncio.to_thread(breaking.fired.wait, 10)
-        with sqlite3.connect(ledger.path) as breaker:
-            breaker.execute("DROP TABLE attempts")
-        breaker.close()
+        with Ledger(ledger.place) as breaker:
+            breaker._run("DROP TABLE attempts")
         breaking.release()
         with pytest.raises(LedgerError):
             await asyncio.wait_for(running, 10)
@@ -600,6 +609,7 @@ async def test_what_was_answered_is_recorded_even_if_nobody_can_be_told(campaign
     assert ledger.tally(campaign) == Tally(sent=2, queued=2)
 
 
+@over_both
 async def test_a_stop_waits_for_the_answers_to_the_dots_that_have_left(campaign_folder: Path, ledger: Ledger) -> None:
     people = everybody(20)
     campaign = start(campaign_folder, ledger, people)
@@ -634,6 +644,7 @@ async def test_a_stop_while_connecting_takes_effect_at_once(campaign_folder: Pat
     assert ledger.tally(campaign) == Tally(queued=3)
 
 
+@over_both
 async def test_the_answer_that_comes_after_a_delivery_was_held_as_uncertain_settles_it(
     campaign_folder: Path, ledger: Ledger
 ) -> None:
@@ -650,6 +661,7 @@ async def test_the_answer_that_comes_after_a_delivery_was_held_as_uncertain_sett
     assert ledger.tally(campaign) == Tally(sent=2)
 
 
+@over_both
 async def test_two_runs_without_a_lock_still_mail_everybody_once(campaign_folder: Path, ledger: Ledger) -> None:
     people = everybody(30)
     campaign = start(campaign_folder, ledger, people)
@@ -660,6 +672,7 @@ async def test_two_runs_without_a_lock_still_mail_everybody_once(campaign_folder
     assert ledger.tally(campaign) == Tally(sent=30)
 
 
+@over_both
 async def test_who_asks_not_to_be_mailed_while_a_campaign_is_paused_is_not_mailed(
     campaign_folder: Path, ledger: Ledger
 ) -> None:
@@ -673,6 +686,7 @@ async def test_who_asks_not_to_be_mailed_while_a_campaign_is_paused_is_not_maile
     assert received(server) == once_each([address(1), address(2), address(4)])
 
 
+@over_both
 async def test_a_campaign_that_died_on_its_last_message_ends_as_uncertain(
     campaign_folder: Path, ledger: Ledger
 ) -> None:

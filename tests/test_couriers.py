@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from campaigns import Watcher, address, once_each, received, relay_to, run_of, send, start, statuses
+from ledger_places import over_both, place_of
 from program import Program
 from smtp_server import ScriptedServer
 
@@ -33,9 +34,9 @@ COURIER = "mailer.campaign.courier"
 TWO = {"processes": 2, "connections": 4}
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "mailer.db") as opened:
+@pytest.fixture(params=["file"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    with place_of(request, tmp_path) as place, Ledger(place) as opened:
         yield opened
 
 
@@ -65,6 +66,7 @@ def kill_one_courier() -> None:
     os.kill(couriers_of(os.getpid())[0], signal.SIGKILL)
 
 
+@over_both
 async def test_everybody_gets_their_message_once_and_no_process_is_left(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = start(campaign_folder, ledger, PEOPLE)
     with ScriptedServer() as server:
@@ -95,6 +97,7 @@ async def test_refusals_delays_and_lost_answers_are_recorded_as_with_one_process
     assert max(received(server).values()) == 1
 
 
+@over_both
 @pytest.mark.parametrize("after", [1, 25])
 async def test_a_courier_that_is_killed_costs_one_doubt_a_connection_and_nobody_their_message(
     campaign_folder: Path, ledger: Ledger, after: int
@@ -264,6 +267,7 @@ def test_a_courier_does_without_what_reads_lists_and_settings() -> None:
     assert said.stdout == "set()\n"
 
 
+@over_both
 async def test_a_courier_that_cannot_read_the_campaign_says_why(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = replace(start(campaign_folder, ledger, PEOPLE[:1]), name="other")
     with ScriptedServer() as server:

@@ -367,11 +367,12 @@ async def test_an_encrypted_ledger_is_written_with_the_same_durability(tmp_path:
         ]
         assert encrypted._one("PRAGMA temp_store") == (2,)
     # what SQLite says becomes a sentence there, too
-    async with Writer(path, key=key) as writer:
-        with contextlib.closing(cipher.connect(path, key, timeout=5)) as breaker:
-            breaker.execute("DROP TABLE deliveries")
-        with pytest.raises(Exception, match=r"The ledger .* cannot be used"):
-            await writer.write(intent=Intent(delivery=1, token="me", account="a", domain="b", at=0.0))
+    with Ledger(path, key=key) as ledger:
+        async with Writer(ledger) as writer:
+            with contextlib.closing(cipher.connect(path, key, timeout=5)) as breaker:
+                breaker.execute("DROP TABLE deliveries")
+            with pytest.raises(Exception, match=r"The ledger .* cannot be used"):
+                await writer.write(intent=Intent(delivery=1, token="me", account="a", domain="b", at=0.0))
 
 
 # -- lists

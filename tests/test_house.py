@@ -86,6 +86,7 @@ DOORS = {
     "aiosmtpd": {"mailbox"},
     "sqlite3": {"ledger"},
     "sqlcipher3": {"ledger"},
+    "psycopg": {"ledger"},
     "pyrage": {"age"},
     "cryptography": {"mime"},
     "itsdangerous": {"tokens"},

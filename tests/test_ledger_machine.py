@@ -8,6 +8,7 @@ killed at any moment with messages on the wire.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import shutil
 import sqlite3
@@ -16,7 +17,7 @@ import textwrap
 import time
 import types
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,22 +32,35 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from postgres_server import PostgresServer
 
 import mailer.ledger.attempts
 import mailer.ledger.campaigns
 import mailer.ledger.deliveries
-import mailer.ledger.store
+import mailer.ledger.embedded
 import mailer.ledger.suppressions
 import mailer.ledger.together
-import mailer.ledger.writer
 from mailer.age import new_key as new_secret
 from mailer.ledger import Intent, Ledger, LedgerKey, Record, Row, Start, Writer
 from mailer.ledger.campaigns import Campaigns
 from mailer.ledger.cipher import new_key
 from mailer.ledger.deliveries import Deliveries
+from mailer.ledger.embedded import EmbeddedPen
 from mailer.ledger.suppressions import Suppressions
 from mailer.ledger.together import write_each
-from mailer.model import OPEN, CampaignRecord, Contact, Manifest, Outcome, Reply, Scope, Status, Verdict
+from mailer.model import (
+    OPEN,
+    CampaignRecord,
+    Contact,
+    LedgerPlace,
+    Manifest,
+    Outcome,
+    Reply,
+    Scope,
+    Server,
+    Status,
+    Verdict,
+)
 from mailer.model import Phase as SmtpPhase
 from mailer.suppression import found_among
 
@@ -132,10 +146,10 @@ class LedgerMachine(RuleBasedStateMachine):
         super().__init__()
         counters["examples"] += 1
         self.folder = Path(tempfile.mkdtemp(prefix="ledger-machine-", dir=MEMORY if MEMORY.is_dir() else None))
-        self.path = self.folder / "mailer.db"
-        shutil.copyfile(template(), self.path)
+        self.cleaning = contextlib.ExitStack()
+        self.place = self.cleaning.enter_context(a_copy(self.folder))
         self.runner = asyncio.Runner()
-        self.ledger = Ledger(self.path, key=template_key())
+        self.ledger = Ledger(self.place, key=template_key())
         self.now = time.time()
         self.models: dict[str, Model] = {}
         self.suppressed: set[str] = set()
@@ -150,6 +164,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.runner.run(sender.writer.__aexit__())
         self.runner.close()
         self.ledger.close()
+        self.cleaning.close()
         shutil.rmtree(self.folder)
 
     # -- what the machine needs to know
@@ -381,7 +396,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def time_passes(self, minutes: int) -> None:
         self.now += minutes * 60
         self.ledger.close()
-        self.ledger = Ledger(self.path, key=template_key())
+        self.ledger = Ledger(self.place, key=template_key())
 
     # -- senders
 
@@ -389,7 +404,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def sender_comes(self) -> None:
         self.tokens += 1
-        writer = Writer(self.path, key=template_key())
+        writer = Writer(self.ledger)
         self.runner.run(writer.__aenter__())
         self.senders.append(Sender(f"run {self.tokens}", writer))
 
@@ -620,11 +635,19 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert Counter(known) == Counter(filter(None, verdicts)), f"{known} instead of {verdicts}"
 
 
-_TEMPLATE: list[tuple[Path, LedgerKey | None]] = []
+_TEMPLATE: list[tuple[Path | tuple[PostgresServer, str], LedgerKey | None]] = []
 
 
-def template() -> Path:
-    return _TEMPLATE[0][0]
+@contextlib.contextmanager
+def a_copy(folder: Path) -> Iterator[LedgerPlace]:
+    """A new ledger, like the one that was made once: a file, or a database on a server."""
+    template = _TEMPLATE[0][0]
+    if isinstance(template, Path):
+        yield Path(shutil.copyfile(template, folder / "mailer.db"))
+    else:
+        server, name = template
+        with server.database(name) as copy:
+            yield Server(address=server.address(copy))
 
 
 def template_key() -> LedgerKey | None:
@@ -641,23 +664,30 @@ def empty_ledgers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[P
 
 
 @pytest.fixture(autouse=True, params=["plain"])
-def kept(request: pytest.FixtureRequest, empty_ledgers: dict[str, tuple[Path, LedgerKey | None]]) -> None:
-    """How the ledger lies on the disk: every test has it plain, and those that name this fixture as they say."""
-    _TEMPLATE[:] = [empty_ledgers[request.param]]
+def kept(request: pytest.FixtureRequest, empty_ledgers: dict[str, tuple[Path, LedgerKey | None]]) -> Iterator[None]:
+    """How the ledger is kept: every test has it in a plain file, and those that name this fixture as they say."""
+    if request.param != "server":
+        _TEMPLATE[:] = [empty_ledgers[request.param]]
+        yield
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database() as name:
+        Ledger(Server(address=server.address(name))).close()
+        _TEMPLATE[:] = [((server, name), None)]
+        yield
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a power cut leaves is another test's matter (test_powercut); without syncing this one tries ten times as much."""
-    real = mailer.ledger.store.connect
+    real = mailer.ledger.embedded.connect
 
     def connect(path: Path, *, create: bool = True, key: LedgerKey | None = None) -> sqlite3.Connection:
         connection = real(path, create=create, key=key)
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 
-    monkeypatch.setattr(mailer.ledger.store, "connect", connect)
-    monkeypatch.setattr(mailer.ledger.writer, "connect", connect)
+    monkeypatch.setattr(mailer.ledger.embedded, "connect", connect)
 
 
 async def written(writer: Writer, records: Sequence[Record], intent: Intent | None = None) -> bool:
@@ -677,17 +707,18 @@ def play(examples: int, steps: int, *, shrink: bool = True, derandomize: bool = 
 
 @pytest.mark.parametrize(
     ("kept", "statements"),
-    [("plain", "together"), ("plain", "one by one"), ("encrypted", "together")],
+    [("plain", "together"), ("plain", "one by one"), ("encrypted", "together"), ("server", "together")],
     indirect=["kept"],
 )
 def test_no_order_of_events_breaks_a_promise(statements: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if statements == "one by one":
-        monkeypatch.setattr(mailer.ledger.writer, "write_together", write_each)
+        monkeypatch.setattr(mailer.ledger.embedded, "write_together", write_each)
     before = dict(counters)
-    play(60, 30)
+    on_server = isinstance(_TEMPLATE[0][0], tuple)
+    play(20 if on_server else 60, 30)
     steps, examples = (counters[what] - before[what] for what in ("steps", "examples"))
     print(f"{examples} campaigns, {steps} steps")
-    assert steps > 1000
+    assert steps > (300 if on_server else 1000)
 
 
 def test_the_examples_that_notice_seeded_bugs_find_none_in_the_ledger_itself() -> None:
@@ -716,7 +747,7 @@ class Mutant:
         text = text.replace(self.old, self.new)
         made = text if isinstance(found, str) else self._made(text)
         monkeypatch.setattr(self.where, self.what, made)
-        for user in (mailer.ledger.writer, mailer.ledger.together):
+        for user in (mailer.ledger.embedded, mailer.ledger.together):
             if hasattr(user, self.what):  # where it is used, under a name of its own
                 monkeypatch.setattr(user, self.what, made)
 
@@ -756,11 +787,11 @@ MUTANTS = [
     Mutant("together: who is taken is granted", together, "write_together", ".rowcount != len(intended)", ".rowcount > len(intended)", ("wire",)),
     Mutant("together: record only in time", together, "_SENT", "('sending', 'uncertain')", "('sending')", ("interrupted",)),
     Mutant("together: the outcomes without the intents", together, "write_together", "connection.executemany(_BEGUN, begun)", "pass"),
-    Mutant("acknowledged and taken back", Writer, "_take_turn", 'connection.execute("COMMIT")', 'connection.execute("ROLLBACK")'),
+    Mutant("acknowledged and taken back", EmbeddedPen, "_written", 'connection.execute("COMMIT")', 'connection.execute("ROLLBACK")'),
     Mutant("interrupted goes back into the queue", Deliveries, "mark_interrupted", "SET status = 'uncertain'", "SET status = 'queued'"),
     Mutant("interrupted counts as sent", Deliveries, "mark_interrupted", "SET status = 'uncertain'", "SET status = 'sent'"),
     Mutant("interrupted in every campaign", Deliveries, "mark_interrupted", "WHERE campaign_id = ? AND status", "WHERE ? AND status", ("both",)),
-    Mutant("resolve moves everybody", Deliveries, "_move", "AND (? IS NULL OR key = ?)", "AND (? IS NULL OR ? IS NOT NULL)", ("halfway",)),
+    Mutant("resolve moves everybody", Deliveries, "_move", "AND (CAST(? AS TEXT) IS NULL OR key = ?)", "AND (CAST(? AS TEXT) IS NULL OR ? IS NOT NULL)", ("halfway",)),
     Mutant("resolve moves what is being sent", Deliveries, "_move", "AND status = ?", "AND status IN (?, 'sending')", ("halfway",)),
     Mutant("retry of the uncertain", Deliveries, "requeue_failed", "IN ('failed', 'suppressed')", "IN ('failed', 'uncertain')", ("answered",)),
     Mutant("retry revives the suppressed", Deliveries, "requeue_failed", "AND NOT {IS_SUPPRESSED} AND NOT", "AND NOT", ("two",)),
@@ -803,7 +834,7 @@ MUTANTS = [
 def test_a_seeded_bug_is_noticed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     if mutant.where is not together:
         # a group that is as usual would never come to the statements for one
-        monkeypatch.setattr(mailer.ledger.writer, "write_together", write_each)
+        monkeypatch.setattr(mailer.ledger.embedded, "write_together", write_each)
     mutant.apply(monkeypatch)
     monkeypatch.setattr(LedgerMachine, "stories", mutant.stories)
     before = counters["steps"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
-from mailer.model import Mailbox, Problem, Quota
+from mailer.model import Mailbox, Problem, Quota, Server
 from mailer.settings import Auth, Security, Settings, duration, load, passwords
 
 SECRET = "c0rrect-horse"
@@ -50,7 +50,7 @@ def test_an_empty_folder_has_safe_defaults(tmp_path: Path) -> None:
     assert (found.smtp_security, found.smtp_port, found.smtp_timeout) == (Security.STARTTLS, 587, 300.0)
     assert (found.smtp_auth, found.batch_size, found.batch_pause, found.connections) == (Auth.PASSWORD, 50, 0.0, 1)
     assert (found.rate, found.rate_is_default, found.domain_rate) == (DEFAULT, True, {})
-    assert found.ledger_path == tmp_path / "mailer.db"
+    assert found.ledger_place == tmp_path / "mailer.db"
     assert found.warnings == ()
 
 
@@ -214,7 +214,7 @@ WRONG = {
         "https://example.org/{id}",
     ],
     "unsubscribe_mailto": ["example.org", "a@example.org?subject=a b", "a@example.org, b@example.org"],
-    "ledger": ["mailer.db", "sqlite:///", "sqlite:///:memory:", "mysql://x", "postgresql://u:c0rrect-horse@h/d"],
+    "ledger": ["mailer.db", "sqlite:///", "sqlite:///:memory:", "mysql://x", "postgresql+x://u:c0rrect-horse@h/d"],
     "rate": ["20", "20/fortnight", "0/minute", ",", "a@example.net/minute"],
     "domain_rate": ["gmail.com=x", "gm ail=1/minute", "=1/minute", "gmail.com"],
     "batch_size": ["0", "1.5"],
@@ -402,7 +402,8 @@ def test_secrets_are_never_shown(tmp_path: Path) -> None:
     toml(tmp_path, f"smtp_password = {SECRET}\n")
     with pytest.raises(SettingsError) as caught:
         load(
-            tmp_path, env(smtp_password=f"{SECRET}\n2", ledger=f"postgresql://u:{SECRET}@h/d", proxy=f"x://{SECRET}@h")
+            tmp_path,
+            env(smtp_password=f"{SECRET}\n2", ledger=f"postgresql+x://u:{SECRET}@h/d", proxy=f"x://{SECRET}@h"),
         )
     assert len(caught.value.problems) == 5
     assert SECRET not in repr(caught.value.problems) + repr(caught.value) + str(caught.value.__cause__)
@@ -480,10 +481,18 @@ def test_what_sending_needs_is_asked_for_only_by_sending(tmp_path: Path) -> None
 
 
 def test_the_ledger_lies_in_the_folder_or_where_an_absolute_path_says(tmp_path: Path) -> None:
-    assert load(tmp_path, env(ledger="sqlite:///data/my ledger.db")).ledger_path == tmp_path / "data" / "my ledger.db"
+    assert load(tmp_path, env(ledger="sqlite:///data/my ledger.db")).ledger_place == tmp_path / "data" / "my ledger.db"
     elsewhere = tmp_path / "x.db"
-    assert load(tmp_path / "y", env(ledger=f"sqlite:///{elsewhere}")).ledger_path == elsewhere
-    assert "PostgreSQL is not supported yet" in problem(tmp_path, ledger="postgresql://db.example.org/mailer")
+    assert load(tmp_path / "y", env(ledger=f"sqlite:///{elsewhere}")).ledger_place == elsewhere
+
+
+def test_the_address_of_a_ledger_on_postgresql_is_kept_and_never_shown(tmp_path: Path) -> None:
+    address = f"postgresql://ana:{SECRET}@db.example.org/mailer"
+    found = load(tmp_path, env(ledger=address))
+    assert found.ledger_place == Server(address=address)
+    for shown in (repr(found), str(found), repr(found.ledger_place), f"{found.ledger_place}"):
+        assert SECRET not in shown
+    assert "must begin with postgresql://" in problem(tmp_path, ledger="postgresql+asyncpg://db.example.org/mailer")
 
 
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:

@@ -13,13 +13,12 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailer.campaign.frames import Event, Post, received
 from mailer.campaign.thaw import renderer
 from mailer.errors import LetterError, MailerError
-from mailer.ledger import Ledger, LedgerKey, delivery_of
+from mailer.ledger import Ledger, delivery_of
 from mailer.model import Delivery, Message, Outcome, Pipelining, Security
 from mailer.proxy import Proxy
 from mailer.smtp import FAREWELL, Connection, Farewell, Relay, connect
@@ -151,9 +150,8 @@ class Courier:
 
     async def serve(self) -> None:
         """Until the run has nothing more to say, or is gone."""
-        for _, relay, (path, parts), campaign, keys in await received(self._reader):
-            key = LedgerKey(salt=parts[0], raw=parts[1]) if parts else None
-            with Ledger(Path(path), create=False, key=key) as ledger:
+        for _, relay, described, campaign, keys in await received(self._reader):
+            with Ledger.from_description(described) as ledger:
                 render = renderer(ledger, ledger.find(campaign), signer_from(keys))
                 await self._serve(relay_from(relay), render)
 

@@ -199,8 +199,7 @@ class Couriers:
             "pipelining": relay.pipelining.value,
             "proxy": asdict(relay.proxy) if relay.proxy else None,
         }
-        ledger = (str(self._ledger.path.resolve()), self._ledger.key and (self._ledger.key.salt, self._ledger.key.raw))
-        courier.post("begin", described, ledger, self._campaign.name, self._keys)
+        courier.post("begin", described, self._ledger.described(), self._campaign.name, self._keys)
         return courier
 
     async def _arrived(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

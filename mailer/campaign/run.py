@@ -126,7 +126,7 @@ class Run:
         self.token = uuid.uuid4().hex
         self.account = relay.account
         self.backlog = Backlog((), self._load, pace.own_start)
-        self.writer = Writer(ledger.path, senders=options.connections, key=ledger.key)
+        self.writer = Writer(ledger, senders=options.connections)
         self._ledger = ledger
         self._campaign = campaign
         self._stopped = asyncio.Event()

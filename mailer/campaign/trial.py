@@ -76,7 +76,7 @@ async def _send_all(messages: Iterable[Message], *, ledger: Ledger, relay: Relay
             f"No test was sent. {explain(connection)}", hint=f"what happened: {connection.text}"
         )
     try:
-        async with Writer(ledger.path, key=ledger.key) as writer:
+        async with Writer(ledger) as writer:
             trial = _Trial(connection=connection, account=relay.account, pace=pace, writer=writer)
             return [await trial.send(message) for message in messages]
     finally:

@@ -155,7 +155,7 @@ def play(sample: Sample, said: Any) -> dict[str, Any]:
 
     out = Path(f"preview-{sample.template}")
     step(f"preview {sample.template} {sample.contact_list} --out {out}")
-    with Ledger(settings.ledger_path) as ledger:
+    with Ledger(settings.ledger_place) as ledger:
         plan = make_plan(source, settings.identity(), ledger.secret)
         _, count = write_preview(plan, ledger, out)
         said(f"PREVIEW, nothing sent: {count} messages")

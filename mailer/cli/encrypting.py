@@ -15,6 +15,7 @@ from mailer.cli.confirming import have_typed
 from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.unlocking import asked, is_beside, ledger_key, open_ledger, secret_of, unlocking
 from mailer.errors import ListError, LockedError, SettingsError, UsageError, quoted
+from mailer.model import Server
 
 if TYPE_CHECKING:
     from mailer.settings import Settings
@@ -65,6 +66,8 @@ def encrypt(
       mailer encrypt contacts/members.xlsx --remove
     """  # noqa: D301
     settings = settings_here()
+    if not lists:
+        file_of(settings)
     if save_key:
         refuse_key_file(save_key)
     for path in lists or []:
@@ -129,7 +132,7 @@ def chosen(settings: Settings, *, passphrase: bool, yes: bool, save_key: Path | 
     """
     from mailer.ledger import cipher  # noqa: PLC0415
 
-    if needed := cipher.opener(settings.ledger_path):
+    if needed := cipher.opener(settings.ledger_place):
         secret = secret_of(settings, needed)
         open_ledger(settings, create=False).close()  # is it the right one?
         return secret, False
@@ -233,12 +236,23 @@ def show_key(secret: str, *, made: bool, save_key: Path | None) -> None:
 # -- the ledger
 
 
+def file_of(settings: Settings) -> Path:
+    """The ledger's file. Raises UsageError for a ledger that is in none."""
+    place = settings.ledger_place
+    if isinstance(place, Server):
+        raise UsageError(
+            "The ledger is on PostgreSQL, and mailer encrypts only one in a file. Nothing was changed.",
+            hint="have the server's disk encrypted, and its backups; lists can be encrypted: mailer encrypt LIST",
+        )
+    return place
+
+
 def encrypt_ledger(settings: Settings, secret: str) -> list[Path]:
     """Its path; none if it was encrypted already."""
     from mailer.ledger import Ledger, cipher  # noqa: PLC0415
     from mailer.ledger.conversion import convert  # noqa: PLC0415
 
-    path = settings.ledger_path
+    path = file_of(settings)
     if cipher.opener(path):
         return []
     key = cipher.new_key(secret)
@@ -253,6 +267,7 @@ def decrypt_ledger(settings: Settings, *, yes: bool) -> list[Path]:
     """Its path; none if it was not encrypted."""
     from mailer.ledger.conversion import convert  # noqa: PLC0415
 
+    path = file_of(settings)
     key = ledger_key(settings)
     if key is None:
         return []
@@ -261,8 +276,8 @@ def decrypt_ledger(settings: Settings, *, yes: bool) -> list[Path]:
         have_typed(
             "yes", "Type yes to decrypt", nobody="Nobody is there to confirm.", otherwise="Nothing was decrypted."
         )
-    convert(settings.ledger_path, old=key, new=None)
-    return [settings.ledger_path]
+    convert(path, old=key, new=None)
+    return [path]
 
 
 # -- lists

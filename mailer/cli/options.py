@@ -85,7 +85,7 @@ def settings_here(
     if to_send:
         from mailer.ledger import synced_warning  # noqa: PLC0415
 
-        if synced := synced_warning(settings.ledger_path):
+        if synced := synced_warning(settings.ledger_place):
             console.warn(synced)
     return settings
 
@@ -93,8 +93,10 @@ def settings_here(
 def refuse_folder_above(settings: Settings) -> None:
     """Raise UsageError in a folder that is no campaign's, but holds one: a ledger made here would be another one."""
     from mailer.errors import UsageError, quoted  # noqa: PLC0415
+    from mailer.model import Server  # noqa: PLC0415
 
-    if settings.sender or settings.ledger_path.exists() or Path("mailer.toml").exists():
+    place = settings.ledger_place
+    if settings.sender or isinstance(place, Server) or place.exists() or Path("mailer.toml").exists():
         return
     below = sorted(path.parent for path in Path().glob("*/mailer.toml"))
     if below:

@@ -15,6 +15,7 @@ from mailer.errors import LockedError, SettingsError, UsageError, quoted
 
 if TYPE_CHECKING:
     from mailer.ledger import Ledger, LedgerKey
+    from mailer.model import LedgerPlace
     from mailer.settings import Settings
 
 
@@ -22,15 +23,16 @@ def open_ledger(settings: Settings, *, create: bool = True) -> Ledger:
     """The ledger of these settings, with its key if it is encrypted. Raises what Ledger raises, LockedError without a key."""
     from mailer.ledger import Ledger  # noqa: PLC0415
 
-    return Ledger(settings.ledger_path, create=create, key=ledger_key(settings))
+    return Ledger(settings.ledger_place, create=create, key=ledger_key(settings))
 
 
 def ledger_key(settings: Settings) -> LedgerKey | None:
     """The key of the ledger; None if it is not encrypted."""
     from mailer.ledger import cipher  # noqa: PLC0415
 
-    needed = cipher.opener(settings.ledger_path)
-    return cipher.key_of(settings.ledger_path, secret_of(settings, needed)) if needed else None
+    place = settings.ledger_place
+    needed = cipher.opener(place)
+    return cipher.key_of(place, secret_of(settings, needed)) if needed else None
 
 
 def unlocking(settings: Settings | None = None) -> Unlock:
@@ -74,10 +76,10 @@ def is_encrypted(settings: Settings | None = None) -> bool:
     from mailer import settings as settings_module  # noqa: PLC0415 - imports pydantic
     from mailer.ledger import cipher  # noqa: PLC0415
 
-    path = Path("mailer.db")
+    place: LedgerPlace = Path("mailer.db")
     with suppress(SettingsError):  # a list can be looked at before the settings are right
-        path = (settings or settings_module.load()).ledger_path
-    return cipher.opener(path) is not None
+        place = (settings or settings_module.load()).ledger_place
+    return cipher.opener(place) is not None
 
 
 def is_beside(path: Path) -> bool:
@@ -102,7 +104,7 @@ def warn_of_readable_ledger(settings: Settings, contact_list: Path) -> None:
     """Say that an encrypted list protects little while its addresses stand in a ledger that is not."""
     from mailer.ledger import cipher  # noqa: PLC0415
 
-    if contact_list.suffix.lower() == age.SUFFIX and cipher.opener(settings.ledger_path) is None:
+    if contact_list.suffix.lower() == age.SUFFIX and cipher.opener(settings.ledger_place) is None:
         console.warn(
             "The list is encrypted, but the ledger, which gets its addresses, is not. To encrypt it: mailer encrypt"
         )

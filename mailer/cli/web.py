@@ -132,7 +132,7 @@ def take_unsubscribes(host: str, port: int, *, as_json: bool) -> None:
     from mailer.web.serving import serve  # noqa: PLC0415
 
     settings = settings_here()
-    app = create_app(settings.ledger_path, ledger_key(settings))
+    app = create_app(settings.ledger_place, ledger_key(settings))
 
     def ready(page: str) -> None:
         if as_json:

@@ -1,9 +1,9 @@
 """The durable record of campaigns, deliveries and attempts: the only source for resume and report."""
 
-from mailer.ledger.attempts import Intent, Record
 from mailer.ledger.campaigns import Row, Start
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.deliveries import DeliveryRow, delivery_of
+from mailer.ledger.entries import Intent, Record
 from mailer.ledger.figures import Grouped
 from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger

@@ -1,51 +1,23 @@
-"""Intents and outcomes as rows: what a sender says before the final dot, and what came of it."""
+"""Intents and outcomes as rows, written one statement at a time."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from mailer.ledger.leaving import LEAVE_ADDRESS, UNLIST_ONE
-from mailer.ledger.suppressions import suppress_dead
-from mailer.model import OPEN, Outcome, Status
-
-
-class Intent(NamedTuple):
-    """Said before the final dot of a delivery's message: from here on it may have arrived."""
-
-    delivery: int
-    token: str
-    account: str
-    domain: str
-    at: float
+from mailer.ledger.database import Connection
+from mailer.ledger.entries import Intent, Record
+from mailer.ledger.leaving import ADD, LEAVE_ADDRESS, UNLIST_ONE
+from mailer.model import EVERYWHERE, OPEN, Reason, Status
 
 
-class Record(NamedTuple):
-    """What an attempt came to. `intended` tells whether an Intent went before (else it was refused before the dot)."""
-
-    delivery: int | None
-    token: str
-    account: str
-    domain: str
-    started_at: float
-    finished_at: float
-    outcome: Outcome
-    status: Status
-    intended: bool
-    reason: str = ""
-    next_attempt_at: float | None = None
-    suppress: bool = False
-
-
-def write_one(connection: sqlite3.Connection, records: Sequence[Record], intent: Intent | None) -> bool:
+def write_one(connection: Connection, records: Sequence[Record], intent: Intent | None) -> bool:
     """Outcomes, then the intent after them, one statement at a time."""
     for record in records:
         write_record(connection, record)
     return write_intent(connection, intent) if intent else True
 
 
-def write_intent(connection: sqlite3.Connection, intent: Intent) -> bool:
+def write_intent(connection: Connection, intent: Intent) -> bool:
     """Compare and set: only one sender ever moves a delivery from open to sending."""
     changed = connection.execute(
         "UPDATE deliveries SET status = 'sending', token = ?, updated_at = ?,"
@@ -62,7 +34,7 @@ def write_intent(connection: sqlite3.Connection, intent: Intent) -> bool:
     return True
 
 
-def write_record(connection: sqlite3.Connection, record: Record) -> None:
+def write_record(connection: Connection, record: Record) -> None:
     """Write an outcome, and move its delivery if it is still this sender's to move."""
     connection.execute(_MOVE_OWN if record.intended else _MOVE_FREE, _values(record))
     connection.execute(_COMPLETE if record.intended else _ADD, _values(record))
@@ -73,6 +45,22 @@ def write_record(connection: sqlite3.Connection, record: Record) -> None:
         connection.execute(LEAVE_ADDRESS, (record.finished_at, record.delivery))
     if record.status in OPEN:
         connection.execute(UNLIST_ONE, (record.finished_at, record.delivery))
+
+
+def suppress_dead(connection: Connection, delivery: int | None, note: str, at: float) -> None:
+    """Suppress whom a delivery was for, since there is no such address, as its server says."""
+    for (key,) in connection.execute(
+        "SELECT key FROM deliveries WHERE id = ? AND key IS NOT NULL", (delivery,)
+    ).fetchall():
+        values = {
+            "entry": key,
+            "scope": EVERYWHERE,
+            "reason": Reason.BOUNCE,
+            "note": note,
+            "source": "refused",
+            "at": at,
+        }
+        connection.execute(ADD, values)
 
 
 def _values(record: Record) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,17 @@ from pathlib import Path
 
 LINUX = Path("/proc/sys/kernel/random/boot_id")
 SYSCTL = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
+
+
+def this_start() -> str:
+    """Names this start of this computer, to be compared with later ones: on a server, ledgers are used from several computers."""
+    return f"{boot_id()} {socket.gethostname()}"
+
+
+def has_passed(start: str) -> bool:
+    """Whether that was an earlier start of this computer, and no other computer's."""
+    before, _, host = start.partition(" ")
+    return bool(before and boot_id() and before != boot_id() and host in {"", socket.gethostname()})
 
 
 @cache
@@ -29,4 +41,4 @@ def boot_id() -> str:
 def _windows() -> str:
     # the start's time to the half minute, since the two clocks are not read at the same moment
     ticks: int = ctypes.windll.kernel32.GetTickCount64()  # type: ignore[attr-defined,unused-ignore]
-    return f"boot {round((time.time() - ticks / 1000) / 30)}"
+    return f"boot-{round((time.time() - ticks / 1000) / 30)}"

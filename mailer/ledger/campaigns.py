@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from mailer.errors import CampaignError
-from mailer.ledger.boot import boot_id
+from mailer.ledger.boot import has_passed, this_start
+from mailer.ledger.database import Filling
 from mailer.ledger.diary import note
 from mailer.ledger.leaving import LEAVE, UNLIST
 from mailer.ledger.store import Store, manifest_from, moment
@@ -62,12 +63,13 @@ class Campaigns(Store):
         return manifest_from(self._one(query, campaign.id, revision)[0])
 
     def find(self, name: str) -> CampaignRecord:
-        """The campaign of this name. Raises CampaignError, naming those that exist."""
+        """The campaign of this name. Raises CampaignError, naming those that exist; or if it was moved to another ledger."""
         if found := self.campaign(name):
+            self.refuse_moved(name)
             return found
         known = [record.name for record in self.campaigns()]
         raise CampaignError(
-            f"There is no campaign {name!r} in {self.path}.",
+            f"There is no campaign {name!r} in the ledger {self.place}.",
             hint=f"campaigns here: {', '.join(known[:10])}" if known else "no campaign has been started here yet",
         )
 
@@ -98,10 +100,8 @@ class Campaigns(Store):
             if existing:
                 self._forget(existing)
             now = time.time()
-            cursor = self._db.execute(
-                "INSERT INTO campaigns (name, started_at, list) VALUES (?, ?, ?)", (start.campaign, now, start.list_key)
-            )
-            campaign_id = cursor.lastrowid or 0
+            adding = "INSERT INTO campaigns (name, started_at, list) VALUES (?, ?, ?) RETURNING id"
+            [campaign_id] = self._db.execute(adding, (start.campaign, now, start.list_key)).fetchone()
             self._add_revision(campaign_id, 1, start, now)
             self._enqueue(campaign_id, 1, start.rows, now)
             # who was suppressed since the rows were screened
@@ -158,12 +158,8 @@ class Campaigns(Store):
                 self._db.execute("INSERT INTO blobs VALUES (?, ?)", (digest, start.content(path)))
 
     def _enqueue(self, campaign_id: int, revision: int, rows: Iterable[Row], now: float) -> None:
-        self._db.executemany(
-            # what is the same for all is written into the statement: a million rows bind it once
-            "INSERT INTO deliveries (campaign_id, revision, listed_in, updated_at, address, key, row, name, language, fields,"
-            f" message_id, status, reason, digest) VALUES ({campaign_id:d}, {revision:d}, {revision:d}, {now!r},"
-            " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (campaign_id, key) DO UPDATE SET revision = excluded.revision, row = excluded.row,"
+        otherwise = (
+            "ON CONFLICT (campaign_id, key) DO UPDATE SET revision = excluded.revision, row = excluded.row,"
             " address = excluded.address, name = excluded.name, language = excluded.language,"
             " fields = excluded.fields, message_id = excluded.message_id, digest = excluded.digest,"
             # who was put off is not tried sooner for a new letter
@@ -171,9 +167,10 @@ class Campaigns(Store):
             # who failed is tried again when a person says so (mailer retry), and then with the new letter
             " WHEN deliveries.status = 'failed' THEN 'failed' ELSE excluded.status END,"
             " reason = CASE WHEN deliveries.status = 'failed' THEN deliveries.reason ELSE excluded.reason END,"
-            " updated_at = excluded.updated_at WHERE deliveries.status IN ('queued', 'deferred', 'skipped', 'failed')",
-            map(_values, rows),
+            " updated_at = excluded.updated_at WHERE deliveries.status IN ('queued', 'deferred', 'skipped', 'failed')"
         )
+        same = {"campaign_id": campaign_id, "revision": revision, "listed_in": revision, "updated_at": now}
+        self._db.fill(Filling("deliveries", same, COLUMNS, otherwise), map(_values, rows))
 
     def tried(self, campaign: CampaignRecord) -> bool:
         """Whether any message of the campaign was ever tried, so that what it was frozen with must stand."""
@@ -200,11 +197,11 @@ class Campaigns(Store):
 
     def set_owner(self, campaign: CampaignRecord, owner: str | None) -> None:
         """Say who sends, for a second starter to read, and on which start of the computer."""
-        self._run("UPDATE campaigns SET owner = ?, boot = ? WHERE id = ?", owner, owner and boot_id(), campaign.id)
+        self._run("UPDATE campaigns SET owner = ?, boot = ? WHERE id = ?", owner, owner and this_start(), campaign.id)
 
     def ask_to_pause(self, name: str) -> None:
         """Ask whoever sends the campaign, in another program, to pause as at Ctrl-C."""
-        self._run("INSERT INTO meta VALUES (?, x'01') ON CONFLICT DO NOTHING", f"pause:{name}")
+        self._run("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", f"pause:{name}", b"\x01")
 
     def asked_to_pause(self, name: str) -> bool:
         return bool(self._all("SELECT 1 FROM meta WHERE key = ?", f"pause:{name}"))
@@ -220,7 +217,21 @@ class Campaigns(Store):
     def went_down(self, campaign: CampaignRecord) -> bool:
         """Whether this computer was started anew since the campaign's last sender, who did not end by itself."""
         owner, boot = self._one("SELECT owner, boot FROM campaigns WHERE id = ?", campaign.id)
-        return bool(owner and boot and boot_id() and boot != boot_id())
+        return bool(owner and boot and has_passed(boot))
+
+    def mark_moved(self, name: str | None) -> None:
+        """Note that a campaign, or everything, goes on in another ledger: from here nothing of it is sent any more."""
+        key = "moved" if name is None else f"moved:{name}"
+        self._run("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", key, b"\x01")
+
+    def refuse_moved(self, name: str | None = None) -> None:
+        """Raises CampaignError if the campaign, or everything, goes on in another ledger."""
+        for key in self._all("SELECT key FROM meta WHERE key IN ('moved', ?)", f"moved:{name}"):
+            what = "Everything in this ledger" if key == ("moved",) else f"Campaign {name!r}"
+            raise CampaignError(
+                f"{what} was moved to PostgreSQL, and goes on there. Nothing was sent from here.",
+                hint="set MAILER_LEDGER to that database; was the move interrupted? then run it again: mailer ledger copy",
+            )
 
     def blob(self, digest: str) -> bytes:
         """A frozen file's content. Raises KeyError."""
@@ -229,6 +240,9 @@ class Campaigns(Store):
             raise KeyError(digest)
         return bytes(rows[0][0])
 
+
+COLUMNS = ("address", "key", "row", "name", "language", "fields", "message_id", "status", "reason", "digest")
+"""As `_values` gives them."""
 
 VALUES = {status: status.value for status in Status}
 """Plain texts: SQLite's module looks longer at an enum."""

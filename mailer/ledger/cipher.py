@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from mailer.age import INSTALL, Opener, canonical, opener_of
 from mailer.errors import SettingsError
+from mailer.model import LedgerPlace
 
 MARKS = {Opener.KEY: b"MAILERK", Opener.PASSPHRASE: b"MAILERP"}
 SALT = 16
@@ -38,17 +39,17 @@ class LedgerKey:
         return f"x'{self.raw.hex()}{self.salt.hex()}'"
 
 
-def opener(path: Path) -> Opener | None:
-    """What opens this ledger; None if it is not encrypted, or there is none.
+def opener(place: LedgerPlace) -> Opener | None:
+    """What opens this ledger; None if it is not encrypted by mailer, or there is none.
 
     Not to be asked while this process has the ledger open: closing any file gives up the locks that the process has on it (POSIX,
     fcntl), SQLite's too, and another program would then clear away the WAL under it.
     """
-    salt = _salt(path)
+    salt = _salt(place)
     return next((one for one, mark in MARKS.items() if salt.startswith(mark)), None)
 
 
-def key_of(path: Path, secret: str) -> LedgerKey:
+def key_of(path: LedgerPlace, secret: str) -> LedgerKey:
     """The key of the encrypted ledger at this path, if the secret is right. When it may be asked: see `opener`."""
     return _derived(secret, _salt(path))
 
@@ -59,7 +60,9 @@ def new_key(secret: str) -> LedgerKey:
     return _derived(secret, mark + secrets.token_bytes(SALT - len(mark)))
 
 
-def _salt(path: Path) -> bytes:
+def _salt(path: LedgerPlace) -> bytes:
+    if not isinstance(path, Path):
+        return b""
     try:
         with path.open("rb") as file:
             return file.read(SALT)

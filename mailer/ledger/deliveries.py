@@ -14,6 +14,9 @@ from mailer.ledger.leaving import IS_SUPPRESSED, IS_UNLISTED, LEAVE, UNLIST
 from mailer.ledger.store import Store, moment
 from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Happening, Status, Tally
 
+ALL = 2**62
+"""Where nobody wants fewer."""
+
 MOST = 36_000.0
 """Seconds: beyond the longest pause between two tries (mailer.retry.DELAYS). A later time was written by a wrong clock."""
 
@@ -117,6 +120,8 @@ class Deliveries(Store):
 
     def delivery_rows(self, ids: Collection[int]) -> list[DeliveryRow]:
         """As `deliveries`, but as the ledger keeps them, for `delivery_of` elsewhere."""
+        if not ids:
+            return []
         marks = ",".join("?" * len(ids))
         found = {row[0]: row for row in self._all(f"{DELIVERY} WHERE id IN ({marks})", *ids)}
         return [found[number] for number in ids if number in found]
@@ -239,7 +244,7 @@ class Deliveries(Store):
                     " attempts = CASE WHEN ? = 'queued' THEN 0 ELSE attempts END,"
                     # the four days of retries begin again
                     " first_attempt_at = CASE WHEN ? = 'queued' THEN ? ELSE first_attempt_at END"
-                    " WHERE campaign_id = ? AND status = ? AND (? IS NULL OR key = ?)",
+                    " WHERE campaign_id = ? AND status = ? AND (CAST(? AS TEXT) IS NULL OR key = ?)",
                     (after, reason, now, after, after, now, campaign.id, before, key, key),
                 ).rowcount
             if moved:
@@ -261,7 +266,7 @@ class Deliveries(Store):
         count, first = self._one(query, campaign.id, since)
         return count, first
 
-    def transactions(self, account: str, since: float, newest: int = -1) -> list[tuple[float, str]]:
+    def transactions(self, account: str, since: float, newest: int = ALL) -> list[tuple[float, str]]:
         """When messages were last handed to this account, the `newest` so many, and for which domain: what its quotas count.
 
         An attempt without an answer counts as ending now, since nobody knows when the server saw it. No domain (''): some
@@ -275,10 +280,12 @@ class Deliveries(Store):
             newest,
         )
         return ended + self._all(
-            "SELECT ?, domain FROM attempts WHERE account = ? AND finished_at IS NULL", time.time(), account
+            "SELECT CAST(? AS DOUBLE PRECISION), domain FROM attempts WHERE account = ? AND finished_at IS NULL",
+            time.time(),
+            account,
         )
 
-    def transactions_to_domains(self, since: float, newest: int = -1) -> list[tuple[float, str]]:
+    def transactions_to_domains(self, since: float, newest: int = ALL) -> list[tuple[float, str]]:
         """The same for every domain, over whatever account: the `newest` so many to each, which a domain's quotas count."""
         accounts = [row[0] for row in self._all(ACCOUNTS)]
         found: list[tuple[float, str]] = []
@@ -286,7 +293,7 @@ class Deliveries(Store):
             found += self._all(
                 "SELECT finished_at, domain FROM (SELECT finished_at, domain, row_number()"
                 " OVER (PARTITION BY domain ORDER BY finished_at DESC) AS place FROM attempts"
-                " WHERE account = ?1 AND finished_at > ?2) WHERE ?3 < 0 OR place <= ?3",
+                " WHERE account = ?1 AND finished_at > ?2) AS ended WHERE place <= ?3",
                 account,
                 since,
                 newest,

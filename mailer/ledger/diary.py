@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 
-from mailer.errors import LedgerError
-from mailer.ledger.connection import BUSY_TIMEOUT_MS, is_busy
+from mailer.ledger.database import Connection
+from mailer.ledger.deliveries import ALL
 from mailer.ledger.store import Store
 from mailer.model import (
     Arrival,
@@ -31,7 +30,7 @@ from mailer.model import (
 IN_TROUBLE = "a.verdict IN ('deferred', 'failed', 'uncertain', 'requeued')"
 
 
-def note(connection: sqlite3.Connection, campaign: int, kind: Happening, *, number: int = 0, text: str = "") -> None:
+def note(connection: Connection, campaign: int, kind: Happening, *, number: int = 0, text: str = "") -> None:
     """Add a line within a transaction that does what it tells."""
     connection.execute(
         "INSERT INTO diary (campaign_id, at, kind, number, text) VALUES (?, ?, ?, ?, ?)",
@@ -44,23 +43,15 @@ class Diary(Store):
 
     def write_diary(self, campaign: CampaignRecord, entries: Iterable[Entry], *, at_once: bool = False) -> bool:
         """Add lines. With `at_once` nothing is written while another program writes, and it comes to False."""
+        statement = "INSERT INTO diary (campaign_id, at, kind, until, number, text) VALUES (?, ?, ?, ?, ?, ?)"
         lines = [(campaign.id, one.at, one.kind, one.until, one.number, one.text) for one in entries]
         if at_once:
-            self._db.execute("PRAGMA busy_timeout = 0")
-        try:
-            with self._transaction():
-                self._db.executemany(
-                    "INSERT INTO diary (campaign_id, at, kind, until, number, text) VALUES (?, ?, ?, ?, ?, ?)", lines
-                )
-        except LedgerError as error:
-            if at_once and is_busy(error.__cause__):
-                return False
-            raise
-        finally:
-            self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            return self._db.jot(statement, lines)
+        with self._transaction():
+            self._db.executemany(statement, lines)
         return True
 
-    def diary(self, campaign: CampaignRecord, *, most: int = -1) -> Iterator[Entry]:
+    def diary(self, campaign: CampaignRecord, *, most: int = ALL) -> Iterator[Entry]:
         """What was noted of a campaign, the newest first; so many, or all."""
         query = (
             "SELECT at, kind, until, number, text FROM diary WHERE campaign_id = ? ORDER BY at DESC, id DESC LIMIT ?"

@@ -30,8 +30,8 @@ class Events(Store):
     def by_name(self, names: Collection[str]) -> dict[str, Sent]:
         """Deliveries that were ever tried, by the left part of their Message-IDs. Looks through all: ask for many at once."""
         marks = ",".join("?" * len(names))
-        query = f"{SENT} AND substr(d.message_id, 2, instr(d.message_id, '@') - 2) IN ({marks})"
-        found = map(_sent, self._all(query, *names)) if names else ()
+        query = f"{SENT} AND substr(d.message_id, 1, instr(d.message_id, '@')) IN ({marks})"
+        found = map(_sent, self._all(query, *(f"<{name}@" for name in names))) if names else ()
         return {sent.message_id[1:].partition("@")[0]: sent for sent in found}
 
     def by_key(self, key: str, *, since: float, until: float) -> list[Sent]:
@@ -50,6 +50,8 @@ class Events(Store):
 
     def known_sources(self, sources: Sequence[str]) -> set[str]:
         """Which of these mails were counted before."""
+        if not sources:
+            return set()
         marks = ",".join("?" * len(sources))
         return {row[0] for row in self._all(f"SELECT source FROM events WHERE source IN ({marks})", *sources)}
 

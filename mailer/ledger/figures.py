@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-from mailer.ledger.connection import plain_errors
 from mailer.ledger.store import Store
 from mailer.model import CampaignRecord, EventKind, Status
 
@@ -26,16 +25,9 @@ class Grouped(NamedTuple):
 class Figures(Store):
     """What a report counts. Rows come group by group, so that nobody has to hold all groups at once."""
 
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> AbstractContextManager[None]:
         """All that is read inside is of one moment, also while somebody sends: numbers add up."""
-        with plain_errors(self.path):
-            self._db.execute("BEGIN")
-            try:
-                yield
-            finally:
-                if self._db.in_transaction:
-                    self._db.execute("COMMIT")
+        return self._db.snapshot()
 
     def by_domain(self, campaign: CampaignRecord) -> Iterator[Grouped]:
         """By destination domain; '' are rows without a usable address."""
@@ -54,7 +46,7 @@ class Figures(Store):
         query = (
             "SELECT d.reason, (SELECT a.text FROM attempts a WHERE a.delivery_id = d.id AND a.text IS NOT NULL"
             " ORDER BY a.id DESC LIMIT 1) AS words, d.status, count(*) FROM deliveries d"
-            " WHERE d.campaign_id = ? AND d.status IN ('failed', 'deferred') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+            " WHERE d.campaign_id = ? AND d.status IN ('failed', 'deferred') GROUP BY 1, 2, 3 ORDER BY 1, 2 NULLS FIRST, 3"
         )
         for reason, words, status, count in self._each(query, campaign.id):
             yield reason, words or "", Status(status), count
@@ -84,7 +76,7 @@ class Figures(Store):
     def course(self, campaign: CampaignRecord, status: Status, step: float) -> list[tuple[float, int]]:
         """How many came to stand so in each step of so many seconds: its end (Unix time), and the number."""
         query = (
-            "SELECT (CAST(updated_at / ?1 AS INTEGER) + 1) * ?1, count(*) FROM deliveries"
+            f"SELECT ({self._db.whole('updated_at / ?1')} + 1) * ?1, count(*) FROM deliveries"
             " WHERE campaign_id = ?2 AND status = ?3 GROUP BY 1 ORDER BY 1"
         )
         return self._all(query, step, campaign.id, status)
@@ -98,8 +90,9 @@ class Figures(Store):
     def arrivals(self, campaign: CampaignRecord, kind: EventKind, step: float) -> list[tuple[float, int]]:
         """Of how many deliveries the first event of a kind came in each step, as `course`; they add up to `returned`."""
         query = (
-            "SELECT (CAST(at / ?1 AS INTEGER) + 1) * ?1, count(*) FROM (SELECT min(at) AS at FROM events"
-            " WHERE campaign_id = ?2 AND kind = ?3 AND delivery_id IS NOT NULL GROUP BY delivery_id) GROUP BY 1 ORDER BY 1"
+            f"SELECT ({self._db.whole('at / ?1')} + 1) * ?1, count(*) FROM (SELECT min(at) AS at FROM events"
+            " WHERE campaign_id = ?2 AND kind = ?3 AND delivery_id IS NOT NULL GROUP BY delivery_id) AS firsts"
+            " GROUP BY 1 ORDER BY 1"
         )
         return self._all(query, step, campaign.id, kind)
 

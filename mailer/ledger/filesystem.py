@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
 from mailer.errors import CampaignError
-from mailer.model import Problem, Severity
+from mailer.model import LedgerPlace, Problem, Severity
 
 PLATFORM: str = sys.platform
 MOUNTINFO = Path("/proc/self/mountinfo")
@@ -150,8 +150,10 @@ def synced_by(path: PurePath) -> str | None:
     return next((name for part in folded for pattern, name in SYNCED if pattern.fullmatch(part)), None)
 
 
-def synced_warning(path: Path) -> Problem | None:
+def synced_warning(path: LedgerPlace) -> Problem | None:
     """What to tell about a ledger in a folder that is copied to other computers while it is written."""
+    if not isinstance(path, Path):
+        return None
     service = synced_by(path.resolve())
     if service is None:
         return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
+from collections.abc import Callable
 
+from mailer.ledger.database import Connection
 from mailer.model import Reason
 from mailer.suppression import list_name
 
@@ -46,24 +47,24 @@ SAID_BY_THE_REASON = {"unsubscribed", "unsubscribed by e-mail", "reported a mess
 """What format 3 wrote by itself, and a reason says now."""
 
 
-def make_secret(connection: sqlite3.Connection) -> None:
+def make_secret(connection: Connection) -> None:
     """The ledger's own, made once. Nothing that leaves the ledger shows it, but for an export of hashes."""
     connection.execute("INSERT INTO suppression_secrets (id, secret) VALUES (1, ?)", (secrets.token_bytes(32),))
 
 
-def _count_attempts_by_their_end(connection: sqlite3.Connection) -> None:
+def _count_attempts_by_their_end(connection: Connection) -> None:
     connection.execute("DROP INDEX attempts_by_time")
     connection.execute("CREATE INDEX attempts_by_end ON attempts (account, finished_at)")
 
 
-def _keep_events(connection: sqlite3.Connection) -> None:
+def _keep_events(connection: Connection) -> None:
     connection.execute(EVENTS)
     connection.execute("CREATE INDEX events_by_delivery ON events (delivery_id)")
     connection.execute("CREATE INDEX events_by_campaign ON events (campaign_id, kind)")
     connection.execute(MAILBOXES)
 
 
-def _suppress_by_hash(connection: sqlite3.Connection) -> None:
+def _suppress_by_hash(connection: Connection) -> None:
     connection.execute("ALTER TABLE campaigns ADD COLUMN list TEXT NOT NULL DEFAULT ''")
     newest = (
         "SELECT r.manifest, c.id FROM campaigns c JOIN revisions r ON r.campaign_id = c.id AND r.number = c.revision"
@@ -83,11 +84,11 @@ def _suppress_by_hash(connection: sqlite3.Connection) -> None:
     )
 
 
-def _keep_approvals(connection: sqlite3.Connection) -> None:
+def _keep_approvals(connection: Connection) -> None:
     connection.execute(APPROVALS)
 
 
-def _keep_a_diary(connection: sqlite3.Connection) -> None:
+def _keep_a_diary(connection: Connection) -> None:
     connection.execute(DIARY)
     connection.execute("CREATE INDEX diary_by_campaign ON diary (campaign_id)")
     connection.execute(
@@ -109,11 +110,14 @@ def _reason_of(reason: str, source: str) -> tuple[Reason, str, str]:
     return (by_mail[source], note, "by e-mail") if source in by_mail else (Reason.MANUAL, note, source)
 
 
-MIGRATIONS = {
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     1: _count_attempts_by_their_end,
     2: _keep_events,
     3: _suppress_by_hash,
     4: _keep_approvals,
     5: _keep_a_diary,
 }
-"""By the format that each begins with. They run within one transaction."""
+"""By the format that each begins with. They run within one transaction.
+
+From format 5 on they run on PostgreSQL too, where definitions of tables are read as mailer/ledger/postgres/formats.py says.
+"""

@@ -1,11 +1,19 @@
-"""The statements that take people out of the queues: who is suppressed, and who left the list."""
+"""The statements by which people leave the queues: who is to be suppressed, who is, and who left the list."""
 
 from __future__ import annotations
+
+# nothing is added for somebody who was erased, whichever ledger it was that hashed the address
+ADD = """
+INSERT INTO suppressions (hash, scope, secret_id, entry, reason, note, source, created_at)
+SELECT fingerprint(own.secret, :entry), :scope, own.id, :entry, :reason, :note, :source, :at
+FROM suppression_secrets own WHERE own.id = 1 AND NOT EXISTS (SELECT 1 FROM suppression_secrets k CROSS JOIN suppressions s
+    WHERE s.hash = fingerprint(k.secret, :entry) AND s.scope = :scope)
+"""
 
 _SCOPE = "s.scope IN ('', (SELECT c.list FROM campaigns c WHERE c.id = deliveries.campaign_id))"
 
 # '@' to 'A' are whole domains: few, so that comparing each of them with each delivery costs little
-_OF_DOMAIN = "s.entry >= '@' AND s.entry < 'A' AND substr(deliveries.key, -length(s.entry)) = s.entry"
+_OF_DOMAIN = "s.entry >= '@' AND s.entry < 'A' AND substr(deliveries.key, length(deliveries.key) - length(s.entry) + 1) = s.entry"
 
 # Erased addresses are found by their hashes. While there are none, nothing is hashed.
 _SECRETS = "SELECT id FROM suppression_secrets WHERE id IN (SELECT secret_id FROM suppressions WHERE entry IS NULL)"
@@ -21,7 +29,7 @@ _PLACES = (
 IS_SUPPRESSED = f"({' OR '.join(f'EXISTS (SELECT 1 FROM {place})' for place in _PLACES)})"
 
 _WORDS = "SELECT CASE s.note WHEN '' THEN s.reason ELSE s.note END AS words FROM"
-_WHY = f"SELECT words FROM ({' UNION ALL '.join(f'{_WORDS} {place}' for place in _PLACES)}) LIMIT 1"
+_WHY = f"SELECT words FROM ({' UNION ALL '.join(f'{_WORDS} {place}' for place in _PLACES)}) AS known LIMIT 1"
 
 # all open deliveries, by the index (campaign_id, status): most of a million may have been sent
 OPEN_ONES = "campaign_id IN (SELECT id FROM campaigns) AND status IN ('queued', 'deferred')"

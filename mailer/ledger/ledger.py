@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
 
 from mailer.ledger.campaigns import Campaigns
+from mailer.ledger.cipher import LedgerKey
+from mailer.ledger.database import Lock, Pen
 from mailer.ledger.deliveries import Deliveries
 from mailer.ledger.diary import Diary
 from mailer.ledger.events import Events
@@ -12,16 +16,54 @@ from mailer.ledger.figures import Figures
 from mailer.ledger.memory import Memory
 from mailer.ledger.proofs import Proofs
 from mailer.ledger.suppressions import Suppressions
+from mailer.model import LedgerPlace, Server
 
 
 class Ledger(Campaigns, Deliveries, Diary, Events, Figures, Memory, Proofs, Suppressions):
-    """One SQLite file. Reads and single decisions happen here; outcomes go through `Writer`."""
+    """A file, or a database on PostgreSQL. Reads and single decisions happen here; outcomes go through `Writer`.
+
+    Raises CampaignError for a file from which everything was `moved`, unless that is what is being done.
+    """
+
+    def __init__(
+        self, place: LedgerPlace, *, create: bool = True, key: LedgerKey | None = None, moved: bool = False
+    ) -> None:
+        super().__init__(place, create=create, key=key)
+        if not moved and isinstance(self.place, Path):
+            try:
+                self.refuse_moved()
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def described(self) -> tuple[str, str, tuple[bytes, bytes] | None]:
+        """In plain values, for another process of ours. There may be a password in it, or a key: it goes into no argument."""
+        key = (self.key.salt, self.key.raw) if self.key else None
+        if isinstance(self.place, Server):
+            return "server", self.place.address, None
+        return "file", str(self.place.resolve()), key
+
+    @classmethod
+    def from_description(cls, described: Sequence[Any]) -> Self:
+        """The same ledger, opened in that process."""
+        kind, where, parts = described
+        key = LedgerKey(salt=parts[0], raw=parts[1]) if parts else None
+        return cls(Server(address=where) if kind == "server" else Path(where), create=False, key=key)
+
+    def lock(self, name: str, kind: str = "") -> Lock:
+        """A lock of this name, for everybody who uses this ledger."""
+        return self._db.lock(name, kind)
+
+    def pen(self) -> Pen:
+        """What a `Writer` writes with."""
+        with self._db.plain_errors():
+            return self._db.pen()
 
     @property
     def secret(self) -> bytes:

@@ -1,15 +1,11 @@
-"""One sender a campaign: an operating-system lock that a dead process cannot keep."""
+"""One sender a campaign: a lock that a dead process cannot keep."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Self
-
-from filelock import FileLock, Timeout
 
 from mailer.errors import CampaignError, quoted
 from mailer.ledger.connection import SENT_FROM_HERE
@@ -18,28 +14,35 @@ from mailer.model import CampaignRecord
 
 
 class SenderLock:
-    """Held while a campaign is being sent from this machine. Raises CampaignError if another process holds it.
+    """Held while a campaign is being sent. Raises CampaignError if another process holds it.
 
-    The lock is the operating system's, so that it ends with the process however it ends; the owner's host, pid and
-    start time stand in the ledger, for the message only.
+    The lock is the operating system's, or the database server's, so that it ends with the process however it ends; the owner's
+    host, pid and start time stand in the ledger, for the message only.
+
+    Raises CampaignError, too, if the campaign was `moved` to another ledger, unless that is what is being done.
     """
 
-    def __init__(self, ledger: Ledger, campaign: str) -> None:
+    def __init__(self, ledger: Ledger, campaign: str, *, moved: bool = False) -> None:
         self._ledger = ledger
         self._campaign = campaign
-        self._lock = FileLock(lock_path(ledger.path, campaign))
+        self._moved = moved
+        self._lock = ledger.lock(campaign)
 
     def __enter__(self) -> Self:
-        try:
-            # `status` holds it for an instant to see whether it is held
-            self._lock.acquire(timeout=1)
-        except Timeout:
+        # `status` holds it for an instant to see whether it is held
+        if not self._lock.acquire(1):
             owner = self._ledger.owner(self._campaign)
             raise CampaignError(
                 f"Campaign {self._campaign!r} is being sent just now{f' by {owner}' if owner else ''}. "
                 "Nothing was sent from here.",
                 hint=f"mailer status {quoted(self._campaign)}",
-            ) from None
+            )
+        if not self._moved:
+            try:
+                self._ledger.refuse_moved(self._campaign)
+            except BaseException:
+                self._lock.release()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -47,12 +50,7 @@ class SenderLock:
 
     def is_held(self) -> bool:
         """Whether a process is sending the campaign just now."""
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            return True
-        self._lock.release()
-        return False
+        return self._lock.is_held()
 
 
 def settle(ledger: Ledger, campaign: CampaignRecord) -> CampaignRecord:
@@ -80,18 +78,16 @@ class AccountLock:
 
     def __init__(self, ledger: Ledger, account: str) -> None:
         self._ledger = ledger
-        self._lock = FileLock(lock_path(ledger.path, account, kind=SENT_FROM_HERE))
+        self._lock = ledger.lock(account, SENT_FROM_HERE)
 
     def __enter__(self) -> Self:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
+        if not self._lock.acquire(0):
             sending = (c for c in self._ledger.campaigns() if c.owner and SenderLock(self._ledger, c.name).is_held())
             who = next((f", for campaign {c.name!r} ({c.owner})" for c in sending), "")
             raise CampaignError(
                 f"{self.what}{who}. Two at once would go beyond its limit. Nothing was sent from here.",
                 hint="wait until it is done, or pause it there with Ctrl-C",
-            ) from None
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -111,9 +107,3 @@ def owner() -> str:
     """Say who sends, for a second starter to read. Stays on this machine: it never enters a message."""
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return f"process {os.getpid()} on {socket.gethostname()}, started {since}"
-
-
-def lock_path(ledger: Path, name: str, kind: str = "") -> Path:
-    """A file beside the ledger; the name is hashed since it may hold what a file name may not."""
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return ledger.with_name(f"{ledger.name}{kind}-{digest}.lock")

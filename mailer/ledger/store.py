@@ -1,86 +1,70 @@
-"""What all parts of the ledger share: one connection, plain errors, whole transactions."""
+"""What all parts of the ledger share: its database, plain errors, whole transactions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mailer.ledger.cipher import LedgerKey
-from mailer.ledger.connection import connect, plain_errors
-from mailer.model import Manifest
+from mailer.ledger.database import Database
+from mailer.ledger.embedded import Embedded
+from mailer.model import LedgerPlace, Manifest, Server
 
-LARGE = (
-    # the index of addresses is written all over: with SQLite's 2 MB each of its pages goes to the disk many times
-    "PRAGMA cache_size = -65536",
-    "PRAGMA foreign_keys = OFF",
-    "PRAGMA ignore_check_constraints = ON",
-)
-USUAL = (
-    "PRAGMA cache_size = -2000",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA ignore_check_constraints = OFF",
-    "PRAGMA shrink_memory",
-)
+
+def opened(place: LedgerPlace, *, create: bool, key: LedgerKey | None) -> Database:
+    """The database at this place. Raises LedgerError, CampaignError, SettingsError without the library that it needs."""
+    if isinstance(place, Server):
+        from mailer.ledger.postgres import connected  # noqa: PLC0415 - a ledger in a file needs nothing of it
+
+        return connected(place, create=create)
+    return Embedded(place, create=create, key=key)
 
 
 class Store:
-    """An open ledger file; an encrypted one has a key. Raises LedgerError for whatever SQLite says."""
+    """An open ledger; an encrypted one has a key. Raises LedgerError for whatever its database says."""
 
-    def __init__(self, path: Path, *, create: bool = True, key: LedgerKey | None = None) -> None:
-        # the file itself, not a link to it: the locks of senders stand beside it
-        self.path = path.resolve() if path.is_symlink() else path
+    def __init__(self, place: LedgerPlace, *, create: bool = True, key: LedgerKey | None = None) -> None:
         self.key = key
-        self._db = connect(self.path, create=create, key=key)
+        self._db = opened(place, create=create, key=key)
+
+    @property
+    def place(self) -> LedgerPlace:
+        return self._db.place
+
+    @property
+    def path(self) -> Path:
+        """The file of a ledger that is in one."""
+        assert isinstance(self.place, Path)
+        return self.place
 
     def close(self) -> None:
         self._db.close()
 
     def _all(self, query: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
-        with plain_errors(self.path):
+        with self._db.plain_errors():
             return self._db.execute(query, values).fetchall()
 
     def _one(self, query: str, *values: object) -> tuple:  # type: ignore[type-arg]
         return self._all(query, *values)[0]
 
     def _each(self, query: str, *values: object) -> Iterator[tuple]:  # type: ignore[type-arg]
-        with plain_errors(self.path):
-            yield from self._db.execute(query, values)
+        with self._db.plain_errors():
+            yield from self._db.each(query, values)
 
     def _run(self, statement: str, *values: object) -> int:
-        with plain_errors(self.path):
+        with self._db.plain_errors():
             return self._db.execute(statement, values).rowcount
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All or nothing, with the write lock from the beginning."""
-        with plain_errors(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+    def _transaction(self) -> AbstractContextManager[None]:
+        """All or nothing, and nobody else writes meanwhile."""
+        return self._db.transaction()
 
-    @contextmanager
-    def _large_transaction(self) -> Iterator[None]:
-        """A transaction that writes a whole list: with room for its indexes in memory, and without looking at each row.
-
-        What is skipped are the checks that statuses are ours and campaigns exist: one place writes all rows, from an enum and
-        for one campaign. Durability is that of every transaction.
-        """
-        try:
-            for pragma in LARGE:
-                self._run(pragma)
-            with self._transaction():
-                yield
-        finally:
-            for pragma in USUAL:
-                self._db.execute(pragma)
+    def _large_transaction(self) -> AbstractContextManager[None]:
+        """A transaction that writes a whole list."""
+        return self._db.large_transaction()
 
 
 def moment(seconds: float) -> datetime:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 
-from mailer.ledger.leaving import LEAVE, LEAVE_KEY
+from mailer.ledger.leaving import ADD, LEAVE, LEAVE_KEY
 from mailer.ledger.store import Store, moment
 from mailer.model import EVERYWHERE, EventKind, Held, Reason, Suppressed, Suppression
 from mailer.suppression import fingerprint
 
 FEW = 100
 """So many addresses are looked for one by one; for more, all open deliveries are looked at once."""
-
-# nothing is added for somebody who was erased, whichever ledger it was that hashed the address
-_ADD = """
-INSERT INTO suppressions (hash, scope, secret_id, entry, reason, note, source, created_at)
-SELECT fingerprint(own.secret, :entry), :scope, own.id, :entry, :reason, :note, :source, :at
-FROM suppression_secrets own WHERE own.id = 1 AND NOT EXISTS (SELECT 1 FROM suppression_secrets k CROSS JOIN suppressions s
-    WHERE s.hash = fingerprint(k.secret, :entry) AND s.scope = :scope)
-"""
 
 _ADD_HASH = """
 INSERT INTO suppressions (hash, scope, secret_id, reason, note, source, created_at)
@@ -30,7 +21,7 @@ ON CONFLICT DO NOTHING
 
 _ROWS = (
     "SELECT s.entry, s.reason, s.note, s.source, s.created_at, s.scope, s.hash, k.secret FROM suppressions s"
-    " JOIN suppression_secrets k ON k.id = s.secret_id ORDER BY s.created_at, s.entry, s.hash"
+    " JOIN suppression_secrets k ON k.id = s.secret_id ORDER BY s.created_at, s.entry NULLS FIRST, s.hash"
 )
 
 
@@ -83,7 +74,7 @@ class Suppressions(Store):
         for key, note in entries:
             keys.append(key)
             values = {"entry": key, "scope": scope, "reason": reason, "note": note, "source": source, "at": time.time()}
-            added += self._db.execute(_ADD, values).rowcount
+            added += self._db.execute(ADD, values).rowcount
         self._take_out(keys)
         return added
 
@@ -122,7 +113,7 @@ class Suppressions(Store):
             "source": one.source,
             "at": one.since.timestamp(),
         }
-        return bool(self._db.execute(_ADD if one.entry is not None else _ADD_HASH, values).rowcount)
+        return bool(self._db.execute(ADD if one.entry is not None else _ADD_HASH, values).rowcount)
 
     def _known_plainly(self, secrets: Iterable[bytes]) -> set[tuple[bytes, str]]:
         """Under which hashes, made with these secrets, and for which lists the addresses would stand that are not erased."""
@@ -133,7 +124,7 @@ class Suppressions(Store):
         """Remove suppressions, for every list if none is named; returns of how many addresses and @domains there were some."""
         query = (
             "DELETE FROM suppressions WHERE hash IN (SELECT fingerprint(secret, ?1) FROM suppression_secrets)"
-            " AND (?2 IS NULL OR scope = ?2)"
+            " AND (CAST(?2 AS TEXT) IS NULL OR scope = ?2)"
         )
         with self._transaction():
             return sum(bool(self._db.execute(query, (key, scope)).rowcount) for key in keys)
@@ -141,18 +132,11 @@ class Suppressions(Store):
     def erase_suppressed(self, keys: Iterable[str]) -> int:
         """Forget the addresses of suppressed people, and the notes, and go on not mailing them; returns of how many.
 
-        The bytes are overwritten in the file, unless another program reads the ledger just now: then by the next erasure.
         A @domain names nobody, and stays.
         """
         query = "UPDATE suppressions SET entry = NULL, note = '' WHERE entry = ? AND entry NOT LIKE '@%'"
-        self._all("PRAGMA secure_delete = ON")
-        try:
-            with self._transaction():
-                erased = sum(bool(self._db.execute(query, (key,)).rowcount) for key in keys)
-            self._all("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            self._all("PRAGMA secure_delete = OFF")
-        return erased
+        with self._db.erasing(), self._transaction():
+            return sum(bool(self._db.execute(query, (key,)).rowcount) for key in keys)
 
     def unsubscribe(self, name: str) -> bool:
         """Suppress whom a delivery was for, named by the left part of its Message-ID, and note the event, once.
@@ -183,7 +167,7 @@ class Suppressions(Store):
         found: dict[int, str] = {}
         for key in keys:
             # by the index (campaign_id, key), but for a whole domain
-            where = "d.key = ?" if not key.startswith("@") else "substr(d.key, -length(?1)) = ?1"
+            where = "d.key = ?" if not key.startswith("@") else "substr(d.key, length(d.key) - length(?1) + 1) = ?1"
             query = (
                 "SELECT c.id, c.name FROM campaigns c WHERE EXISTS (SELECT 1 FROM deliveries d"
                 f" WHERE d.campaign_id = c.id AND d.status = 'suppressed' AND {where})"
@@ -198,19 +182,3 @@ class Suppressions(Store):
     def list_names(self) -> set[str]:
         """What the lists of all campaigns are called."""
         return {row[0] for row in self._all("SELECT DISTINCT list FROM campaigns")}
-
-
-def suppress_dead(connection: sqlite3.Connection, delivery: int | None, note: str, at: float) -> None:
-    """Suppress whom a delivery was for, since there is no such address, as its server says."""
-    for (key,) in connection.execute(
-        "SELECT key FROM deliveries WHERE id = ? AND key IS NOT NULL", (delivery,)
-    ).fetchall():
-        values = {
-            "entry": key,
-            "scope": EVERYWHERE,
-            "reason": Reason.BOUNCE,
-            "note": note,
-            "source": "refused",
-            "at": at,
-        }
-        connection.execute(_ADD, values)

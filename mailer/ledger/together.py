@@ -5,13 +5,13 @@ What they leave in the ledger is what `write_one` would leave. Whatever is not a
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from mailer.ledger.attempts import Intent, Record, write_one
+from mailer.ledger.attempts import write_one
+from mailer.ledger.database import Connection
+from mailer.ledger.entries import Item
 from mailer.model import Status
-
-Item = tuple[Sequence[Record], Intent | None]
 
 _SENT = """
 UPDATE deliveries SET status = 'sent', reason = ?, next_attempt_at = NULL, updated_at = ?, attempts = attempts + 1,
@@ -36,14 +36,23 @@ class Unusual(Exception):
     """Something in a group must be written one by one; a part of the group may have been written already."""
 
 
-def write_each(connection: sqlite3.Connection, group: Sequence[Item]) -> list[bool]:
+def write_each(connection: Connection, group: Sequence[Item]) -> list[bool]:
     """Write a group one by one. For each whether its intent was granted."""
     return [write_one(connection, *item) for item in group]
 
 
-def write_together(connection: sqlite3.Connection, group: Sequence[Item]) -> list[bool]:
-    """Write a group of which every intent is granted. Raises Unusual: roll back, and write one by one."""
-    sent, answered, intended, begun = [], [], [], []
+class Usual(NamedTuple):
+    """A group by kinds of statements: each has the values of its rows."""
+
+    sent: list[tuple[object, ...]]
+    answered: list[tuple[object, ...]]
+    intended: list[tuple[object, ...]]
+    begun: list[tuple[object, ...]]
+
+
+def sorted_out(group: Sequence[Item]) -> Usual:
+    """Raises Unusual if something is neither an accepted message nor an intent, or if a delivery comes twice."""
+    found = Usual([], [], [], [])
     for records, intent in group:
         for record in records:
             outcome, delivery, at = record.outcome, record.delivery, record.finished_at
@@ -52,13 +61,20 @@ def write_together(connection: sqlite3.Connection, group: Sequence[Item]) -> lis
             reply = outcome.reply
             code, enhanced = (reply.code, reply.enhanced) if reply else (None, None)
             words = (at, outcome.scope, outcome.phase, code, enhanced, outcome.text)
-            sent.append((record.reason, at, record.started_at, delivery, record.token))
-            answered.append((*words, delivery, record.token))
+            found.sent.append((record.reason, at, record.started_at, delivery, record.token))
+            found.answered.append((*words, delivery, record.token))
         if intent:
-            intended.append((intent.token, intent.at, intent.at, intent.delivery))
-            begun.append((intent.delivery, intent.token, intent.account, intent.domain, intent.at))
+            found.intended.append((intent.token, intent.at, intent.at, intent.delivery))
+            found.begun.append((intent.delivery, intent.token, intent.account, intent.domain, intent.at))
+    sent, _, _, begun = found
     if len({*(row[3] for row in sent), *(row[0] for row in begun)}) != len(sent) + len(begun):
         raise Unusual
+    return found
+
+
+def write_together(connection: Connection, group: Sequence[Item]) -> list[bool]:
+    """Write a group of which every intent is granted. Raises Unusual: roll back, and write one by one."""
+    sent, answered, intended, begun = sorted_out(group)
     if sent:
         connection.executemany(_SENT, sent)
         connection.executemany(_ANSWERED, answered)

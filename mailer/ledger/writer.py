@@ -1,29 +1,28 @@
 """Group commit: whatever the connections have for the ledger in one turn of the event loop is written in one transaction.
 
-The commit is made in the loop itself: while the disk works, everybody waits for it anyway, and handing each group to a
-thread and its answers back costs more than that (ARCHITECTURE.md). If a commit fails, every waiter fails and nothing is
-written any more: what cannot be recorded must not be sent.
+With a file the commit is made in the loop itself: while the disk works, everybody waits for it anyway, and handing each group to a
+thread and its answers back costs more than that (ARCHITECTURE.md). A server is far away: a thread waits for it, the loop goes on,
+and what comes meanwhile is the next group. If a commit fails, every waiter fails and nothing is written any more: what
+cannot be recorded must not be sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 from mailer.errors import LedgerError
-from mailer.ledger.attempts import Intent, Record
-from mailer.ledger.cipher import LedgerKey
-from mailer.ledger.connection import BUSY_TIMEOUT_MS, connect, is_busy, plain_errors
-from mailer.ledger.together import Item, Unusual, write_each, write_together
+from mailer.ledger.database import Pen
+from mailer.ledger.entries import Intent, Record
+from mailer.ledger.ledger import Ledger
+from mailer.ledger.scribe import Scribe
 
 ASK_AGAIN = 0.004
 """Seconds until the next look at whether another program has let go of the ledger."""
 
-
-Write = Callable[[sqlite3.Connection, Sequence[Item]], list[bool]]
+PATIENCE = 60.0
+"""Seconds that another program may hold the ledger: while it starts a large campaign."""
 
 
 class Waiting(NamedTuple):
@@ -37,20 +36,18 @@ class Waiting(NamedTuple):
 class Writer:
     """The only one that writes deliveries and attempts while a campaign is being sent, over `senders` connections."""
 
-    def __init__(self, path: Path, *, senders: int = 1, key: LedgerKey | None = None) -> None:
-        self._path = path
-        self._key = key
+    def __init__(self, ledger: Ledger, *, senders: int = 1) -> None:
+        self._ledger = ledger
         self._senders = senders
         self._waiting: list[Waiting] = []
         self._broken: LedgerError | None = None
-        self._due: asyncio.Handle | None = None
+        self._due: asyncio.Handle | asyncio.Future[list[bool]] | None = None
         self._idle = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._connection = connect(self._path, key=self._key)
-        # whoever holds the ledger for long is waited for without holding up the loop
-        self._connection.execute("PRAGMA busy_timeout = 0")
+        self._pen: Pen = self._ledger.pen()
+        self._scribe = Scribe(self._pen) if self._pen.is_remote else None
         self._idle.set()
         return self
 
@@ -59,7 +56,10 @@ class Writer:
             await self._idle.wait()
         finally:
             # also for whoever will not wait for another program; what is not written yet, fails
-            self._connection.close()
+            if self._scribe:
+                self._scribe.dismiss()
+            else:
+                self._pen.close()
 
     def write(self, *, records: Sequence[Record] = (), intent: Intent | None = None) -> asyncio.Future[bool]:
         """Make outcomes and the next intent durable in one commit, for which to wait.
@@ -81,45 +81,60 @@ class Writer:
         here = len(self._waiting)
         if before < here < self._senders:
             self._due = self._loop.call_soon(self._gather, here)
+        elif self._scribe:
+            self._hand_over(self._scribe)
         else:
-            self._take_turn(self._loop.time() + BUSY_TIMEOUT_MS / 1e3, write_together)
+            self._take_turn(self._loop.time() + PATIENCE)
 
-    def _take_turn(self, patience: float, write: Write) -> None:
+    def _take_turn(self, patience: float) -> None:
         """Write all that wait in one transaction, as soon as no other program writes. `patience` is a time of the loop."""
-        connection, group = self._connection, [item[:2] for item in self._waiting]
+        here = len(self._waiting)
         try:
-            with plain_errors(self._path):
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    results = write(connection, group)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
-        except Unusual:
-            self._take_turn(patience, write_each)
-        except LedgerError as error:
-            if is_busy(error.__cause__) and self._loop.time() < patience:
-                self._due = self._loop.call_later(ASK_AGAIN, self._take_turn, patience, write)
-            else:
-                self._answer(error)
+            results = self._pen.write([item[:2] for item in self._waiting])
         except Exception as error:  # noqa: BLE001 - a waiter must never hang, whatever went wrong here
-            broken = LedgerError(f"The ledger {self._path} refused a record ({type(error).__name__}).")
-            broken.__cause__ = error
-            self._answer(broken)
+            if self._pen.is_busy(error) and self._loop.time() < patience:
+                self._due = self._loop.call_later(ASK_AGAIN, self._take_turn, patience)
+            else:
+                self._fail(error)
         else:
-            self._answer(results)
+            self._answer(here, results)
 
-    def _answer(self, results: list[bool] | LedgerError) -> None:
+    def _hand_over(self, scribe: Scribe) -> None:
+        """Have all that wait written elsewhere; who comes meanwhile is of the next group."""
+        here = len(self._waiting)
+
+        def come_back(writing: asyncio.Future[list[bool]]) -> None:
+            error = writing.exception()
+            if error is None:
+                self._answer(here, writing.result())
+            else:
+                self._fail(error)
+
+        writing = scribe.write([item[:2] for item in self._waiting])
+        writing.add_done_callback(come_back)
+        self._due = writing
+
+    def _answer(self, number: int, results: Sequence[bool]) -> None:
+        """Tell the first so many of those who wait, and see to the others."""
+        waiting, self._waiting = self._waiting[:number], self._waiting[number:]
+        for item, granted in zip(waiting, results, strict=True):
+            if not item.done.done():
+                item.done.set_result(granted)
+        if self._waiting:
+            self._due = self._loop.call_soon(self._gather, 0)
+        else:
+            self._due = None
+            self._idle.set()
+
+    def _fail(self, error: BaseException) -> None:
+        """Tell everybody, and whoever comes later."""
+        if not isinstance(error, LedgerError):
+            broken = LedgerError(f"The ledger {self._ledger.place} refused a record ({type(error).__name__}).")
+            broken.__cause__ = error
+            error = broken
+        self._broken = error
         waiting, self._waiting, self._due = self._waiting, [], None
         self._idle.set()
-        if isinstance(results, LedgerError):
-            self._broken = results
-        for number, item in enumerate(waiting):
-            if item.done.done():
-                continue
-            if isinstance(results, LedgerError):
-                item.done.set_exception(results)
-            else:
-                item.done.set_result(results[number])
+        for item in waiting:
+            if not item.done.done():
+                item.done.set_exception(error)

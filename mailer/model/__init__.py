@@ -26,6 +26,7 @@ from mailer.model.contacts import (
 from mailer.model.diary import Arrival, Entry, Happening, Person, Trouble
 from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
+from mailer.model.ledgers import LedgerPlace, Server
 from mailer.model.messages import (
     MARK_PLACE,
     NO_MARKS,
@@ -80,6 +81,7 @@ __all__ = [
     "Happening",
     "Held",
     "Identity",
+    "LedgerPlace",
     "Letter",
     "Lookup",
     "Mailbox",
@@ -100,6 +102,7 @@ __all__ = [
     "Scope",
     "Security",
     "Sent",
+    "Server",
     "Severity",
     "SignIn",
     "Signature",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -145,13 +146,20 @@ def exposed(merged: Mapping[str, Entry]) -> list[Problem]:
         for name in SECRETS
         if name in merged and merged[name].origin.spelling == name
         # a passphrase has a sentence of its own below: in .env, too, it would lie beside what it opens
-        if name != "passphrase" and (name != "proxy" or "@" in merged[name].text)
+        if name != "passphrase" and holds_a_password(name, merged[name].text)
     ]
     key = merged.get("passphrase")
     if key and key.origin.file and not key.origin.spelling.lower().endswith("_file"):
         sentence = "it lies in the folder that it is to protect; better set MAILER_PASSPHRASE_FILE to a file elsewhere"
         return [*found, key.origin.problem("exposed-password", sentence, severity=Severity.WARNING)]
     return found
+
+
+def holds_a_password(name: str, text: str) -> bool:
+    """An address may have a place for one, and nothing there."""
+    if name not in {"proxy", "ledger"}:
+        return True
+    return re.search(r"://[^/?#]*:[^/?#]*@|[?&]password=", text) is not None or (name == "proxy" and "@" in text)
 
 
 def beside_proxy(merged: Mapping[str, Entry]) -> list[Problem]:

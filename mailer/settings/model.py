@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
-from mailer.model import Identity, Mailbox, Pipelining, Problem, Quota, Security, Severity, SignIn
+from mailer.model import Identity, LedgerPlace, Mailbox, Pipelining, Problem, Quota, Security, Server, Severity, SignIn
 from mailer.proxy import Proxy
 from mailer.reaction import STOP_LEAST, STOP_PERCENT
 from mailer.settings import passwords, signing, values
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     )
     unsubscribe_mailto: Annotated[str, PlainValidator(values.mailto)] | None = example("unsubscribe@example.org")
 
-    ledger: Annotated[str, PlainValidator(values.ledger)] = example(
+    ledger: Annotated[str | Server, PlainValidator(values.ledger)] = example(
         "sqlite:///mailer.db", default="sqlite:///mailer.db"
     )
     rate: Annotated[tuple[Quota, ...], PlainValidator(values.rates)] = example("20/minute, 500/hour", default=())
@@ -178,8 +178,10 @@ class Settings(BaseSettings):
         return "rate" not in self._entries
 
     @property
-    def ledger_path(self) -> Path:
-        """The ledger's file."""
+    def ledger_place(self) -> LedgerPlace:
+        """The ledger's file, or its database on PostgreSQL."""
+        if isinstance(self.ledger, Server):
+            return self.ledger
         return self._folder / self.ledger.removeprefix("sqlite:///")
 
     @cached_property

@@ -26,7 +26,7 @@ NOT_SETTINGS = ("crash_at", "test_", "testing")
 CURLY = "“”„‟‘’‚‛«»‹›"
 """Quotes as word processors make them of straight ones."""
 
-SECRETS = ("smtp_password", "imap_password", "passphrase", "proxy")
+SECRETS = ("smtp_password", "imap_password", "passphrase", "proxy", "ledger")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from mailer import age
 from mailer.address import is_plain
 from mailer.loopback import is_loopback
-from mailer.model import MARK_PLACE, Mailbox, Quota
+from mailer.model import MARK_PLACE, Mailbox, Quota, Server
 from mailer.proxy import Proxy
 
 Kind = TypeVar("Kind", bound=StrEnum)
@@ -303,14 +303,18 @@ def marked_mailto(text: str) -> str:
     return f"{target}?{'&'.join(headers)}"
 
 
-def ledger(text: str) -> str:
-    """`sqlite:///FILE`."""
+def ledger(text: str) -> str | Server:
+    """`sqlite:///FILE`, or `postgresql://[user[:password]@][host][:port]/database`."""
     text = line(text)
+    if re.match(r"postgres(ql)?://", text):
+        return Server(address=text)
     if re.match(r"postgres(ql)?(\+\w+)?:", text, re.IGNORECASE):
-        raise ValueError("PostgreSQL is not supported yet, only a file with SQLite")
+        raise ValueError("for a database on PostgreSQL it must begin with postgresql://")
     path = text.removeprefix("sqlite:///")
     if path == text or not PurePosixPath(path).name or path.endswith(("/", "\\")) or ":memory:" in path:
-        raise ValueError("it must be sqlite:/// followed by the name of a file")
+        raise ValueError(
+            "it must be sqlite:/// followed by the name of a file, or an address that begins with postgresql://"
+        )
     return text
 
 

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Callable
 from email import message_from_bytes
 from email.policy import HTTP
-from pathlib import Path
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -23,6 +22,7 @@ from starlette.routing import Route
 from mailer.errors import MailerError
 from mailer.ledger import Ledger, LedgerKey
 from mailer.markup import Html, asset, join, tag
+from mailer.model import LedgerPlace
 from mailer.tokens import Purpose, Tokens
 from mailer.web.guard import HEADERS
 from mailer.web.leaving_words import WORDS, Words, language_of
@@ -39,7 +39,7 @@ POLICY = (
 )
 
 
-def create_app(ledger: Path, key: LedgerKey | None = None) -> Starlette:
+def create_app(ledger: LedgerPlace, key: LedgerKey | None = None) -> Starlette:
     """The page over a ledger; an encrypted one has a key. Raises LedgerError, CampaignError if there is none that can be opened."""
     with Ledger(ledger, create=False, key=key) as opened:
         tokens = Tokens(opened.secret)

@@ -20,8 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import mailer.ledger.store
-import mailer.ledger.writer
+import mailer.ledger.embedded
 from mailer.ledger import Intent, Ledger, LedgerKey, Record, Row, Start, Writer
 from mailer.model import CampaignRecord, Contact, Manifest, Outcome, Phase, Reply, Scope, Status, Verdict
 
@@ -70,14 +69,14 @@ def transaction(*changes: Change, **more: object) -> Iterator[None]:
 
 def use(synchronous: str) -> None:
     """For the control experiment: the ledger's connections with another level of syncing than the real one."""
-    real = mailer.ledger.store.connect
+    real = mailer.ledger.embedded.connect
 
     def connect(path: Path, *, create: bool = True, key: LedgerKey | None = None) -> sqlite3.Connection:
         connection = real(path, create=create, key=key)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         return connection
 
-    mailer.ledger.store.connect = mailer.ledger.writer.connect = connect
+    mailer.ledger.embedded.connect = connect
 
 
 def person(number: int, domain: str = "example.org") -> Contact:
@@ -161,7 +160,7 @@ async def send_all(
     due = ledger.due(campaign, 2.0)[:limit]
     keys = [delivery.contact.key for delivery in ledger.deliveries(due)]
     todo = list(zip(due, keys, strict=True))
-    async with Writer(ledger.path) as writer:
+    async with Writer(ledger) as writer:
         shares = [todo[number::CONNECTIONS] for number in range(CONNECTIONS)]
         die_after = None if limit is None else limit // CONNECTIONS - 4
         senders = (Sender(writer, random.Random(chance.random()), clock) for _ in shares)

@@ -1,0 +1,201 @@
+"""A ledger in a file, with SQLite: how it writes, locks and forgets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from filelock import FileLock, Timeout
+
+from mailer.errors import LedgerError
+from mailer.ledger.cipher import LedgerKey
+from mailer.ledger.connection import BUSY_TIMEOUT_MS, connect, is_busy, plain_errors
+from mailer.ledger.database import Connection, Filling, Values
+from mailer.ledger.entries import Item
+from mailer.ledger.together import Unusual, write_each, write_together
+
+LARGE = (
+    # the index of addresses is written all over: with SQLite's 2 MB each of its pages goes to the disk many times
+    "PRAGMA cache_size = -65536",
+    "PRAGMA foreign_keys = OFF",
+    "PRAGMA ignore_check_constraints = ON",
+)
+USUAL = (
+    "PRAGMA cache_size = -2000",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA ignore_check_constraints = OFF",
+    "PRAGMA shrink_memory",
+)
+
+
+class Embedded:
+    """An open file; an encrypted one has a key."""
+
+    def __init__(self, path: Path, *, create: bool = True, key: LedgerKey | None = None) -> None:
+        # the file itself, not a link to it: the locks of senders stand beside it
+        self.place = path.resolve() if path.is_symlink() else path
+        self._key = key
+        self._connection = connect(self.place, create=create, key=key)
+        # the library's own, without a step in between
+        self.execute = self._connection.execute
+        self.executemany = self._connection.executemany
+        self.close = self._connection.close
+
+    def each(self, statement: str, values: Values = ()) -> Iterator[tuple[Any, ...]]:
+        return iter(self.execute(statement, values))
+
+    def plain_errors(self) -> AbstractContextManager[None]:
+        return plain_errors(self.place)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """With the write lock from the beginning."""
+        with plain_errors(self.place):
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def large_transaction(self) -> Iterator[None]:
+        """With room for the indexes in memory, and without looking at each row.
+
+        What is skipped are the checks that statuses are ours and campaigns exist: one place writes all rows, from an enum and
+        for one campaign. Durability is that of every transaction.
+        """
+        try:
+            with plain_errors(self.place):
+                for pragma in LARGE:
+                    self.execute(pragma)
+            with self.transaction():
+                yield
+        finally:
+            for pragma in USUAL:
+                self.execute(pragma)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        with plain_errors(self.place):
+            self.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self._connection.in_transaction:
+                    self.execute("COMMIT")
+
+    def jot(self, statement: str, rows: Iterable[Sequence[object]]) -> bool:
+        self.execute("PRAGMA busy_timeout = 0")
+        try:
+            with self.transaction():
+                self.executemany(statement, cast("Iterable[Any]", rows))
+        except LedgerError as error:
+            if is_busy(error.__cause__):
+                return False
+            raise
+        finally:
+            self.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        return True
+
+    @contextmanager
+    def erasing(self) -> Iterator[None]:
+        """Bytes are overwritten in the file, unless another program reads it just now: then by the next erasure."""
+        with plain_errors(self.place):
+            self.execute("PRAGMA secure_delete = ON")
+            try:
+                yield
+                self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self.execute("PRAGMA secure_delete = OFF")
+
+    def fill(self, filling: Filling, rows: Iterable[Sequence[object]]) -> None:
+        # what is the same for all is written into the statement: a million rows bind it once
+        same = ", ".join(repr(value) for value in filling.same.values())
+        marks = ", ".join("?" * len(filling.columns))
+        columns = ", ".join([*filling.same, *filling.columns])
+        self.executemany(
+            f"INSERT INTO {filling.table} ({columns}) VALUES ({same}, {marks}) {filling.otherwise}",
+            cast("Iterable[Any]", rows),
+        )
+
+    def whole(self, number: str) -> str:
+        return f"CAST({number} AS INTEGER)"
+
+    def lock(self, name: str, kind: str = "") -> FileGuard:
+        return FileGuard(lock_path(self.place, name, kind))
+
+    def pen(self) -> EmbeddedPen:
+        return EmbeddedPen(self.place, self._key)
+
+
+class EmbeddedPen:
+    """A second connection to the file, so that a group is a transaction of its own."""
+
+    is_remote = False
+
+    def __init__(self, path: Path, key: LedgerKey | None) -> None:
+        self._path = path
+        self._connection = connect(path, key=key)
+        # whoever holds the ledger for long is waited for without holding up the loop
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        self.close = self._connection.close
+
+    def write(self, group: Sequence[Item]) -> list[bool]:
+        try:
+            return self._written(write_together, group)
+        except Unusual:
+            return self._written(write_each, group)
+
+    def _written(self, write: Any, group: Sequence[Item]) -> list[bool]:
+        connection: Any = self._connection
+        with plain_errors(self._path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                results: list[bool] = write(cast("Connection", connection), group)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        return results
+
+    def is_busy(self, error: BaseException) -> bool:
+        return isinstance(error, LedgerError) and is_busy(error.__cause__)
+
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+
+class FileGuard:
+    """A lock of the operating system on a file beside the ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path)
+
+    def acquire(self, seconds: float) -> bool:
+        try:
+            self._lock.acquire(timeout=seconds)
+        except Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def is_held(self) -> bool:
+        if not self.acquire(0):
+            return True
+        self._lock.release()
+        return False
+
+
+def lock_path(ledger: Path, name: str, kind: str = "") -> Path:
+    """A file beside the ledger; the name is hashed since it may hold what a file name may not."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return ledger.with_name(f"{ledger.name}{kind}-{digest}.lock")

@@ -1,0 +1,41 @@
+-- What the ledger's schema has on PostgreSQL besides what it has everywhere (mailer/ledger/schema.sql).
+
+-- Which format the tables have; SQLite has a number of its own for that.
+CREATE TABLE ledger_format (version bigint NOT NULL);
+
+-- With the id, so that the newest attempt at a delivery is the end of the index; in SQLite every index ends so.
+DROP INDEX attempts_by_delivery;
+CREATE INDEX attempts_by_delivery ON attempts (delivery_id, id);
+
+-- The first one is the ledger's own, and written with its number.
+ALTER TABLE suppression_secrets ALTER COLUMN id RESTART WITH 2;
+
+-- What SQLite has of its own.
+
+CREATE FUNCTION instr(whole text, part text) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN strpos(whole, part);
+
+-- Where a contact's field holds a NUL, which jsonb does not take, something else stands there that nobody can read.
+CREATE FUNCTION json_extract(document text, path text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN jsonb_path_query_first(
+        CAST(replace(document, '\u0000', '\ufffd') AS jsonb), CAST(replace(path, '\', '\\') AS jsonpath)
+    ) #>> '{}';
+
+CREATE FUNCTION joined(before text, another text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN before IS NULL THEN another WHEN another IS NULL THEN before ELSE before || ',' || another END;
+CREATE AGGREGATE group_concat(text) (SFUNC = joined, STYPE = text);
+
+-- HMAC-SHA256 of an entry (RFC 2104), as mailer.suppression.fingerprint makes it. PostgreSQL has SHA-256, but HMAC only in an
+-- extension that not everybody may install. A secret has 32 octets: the key's block are those and as many zeros.
+CREATE FUNCTION masked(secret bytea, mask bigint) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN int8send(CAST(CAST('x' || encode(substr(secret, 1, 8), 'hex') AS bit(64)) AS bigint) # mask)
+        || int8send(CAST(CAST('x' || encode(substr(secret, 9, 8), 'hex') AS bit(64)) AS bigint) # mask)
+        || int8send(CAST(CAST('x' || encode(substr(secret, 17, 8), 'hex') AS bit(64)) AS bigint) # mask)
+        || int8send(CAST(CAST('x' || encode(substr(secret, 25, 8), 'hex') AS bit(64)) AS bigint) # mask)
+        || int8send(mask) || int8send(mask) || int8send(mask) || int8send(mask);
+CREATE FUNCTION fingerprint(secret bytea, entry text) RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN sha256(
+        masked(secret, CAST(x'5c5c5c5c5c5c5c5c' AS bigint))
+        || sha256(masked(secret, CAST(x'3636363636363636' AS bigint)) || convert_to(entry, 'UTF8'))
+    );
+ALTER TABLE suppression_secrets ADD CONSTRAINT secret_length CHECK (length(secret) = 32);
