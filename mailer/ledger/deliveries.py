@@ -11,11 +11,8 @@ from typing import Any
 
 from mailer.ledger.diary import note
 from mailer.ledger.leaving import IS_SUPPRESSED, IS_UNLISTED, LEAVE, UNLIST
-from mailer.ledger.store import Store, moment
+from mailer.ledger.store import ALL, Store, moment
 from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Happening, Status, Tally
-
-ALL = 2**62
-"""Where nobody wants fewer."""
 
 MOST = 36_000.0
 """Seconds: beyond the longest pause between two tries (mailer.retry.DELAYS). A later time was written by a wrong clock."""

@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from mailer.ledger.database import Connection
-from mailer.ledger.deliveries import ALL
-from mailer.ledger.store import Store
+from mailer.ledger.store import ALL, Store
 from mailer.model import (
     Arrival,
     BounceClass,
