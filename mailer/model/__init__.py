@@ -25,6 +25,7 @@ from mailer.model.contacts import (
 )
 from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
+from mailer.model.leases import Ask, Leased, Lender, Place, PlaceKey, Return
 from mailer.model.ledgers import LedgerPlace, Server
 from mailer.model.messages import (
     MARK_PLACE,
@@ -63,6 +64,7 @@ __all__ = [
     "NUMBER",
     "OPEN",
     "Action",
+    "Ask",
     "Attachment",
     "BounceClass",
     "CampaignRecord",
@@ -77,7 +79,9 @@ __all__ = [
     "Findings",
     "Held",
     "Identity",
+    "Leased",
     "LedgerPlace",
+    "Lender",
     "Letter",
     "Lookup",
     "Mailbox",
@@ -88,11 +92,14 @@ __all__ = [
     "PackedContact",
     "Phase",
     "Pipelining",
+    "Place",
+    "PlaceKey",
     "Problem",
     "Quota",
     "Reason",
     "RelayFacts",
     "Reply",
+    "Return",
     "Returned",
     "Scope",
     "Security",
