@@ -36,6 +36,7 @@ LEVELS = [
         "address",
         "age",
         "crashpoint",
+        "destination",
         "explanations",
         "harmless",
         "loopback",

@@ -122,6 +122,7 @@ def test_what_was_sent_before_anybody_leased_counts(ask, ledger):
         ("ana", "a.example", now - 10),
         ("ana", "b.example", now - 70),
         ("bo", "mx.a.example", now - 5),
+        ("bo", "googlemail.com", now - 7),
     ]:
         asyncio.run(attempted(account, domain, ended))
     mine = [place.free_at for [place] in ask("one", [MINUTE], 3).places[0]]
@@ -129,6 +130,8 @@ def test_what_was_sent_before_anybody_leased_counts(ask, ledger):
     to_a = PlaceKey("", "a.example", 3, 60, 60.06)
     its = [place.free_at for [place] in ask("one", [to_a], 3).places[0]]
     assert its == [0, pytest.approx(now - 10 + 60.06), pytest.approx(now - 5 + 60.06)]
+    to_google = PlaceKey("", "gmail.com", 1, 60, 60.06)
+    assert [place.free_at for [place] in ask("one", [to_google], 1).places[0]] == [pytest.approx(now - 7 + 60.06)]
 
 
 def test_a_server_that_goes_away_is_told_in_words(ask, postgres, ledger):

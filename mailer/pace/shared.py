@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
+from mailer.destination import limited_by, provider
 from mailer.errors import LedgerError
 from mailer.model import Ask, Lender, Place, PlaceKey, Quota, Return
 from mailer.pace.domains import EACH, REMEMBERED
@@ -357,11 +358,9 @@ class SharedPace:
             if len(self._looked_up) >= REMEMBERED:
                 self._forget()
             name = domain.lower().strip(".")
-            key = name
-            while key and key not in self._rates:
-                key = key.partition(".")[2]
+            key = limited_by(name, self._rates)
             rates = self._rates[key] if key else self._rates.get(EACH, ())
-            self._looked_up[domain] = self._of_scope(key or name, rates) if rates else None
+            self._looked_up[domain] = self._of_scope(key or provider(name), rates) if rates else None
         return self._looked_up[domain]
 
     def _of_scope(self, scope: str, rates: Sequence[Quota]) -> Purse:

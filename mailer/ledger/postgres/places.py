@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from mailer.destination import alike
 from mailer.ledger.postgres.words import in_words
 from mailer.ledger.scribe import Scribe
 from mailer.model import Ask, Leased, Place, PlaceKey, Return
@@ -51,14 +52,14 @@ UPDATE places p SET holder = NULL, free_at = greatest(p.free_at, {NOW} + p.secon
 FROM dead WHERE p.holder = dead.holder
 """
 
-# What was sent before anybody leased, as the attempts tell it: of an account, or to a domain and everything below it.
+# What was sent before anybody leased, as the attempts tell it: of an account, or to all domains of a destination.
 HISTORY = f"""
 INSERT INTO places (account, domain, seconds, number, free_at)
 SELECT $1, $2, $3, n, coalesce(ended + $5::float8, 0) FROM generate_series(0, $4::bigint - 1) AS n LEFT JOIN (
     SELECT ended, row_number() OVER (ORDER BY ended DESC) - 1 AS n FROM (
         SELECT coalesce(finished_at, {NOW}) AS ended FROM attempts
         WHERE (finished_at IS NULL OR finished_at > {NOW} - $5::float8)
-            AND (account = $1 OR ($1 = '' AND (domain IN ($2, '') OR right(domain, length($2) + 1) = '.' || $2)))
+            AND (account = $1 OR ($1 = '' AND (domain = '' OR domain ~ $6)))
         ORDER BY 1 DESC LIMIT $4
     ) AS newest
 ) AS sent USING (n)
@@ -148,7 +149,7 @@ class PostgresLender:
         assert row
         there, last = row
         if not there:
-            connection.execute(HISTORY, (*whose, key.places, key.span))
+            connection.execute(HISTORY, (*whose, key.places, key.span, f"^({alike(key.domain)})$"))
         elif there < key.places:
             connection.execute(MORE, (*whose, last + 1, last + key.places - there))
         elif there > key.places:
