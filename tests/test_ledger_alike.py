@@ -120,7 +120,18 @@ WRITES = {
     "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_owner", "start", "suppress",
     "take_over", "unsubscribe", "unsuppress", "write_diary",
 }  # fmt: skip
-ABOUT_ITSELF = {"close", "described", "from_description", "lock", "path", "pen", "place", "secret"}
+ABOUT_ITSELF = {
+    "close",
+    "described",
+    "from_description",
+    "lender",
+    "lock",
+    "path",
+    "pen",
+    "place",
+    "secret",
+    "shares_quotas",
+}
 
 
 def manifest() -> Manifest:

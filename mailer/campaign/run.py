@@ -31,7 +31,7 @@ from mailer.model import (
     Verdict,
 )
 from mailer.outcome import explain
-from mailer.pace import Pace
+from mailer.pace import Pace, SharedPace
 from mailer.privacy import without_addresses
 from mailer.reaction import STOP_LEAST, STOP_PERCENT, Complaints, judge_complaints
 from mailer.retry import LONGEST, BounceBrake, PolicyStreak
@@ -105,7 +105,7 @@ class Run:
         ledger: Ledger,
         campaign: CampaignRecord,
         relay: Relay,
-        pace: Pace,
+        pace: Pace | SharedPace,
         render: Callable[[Delivery], Message],
         options: RunOptions,
         observer: Observer,
@@ -155,7 +155,7 @@ class Run:
     async def run(self) -> MailerError | None:
         """Send until nothing may be tried now. Returns why it ended earlier, if it did. Raises LedgerError."""
         self._ledger.note_lines(self._campaign, self.account, self.options.connections)
-        async with self._couriers, self.writer, self._noticing_silence():
+        async with self._couriers, self.pace, self.writer, self._noticing_silence():
             remaining = self.options.limit
             while not self.stopped:
                 due = self._ledger.due(self._campaign, time.time())[:remaining]

@@ -194,11 +194,12 @@ class Sending:
     def go(self, *, confirmed: bool) -> Result:
         """Ask, freeze, send, sum up. Raises MailerError for whatever keeps it from starting."""
         from mailer.campaign import send as steps  # noqa: PLC0415
+        from mailer.campaign.limits import alone  # noqa: PLC0415
 
         due = steps.to_send(self._prepared, self._ledger)
         limit = self._allowed()
         count = due if limit is None else min(due, limit)
-        with steps.alone(self._ledger, relay_of(self._settings), limits_of(self._settings)):
+        with alone(self._ledger, relay_of(self._settings), limits_of(self._settings)):
             self._announce(count, due)
             if count:
                 with nothing_sent():

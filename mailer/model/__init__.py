@@ -26,6 +26,7 @@ from mailer.model.contacts import (
 from mailer.model.diary import Arrival, Entry, Happening, Person, Trouble
 from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
+from mailer.model.leases import Ask, Leased, Lender, Place, PlaceKey, Return
 from mailer.model.ledgers import LedgerPlace, Server
 from mailer.model.messages import (
     MARK_PLACE,
@@ -65,6 +66,7 @@ __all__ = [
     "OPEN",
     "Action",
     "Arrival",
+    "Ask",
     "Attachment",
     "BounceClass",
     "CampaignRecord",
@@ -81,7 +83,9 @@ __all__ = [
     "Happening",
     "Held",
     "Identity",
+    "Leased",
     "LedgerPlace",
+    "Lender",
     "Letter",
     "Lookup",
     "Mailbox",
@@ -93,11 +97,14 @@ __all__ = [
     "Person",
     "Phase",
     "Pipelining",
+    "Place",
+    "PlaceKey",
     "Problem",
     "Quota",
     "Reason",
     "RelayFacts",
     "Reply",
+    "Return",
     "Returned",
     "Scope",
     "Security",
