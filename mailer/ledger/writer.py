@@ -23,6 +23,12 @@ ASK_AGAIN = 0.004
 """Seconds until the next look at whether another program has let go of the ledger."""
 
 
+QUIET_TURNS = 3
+"""Turns of the event loop without anybody new until a group is written: a server's answer that has just come takes its connection
+one turn to be read, one to wake up who waits for it, and on asyncio's own loop one more to get here.
+"""
+
+
 Write = Callable[[sqlite3.Connection, Sequence[Item]], list[bool]]
 
 
@@ -73,14 +79,15 @@ class Writer:
         self._waiting.append(Waiting(records, intent, done))
         if self._due is None:
             self._idle.clear()
-            self._due = self._loop.call_soon(self._gather, 0)
+            self._due = self._loop.call_soon(self._gather, 0, 0)
         return done
 
-    def _gather(self, before: int) -> None:
-        """Commit as soon as everybody is here, or a turn of the loop has brought nobody else."""
+    def _gather(self, before: int, quiet: int) -> None:
+        """Commit as soon as everybody is here, or some turns of the loop have brought nobody else."""
         here = len(self._waiting)
-        if before < here < self._senders:
-            self._due = self._loop.call_soon(self._gather, here)
+        quiet = quiet + 1 if here == before else 0
+        if here < self._senders and quiet < QUIET_TURNS:
+            self._due = self._loop.call_soon(self._gather, here, quiet)
         else:
             self._take_turn(self._loop.time() + BUSY_TIMEOUT_MS / 1e3, write_together)
 
