@@ -70,7 +70,8 @@ class Writer:
     def write(self, *, records: Sequence[Record] = (), intent: Intent | None = None) -> asyncio.Future[bool]:
         """Make outcomes and the next intent durable in one commit, for which to wait.
 
-        Comes to False if the delivery of the intent is no longer free: somebody else has it, so send nothing.
+        Comes to False if the delivery of the intent is no longer free: somebody else has it, so send nothing. Whoever goes on then
+        has heard what came while the loop was held up by the disk.
         Raises LedgerError if the commit fails, now and ever after.
         """
         if self._broken:
@@ -120,9 +121,14 @@ class Writer:
 
     def _answer(self, results: list[bool] | LedgerError) -> None:
         waiting, self._waiting, self._due = self._waiting, [], None
-        self._idle.set()
         if isinstance(results, LedgerError):
             self._broken = results
+        # a turn of the loop later: meanwhile it reads what came while it stood still
+        self._loop.call_soon(self._wake, waiting, results)
+
+    def _wake(self, waiting: Sequence[Waiting], results: list[bool] | LedgerError) -> None:
+        if not self._waiting:
+            self._idle.set()
         for number, item in enumerate(waiting):
             if item.done.done():
                 continue
