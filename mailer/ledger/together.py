@@ -51,7 +51,8 @@ def write_together(connection: sqlite3.Connection, group: Sequence[Item]) -> lis
                 raise Unusual
             reply = outcome.reply
             code, enhanced = (reply.code, reply.enhanced) if reply else (None, None)
-            words = (at, outcome.scope, outcome.phase, code, enhanced, outcome.text)
+            # plain text: sqlite3 looks for an adapter of any other type, each time anew
+            words = (at, outcome.scope.value, outcome.phase.value, code, enhanced, outcome.text)
             sent.append((record.reason, at, record.started_at, delivery, record.token))
             answered.append((*words, delivery, record.token))
         if intent:
