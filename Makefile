@@ -21,6 +21,8 @@ PYTHON := $(BIN)/python
 
 # The user's pip settings say where packages come from, and stay. These would break an install into .venv.
 unexport PYTHONHOME PYTHONPATH
+# Tests start the program some hundred times: compiled anew at each start, it takes up to a fifth longer.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_CONSTRAINT :=
 export PIP_PREFIX :=
 export PIP_ROOT :=

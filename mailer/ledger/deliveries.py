@@ -299,16 +299,20 @@ class Deliveries(Store):
         return found
 
 
+STATUSES = {status.value: status for status in Status}
+parse_fields = json.JSONDecoder().decode
+
+
 def delivery_of(row: DeliveryRow, *, with_fields: bool = True) -> Delivery:
     """The delivery that a row stands for; without its merge fields where nobody needs them."""
     number, line, address, key, name, language, fields, message_id, status, attempts, revision, due, first, digest = row
-    merge_fields: dict[str, FieldValue] = json.loads(fields) if with_fields else {}
+    merge_fields: dict[str, FieldValue] = parse_fields(fields) if with_fields else {}
     return Delivery(
         id=number,
         contact=Contact(
             address=address or "", key=key or "", row=line, name=name, language=language, fields=merge_fields
         ),
-        status=Status(status),
+        status=STATUSES[status],
         attempts=attempts,
         revision=revision,
         message_id=message_id,
