@@ -2,14 +2,14 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from test_ledger import contact, intent, start
 
-import mailer.ledger.writer
+import mailer.ledger.embedded
 from mailer.cli.send import loop_factory
 from mailer.ledger import Ledger, Writer
 from mailer.ledger.together import Item
@@ -18,10 +18,10 @@ Loop = Callable[[], asyncio.AbstractEventLoop]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    with Ledger(tmp_path / "mailer.db") as ledger:
-        ledger.start(start([contact(number) for number in range(1, 4)]))
-    return tmp_path / "mailer.db"
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "mailer.db") as made:
+        made.start(start([contact(number) for number in range(1, 4)]))
+        yield made
 
 
 @pytest.fixture(params=[None, loop_factory()], ids=["asyncio", "the loop of mailer send"])
@@ -33,13 +33,13 @@ def loop(request: pytest.FixtureRequest) -> Loop | None:
 @pytest.fixture
 def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many were written in each commit."""
-    write, sizes = mailer.ledger.writer.write_together, list[int]()
+    write, sizes = mailer.ledger.embedded.write_together, list[int]()
 
     def counted(connection: Any, group: Sequence[Item]) -> list[bool]:
         sizes.append(len(group))
         return write(connection, group)
 
-    monkeypatch.setattr(mailer.ledger.writer, "write_together", counted)
+    monkeypatch.setattr(mailer.ledger.embedded, "write_together", counted)
     return sizes
 
 
@@ -66,11 +66,11 @@ async def connected() -> tuple[socket.socket, Heard, asyncio.BaseTransport]:
 
 
 def test_who_waits_for_an_answer_that_has_come_already_is_written_with_the_others(
-    path: Path, loop: Loop | None, groups: list[int]
+    ledger: Ledger, loop: Loop | None, groups: list[int]
 ) -> None:
     async def main() -> None:
         server, heard, transport = await connected()
-        async with Writer(path, senders=3) as writer:
+        async with Writer(ledger, senders=3) as writer:
 
             async def answered() -> bool:
                 await heard.word
@@ -89,9 +89,9 @@ def test_who_waits_for_an_answer_that_has_come_already_is_written_with_the_other
 
 
 def test_who_goes_on_after_a_commit_has_heard_what_came_while_the_disk_worked(
-    path: Path, loop: Loop | None, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, loop: Loop | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = mailer.ledger.writer.write_together
+    write = mailer.ledger.embedded.write_together
 
     async def main() -> None:
         server, heard, transport = await connected()
@@ -100,8 +100,8 @@ def test_who_goes_on_after_a_commit_has_heard_what_came_while_the_disk_worked(
             server.sendall(b"421 closing\r\n")
             return write(connection, group)
 
-        monkeypatch.setattr(mailer.ledger.writer, "write_together", slow)
-        async with Writer(path) as writer:
+        monkeypatch.setattr(mailer.ledger.embedded, "write_together", slow)
+        async with Writer(ledger) as writer:
             assert await writer.write(intent=intent(1))
             assert heard.word.done()
         transport.close()

@@ -18,7 +18,7 @@ from smtp_raw import NORMAL, Fault, RawServer
 from smtp_server import Certificate, ScriptedServer
 from test_ledger import contact, intent, start
 
-import mailer.ledger.writer
+import mailer.ledger.embedded
 from mailer.cli.send import loop_factory
 from mailer.ledger import Ledger, Writer
 from mailer.ledger.together import Item
@@ -461,10 +461,9 @@ def test_an_end_that_comes_in_one_piece_with_the_answer_is_understood_at_once(
 def test_a_server_that_went_while_the_ledger_kept_the_loop_busy_gets_no_final_dot(
     loop: Callable[[], asyncio.AbstractEventLoop] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Ledger(tmp_path / "mailer.db") as ledger:
+    write = mailer.ledger.embedded.write_together
+    with ScriptedServer() as server, Ledger(tmp_path / "mailer.db") as ledger:
         ledger.start(start([contact(1)]))
-    write = mailer.ledger.writer.write_together
-    with ScriptedServer() as server:
         server.on("content", after=50, drop=True)
 
         def slow(connection: sqlite3.Connection, group: Sequence[Item]) -> list[bool]:
@@ -472,10 +471,10 @@ def test_a_server_that_went_while_the_ledger_kept_the_loop_busy_gets_no_final_do
                 pass
             return write(connection, group)
 
-        monkeypatch.setattr(mailer.ledger.writer, "write_together", slow)
+        monkeypatch.setattr(mailer.ledger.embedded, "write_together", slow)
 
         async def run() -> None:
-            async with Writer(tmp_path / "mailer.db") as writer:
+            async with Writer(ledger) as writer:
                 connection = await opened(
                     Relay(host=server.host, port=server.port, security=Security.NONE, timeout=PATIENT)
                 )
