@@ -16,7 +16,8 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"web"},
-    {"campaign", "cluster", "settings"},
+    {"cluster"},
+    {"campaign", "settings"},
     {
         "contacts",
         "merge",
@@ -88,6 +89,8 @@ DOORS = {
     "pyrage": {"age"},
     "cryptography": {"mime"},
     "itsdangerous": {"tokens"},
+    "procrastinate": {"cluster"},
+    "psycopg": {"cluster", "ledger"},
 }
 
 BANNED = re.compile(r"(^|_)(manager|managers|utils?|helpers?|process_data)(_|$)")

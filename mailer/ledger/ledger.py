@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from mailer.errors import CampaignError
 from mailer.ledger.campaigns import Campaigns
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.database import Lock, Pen
@@ -16,6 +17,9 @@ from mailer.ledger.memory import Memory
 from mailer.ledger.proofs import Proofs
 from mailer.ledger.suppressions import Suppressions
 from mailer.model import Server
+
+if TYPE_CHECKING:
+    from mailer.ledger.postgres.shared import Shared
 
 
 class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppressions):
@@ -49,6 +53,18 @@ class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppression
         """What a `Writer` writes with."""
         with self._db.plain_errors():
             return self._db.pen()
+
+    @property
+    def shared(self) -> Shared:
+        """What workers share. Raises CampaignError for a ledger in a file, which has none."""
+        if not isinstance(self.place, Server):
+            raise CampaignError(
+                "Workers need a ledger that several computers can use at once, and this one is a file on this computer.",
+                hint="keep it on PostgreSQL, see 'The ledger on PostgreSQL' in README.md; or send from here, without workers",
+            )
+        from mailer.ledger.postgres.shared import Shared  # noqa: PLC0415 - a ledger in a file needs nothing of it
+
+        return Shared(self._db)
 
     @property
     def secret(self) -> bytes:

@@ -54,6 +54,7 @@ from mailer.model.relays import (
     Verdict,
 )
 from mailer.model.suppressions import EVERYWHERE, Held, Reason, Suppressed, Suppression
+from mailer.model.workers import Batch, Detached, Halt, Presence, Rest
 
 __all__ = [
     "EVERYWHERE",
@@ -64,17 +65,20 @@ __all__ = [
     "OPEN",
     "Action",
     "Attachment",
+    "Batch",
     "BounceClass",
     "CampaignRecord",
     "Contact",
     "Delivery",
     "DeliveryRecord",
+    "Detached",
     "Envelope",
     "Event",
     "EventKind",
     "FieldValue",
     "Files",
     "Findings",
+    "Halt",
     "Held",
     "Identity",
     "LedgerPlace",
@@ -88,11 +92,13 @@ __all__ = [
     "PackedContact",
     "Phase",
     "Pipelining",
+    "Presence",
     "Problem",
     "Quota",
     "Reason",
     "RelayFacts",
     "Reply",
+    "Rest",
     "Returned",
     "Scope",
     "Security",

@@ -7,6 +7,7 @@ well, and no final dot leaves; and whoever gets a lock knows that what its forme
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,8 @@ class Session:
         self._connect = connect
         self._connection: psycopg.Connection[Any] | None = None
         self.held: set[int] = set()
+        self.turn = threading.Lock()
+        """Held for what must not come in between: a group is written over this session in several steps, by a thread."""
 
     @property
     def connection(self) -> psycopg.Connection[Any]:
@@ -38,17 +41,23 @@ class Session:
 
 
 class ServerLock:
-    """A lock of the server's on a number, which stands for a name in one ledger."""
+    """A lock of the server's on a number, which stands for a name in one ledger.
 
-    def __init__(self, session: Session, key: int, look: Callable[[str, tuple[object, ...]], Any]) -> None:
+    `shared`: several may hold it at once, and nobody holds it alone meanwhile.
+    """
+
+    def __init__(
+        self, session: Session, key: int, look: Callable[[str, tuple[object, ...]], Any], *, shared: bool = False
+    ) -> None:
         self._session = session
         self._key = key
         self._look = look
+        self._kind = "_shared" if shared else ""
 
     def acquire(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
         # a session may take a lock twice, which would be two senders here
-        while self._key in self._session.held or not self._ask("SELECT pg_try_advisory_lock($1)"):
+        while self._key in self._session.held or not self._ask(f"SELECT pg_try_advisory_lock{self._kind}($1)"):
             if time.monotonic() >= until:
                 return False
             time.sleep(ASK_AGAIN)
@@ -61,7 +70,7 @@ class ServerLock:
         connection = self._session.connection
         self._session.held.discard(self._key)
         if not connection.closed:
-            self._ask("SELECT pg_advisory_unlock($1)", connection)
+            self._ask(f"SELECT pg_advisory_unlock{self._kind}($1)", connection)
 
     def is_held(self) -> bool:
         """Without touching it."""
@@ -74,7 +83,8 @@ class ServerLock:
 
     def _ask(self, query: str, connection: psycopg.Connection[Any] | None = None) -> bool:
         try:
-            row = (connection or self._session.connection).execute(query, (self._key,)).fetchone()
+            with self._session.turn:
+                row = (connection or self._session.connection).execute(query, (self._key,)).fetchone()
         except psycopg.Error as error:
             raise in_words(error) from None
         return bool(row and row[0])

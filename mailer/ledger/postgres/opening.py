@@ -51,13 +51,8 @@ class _WithoutNul(StrDumperUnknown):
 def connect(server: Server) -> psycopg.Connection[Any]:
     """A connection that is fit for a ledger. Raises LedgerError, CampaignError, or SettingsError for an address that is none."""
     try:
-        given = conninfo.conninfo_to_dict(server.address)
-    except psycopg.Error:
-        raise _no_address() from None
-    habits = {name: value for name, value in HABITS.items() if name not in given}
-    try:
         connection = psycopg.connect(
-            conninfo.make_conninfo(server.address, **habits),
+            address_of(server),
             autocommit=True,
             cursor_factory=psycopg.RawCursor,
             prepare_threshold=3,
@@ -72,6 +67,15 @@ def connect(server: Server) -> psycopg.Connection[Any]:
         connection.close()
         raise
     return connection
+
+
+def address_of(server: Server) -> str:
+    """Where and how to connect, with our habits where the address says nothing else. Raises SettingsError for one that is none."""
+    try:
+        given = conninfo.conninfo_to_dict(server.address)
+        return conninfo.make_conninfo(server.address, **{n: v for n, v in HABITS.items() if n not in given})
+    except psycopg.Error:
+        raise _no_address() from None
 
 
 def _make_fit(connection: psycopg.Connection[Any]) -> None:
