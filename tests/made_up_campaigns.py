@@ -80,12 +80,12 @@ def made_up(ledger: Ledger, people: Iterable[Person], *, name: str = "appeal--br
     rows = (_row(number, person) for number, person in enumerate(everybody, start=2))
     campaign = ledger.start(Start(campaign=name, manifest=manifest, rows=rows, content=lambda _: LETTER))
     database = ledger._db
-    database.execute("BEGIN IMMEDIATE")
-    database.execute("UPDATE campaigns SET started_at = ? WHERE id = ?", (BEGIN, campaign.id))
-    first = database.execute("SELECT min(id) FROM deliveries WHERE campaign_id = ?", (campaign.id,)).fetchone()[0] or 0
-    for delivery, person in enumerate(everybody, start=first):
-        _record(database, delivery, person)
-    database.execute("COMMIT")
+    with ledger._transaction():
+        database.execute("UPDATE campaigns SET started_at = ? WHERE id = ?", (BEGIN, campaign.id))
+        query = "SELECT min(id) FROM deliveries WHERE campaign_id = ?"
+        first = database.execute(query, (campaign.id,)).fetchone()[0] or 0
+        for delivery, person in enumerate(everybody, start=first):
+            _record(database, delivery, person)
     ledger.add_events(
         Event(
             kind=kind,

@@ -1,19 +1,23 @@
 """Groups written together leave the ledger as if they had been written one by one."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from postgres_server import PostgresServer
 
 import mailer.ledger.together
 from mailer.ledger import Intent, Record
 from mailer.ledger.attempts import write_one
-from mailer.ledger.together import Unusual, write_together
-from mailer.model import Outcome, Reply, Scope, Status, Verdict
+from mailer.ledger.postgres import group as postgres_group
+from mailer.ledger.postgres.database import Postgres, PostgresPen
+from mailer.ledger.together import Unusual, sorted_out, write_together
+from mailer.model import Outcome, Reply, Scope, Server, Status, Verdict
 from mailer.model import Phase as SmtpPhase
 
 ME, OTHER = "me", "other"
@@ -73,6 +77,10 @@ SCHEMA = files("mailer.ledger").joinpath("schema.sql").read_text(encoding="utf-8
 def ledger_with(found: Sequence[Row]) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.executescript(SCHEMA)
+    return filled(connection, found)
+
+
+def filled(connection: Any, found: Sequence[Row]) -> Any:
     connection.execute("INSERT INTO campaigns (name, started_at) VALUES ('c', 0)")
     for number, row in enumerate(found, start=1):
         connection.execute(
@@ -87,7 +95,7 @@ def ledger_with(found: Sequence[Row]) -> sqlite3.Connection:
     return connection
 
 
-def contents(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+def contents(connection: Any) -> list[tuple[object, ...]]:
     return [
         tuple(row)
         for table in ("deliveries", "attempts")
@@ -113,6 +121,84 @@ def compare(found: Sequence[Row], group: Sequence[Item]) -> bool:
     together.close()
     one.close()
     return written
+
+
+def compare_over_there(there: Postgres, pen: PostgresPen, found: Sequence[Row], group: Sequence[Item]) -> bool:
+    """Whether the group was as usual. Raises AssertionError if PostgreSQL then holds something else than SQLite, row by row."""
+    there.native("TRUNCATE campaigns, deliveries, attempts, revisions, events RESTART IDENTITY CASCADE")
+    filled(there, found)
+    one = ledger_with(found)
+    try:
+        sorted_out(group)
+        usual = True
+    except Unusual:
+        usual = False
+    assert pen.write(group) == [write_one(one, *item) for item in group]
+    assert contents(there) == contents(one)
+    one.close()
+    return usual
+
+
+@pytest.fixture
+def there(postgres: PostgresServer) -> Iterator[tuple[Postgres, PostgresPen]]:
+    """A ledger on PostgreSQL, and what writes to it."""
+    with postgres.database() as name:
+        database = Postgres(Server(address=postgres.address(name)))
+        pen = database.pen()
+        yield database, pen
+        pen.close()
+        database.close()
+
+
+def test_a_group_written_on_postgresql_is_as_if_written_one_by_one_in_a_file(
+    there: tuple[Postgres, PostgresPen],
+) -> None:
+    written = []
+
+    @settings(max_examples=150, deadline=None)
+    @given(cases)
+    def check(case: tuple[list[Row], list[Item]]) -> None:
+        written.append(compare_over_there(*there, *case) and bool(case[1]))
+
+    check()
+    assert sum(written) > 15, "hardly a group was as usual"
+
+
+SEEDED_THERE = {
+    "record of anybody": (
+        "AND d.token = n.token AND d.status IN ('sending', 'uncertain')",
+        "AND d.status IN ('sending', 'uncertain')",
+    ),
+    "record against a decision": (" AND d.status IN ('sending', 'uncertain')", ""),
+    "record only in time": ("('sending', 'uncertain')", "('sending')"),
+    "answer to anybody's attempt": ("AND b.token = w.token", ""),
+    "answer to an attempt that is closed": ("AND b.verdict IS NULL", ""),
+    "answer to the first attempt": ("ORDER BY b.id DESC", "ORDER BY b.id"),
+    "tries are not counted": ("attempts = d.attempts + 1", "attempts = d.attempts"),
+    "intent without looking at the status": (" AND d.status IN ('queued', 'deferred')", ""),
+    "intent forgets whose it is": ("'sending', token = n.token", "'sending', token = coalesce(d.token, n.token)"),
+    "intent forgets when it began": ("first_attempt_at = coalesce(d.first_attempt_at, n.at)", "updated_at = n.at"),
+    "all intents are granted": ("SELECT delivery FROM intended", "SELECT unnest($12::bigint[])"),
+}
+
+
+@pytest.mark.parametrize("bug", SEEDED_THERE)
+def test_a_seeded_bug_in_the_statement_of_postgresql_is_noticed(
+    bug: str, monkeypatch: pytest.MonkeyPatch, there: tuple[Postgres, PostgresPen]
+) -> None:
+    old, new = SEEDED_THERE[bug]
+    assert old in postgres_group.TOGETHER
+    if "updated_at = n.at" in new:
+        old = f"updated_at = n.at,\n        {old}"
+    monkeypatch.setattr(postgres_group, "TOGETHER", postgres_group.TOGETHER.replace(old, new))
+
+    @settings(max_examples=500, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+    @given(cases)
+    def check(case: tuple[list[Row], list[Item]]) -> None:
+        compare_over_there(*there, *case)
+
+    with pytest.raises(AssertionError):
+        check()
 
 
 def test_a_group_written_together_is_as_if_written_one_by_one() -> None:

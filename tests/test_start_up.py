@@ -31,7 +31,7 @@ MAIL = {
     "imap_tools",
     "python_socks",
 }
-SLOW = LISTS | LETTERS | PAGES | MAIL
+SLOW = LISTS | LETTERS | PAGES | MAIL | {"psycopg"}
 ASK = """
 import json, sys
 from mailer.__main__ import main

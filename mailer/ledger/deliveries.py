@@ -107,6 +107,8 @@ class Deliveries(Store):
 
     def delivery_rows(self, ids: Collection[int]) -> list[DeliveryRow]:
         """As `deliveries`, but as the ledger keeps them, for `delivery_of` elsewhere."""
+        if not ids:
+            return []
         marks = ",".join("?" * len(ids))
         found = {row[0]: row for row in self._all(f"{DELIVERY} WHERE id IN ({marks})", *ids)}
         return [found[number] for number in ids if number in found]

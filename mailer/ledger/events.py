@@ -50,6 +50,8 @@ class Events(Store):
 
     def known_sources(self, sources: Sequence[str]) -> set[str]:
         """Which of these mails were counted before."""
+        if not sources:
+            return set()
         marks = ",".join("?" * len(sources))
         return {row[0] for row in self._all(f"SELECT source FROM events WHERE source IN ({marks})", *sources)}
 

@@ -58,8 +58,7 @@ class Speaker:
     def transaction(self) -> Iterator[None]:
         """Alone with what many deliveries share, as SQLite's write lock would have it."""
         with self.plain_errors(), self._within("BEGIN"):
-            if self.alone:
-                self.native("SELECT pg_advisory_xact_lock($1)", (self.alone,))
+            self.native("SELECT pg_advisory_xact_lock($1)", (self.alone,))
             yield
 
     @contextmanager
@@ -86,16 +85,24 @@ class Postgres(Speaker):
         super().__init__(connect(place))
         self.place = place
         try:
-            with self.plain_errors():
-                if not formats.is_current(self, create=create):
-                    with self.transaction():
-                        formats.bring_up_to_date(self, create=create)
-                self._secret = bytes(self.native("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0])
+            self._secret = self._made_ready(create=create)
+        except psycopg.Error as error:
+            self.connection.close()
+            raise in_words(error, opening=True) from None
         except BaseException:
             self.connection.close()
             raise
         self.alone = key_of(self._secret, "alone")
         self._session = Session(lambda: connect(place))
+
+    def _made_ready(self, *, create: bool) -> bytes:
+        """Make or migrate the tables as needed. The ledger's secret."""
+        if not formats.is_current(self, create=create):
+            self.native("SELECT pg_advisory_lock($1)", (formats.MAKING,))
+            with self._within("BEGIN"):
+                formats.bring_up_to_date(self, create=create)
+            self.native("SELECT pg_advisory_unlock($1)", (formats.MAKING,))
+        return bytes(self.native("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0])
 
     def close(self) -> None:
         self._session.close()

@@ -78,9 +78,11 @@ def is_current(session: Session, *, create: bool) -> bool:
 
 
 def bring_up_to_date(session: Session, *, create: bool) -> None:
-    """Make or migrate the tables, in the transaction that the caller has begun."""
-    session.native("SELECT pg_advisory_xact_lock($1)", (MAKING,))
-    # another process may have done it while this one waited
+    """Make or migrate the tables, in a transaction that the caller has begun under the lock MAKING.
+
+    Under it, not taking it: in a transaction that has waited PostgreSQL may still believe that there is no table.
+    """
+    # another process may have done it meanwhile
     if is_current(session, create=create):
         return
     if session.native("SELECT to_regclass('ledger_format')").fetchone() == (None,):

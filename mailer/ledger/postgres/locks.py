@@ -57,7 +57,7 @@ class ServerLock:
     def acquire(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
         # a session may take a lock twice, which would be two senders here
-        while self._key in self._session.held or not self._ask(f"SELECT pg_try_advisory_lock{self._kind}($1)"):
+        while self._key in self._session.held or not self._try():
             if time.monotonic() >= until:
                 return False
             time.sleep(ASK_AGAIN)
@@ -67,10 +67,13 @@ class ServerLock:
     def release(self) -> None:
         if self._key not in self._session.held:
             return
-        connection = self._session.connection
+        try:
+            with self._session.turn:
+                self._session.connection.execute(f"SELECT pg_advisory_unlock{self._kind}($1)", (self._key,))
+        except psycopg.Error:
+            # it is lost, and the lock with it; or it is lost now
+            self._session.close()
         self._session.held.discard(self._key)
-        if not connection.closed:
-            self._ask(f"SELECT pg_advisory_unlock{self._kind}($1)", connection)
 
     def is_held(self) -> bool:
         """Without touching it."""
@@ -81,10 +84,11 @@ class ServerLock:
         )
         return bool(self._look(query, (self._key,)).fetchone()[0])
 
-    def _ask(self, query: str, connection: psycopg.Connection[Any] | None = None) -> bool:
+    def _try(self) -> bool:
         try:
             with self._session.turn:
-                row = (connection or self._session.connection).execute(query, (self._key,)).fetchone()
+                query = f"SELECT pg_try_advisory_lock{self._kind}($1)"
+                row = self._session.connection.execute(query, (self._key,)).fetchone()
         except psycopg.Error as error:
             raise in_words(error) from None
         return bool(row and row[0])
