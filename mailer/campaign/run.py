@@ -16,6 +16,7 @@ from mailer.campaign.backlog import Backlog
 from mailer.campaign.couriers import Couriers
 from mailer.campaign.decide import SENT, Decision, decide
 from mailer.campaign.line import Line, Wire
+from mailer.campaign.pacing import Pacing
 from mailer.campaign.reasons import stopped_by, unreachable
 from mailer.campaign.retries import Retries
 from mailer.errors import MailerError, Paused, RelayStopped, quoted
@@ -32,7 +33,6 @@ from mailer.model import (
     Verdict,
 )
 from mailer.outcome import explain
-from mailer.pace import Pace
 from mailer.reaction import STOP_LEAST, STOP_PERCENT, Complaints, judge_complaints
 from mailer.retry import LONGEST, BounceBrake, PolicyStreak
 from mailer.smtp import Relay, connect
@@ -105,7 +105,7 @@ class Run:
         ledger: Ledger,
         campaign: CampaignRecord,
         relay: Relay,
-        pace: Pace,
+        pace: Pacing,
         render: Callable[[Delivery], Message],
         options: RunOptions,
         observer: Observer,

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import Any
+from typing import Any, Self
 
 import procrastinate
 from procrastinate.exceptions import ConnectorException
@@ -131,21 +131,30 @@ class Engine:
         async def task(context: procrastinate.JobContext, batch: int) -> None:
             await run_batch(batch, context.job.worker_id or 0)
 
+    async def __aenter__(self) -> Self:
+        try:
+            await self._app.open_async()
+        except (ConnectorException, Error) as error:
+            raise _lost() from error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._app.close_async()
+
     async def work(self) -> None:
         """Fetch jobs until it is cancelled; those under way are waited for then. Raises LedgerError."""
         rhythm = self._rhythm
         try:
-            async with self._app.open_async():
-                await self._app.run_worker_async(
-                    queues=self._queues,
-                    concurrency=self._lines,
-                    fetch_job_polling_interval=rhythm.polling,
-                    update_heartbeat_interval=rhythm.heartbeat,
-                    stalled_worker_timeout=rhythm.stalled,
-                    # what a batch came to stands in the ledger
-                    delete_jobs=DeleteJobCondition.ALWAYS,
-                    install_signal_handlers=False,
-                )
+            await self._app.run_worker_async(
+                queues=self._queues,
+                concurrency=self._lines,
+                fetch_job_polling_interval=rhythm.polling,
+                update_heartbeat_interval=rhythm.heartbeat,
+                stalled_worker_timeout=rhythm.stalled,
+                # what a batch came to stands in the ledger
+                delete_jobs=DeleteJobCondition.ALWAYS,
+                install_signal_handlers=False,
+            )
         except (ConnectorException, Error) as error:
             raise _lost() from error
         # it ends by itself where it cannot listen any more

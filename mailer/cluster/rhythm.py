@@ -27,6 +27,8 @@ class Rhythm:
     idle: float = 2.0
     """Without work for so long, a worker lets go of a campaign, so that somebody may change it."""
     unreachable: tuple[float, ...] = (15.0, 60.0, 300.0)
-    """How long a worker rests that cannot reach its mail server, or the ledger, each time in a row."""
+    """How long a worker rests that cannot reach its mail server, each time in a row."""
+    ledger: tuple[float, ...] = (1.0, 2.0, 5.0, 15.0, 30.0)
+    """How long it waits for a ledger that it cannot reach."""
     account: tuple[float, ...] = (900.0, 1800.0, 3600.0)
     """How long an account rests that its mail server sent away, each time in a row."""

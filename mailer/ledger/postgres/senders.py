@@ -47,6 +47,10 @@ class Senders:
         with self._db.plain_errors():
             self._db.native("DELETE FROM senders WHERE token = $1", (token,))
 
+    def is_there(self, token: str) -> bool:
+        """Whether a worker holds its lock."""
+        return self._db.lock(token, KIND).is_held()
+
     def note_engine(self, token: str, number: int) -> None:
         """By which number the queue knows a worker."""
         with self._db.plain_errors():
