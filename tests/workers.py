@@ -23,7 +23,7 @@ from mailer.model import CampaignRecord, Quota, Server, Status
 
 QUICK = Rhythm(
     round=0.05, reconcile=0.1, strays=0.2, polling=0.05, heartbeat=0.2, stalled=1.0, pause=0.1, idle=0.1,
-    unreachable=(0.2,), ledger=(0.1,), account=(0.5,),
+    patience=1.0, unreachable=(0.2,), ledger=(0.1,), account=(0.5,),
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ class Rhythm:
     """Without a heartbeat for so long, a worker's jobs go to others: it stands still, or has lost the server."""
     pause: float = 5.0
     """Until a batch is tried again that somebody else kept from being sent, or that came to nothing."""
-    patience: float = 10.0
+    patience: float = 5.0
     """For the queue's connection to the server."""
     idle: float = 2.0
     """Without work for so long, a worker lets go of a campaign, so that somebody may change it."""
