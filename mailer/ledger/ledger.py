@@ -55,6 +55,11 @@ class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppression
             return self._db.pen()
 
     @property
+    def is_shared(self) -> bool:
+        """Whether several computers may use it at once, so that there may be workers."""
+        return isinstance(self.place, Server)
+
+    @property
     def shared(self) -> Shared:
         """What workers share. Raises CampaignError for a ledger in a file, which has none."""
         if not isinstance(self.place, Server):
