@@ -76,6 +76,28 @@ def test_a_campaign_is_left_to_workers_in_batches_each_with_one_job(ledger: Ledg
     assert held.fetchall() == [({}, True)], "nothing of a person stands in the queue"
 
 
+def test_a_campaign_left_again_for_another_queue_and_time_is_there_and_then_only(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    shared, tomorrow = ledger.shared, time.time() + 86400
+    with shared.leaving():
+        shared.leave(campaign.id, Jobs(shared), name="night", batch_size=4, not_before=tomorrow)
+    found = "SELECT queue_name, CAST(extract(epoch FROM scheduled_at) AS float8) FROM procrastinate_jobs"
+    assert ledger._db.native(found).fetchall() == [("night", pytest.approx(tomorrow, abs=1))] * 3
+    running, *_ = jobs(ledger)
+    ledger._db.native("UPDATE procrastinate_jobs SET status = 'doing' WHERE queueing_lock = $1", (f"batch {running}",))
+    leave(ledger, campaign)
+    waiting = ledger._db.native(f"{found} WHERE status = 'todo'").fetchall()
+    assert waiting == [("mailer", pytest.approx(time.time(), abs=5))] * 2, "who has begun goes on"
+
+
+def test_jobs_of_batches_that_are_gone_are_taken_back(ledger: Ledger, campaign: CampaignRecord) -> None:
+    leave(ledger, campaign)
+    assert ledger.shared.take_back(campaign)
+    ledger.shared.reconcile(Jobs(ledger.shared), strays=False)
+    assert jobs(ledger) == []
+
+
 def test_batches_and_jobs_come_with_the_start_or_not_at_all(ledger: Ledger, campaign_folder: Path) -> None:
     shared = ledger.shared
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -33,6 +33,8 @@ AT_ONCE = 1000
 """Jobs that are given to the queue in one statement."""
 
 LIVE = "SELECT CAST(args ->> 'batch' AS bigint) FROM procrastinate_jobs WHERE task_name = %s AND status IN ('todo', 'doing')"
+
+WITHDRAW = "DELETE FROM procrastinate_jobs WHERE task_name = %s AND queueing_lock = ANY(%s) AND status = 'todo'"
 
 
 class Again(Exception):
@@ -79,6 +81,12 @@ class Jobs:
         """The batches that have a job which waits or is being done."""
         with self._shared.lend(tuple_row) as cursor:
             return {row[0] for row in cursor.execute(LIVE, (TASK,))}
+
+    def withdraw(self, batches: Collection[int]) -> None:
+        """Take back the jobs of these batches that nobody has begun. One at a time, a campaign's would take a minute."""
+        if batches:
+            with self._shared.lend(tuple_row) as cursor:
+                cursor.execute(WITHDRAW, (TASK, [f"batch {number}" for number in batches]))
 
     def defer(self, wanted: Sequence[Wanted]) -> None:
         """Give each of them a job; none has one that is alive. Raises psycopg.Error."""

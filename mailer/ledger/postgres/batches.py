@@ -64,6 +64,10 @@ class Queue(Protocol):
         """The batches that have a job which waits or is being done."""
         ...
 
+    def withdraw(self, batches: Collection[int]) -> None:
+        """Take back the jobs of these batches that nobody has begun."""
+        ...
+
     def defer(self, wanted: Sequence[Job], /) -> None:
         """Give each of them a job; none has one that is alive."""
         ...
@@ -90,6 +94,8 @@ class Batches:
             " not_before = excluded.not_before, halted_at = NULL, reason = NULL, hint = NULL, exit_code = NULL",
             (campaign, name, batch_size, not_before),
         )
+        # another queue or another time may have been wanted before
+        queue.withdraw([row[0] for row in db.native("SELECT id FROM batches WHERE campaign_id = $1", (campaign,))])
         db.native(PLAN, (campaign, batch_size))
         numbers = [row[0] for row in db.native("SELECT id FROM batches WHERE campaign_id = $1", (campaign,))]
         self._defer(numbers, queue)
@@ -192,7 +198,9 @@ class Batches:
     # -- so that no batch is forgotten
 
     def reconcile(self, queue: Queue, *, strays: bool) -> list[str]:
-        """Give every batch that nobody has and no job brings to anybody a job again; which campaigns are done.
+        """Give every batch that nobody has and no job brings to anybody a job again, and take back those of batches that are gone.
+
+        Returns which campaigns are done.
 
         `strays`: also look for deliveries that came back into the queue (`mailer retry`, a late answer) and are in no batch.
         """
@@ -203,6 +211,11 @@ class Batches:
                     self._db.native(PLAN, (campaign, batch_size))
             free = "SELECT b.id FROM batches b JOIN detached d USING (campaign_id) WHERE b.token IS NULL AND d.halted_at IS NULL"
             self._defer([row[0] for row in self._db.native(free)], queue)
+            if live := queue.live():
+                gone = (
+                    "SELECT n FROM unnest($1::bigint[]) AS n WHERE NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = n)"
+                )
+                queue.withdraw([row[0] for row in self._db.native(gone, (list(live),))])
             return [
                 name
                 for number, name in self._db.native(
