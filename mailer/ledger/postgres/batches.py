@@ -23,17 +23,26 @@ SELECT $1, min(id), max(id) FROM (
             SELECT first_id, last_id FROM batches WHERE campaign_id = $1 AND first_id <= d.id ORDER BY first_id DESC LIMIT 1
         ) b ON true
         WHERE d.campaign_id = $1 AND d.status IN ('queued', 'deferred')
-    ) AS open_one WHERE last_id IS NULL OR last_id < id
+    ) AS open_one WHERE (last_id IS NULL OR last_id < id) AND EXISTS (SELECT 1 FROM detached WHERE campaign_id = $1)
 ) AS placed GROUP BY place, part ORDER BY min(id)
 """
 
-# $1 batches, $2 now, $3 no later than that for those who were put off
+# $1 batches, $2 now, $3 no later than that for those who were put off. LATERAL: a batch looks at its own deliveries only
 WHEN = """
-SELECT b.id, c.queue, greatest(c.not_before, CASE WHEN bool_or(d.status = 'queued') THEN $2::float8
-    ELSE least(min(d.next_attempt_at), $3::float8) END)
-FROM batches b JOIN detached c USING (campaign_id)
-JOIN deliveries d ON d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id AND b.last_id AND d.status IN ('queued', 'deferred')
-WHERE b.id = ANY($1::bigint[]) AND c.halted_at IS NULL GROUP BY b.id, c.queue, c.not_before ORDER BY b.id
+SELECT b.id, c.queue, greatest(c.not_before, CASE WHEN open_ones.queued THEN $2::float8 ELSE least(open_ones.at, $3::float8) END)
+FROM batches b JOIN detached c USING (campaign_id) CROSS JOIN LATERAL (
+    SELECT bool_or(d.status = 'queued') AS queued, min(d.next_attempt_at) AS at FROM deliveries d
+    WHERE d.id BETWEEN b.first_id AND b.last_id AND d.campaign_id = b.campaign_id AND d.status IN ('queued', 'deferred')
+) open_ones
+WHERE b.id = ANY($1::bigint[]) AND c.halted_at IS NULL AND open_ones.queued IS NOT NULL ORDER BY b.id
+"""
+
+# at first without the lock: with a million open deliveries it takes a second or two
+STRAYS = """
+SELECT (SELECT count(*) FROM deliveries WHERE campaign_id = $1 AND status IN ('queued', 'deferred')) > coalesce(sum(inside.n), 0)
+FROM batches b CROSS JOIN LATERAL (SELECT count(*) AS n FROM deliveries d WHERE d.id BETWEEN b.first_id AND b.last_id
+    AND d.campaign_id = b.campaign_id AND d.status IN ('queued', 'deferred')) inside
+WHERE b.campaign_id = $1
 """
 
 # only what nobody has, of which nobody is open
@@ -204,11 +213,16 @@ class Batches:
 
         `strays`: also look for deliveries that came back into the queue (`mailer retry`, a late answer) and are in no batch.
         """
+        left = "SELECT campaign_id, batch_size FROM detached WHERE halted_at IS NULL"
+        with self._db.plain_errors():
+            wanting = [
+                (campaign, batch_size)
+                for campaign, batch_size in self._db.native(left).fetchall()
+                if (self._db.native(STRAYS, (campaign,)).fetchone()[0] if strays else not self._has_batches(campaign))
+            ]
         with self._db.beside(self._deferring):
-            left = "SELECT campaign_id, batch_size FROM detached WHERE halted_at IS NULL"
-            for campaign, batch_size in self._db.native(left).fetchall():
-                if strays or not self._has_batches(campaign):
-                    self._db.native(PLAN, (campaign, batch_size))
+            for campaign, batch_size in wanting:
+                self._db.native(PLAN, (campaign, batch_size))
             free = "SELECT b.id FROM batches b JOIN detached d USING (campaign_id) WHERE b.token IS NULL AND d.halted_at IS NULL"
             self._defer([row[0] for row in self._db.native(free)], queue)
             if live := queue.live():
