@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -52,11 +52,25 @@ class Storm:
     def strike(self, disaster: str) -> None:
         if disaster == "kill":
             self.crashes += 1
-            self.chance.choice(self.crew).kill()
+            victim = self.chance.choice(self.at_work())
+            victim.kill()
+            victim.wait()
         else:
             self.crashes += WORKERS
             self.postgres.stop(signal.SIGQUIT)
             self.postgres.start()
+
+    def at_work(self) -> list[subprocess.Popen[str]]:
+        """Those who have a batch just now: to kill somebody who only starts would prove little."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with suppress(LedgerError), Ledger(self.site.place) as ledger:
+                busy = [one.owner for one in ledger.shared.presences() if one.batches]
+                if found := [
+                    worker for worker in self.crew if any(f"process {worker.pid} " in owner for owner in busy)
+                ]:
+                    return found
+        pytest.fail("nobody works")
 
     def rage(self) -> None:
         disasters = ["kill"] * KILLS + ["power cut"] * POWER_CUTS
@@ -91,6 +105,7 @@ def test_three_workers_in_a_storm_mail_everybody_once(
     campaign_folder: Path, own_postgres: PostgresServer, seed: int
 ) -> None:
     with ScriptedServer() as server, own_postgres.database() as name:
+        server.on("dot", delay=0.02)
         server.on("mail", every=701, reply="421 4.3.2 Shutting down, come back", drop=True)
         server.on("rcpt", every=353, reply="451 4.7.1 Come back later")
         server.on("content", every=911, after=40, reset=True)
