@@ -20,8 +20,10 @@ NAMES = frozenset({"after-start", "before-intent", "after-intent", "after-dot", 
 # after-bury: what a dead worker left is seen to in the ledger, the queue does not know it yet
 # before-exchange: the ledger was written anew under another key and waits beside the old one (mailer encrypt)
 # after-exchange: it has taken its place
+# before-arrival: a campaign has left its file for a server, where it is not yet durable (mailer ledger copy)
 BESIDES = frozenset(
-    {"after-events", "after-leave", "after-claim", "after-batch", "after-bury", "before-exchange", "after-exchange"}
+    {"after-events", "after-leave", "after-claim", "after-batch", "after-bury"}
+    | {"before-exchange", "after-exchange", "before-arrival"}
 )
 """Not passed by a send."""
 

@@ -18,9 +18,9 @@ over_both = pytest.mark.parametrize("ledger", KINDS, indirect=True)
 
 
 @contextmanager
-def place_of(request: pytest.FixtureRequest, folder: Path) -> Iterator[LedgerPlace]:
-    """For a fixture with parameters that are among KINDS."""
-    if request.param == "file":
+def place_of(request: pytest.FixtureRequest, folder: Path, kind: str | None = None) -> Iterator[LedgerPlace]:
+    """For a fixture whose parameters are among KINDS, or that says which kind it wants."""
+    if (kind or request.param) == "file":
         yield folder / "mailer.db"
     else:
         server: PostgresServer = request.getfixturevalue("postgres")

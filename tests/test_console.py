@@ -70,6 +70,7 @@ def test_help_shows_every_command_in_the_order_of_a_campaign() -> None:
         "inbox",
         "encrypt",
         "decrypt",
+        "ledger",
         "web",
         "mailbox",
     ]

@@ -57,11 +57,11 @@ def started(addresses: list[str]) -> Start:
 def ways(ledger: Ledger, what: Callable[[], object]) -> list[str]:
     """How SQLite goes about each statement that a call makes, as far as it goes to deliveries or attempts."""
     statements: list[str] = []
-    ledger._db.set_trace_callback(statements.append)
+    ledger._db._connection.set_trace_callback(statements.append)
     found = what()
     if isinstance(found, Iterator):
         list(found)
-    ledger._db.set_trace_callback(None)
+    ledger._db._connection.set_trace_callback(None)
     assert statements
     plans = []
     for statement in statements:

@@ -88,6 +88,7 @@ QUESTIONS: dict[str, Question] = {
     "reached": lambda ledger, campaign: ledger.reached(campaign),
     "read_up_to": lambda ledger, _: [ledger.read_up_to("INBOX", 7), ledger.read_up_to("INBOX", 8), ledger.read_up_to("x", 7)],
     "records": lambda ledger, campaign: [[timeless(one) for one in ledger.records(campaign, status, most=most)] for status in (None, Status.SENT) for most in (-1, 0, 5)],
+    "refuse_moved": lambda ledger, campaign: [ledger.refuse_moved(), ledger.refuse_moved(campaign.name)],
     "refusals": lambda ledger, campaign: list(ledger.refusals(campaign)),
     "returned": lambda ledger, campaign: ledger.returned(campaign),
     "settled_keys": lambda ledger, campaign: ledger.settled_keys(campaign),
@@ -105,7 +106,7 @@ QUESTIONS: dict[str, Question] = {
 }  # fmt: skip
 
 WRITES = {
-    "add_events", "approve", "ask_to_pause", "erase_suppressed", "finish", "forget_to_pause", "hold", "keep_preview",
+    "add_events", "approve", "ask_to_pause", "erase_suppressed", "finish", "forget_to_pause", "hold", "keep_preview", "mark_moved",
     "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_owner", "start", "suppress",
     "take_over", "unsubscribe", "unsuppress",
 }  # fmt: skip

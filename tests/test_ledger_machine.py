@@ -790,7 +790,7 @@ MUTANTS = [
     Mutant("interrupted goes back into the queue", Deliveries, "mark_interrupted", "SET status = 'uncertain'", "SET status = 'queued'"),
     Mutant("interrupted counts as sent", Deliveries, "mark_interrupted", "SET status = 'uncertain'", "SET status = 'sent'"),
     Mutant("interrupted in every campaign", Deliveries, "mark_interrupted", "WHERE campaign_id = ? AND status", "WHERE ? AND status", ("both",)),
-    Mutant("resolve moves everybody", Deliveries, "_move", "AND (? IS NULL OR key = ?)", "AND (? IS NULL OR ? IS NOT NULL)", ("halfway",)),
+    Mutant("resolve moves everybody", Deliveries, "_move", "AND (CAST(? AS TEXT) IS NULL OR key = ?)", "AND (CAST(? AS TEXT) IS NULL OR ? IS NOT NULL)", ("halfway",)),
     Mutant("resolve moves what is being sent", Deliveries, "_move", "AND status = ?", "AND status IN (?, 'sending')", ("halfway",)),
     Mutant("retry of the uncertain", Deliveries, "requeue_failed", "IN ('failed', 'suppressed')", "IN ('failed', 'uncertain')", ("answered",)),
     Mutant("retry revives the suppressed", Deliveries, "requeue_failed", "AND NOT {IS_SUPPRESSED} AND NOT", "AND NOT", ("two",)),

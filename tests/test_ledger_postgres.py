@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -378,6 +379,77 @@ async def test_whoever_will_not_wait_for_the_server_is_gone_at_once(ledger: Ledg
     assert ledger.tally(campaign).total == 1
 
 
+async def test_nobody_waits_for_a_server_that_has_gone_silent(ledger: Ledger, place: Server) -> None:
+    """As behind a cable that was pulled: what is said is lost, and nothing comes back."""
+    campaign = ledger.start(frozen([contact(1)]))
+    host, _, port = place.address.rpartition("@")[2].partition("/")[0].partition(":")
+    with Wall(host, int(port)) as wall, Ledger(Server(address=place.address.replace(port, str(wall.port)))) as beyond:
+        with SenderLock(beyond, campaign.name):
+            writer = await Writer(beyond).__aenter__()
+            writing = writer.write(intent=intent(1))
+            wall.silent = True
+            second = writer.write(intent=intent(1, "you"))
+            for _ in range(100):
+                await asyncio.sleep(0.001)
+            leaving = asyncio.ensure_future(writer.__aexit__())
+            await asyncio.sleep(0)
+            leaving.cancel()
+            began = time.monotonic()
+            with contextlib.suppress(asyncio.CancelledError):
+                await leaving
+        assert time.monotonic() - began < 10
+        for one in (writing, second):
+            one.cancel()
+    assert ledger.tally(campaign).total == 1
+
+
+class Wall:
+    """Hands on what both sides say, until it is silent."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._there = (host, port)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.silent = False
+        self._open: list[socket.socket] = [self._listening]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._listen, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = self._listening.accept()
+                there = socket.create_connection(self._there)
+                self._open += [here, there]
+                for source, target in ((here, there), (there, here)):
+                    threading.Thread(target=self._hand_on, args=(source, target), daemon=True).start()
+
+    def _hand_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while said := source.recv(65536):
+                if not self.silent:
+                    target.sendall(said)
+            target.shutdown(socket.SHUT_WR)
+
+
+def test_several_long_answers_are_read_at_the_same_time(ledger: Ledger) -> None:
+    campaign = ledger.start(frozen([contact(n) for n in range(1, 3001)]))
+    pairs = zip(ledger.contacts(campaign), ledger.records(campaign), strict=True)
+    assert all(one.key == other.address for (one, _), other in pairs)
+    begun = ledger.contacts(campaign)
+    next(begun)
+    ledger.close()
+    del begun
+
+
 async def test_a_group_that_waits_too_long_for_another_program_is_told(
     ledger: Ledger, place: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,3 +531,35 @@ def test_two_who_start_the_same_campaign_are_one_sender_and_one_refusal(campaign
         assert program.json(*command, "--connections", "3", "--processes", "2", code=1)["uncertain"] == 1
         assert received(server).total() <= 30
         assert max(received(server).values()) == 1
+
+
+async def test_whoever_only_sends_or_only_looks_needs_no_more_rights_than_the_readme_says(
+    postgres: PostgresServer, place: Server
+) -> None:
+    name = database_of(place)
+    Ledger(place).close()
+    rights = (
+        f"REVOKE ALL ON DATABASE {name} FROM PUBLIC; CREATE ROLE sender LOGIN PASSWORD '{SECRET}';"
+        f" CREATE ROLE reader LOGIN PASSWORD '{SECRET}'; GRANT CONNECT ON DATABASE {name} TO sender, reader;"
+        f" GRANT TEMPORARY ON DATABASE {name} TO sender; GRANT USAGE ON SCHEMA public TO sender, reader;"
+        " GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO sender;"
+        " GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader"
+    )
+    postgres.query(rights, name)
+    try:
+        with Ledger(Server(address=postgres.address(name, user="sender"))) as ledger:
+            campaign = ledger.start(frozen([contact(1), contact(2)]))
+            with SenderLock(ledger, campaign.name):
+                async with Writer(ledger) as writer:
+                    assert await writer.write(intent=intent(1))
+                    assert await writer.write(records=[record(1)], intent=intent(2))
+            settle(ledger, campaign)
+            ledger.suppress([("p2@example.org", "")], source="by hand")
+            ledger.erase_suppressed(["p2@example.org"])
+            assert ledger.unsubscribe(next(ledger.records(campaign)).message_id[1:].partition("@")[0])
+        with Ledger(Server(address=postgres.address(name, user="reader")), create=False) as ledger:
+            assert ledger.tally(ledger.find(campaign.name)) == Tally(sent=1, uncertain=1)
+            with pytest.raises(LedgerError, match="the rights that are needed"):
+                ledger.unsuppress(["p2@example.org"])
+    finally:
+        postgres.query("DROP OWNED BY sender, reader; DROP ROLE sender; DROP ROLE reader", name)

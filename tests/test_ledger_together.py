@@ -166,22 +166,23 @@ def test_a_group_written_on_postgresql_is_as_if_written_one_by_one_in_a_file(
 
 SEEDED_THERE = {
     "record of anybody": (
-        "AND d.token = n.token AND d.status IN ('sending', 'uncertain')",
-        "AND d.status IN ('sending', 'uncertain')",
+        "AND d.token = n.token AND d.status || '' IN ('sending', 'uncertain')",
+        "AND d.status || '' IN ('sending', 'uncertain')",
     ),
-    "record against a decision": (" AND d.status IN ('sending', 'uncertain')", ""),
+    "record against a decision": (" AND d.status || '' IN ('sending', 'uncertain')", ""),
     "record only in time": ("('sending', 'uncertain')", "('sending')"),
     "answer to anybody's attempt": ("AND b.token = w.token", ""),
     "answer to an attempt that is closed": ("AND b.verdict IS NULL", ""),
     "answer to the first attempt": ("ORDER BY b.id DESC", "ORDER BY b.id"),
     "tries are not counted": ("attempts = d.attempts + 1", "attempts = d.attempts"),
-    "intent without looking at the status": (" AND d.status IN ('queued', 'deferred')", ""),
+    "intent without looking at the status": (" AND d.status || '' IN ('queued', 'deferred')", ""),
     "intent forgets whose it is": ("'sending', token = n.token", "'sending', token = coalesce(d.token, n.token)"),
     "intent forgets when it began": ("first_attempt_at = coalesce(d.first_attempt_at, n.at)", "updated_at = n.at"),
     "all intents are granted": ("SELECT delivery FROM intended", "SELECT unnest($12::bigint[])"),
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bug", SEEDED_THERE)
 def test_a_seeded_bug_in_the_statement_of_postgresql_is_noticed(
     bug: str, monkeypatch: pytest.MonkeyPatch, there: tuple[Postgres, PostgresPen]

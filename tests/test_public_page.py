@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ledger_places import KINDS, place_of
 from test_ledger import contact, start
 from web_server import served
 
 from mailer.ledger import Ledger, cipher
-from mailer.model import Status
+from mailer.model import LedgerPlace, Status
 from mailer.tokens import Purpose, Tokens
 from mailer.web.public_page import LARGEST, create_app
 
@@ -25,12 +26,13 @@ PARTS = (
 )
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    with Ledger(tmp_path / "mailer.db") as ledger:
-        ledger.start(start([contact(1), contact(2)]))
-        ledger.start(start([contact(1), contact(2)], name="another--people"))
-    return tmp_path / "mailer.db"
+@pytest.fixture(params=["file"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerPlace]:
+    with place_of(request, tmp_path) as place:
+        with Ledger(place) as ledger:
+            ledger.start(start([contact(1), contact(2)]))
+            ledger.start(start([contact(1), contact(2)], name="another--people"))
+        yield place
 
 
 @pytest.fixture
@@ -67,6 +69,7 @@ WAITING = [[Status.QUEUED, Status.QUEUED]] * 2
 LEFT = [[Status.SUPPRESSED, Status.QUEUED]] * 2
 
 
+@pytest.mark.parametrize("path", KINDS, indirect=True)
 @pytest.mark.parametrize(("body", "kind"), [(CLICK, FORM), PARTS, (CLICK, FORM + "; charset=UTF-8")])
 @pytest.mark.parametrize("target", ["/leave?token={}", "/a/b/{}", "/?a=1&token={}&utm=x"])
 def test_one_click_leaves_every_list_once_and_for_all(

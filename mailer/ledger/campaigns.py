@@ -66,8 +66,9 @@ class Campaigns(Store):
         return manifest_from(self._one(query, campaign.id, revision)[0])
 
     def find(self, name: str) -> CampaignRecord:
-        """The campaign of this name. Raises CampaignError, naming those that exist."""
+        """The campaign of this name. Raises CampaignError, naming those that exist; or if it was moved to another ledger."""
         if found := self.campaign(name):
+            self.refuse_moved(name)
             return found
         known = [record.name for record in self.campaigns()]
         raise CampaignError(
@@ -214,6 +215,20 @@ class Campaigns(Store):
         """Whether this computer was started anew since the campaign's last sender, who did not end by itself."""
         owner, boot = self._one("SELECT owner, boot FROM campaigns WHERE id = ?", campaign.id)
         return bool(owner and boot and has_passed(boot))
+
+    def mark_moved(self, name: str | None) -> None:
+        """Note that a campaign, or everything, goes on in another ledger: from here nothing of it is sent any more."""
+        key = "moved" if name is None else f"moved:{name}"
+        self._run("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", key, b"\x01")
+
+    def refuse_moved(self, name: str | None = None) -> None:
+        """Raises CampaignError if the campaign, or everything, goes on in another ledger."""
+        for key in self._all("SELECT key FROM meta WHERE key IN ('moved', ?)", f"moved:{name}"):
+            what = "Everything in this ledger" if key == ("moved",) else f"Campaign {name!r}"
+            raise CampaignError(
+                f"{what} was moved to PostgreSQL, and goes on there. Nothing was sent from here.",
+                hint="set MAILER_LEDGER to that database; was the move interrupted? then run it again: mailer ledger copy",
+            )
 
     def blob(self, digest: str) -> bytes:
         """A frozen file's content. Raises KeyError."""

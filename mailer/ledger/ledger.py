@@ -16,14 +16,28 @@ from mailer.ledger.figures import Figures
 from mailer.ledger.memory import Memory
 from mailer.ledger.proofs import Proofs
 from mailer.ledger.suppressions import Suppressions
-from mailer.model import Server
+from mailer.model import LedgerPlace, Server
 
 if TYPE_CHECKING:
     from mailer.ledger.postgres.shared import Shared
 
 
 class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppressions):
-    """A file, or a database on PostgreSQL. Reads and single decisions happen here; outcomes go through `Writer`."""
+    """A file, or a database on PostgreSQL. Reads and single decisions happen here; outcomes go through `Writer`.
+
+    Raises CampaignError for a file from which everything was `moved`, unless that is what is being done.
+    """
+
+    def __init__(
+        self, place: LedgerPlace, *, create: bool = True, key: LedgerKey | None = None, moved: bool = False
+    ) -> None:
+        super().__init__(place, create=create, key=key)
+        if not moved and isinstance(self.place, Path):
+            try:
+                self.refuse_moved()
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> Self:
         return self

@@ -18,11 +18,14 @@ class SenderLock:
 
     The lock is the operating system's, or the database server's, so that it ends with the process however it ends; the owner's
     host, pid and start time stand in the ledger, for the message only.
+
+    Raises CampaignError, too, if the campaign was `moved` to another ledger, unless that is what is being done.
     """
 
-    def __init__(self, ledger: Ledger, campaign: str) -> None:
+    def __init__(self, ledger: Ledger, campaign: str, *, moved: bool = False) -> None:
         self._ledger = ledger
         self._campaign = campaign
+        self._moved = moved
         self._lock = ledger.lock(campaign)
 
     def __enter__(self) -> Self:
@@ -34,6 +37,12 @@ class SenderLock:
                 "Nothing was sent from here.",
                 hint=f"mailer status {quoted(self._campaign)}",
             )
+        if not self._moved:
+            try:
+                self._ledger.refuse_moved(self._campaign)
+            except BaseException:
+                self._lock.release()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -57,6 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--people", type=int, metavar="N", help="recipients of each campaign, e.g. 100000 (with --only)"
     )
+    parser.add_argument("--ledger", choices=["file", "postgresql"], default="file", help="where the ledger is kept")
     parser.add_argument("--workers", type=int, default=lab.default_workers())
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the tables to a file, too")
     parser.add_argument(

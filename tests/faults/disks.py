@@ -38,7 +38,7 @@ def stopped(trial: Trial, words: str = "ledger") -> bool:
     return True
 
 
-@fault("disk full (tmpfs of 1 MB)", short=4, long=30)
+@fault("disk full (tmpfs of 1 MB)", short=4, long=30, ledger="file")
 def full_disk(trial: Trial) -> None:
     with small_disk(trial, 1024 * 1024):
         filler = trial.folder / "disk" / "holiday.mp4"
@@ -52,7 +52,7 @@ def full_disk(trial: Trial) -> None:
                 return
 
 
-@fault("file may not grow (RLIMIT_FSIZE)", short=4, long=30)
+@fault("file may not grow (RLIMIT_FSIZE)", short=4, long=30, ledger="file")
 def file_limit(trial: Trial) -> None:
     for _ in range(3):
         limit = trial.chance.randint(60, 420) * 1024
@@ -64,7 +64,7 @@ def file_limit(trial: Trial) -> None:
         trial.struck()
 
 
-@fault("ledger read-only", short=3, long=12)
+@fault("ledger read-only", short=3, long=12, ledger="file")
 def read_only(trial: Trial) -> None:
     with small_disk(trial, 8 * 1024 * 1024):
         place = trial.folder / "disk"

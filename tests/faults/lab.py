@@ -20,6 +20,7 @@ from . import (  # noqa: F401 - they enter their faults
     baseline,
     clocks,
     couriers,
+    databases,
     disks,
     kills,
     overlap,
@@ -58,6 +59,7 @@ class Job:
     seed: int
     people: int | None = None
     keep: Path | None = None
+    ledger: str = "file"
 
     @property
     def slow(self) -> bool:
@@ -70,14 +72,15 @@ def jobs(given: Namespace) -> list[Job]:
     if given.tiny:
         # the second trial of each: warm, with four connections where there is a choice
         return [Job(fault=name, number=1, seed=given.seed, people=24, keep=given.keep) for name in TINY]
+    ledger = given.ledger
     found = []
     for name, fault in FAULTS.items():
-        if given.only not in name:
+        if given.only not in name or fault.ledger not in {None, ledger}:
             continue
         count = fault.long if given.long else fault.short
         count = count if given.most is None else min(count, given.most)
         found += [
-            Job(fault=name, number=number, seed=given.seed, people=given.people, keep=given.keep)
+            Job(fault=name, number=number, seed=given.seed, people=given.people, keep=given.keep, ledger=ledger)
             for number in range(count)
         ]
     return sorted(found, key=lambda job: not job.slow)
@@ -95,6 +98,8 @@ def run(job: Job) -> Verdict:
         # the first of each kind starts cold, as users do, and tells how long they wait
         trial = Trial(folder, chance, cold=job.number == 0, **setup_of(job))
         verdict = trial.verdict
+        if job.ledger == "postgresql":
+            trial.keep_on_server()
         trial.oracle.start()
         fault.strike(trial)
         verdict = trial.finish()

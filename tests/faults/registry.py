@@ -21,25 +21,33 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A row of the table. `short` and `long` are numbers of trials; the variants take turns."""
+    """A row of the table. `short` and `long` are numbers of trials; the variants take turns.
+
+    `ledger` says where the ledger must be for it: in a `file`, or on `postgresql`.
+    """
 
     name: str
     strike: Strike
     variants: Sequence[Variant]
     short: int
     long: int
+    ledger: str | None = None
 
 
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(name: str, *, short: int, long: int, variants: Sequence[Variant] | None = None) -> Callable[[Strike], Strike]:
+def fault(
+    name: str, *, short: int, long: int, variants: Sequence[Variant] | None = None, ledger: str | None = None
+) -> Callable[[Strike], Strike]:
     """Enter a function into the table. Without variants: in all the usual ways of sending, taking turns."""
 
     def enter(strike: Strike) -> Strike:
         if name in FAULTS:
             raise ValueError(f"there is a fault {name!r} already")
-        FAULTS[name] = Fault(name=name, strike=strike, variants=variants or USUAL_WAYS, short=short, long=long)
+        FAULTS[name] = Fault(
+            name=name, strike=strike, variants=variants or USUAL_WAYS, short=short, long=long, ledger=ledger
+        )
         return strike
 
     return enter

@@ -12,6 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from postgres_server import PostgresServer
+
+from mailer.ledger.postgres.dialect import translated
+
 from .crew import Crew
 from .oracle import Oracle
 from .programs import PATIENCE, Ended, Program, start
@@ -63,6 +68,7 @@ class Stage:
         self.oracle = Oracle(folder, rules, users=users, security="starttls" if security == "starttls" else "none")
         self.crew = Crew(folder)
         self.ledger = folder / "mailer.db"
+        self.database: PostgresServer | None = None
         self.settings = dict(settings or {}) | {quota.setting: quota.value for quota in quotas}
         self.hours = 0.0  # seconds that pass for the hours until the next try
         self._commands = 0
@@ -185,7 +191,15 @@ class Stage:
         query = f"SELECT address FROM deliveries WHERE status IN ({marks})"
         return [str(address) for (address,) in self._asked(query, *statuses)]
 
+    def keep_on_server(self) -> None:
+        """The ledger is not in a file, but on a PostgreSQL server of this trial's own."""
+        self.database = PostgresServer()
+        self.at_end(self.database.close)
+        self.settings["MAILER_LEDGER"] = self.database.address("postgres")
+
     def _asked(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        if self.database:
+            return asked(self.database, query, *values)
         if not self.ledger.exists():
             return []
         with contextlib.closing(sqlite3.connect(self.ledger, timeout=10)) as ledger:
@@ -197,6 +211,9 @@ class Stage:
     def hours_pass(self) -> None:
         """Make everybody due who is to be tried again in some hours."""
         time.sleep(self.hours)
+        if self.database:
+            asked(self.database, "UPDATE deliveries SET next_attempt_at = ? WHERE status = 'deferred'", time.time() - 1)
+            return
         with contextlib.closing(sqlite3.connect(self.ledger, timeout=10)) as ledger, ledger:
             ledger.execute("UPDATE deliveries SET next_attempt_at = ? WHERE status = 'deferred'", (time.time() - 1,))
 
@@ -209,6 +226,22 @@ class Stage:
             return []
         with report.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
+
+
+SETTLED = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mailer' AND state <> 'idle'"
+
+
+def asked(database: PostgresServer, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """Once nothing is being written: what a program said before it was killed may still be carried out."""
+    deadline = time.monotonic() + 2
+    while database.query(SETTLED) != [(0,)] and time.monotonic() < deadline:
+        time.sleep(0.005)
+    with psycopg.connect(database.address("postgres"), autocommit=True, cursor_factory=psycopg.RawCursor) as connection:
+        try:
+            rows = connection.execute(translated(query).text, values or None)
+        except psycopg.errors.UndefinedTable:
+            return []  # killed before there was a table
+        return rows.fetchall() if rows.description else []
 
 
 def is_root() -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -94,6 +96,7 @@ class Postgres(Speaker):
             raise
         self.alone = key_of(self._secret, "alone")
         self._session = Session(lambda: connect(place))
+        self._numbers = itertools.count()
 
     def _made_ready(self, *, create: bool) -> bytes:
         """Make or migrate the tables as needed. The ledger's secret."""
@@ -111,7 +114,8 @@ class Postgres(Speaker):
     def each(self, statement: str, values: Values = ()) -> Iterator[tuple[Any, ...]]:
         said = translated(statement)
         # kept by the server until it is read, so that other statements can come in between
-        with psycopg.RawServerCursor(self.connection, "each", withhold=True) as cursor:
+        name = f"each {next(self._numbers)}"
+        with psycopg.RawServerCursor(self.connection, name, withhold=True) as cursor:
             cursor.itersize = AT_ONCE
             cursor.execute(said.text, said.bound(values) or None)
             yield from cursor
@@ -153,6 +157,15 @@ class Postgres(Speaker):
             f" ORDER BY {one}, place DESC) AS once ORDER BY first {filling.otherwise}"
         )
         self.native("DROP TABLE filling")
+
+    def pour(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+        """Rows that are not there yet, as they are; how many they were."""
+        count = 0
+        with self.connection.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+                count += 1
+        return count
 
     def whole(self, number: str) -> str:
         return f"floor({number})"
@@ -197,6 +210,8 @@ class PostgresPen(Speaker):
         self.alone = alone
         self._closes = turn is None
         self._turn = turn or threading.Lock()
+        with self.plain_errors(), self._turn:
+            self.native(group.PLANS)
 
     def write(self, item_group: Sequence[Item]) -> list[bool]:
         with self._turn:
@@ -220,8 +235,14 @@ class PostgresPen(Speaker):
         return False
 
     def interrupt(self) -> None:
-        with contextlib.suppress(psycopg.Error):
+        try:
             self.connection.cancel_safe(timeout=1)
+        except psycopg.Error:
+            # it is silent: whoever reads from it reads its end now
+            with contextlib.suppress(psycopg.Error, OSError):
+                handle = socket.fromfd(self.connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+                with handle:
+                    handle.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         if self._closes:

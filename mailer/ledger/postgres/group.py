@@ -17,7 +17,7 @@ WITH sent AS (
     UPDATE deliveries d SET status = 'sent', reason = n.reason, next_attempt_at = NULL, updated_at = n.at,
         attempts = d.attempts + 1, first_attempt_at = coalesce(d.first_attempt_at, n.began)
     FROM unnest($1::text[], $2::float8[], $3::float8[], $4::bigint[], $5::text[]) AS n (reason, at, began, delivery, token)
-    WHERE d.id = n.delivery AND d.token = n.token AND d.status IN ('sending', 'uncertain')
+    WHERE d.id = n.delivery AND d.token = n.token AND d.status || '' IN ('sending', 'uncertain')
 ), answered AS (
     UPDATE attempts a SET finished_at = n.at, verdict = 'sent', scope = n.scope, phase = n.phase, code = n.code,
         enhanced = n.enhanced, text = n.text
@@ -33,13 +33,23 @@ WITH sent AS (
         first_attempt_at = coalesce(d.first_attempt_at, n.at)
     FROM unnest($12::bigint[], $13::text[], $14::text[], $15::text[], $16::float8[])
         AS n (delivery, token, account, domain, at)
-    WHERE d.id = n.delivery AND d.status IN ('queued', 'deferred')
+    WHERE d.id = n.delivery AND d.status || '' IN ('queued', 'deferred')
     RETURNING n.*
 ), begun AS (
     INSERT INTO attempts (delivery_id, token, account, domain, started_at)
     SELECT delivery, token, account, domain, at FROM intended
 )
 SELECT delivery FROM intended
+"""
+
+
+PLANS = """
+SELECT set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false), set_config('enable_seqscan', 'off', false),
+    set_config('enable_bitmapscan', 'off', false)
+"""
+"""For a connection that looks up single rows by their numbers, however many there are. The planner does not know yet how many
+attempts there will be, and would read them all; or all that ever were `sending`, which the index of statuses still remembers.
 """
 
 

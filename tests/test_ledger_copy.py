@@ -1,0 +1,163 @@
+"""A ledger moves from its file to PostgreSQL, whole or a campaign at a time, and what was sent from the file goes on there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from campaigns import IDENTITY, address, once_each, received, send, source, start, write_letter, write_list
+from made_up_campaigns import Person, crowd, made_up
+from postgres_server import PostgresServer
+from program import Program
+from smtp_server import ScriptedServer
+from test_ledger_alike import QUESTIONS, clean
+
+from mailer.campaign.send import freeze, prepare
+from mailer.errors import CampaignError
+from mailer.ledger import Ledger, SenderLock
+from mailer.ledger.postgres.moving import move
+from mailer.model import Reason, Server, Status, Tally
+from mailer.tokens import Purpose, Tokens
+
+
+@pytest.fixture
+def place(postgres: PostgresServer) -> Iterator[Server]:
+    with postgres.database() as name:
+        yield Server(address=postgres.address(name))
+
+
+@pytest.fixture
+def file(campaign_folder: Path) -> Path:
+    return campaign_folder / "mailer.db"
+
+
+# what names rows by their numbers, which are others there
+BY_NUMBER = {
+    "due",
+    "deliveries",
+    "delivery_rows",
+    "by_key",
+    "by_name",
+    "campaign",
+    "campaigns",
+    "find",
+    "soft_bounces",
+    "refuse_moved",
+    "transactions",  # of two at the same time either may come first
+}
+
+
+def test_everything_is_there_as_it_was(file: Path, place: Server) -> None:
+    with Ledger(file) as here, Ledger(place) as there:
+        for name in ("first", "second"):
+            made_up(here, crowd(600, seed=len(name)), name=name)
+        here.suppress([("p1@a.example", "by phone"), ("@b.example", "")], source="by hand", reason=Reason.COMPLAINT)
+        here.erase_suppressed(["p1@a.example"])
+        here.keep_preview(here.find("first").manifest, {"a": "b"})
+        here.approve("first", here.find("first").manifest.seal, "Ana")
+        here.note_read("INBOX", 1, 2)
+        known = [name for name, _ in here._all("SELECT message_id, key FROM deliveries WHERE status = 'sent' LIMIT 1")]
+        assert here.unsubscribe(known[0][1:].partition("@")[0])
+        before = {
+            (name, what): clean(question(here, here.find(name)))
+            for name in ("first", "second") for what, question in QUESTIONS.items() if what not in BY_NUMBER
+        }  # fmt: skip
+        moved = move(here, there)
+        assert sorted(moved.campaigns) == ["first", "second"]
+        assert there.secret == here.secret
+        after = {(name, what): clean(QUESTIONS[what](there, there.find(name))) for name, what in before}
+        assert after == before
+        # the link of the same mail is the same event
+        events = there._one("SELECT count(*) FROM events")
+        assert there.unsubscribe(known[0][1:].partition("@")[0])
+        assert there._one("SELECT count(*) FROM events") == events
+        # new rows get numbers that nobody had
+        made_up(there, [Person(address="p1@a.example", status=Status.SENT)], name="third")
+    with pytest.raises(CampaignError, match="was moved to PostgreSQL"):
+        Ledger(file)
+    with Ledger(file, moved=True) as here, Ledger(place) as there:
+        assert move(here, there).campaigns == []
+
+
+async def test_a_campaign_that_was_paused_goes_on_there_and_nobody_is_mailed_twice(
+    file: Path, campaign_folder: Path, place: Server
+) -> None:
+    people = [address(number) for number in range(1, 21)]
+    with ScriptedServer() as server:
+        with Ledger(file) as here:
+            campaign = start(campaign_folder, here, people)
+            made_up(here, crowd(20), name="another")
+            here.suppress([(people[-1], "asked")], source="by hand")
+            await send(here, campaign, server, limit=8)
+            sent = [record.message_id for record in here.records(campaign, Status.SENT)]
+            with Ledger(place) as there:
+                assert move(here, there, "appeal").campaigns == ["appeal"]
+                assert [one.name for one in there.campaigns()] == ["appeal"]
+                assert len(there.transactions(campaign_account(here), 0)) == 8, (
+                    "they count towards the quota there as well"
+                )
+            with pytest.raises(CampaignError, match="was moved"), SenderLock(here, "appeal"):
+                pass
+            with pytest.raises(CampaignError, match="was moved"):
+                here.find("appeal")
+            assert here.find("another")
+        with Ledger(place) as there, SenderLock(there, "appeal"):
+            write_letter(campaign_folder)
+            write_list(campaign_folder, people)
+            going_on = freeze(prepare(source(campaign_folder), IDENTITY, there), there)
+            assert [record.message_id for record in there.records(going_on, Status.SENT)] == sent
+            result = await send(there, going_on, server)
+            assert result.tally == Tally(sent=19, suppressed=1)
+            token = Tokens(there.secret).sign(Purpose.UNSUBSCRIBE, sent[0][1:].partition("@")[0])
+        assert received(server) == once_each(people[:-1])
+        with Ledger(file) as here:
+            assert Tokens(here.secret).sign(Purpose.UNSUBSCRIBE, sent[0][1:].partition("@")[0]) == token
+
+
+def campaign_account(ledger: Ledger) -> str:
+    return str(ledger._one("SELECT account FROM attempts WHERE account <> 'u@smtp.example' LIMIT 1")[0])
+
+
+def test_a_campaign_that_is_being_sent_is_not_moved(file: Path, place: Server) -> None:
+    with Ledger(file) as here, Ledger(file) as sender, Ledger(place) as there:
+        made_up(here, crowd(20))
+        with SenderLock(sender, "appeal--branches"), pytest.raises(CampaignError, match="being sent just now"):
+            move(here, there)
+        assert there.campaigns() == []
+        here.refuse_moved()
+
+
+def test_campaigns_of_another_ledger_are_not_mixed_in(file: Path, place: Server, tmp_path: Path) -> None:
+    with Ledger(file) as here, Ledger(tmp_path / "other.db") as other, Ledger(place) as there:
+        made_up(here, crowd(10))
+        made_up(other, crowd(10), name="other")
+        move(here, there)
+        with pytest.raises(CampaignError, match="campaigns of its own"):
+            move(other, there)
+        other.refuse_moved()
+
+
+def test_killed_while_it_moves_nobody_can_send_from_the_file_and_the_same_command_carries_on(
+    file: Path, campaign_folder: Path, place: Server
+) -> None:
+    with Ledger(file) as here:
+        made_up(here, crowd(50))
+    program = Program(
+        folder=campaign_folder, settings={"MAILER_LEDGER": place.address, "MAILER_CRASH_AT": "before-arrival"}
+    )
+    assert program.run("ledger", "copy", "mailer.db").returncode not in {0, 1, 2, 3}
+    with Ledger(place) as there:
+        assert there.campaigns() == []
+    with pytest.raises(CampaignError, match="was moved"):
+        Ledger(file)
+    del program.settings["MAILER_CRASH_AT"]
+    assert program.json("ledger", "copy", "mailer.db")["campaigns"] == ["appeal--branches"]
+    assert program.json("ledger", "copy", "mailer.db")["campaigns"] == []
+    assert program.json("status", "appeal--branches", code=0)["total"] == 50
+
+
+def test_without_a_database_to_copy_to_it_is_said_what_to_set(campaign_folder: Path) -> None:
+    done = Program(folder=campaign_folder).run("ledger", "copy", "mailer.db")
+    assert done.returncode == 2
+    assert "MAILER_LEDGER names no database" in done.stderr
