@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mailer.ledger import Ledger, SenderLock
     from mailer.model import CampaignRecord
 
-INSTALL = 'python -m pip install "procrastinate[psycopg]>=3.10"'
+INSTALL = 'python -m pip install "procrastinate>=3.10" "psycopg[binary]"'
 """What the extra `postgresql` installs."""
 
 
