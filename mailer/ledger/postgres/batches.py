@@ -241,7 +241,9 @@ class Batches:
 
     def conclude(self, campaign: str) -> bool:
         """Note that nothing is left to try of a campaign, once for all workers."""
-        with self._db.beside(self._deferring):
+        # nobody is put back into the queue meanwhile
+        with self._db.transaction():
+            self._db.native("SELECT pg_advisory_xact_lock($1)", (self._deferring,))
             row = self._db.native(
                 "SELECT c.id FROM detached d JOIN campaigns c ON c.id = d.campaign_id WHERE c.name = $1", (campaign,)
             ).fetchone()
