@@ -37,6 +37,7 @@ LEVELS = [
         "address",
         "age",
         "crashpoint",
+        "destination",
         "explanations",
         "harmless",
         "loopback",

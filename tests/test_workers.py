@@ -15,10 +15,12 @@ from postgres_server import PostgresServer
 from smtp_server import ScriptedServer
 from workers import Told, leave, until, working
 
-from mailer.campaign.send import Limits
+from mailer.campaign.limits import Limits
+from mailer.cluster.pacing import Share
 from mailer.errors import CampaignError, Paused
 from mailer.ledger import Ledger, SenderLock
-from mailer.model import Quota, Server
+from mailer.model import Quota, Server, Status
+from mailer.pace import Pace
 
 PEOPLE = [address(number) for number in range(1, 31)]
 
@@ -218,15 +220,51 @@ async def test_a_worker_that_would_sign_otherwise_leaves_a_campaign_to_others(
     assert received(server) == once_each(PEOPLE)
 
 
-async def test_an_account_with_quotas_has_one_worker_at_a_time(
+async def test_workers_of_one_account_share_its_limit(
     campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
 ) -> None:
-    leave(ledger, start(campaign_folder, ledger, PEOPLE))
-    limits = Limits(account=[Quota(count=1000, seconds=1)])
-    async with working(place, server, limits=limits):
-        await until(ledger.shared.presences)
-        with pytest.raises(CampaignError, match="beyond its limit"):
-            async with working(place, server, limits=limits):
-                await until(lambda: False, seconds=5)
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    leave(ledger, campaign)
+    limits = Limits(account=[Quota(count=10, seconds=1)])
+    one, another = Told(), Told()
+    async with working(place, server, one, limits=limits), working(place, server, another, limits=limits):
         await until(lambda: ledger.find("appeal").finished_at)
     assert received(server) == once_each(PEOPLE)
+    assert one.records.total() > 0 < another.records.total()
+    times = sorted(message.at for message in server.accepted)
+    assert min(after - before for before, after in zip(times, times[10:], strict=False)) > 1, "never eleven in a second"
+
+
+async def test_a_campaign_that_stops_leaves_the_pace_to_the_others() -> None:
+    pace = Pace([Quota(count=1, seconds=3600)])
+    one, another = Share(pace), Share(pace)
+    first = await one.reserve("example.org")
+    waiting = [asyncio.ensure_future(share.reserve("example.org")) for share in (one, another)]
+    await asyncio.sleep(0)
+    one.stop()
+    assert await waiting[0] is None
+    assert await one.reserve("example.org") is None
+    assert one.try_reserve("example.org") is None
+    first.cancel()
+    assert await waiting[1]
+
+
+async def test_two_workers_on_one_batch_send_each_message_once(
+    campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
+) -> None:
+    """As when a job is given away over a worker that only stood still."""
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    leave(ledger, campaign, batch_size=len(PEOPLE))
+    ledger._db.native("UPDATE procrastinate_jobs SET queueing_lock = 'the one'")
+    ledger._db.native(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, args)"
+        " SELECT queue_name, task_name, 'another', args FROM procrastinate_jobs"
+    )
+    server.on("dot", delay=0.01)
+    one, another = Told(), Told()
+    async with working(place, server, one, lines=1), working(place, server, another, lines=1):
+        await until(lambda: ledger.find("appeal").finished_at)
+    assert received(server) == once_each(PEOPLE)
+    assert one.words("began") == another.words("began") == ["appeal"]
+    assert (one.records + another.records)[Status.SENT] == len(PEOPLE)
+    assert ledger.tally(campaign).uncertain == 0

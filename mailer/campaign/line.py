@@ -13,11 +13,11 @@ from mailer.campaign.retries import Retries
 from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import Intent, Record
 from mailer.model import Action, Delivery, Outcome, Phase, Scope, Status, Verdict
-from mailer.pace import Slot
+from mailer.pace import Lease, Slot
 from mailer.smtp import FAREWELL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
     from mailer.campaign.backlog import Backlog
     from mailer.campaign.run import Run
@@ -74,7 +74,7 @@ class Turn(NamedTuple):
     """A delivery whose time has come: its slot is taken and its message made, or a ticket for it."""
 
     delivery: Delivery
-    slot: Slot
+    slot: Slot | Lease
     message: Any
     started_at: float
 
@@ -214,7 +214,7 @@ class Line:
                 await self._hang_up()
             await self._run.sleep(wait)
 
-    async def _slot(self, delivery: Delivery) -> Slot | None:
+    async def _slot(self, delivery: Delivery) -> Slot | Lease | None:
         pace, domain = self._run.pace, delivery.contact.domain
         start = pace.next_start(domain)
         wait = None if start is None else start - pace.clock()
@@ -226,15 +226,17 @@ class Line:
                 await self._hang_up()
         if not pace.longest_window:
             return await pace.reserve(domain)
-        return await self._patiently(pace.reserve(domain))
+        return await self._patiently(domain)
 
-    async def _patiently(self, reserving: Coroutine[None, None, Slot | None]) -> Slot | None:
+    async def _patiently(self, domain: str) -> Slot | Lease | None:
         """Others may be before us, so that a wait is longer than it looked."""
-        task = asyncio.ensure_future(reserving)
+        task = asyncio.ensure_future(self._run.pace.reserve(domain))
         try:
             await asyncio.wait({task}, timeout=IDLE_SECONDS)
             if not task.done():
                 await self._flush()
+                if held := self._run.pace.waiting_for(domain):
+                    self._run.observer.waiting(*held)
                 await self._hang_up()
             return await task
         finally:

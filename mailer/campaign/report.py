@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator
 
 from mailer import report as reports
+from mailer.destination import provider
 from mailer.errors import UsageError
 from mailer.ledger import Grouped, Ledger
 from mailer.model import CampaignRecord, DeliveryRecord, EventKind, Status
@@ -26,7 +27,7 @@ def make_report(ledger: Ledger, campaign: CampaignRecord, *, by: str | None = No
         domains, providers = reports.Counted(), reports.Counted()
         for group, status, number in ledger.by_domain(campaign):
             domains.add(group, status, number)
-            providers.add(reports.provider(group), status, number)
+            providers.add(provider(group), status, number)
         reasons, words = reports.refusals(ledger.refusals(campaign))
         return Report(
             name=campaign.name,

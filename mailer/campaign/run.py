@@ -163,7 +163,7 @@ class Run:
     async def run(self) -> MailerError | None:
         """Send until nothing may be tried now. Returns why it ended earlier, if it did. Raises LedgerError."""
         self._ledger.note_lines(self._campaign, self.account, self.options.connections)
-        async with self._couriers, self.writer, self._noticing_silence():
+        async with self._couriers, self.pace, self.writer, self._noticing_silence():
             remaining = self.options.limit
             while not self.stopped:
                 due = self._ledger.due(self._campaign, time.time())[:remaining]

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from mailer import __version__, crashpoint, merge
 from mailer.campaign.compare import changed_parts, differences
 from mailer.campaign.frozen import Recorded
+from mailer.campaign.limits import Limits, make_pace
 from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent, way_out
 from mailer.campaign.run import Observer, Run, RunOptions
 from mailer.campaign.sealing import contact_digest, list_digest, settings_of
 from mailer.campaign.source import Source
 from mailer.campaign.thaw import renderer
 from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError, SettingsError, quoted
-from mailer.ledger import AccountLock, DomainsLock, Ledger, Start, mark_interrupted
+from mailer.ledger import Ledger, Start, mark_interrupted
 from mailer.ledger.lock import owner
 from mailer.model import (
     CampaignRecord,
     Identity,
     Manifest,
-    Quota,
     Tally,
 )
-from mailer.pace import Pace
 from mailer.smtp import Relay
 
 if TYPE_CHECKING:
@@ -44,14 +42,6 @@ class Prepared:
     campaign: CampaignRecord | None = None
     plan: Plan | None = None
     differences: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """Quotas of the account and of destination domains."""
-
-    account: Sequence[Quota] = ()
-    domains: Mapping[str, Sequence[Quota]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,20 +180,6 @@ def to_send(prepared: Prepared, ledger: Ledger) -> int:
     return sum(key in open_keys or key not in settled for key in mailed)
 
 
-@contextmanager
-def alone(ledger: Ledger, relay: Relay, limits: Limits) -> Iterator[None]:
-    """Keep other senders off the account while its quotas are counted here, and off the domains while theirs are.
-
-    Raises CampaignError if one has it.
-    """
-    with ExitStack() as locks:
-        if limits.account or limits.domains:
-            locks.enter_context(AccountLock(ledger, relay.account))
-        if limits.domains:
-            locks.enter_context(DomainsLock(ledger))
-        yield
-
-
 def make_run(
     ledger: Ledger,
     campaign: CampaignRecord,
@@ -219,27 +195,16 @@ def make_run(
     `signer` is the one whose signatures `prepare` was given: another than the campaign was frozen with is refused there.
     """
     ledger.set_owner(campaign, owner())
-    pace = Pace(limits.account, limits.domains)
-    preload(pace, ledger, relay)
     return Run(
         ledger=ledger,
         campaign=campaign,
         relay=relay,
-        pace=pace,
+        pace=make_pace(ledger, relay, limits),
         render=renderer(ledger, campaign, signer),
         signer=signer,
         options=options,
         observer=observer,
     )
-
-
-def preload(pace: Pace, ledger: Ledger, relay: Relay) -> None:
-    """Count what this ledger's senders have handed over already, as far back as the quotas look."""
-    now = time.time()
-    (seconds, newest), (longest, newest_each) = pace.account_reach, pace.domain_reach
-    account = ledger.transactions(relay.account, now - seconds, newest) if seconds else []
-    domains = ledger.transactions_to_domains(now - longest, newest_each) if longest else []
-    pace.preload(elsewhere=domains, of_account=(at for at, _ in account))
 
 
 def conclude(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | None) -> Result:

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mailer import mime
+from mailer.campaign.limits import Limits, alone, make_pace
 from mailer.campaign.plan import Plan
-from mailer.campaign.send import Limits, alone, preload
 from mailer.errors import ListError, Paused, RelayStopped
 from mailer.ledger import Ledger, Record, Writer
 from mailer.model import Action, Contact, Mailbox, Message, Outcome, Status
 from mailer.outcome import explain
-from mailer.pace import Pace
+from mailer.pace import Pace, SharedPace
 from mailer.smtp import Connection, Relay, connect
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ async def send_messages(messages: Iterable[Message], *, ledger: Ledger, relay: R
 
 
 async def _send_all(messages: Iterable[Message], *, ledger: Ledger, relay: Relay, limits: Limits) -> list[Outcome]:
-    pace = Pace(limits.account, limits.domains)
-    preload(pace, ledger, relay)
+    pace = make_pace(ledger, relay, limits)
     connection = await connect(relay)
     if isinstance(connection, Outcome):
         stopped = connection.action in {Action.STOP, Action.PAUSE}
@@ -76,7 +75,7 @@ async def _send_all(messages: Iterable[Message], *, ledger: Ledger, relay: Relay
             f"No test was sent. {explain(connection)}", hint=f"what happened: {connection.text}"
         )
     try:
-        async with Writer(ledger) as writer:
+        async with pace, Writer(ledger) as writer:
             trial = _Trial(connection=connection, account=relay.account, pace=pace, writer=writer)
             return [await trial.send(message) for message in messages]
     finally:
@@ -87,7 +86,7 @@ async def _send_all(messages: Iterable[Message], *, ledger: Ledger, relay: Relay
 class _Trial:
     connection: Connection
     account: str
-    pace: Pace
+    pace: Pace | SharedPace
     writer: Writer
 
     async def send(self, message: Message) -> Outcome:

@@ -12,7 +12,7 @@ from mailer.cli import console
 from mailer.cli.unlocking import unlocking
 
 if TYPE_CHECKING:
-    from mailer.campaign.send import Limits
+    from mailer.campaign.limits import Limits
     from mailer.campaign.source import Source
     from mailer.mime.dkim import Signer
     from mailer.model import Tokens
@@ -187,7 +187,7 @@ def signer_of(settings: Settings) -> Signer | None:
 
 def limits_of(settings: Settings) -> Limits:
     """The quotas that the settings set."""
-    from mailer.campaign.send import Limits  # noqa: PLC0415
+    from mailer.campaign.limits import Limits  # noqa: PLC0415
 
     return Limits(account=settings.rate, domains=settings.domain_rate)
 

@@ -228,11 +228,11 @@ class Sending:
             return self._go(count, limit)
 
     def _alone(self) -> AbstractContextManager[None]:
-        from mailer.campaign import send as steps  # noqa: PLC0415
+        from mailer.campaign.limits import alone  # noqa: PLC0415
 
         if self._leaving:
             return nullcontext()
-        return steps.alone(self._ledger, relay_of(self._settings), limits_of(self._settings))
+        return alone(self._ledger, relay_of(self._settings), limits_of(self._settings))
 
     def _go(self, count: int, limit: int | None) -> Result:
         from mailer.campaign import send as steps  # noqa: PLC0415

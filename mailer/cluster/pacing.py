@@ -5,25 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Self
 
+from mailer.campaign.limits import Limits, alone, make_pace
 from mailer.campaign.pacing import Pacing
-from mailer.campaign.send import Limits, alone, preload
 from mailer.ledger import Ledger
 from mailer.model import Quota
-from mailer.pace import Pace, Slot
+from mailer.pace import Lease, Slot
 from mailer.smtp import Relay
 
 
 @asynccontextmanager
 async def pace_of(ledger: Ledger, relay: Relay, limits: Limits) -> AsyncIterator[Pacing]:
-    """The quotas of a worker's account and of domains, as all its campaigns share them.
-
-    While each worker counts for itself, an account with quotas has one worker at a time. Raises CampaignError if another has it.
-    """
+    """The quotas of a worker's account and of domains, as all its campaigns share them, and all who share the ledger."""
     with alone(ledger, relay, limits):
-        pace = Pace(limits.account, limits.domains)
-        preload(pace, ledger, relay)
-        yield pace
+        async with make_pace(ledger, relay, limits) as pace:
+            yield pace
 
 
 class Share:
@@ -31,8 +28,14 @@ class Share:
 
     def __init__(self, pace: Pacing) -> None:
         self._pace = pace
-        self._waiting: set[asyncio.Task[Slot | None]] = set()
+        self._waiting: set[asyncio.Task[Slot | Lease | None]] = set()
         self._stopped = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing: the worker's pace goes on."""
 
     @property
     def longest_window(self) -> int:
@@ -50,10 +53,10 @@ class Share:
     def waiting_for(self, domain: str) -> tuple[Quota, float] | None:
         return self._pace.waiting_for(domain)
 
-    def try_reserve(self, domain: str) -> Slot | None:
+    def try_reserve(self, domain: str) -> Slot | Lease | None:
         return None if self._stopped else self._pace.try_reserve(domain)
 
-    async def reserve(self, domain: str) -> Slot | None:
+    async def reserve(self, domain: str) -> Slot | Lease | None:
         """Wait until a transaction to a domain may start. None after `stop`."""
         if self._stopped:
             return None

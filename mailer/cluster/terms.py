@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from mailer.campaign.limits import Limits
 from mailer.campaign.run import RunOptions
-from mailer.campaign.send import Limits
 from mailer.cluster.rhythm import Rhythm
 from mailer.errors import MailerError
 from mailer.ledger import Ledger

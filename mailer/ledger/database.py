@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from mailer.ledger.entries import Item
-from mailer.model import LedgerPlace
+from mailer.model import LedgerPlace, Lender
 
 Values = Sequence[object] | Mapping[str, object]
 
@@ -118,4 +118,8 @@ class Database(Connection, Protocol):
 
     def lock(self, name: str, kind: str = "") -> Lock: ...
     def pen(self) -> Pen: ...
+    def lender(self) -> Lender | None:
+        """Who keeps the places of quotas for all who share the ledger; None where one sender at a time counts for itself."""
+        ...
+
     def close(self) -> None: ...

@@ -120,6 +120,9 @@ class Embedded:
     def pen(self) -> EmbeddedPen:
         return EmbeddedPen(self.place, self._key)
 
+    def lender(self) -> None:
+        return None
+
 
 class EmbeddedPen:
     """A second connection to the file, so that a group is a transaction of its own."""

@@ -16,7 +16,7 @@ from mailer.ledger.figures import Figures
 from mailer.ledger.memory import Memory
 from mailer.ledger.proofs import Proofs
 from mailer.ledger.suppressions import Suppressions
-from mailer.model import LedgerPlace, Server
+from mailer.model import LedgerPlace, Lender, Server
 
 if TYPE_CHECKING:
     from mailer.ledger.postgres.shared import Shared
@@ -67,6 +67,14 @@ class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppression
         """What a `Writer` writes with."""
         with self._db.plain_errors():
             return self._db.pen()
+
+    def lender(self) -> Lender | None:
+        """Who leases the places of quotas to all who share this ledger; None if one sender at a time counts for itself."""
+        return self._db.lender()
+
+    @property
+    def shares_quotas(self) -> bool:
+        return self.lender() is not None
 
     @property
     def is_shared(self) -> bool:

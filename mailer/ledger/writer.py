@@ -47,7 +47,8 @@ class Writer:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._pen: Pen = self._ledger.pen()
-        self._scribe = Scribe(self._pen) if self._pen.is_remote else None
+        pen = self._pen
+        self._scribe = Scribe(interrupt=pen.interrupt, close=pen.close) if pen.is_remote else None
         self._idle.set()
         return self
 
@@ -110,7 +111,8 @@ class Writer:
             else:
                 self._fail(error)
 
-        writing = scribe.write([item[:2] for item in self._waiting])
+        group = [item[:2] for item in self._waiting]
+        writing = scribe.do(lambda: self._pen.write(group))
         writing.add_done_callback(come_back)
         self._due = writing
 

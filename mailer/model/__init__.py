@@ -25,6 +25,7 @@ from mailer.model.contacts import (
 )
 from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
+from mailer.model.leases import Ask, Leased, Lender, Place, PlaceKey, Return
 from mailer.model.ledgers import LedgerPlace, Server
 from mailer.model.messages import (
     MARK_PLACE,
@@ -64,6 +65,7 @@ __all__ = [
     "NUMBER",
     "OPEN",
     "Action",
+    "Ask",
     "Attachment",
     "Batch",
     "BounceClass",
@@ -81,7 +83,9 @@ __all__ = [
     "Halt",
     "Held",
     "Identity",
+    "Leased",
     "LedgerPlace",
+    "Lender",
     "Letter",
     "Lookup",
     "Mailbox",
@@ -92,6 +96,8 @@ __all__ = [
     "PackedContact",
     "Phase",
     "Pipelining",
+    "Place",
+    "PlaceKey",
     "Presence",
     "Problem",
     "Quota",
@@ -99,6 +105,7 @@ __all__ = [
     "RelayFacts",
     "Reply",
     "Rest",
+    "Return",
     "Returned",
     "Scope",
     "Security",

@@ -25,5 +25,6 @@ only says how old the ledger's history is.
 from mailer.pace.domains import EACH
 from mailer.pace.pace import Pace, Slot
 from mailer.pace.places import DRIFT, GRAIN
+from mailer.pace.shared import Lease, SharedPace
 
-__all__ = ["DRIFT", "EACH", "GRAIN", "Pace", "Slot"]
+__all__ = ["DRIFT", "EACH", "GRAIN", "Lease", "Pace", "SharedPace", "Slot"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from mailer.destination import limited_by, provider
 from mailer.model import Quota
 from mailer.pace.places import Group, Window
 
@@ -17,7 +18,8 @@ REMEMBERED = 4096
 class Domains:
     """The groups of domains, each with the quotas `shared` by all of the account and its own.
 
-    A key of `domains` stands for the domain and everything below it that has no key of its own, in any case.
+    A key of `domains` stands for the domain, everything below it and whatever else its provider has, unless that has a key of
+    its own; in any case.
     """
 
     def __init__(self, shared: tuple[Window, ...], domains: Mapping[str, Sequence[Quota]]) -> None:
@@ -42,10 +44,8 @@ class Domains:
             if len(self._looked_up) >= REMEMBERED:
                 self._looked_up.clear()
             name = domain.lower().strip(".")
-            key = name
-            while key and key not in self._keyed:
-                key = key.partition(".")[2]
-            found = self._looked_up[domain] = self._keyed[key] if key else self._of_its_own(name, now)
+            key = limited_by(name, self._keyed)
+            found = self._looked_up[domain] = self._keyed[key] if key else self._of_its_own(provider(name), now)
         return found
 
     def add(self, finished: Iterable[tuple[float, str]], now: float) -> None:
@@ -64,7 +64,7 @@ class Domains:
             self._to_anybody = sorted((*self._to_anybody, *to_anybody))
 
     def _of_its_own(self, name: str, now: float) -> Group:
-        """What a domain without a key gets: nothing, or the quotas of EACH for itself alone."""
+        """What a domain without a key gets: nothing, or the quotas of EACH for itself alone (for all of its provider's)."""
         if not self._each:
             return self._others
         if name not in self._alone:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from typing import Self
 
 from mailer.model import Quota
 from mailer.pace.domains import Domains
@@ -83,6 +84,12 @@ class Pace:
         self._rings_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing: all there is to it is in the ledger's attempts."""
 
     @property
     def longest_window(self) -> int:

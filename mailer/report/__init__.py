@@ -5,7 +5,7 @@ stands inside of it and `style` how that looks, for a page of somebody else's; `
 """
 
 from mailer.report.course import Course, course, step_for
-from mailer.report.groups import Counted, Spread, count, is_grouping, provider, telling
+from mailer.report.groups import Counted, Spread, count, is_grouping, telling
 from mailer.report.page import content, is_html_report, page, policy, script, style, write_html
 from mailer.report.pictures import Picture, pictures
 from mailer.report.summary import ATTENTION, LISTED, SMALLEST, Report, counts_only, facts, refusals
@@ -31,7 +31,6 @@ __all__ = [
     "page",
     "pictures",
     "policy",
-    "provider",
     "refusals",
     "script",
     "step_for",

@@ -19,6 +19,7 @@ from mailer.ledger.postgres import formats, group
 from mailer.ledger.postgres.dialect import translated
 from mailer.ledger.postgres.locks import ServerLock, Session, key_of
 from mailer.ledger.postgres.opening import connect
+from mailer.ledger.postgres.places import PostgresLender
 from mailer.ledger.postgres.words import in_words
 from mailer.ledger.together import Unusual, sorted_out, write_each
 from mailer.model import Server
@@ -197,6 +198,9 @@ class Postgres(Speaker):
         if self._session.held:
             return PostgresPen(self._session.connection, self.alone, turn=self._session.turn)
         return PostgresPen(connect(self.place), self.alone)
+
+    def lender(self) -> PostgresLender:
+        return PostgresLender(lambda: connect(self.place))
 
 
 class PostgresPen(Speaker):

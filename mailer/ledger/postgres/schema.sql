@@ -39,3 +39,18 @@ CREATE FUNCTION fingerprint(secret bytea, entry text) RETURNS bytea LANGUAGE sql
         || sha256(masked(secret, CAST(x'3636363636363636' AS bigint)) || convert_to(entry, 'UTF8'))
     );
 ALTER TABLE suppression_secrets ADD CONSTRAINT secret_length CHECK (length(secret) = 32);
+
+-- The places of quotas that many senders share (mailer/pace/shared.py): each serves one message, from before its start until a window
+-- after its reply. `holder` is the number of the lock that the sender who has it holds while it lives. Times as everywhere, by the
+-- clock of this server.
+CREATE TABLE places (
+    account text COLLATE "C" NOT NULL,
+    domain  text COLLATE "C" NOT NULL,
+    seconds bigint NOT NULL,
+    number  bigint NOT NULL,
+    free_at double precision NOT NULL DEFAULT 0,
+    holder  integer,
+    PRIMARY KEY (account, domain, seconds, number)
+) WITH (fillfactor = 50);
+CREATE INDEX places_free ON places (account, domain, seconds, free_at) WHERE holder IS NULL;
+CREATE INDEX places_held ON places (holder) WHERE holder IS NOT NULL;

@@ -1,0 +1,210 @@
+"""The places of quotas in PostgreSQL, leased to senders one by one (mailer/pace/shared.py has the rule).
+
+Whoever leases takes the rows that are free first and locked by nobody, so that senders never wait for each other. A sender holds
+a lock of the server's for as long as its session lives; what is held by a number that nobody locks was a dead sender's.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+
+from mailer.destination import alike
+from mailer.ledger.postgres.words import in_words
+from mailer.ledger.scribe import Scribe
+from mailer.model import Ask, Leased, Place, PlaceKey, Return
+
+SENDERS = 0x6D61696C
+"""The kind of lock, of two numbers, that a sender of leases holds. Other locks are of one number."""
+
+LOOK_AGAIN = 1.0
+"""Seconds until dead senders are looked for again, while places are missing."""
+
+NOW = "extract(epoch FROM clock_timestamp())::float8"
+
+RETURN = """
+UPDATE places p SET holder = NULL, free_at = coalesce(r.free_at, p.free_at)
+FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::float8[]) AS r (account, domain, seconds, number, free_at)
+WHERE p.account = r.account AND p.domain = r.domain AND p.seconds = r.seconds AND p.number = r.number AND p.holder = $1
+"""
+# Materialized: else the planner may look for free rows once for each row of the table, and take more than it was asked for.
+LEASE = """
+WITH free AS MATERIALIZED (
+    SELECT number FROM places WHERE account = $2 AND domain = $3 AND seconds = $4 AND holder IS NULL
+    ORDER BY free_at LIMIT $5 FOR UPDATE SKIP LOCKED
+)
+UPDATE places p SET holder = $1 FROM free
+WHERE p.account = $2 AND p.domain = $3 AND p.seconds = $4 AND p.number = free.number
+RETURNING p.number, p.free_at
+"""
+NEXT = "SELECT min(free_at) FROM places WHERE account = $1 AND domain = $2 AND seconds = $3 AND holder IS NULL"
+
+# A sender that has just died may have handed a message over in this instant: its places are taken for a whole window from now on.
+BURY = f"""
+WITH held AS MATERIALIZED (SELECT DISTINCT holder FROM places WHERE holder IS NOT NULL AND holder <> $1),
+dead AS MATERIALIZED (SELECT holder FROM held WHERE pg_try_advisory_xact_lock($2, holder))
+UPDATE places p SET holder = NULL, free_at = greatest(p.free_at, {NOW} + p.seconds * $3::float8)
+FROM dead WHERE p.holder = dead.holder
+"""
+
+# What was sent before anybody leased, as the attempts tell it: of an account, or to all domains of a destination.
+HISTORY = f"""
+INSERT INTO places (account, domain, seconds, number, free_at)
+SELECT $1, $2, $3, n, coalesce(ended + $5::float8, 0) FROM generate_series(0, $4::bigint - 1) AS n LEFT JOIN (
+    SELECT ended, row_number() OVER (ORDER BY ended DESC) - 1 AS n FROM (
+        SELECT coalesce(finished_at, {NOW}) AS ended FROM attempts
+        WHERE (finished_at IS NULL OR finished_at > {NOW} - $5::float8)
+            AND (account = $1 OR ($1 = '' AND (domain = '' OR domain ~ $6)))
+        ORDER BY 1 DESC LIMIT $4
+    ) AS newest
+) AS sent USING (n)
+"""
+MORE = "INSERT INTO places (account, domain, seconds, number) SELECT $1, $2, $3, n FROM generate_series($4::bigint, $5::bigint) AS n"
+
+# Of a quota that is smaller now those places go that are free first: what was sent still counts.
+FEWER = """
+DELETE FROM places WHERE account = $1 AND domain = $2 AND seconds = $3 AND number IN (
+    SELECT number FROM places WHERE account = $1 AND domain = $2 AND seconds = $3 AND holder IS NULL ORDER BY free_at LIMIT $4
+)
+"""
+
+
+class PostgresLender:
+    """Leases places over a connection of its own, in a thread of its own."""
+
+    def __init__(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:
+        self._connect = connect
+        self._connection: psycopg.Connection[Any] | None = None
+        self._scribe: Scribe | None = None
+        self._holder = 0
+        self._known: set[PlaceKey] = set()
+        self._looked_at = -math.inf
+
+    async def exchange(self, asks: Sequence[Ask], returns: Sequence[Return]) -> Leased:
+        if self._scribe is None:
+            self._scribe = Scribe(interrupt=self._interrupt, close=self._hang_up)
+        return await self._scribe.do(lambda: self._exchange(asks, returns))
+
+    async def close(self) -> None:
+        if self._scribe:
+            self._scribe.dismiss()
+            self._scribe = None
+
+    def _interrupt(self) -> None:
+        if self._connection:
+            try:
+                self._connection.cancel_safe(timeout=1)
+            except psycopg.Error:
+                return
+
+    def _hang_up(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+            self._known.clear()
+
+    # -- in the thread
+
+    def _exchange(self, asks: Sequence[Ask], returns: Sequence[Return]) -> Leased:
+        connection = self._connection or self._begin()
+        try:
+            for key in {key for ask in asks for key in ask.keys} - self._known:
+                with connection.transaction():
+                    self._fit(connection, key)
+                self._known.add(key)
+            with connection.transaction():
+                leased = self._lease(connection, asks, returns)
+            if self._is_short(asks, leased):
+                with connection.transaction():
+                    spans = max(key.span / key.seconds for ask in asks for key in ask.keys)
+                    connection.execute(BURY, (self._holder, SENDERS, spans))
+        except psycopg.Error as error:
+            raise in_words(error) from None
+        return leased
+
+    def _begin(self) -> psycopg.Connection[Any]:
+        """A session that is alive for all to see, under a number that nobody else has."""
+        connection = self._connection = self._connect()
+        try:
+            while True:
+                self._holder = secrets.randbelow(2**31)
+                free = connection.execute("SELECT pg_try_advisory_lock($1, $2)", (SENDERS, self._holder)).fetchone()
+                if free and free[0]:
+                    return connection
+        except psycopg.Error as error:
+            raise in_words(error) from None
+
+    def _fit(self, connection: psycopg.Connection[Any], key: PlaceKey) -> None:
+        """See to it that there are as many places as the quota says; whoever says it last decides."""
+        whose = (key.account, key.domain, key.seconds)
+        name = f"{key.account}\0{key.domain}".replace("\0", "\n")
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", (name, key.seconds))
+        query = "SELECT count(*), max(number) FROM places WHERE account = $1 AND domain = $2 AND seconds = $3"
+        row = connection.execute(query, whose).fetchone()
+        assert row
+        there, last = row
+        if not there:
+            connection.execute(HISTORY, (*whose, key.places, key.span, f"^({alike(key.domain)})$"))
+        elif there < key.places:
+            connection.execute(MORE, (*whose, last + 1, last + key.places - there))
+        elif there > key.places:
+            connection.execute(FEWER, (*whose, there - key.places))
+
+    def _lease(self, connection: psycopg.Connection[Any], asks: Sequence[Ask], returns: Sequence[Return]) -> Leased:
+        with connection.pipeline():
+            if returns:
+                connection.execute(RETURN, self._columns(returns))
+            taken = [
+                [connection.execute(LEASE, (self._holder, *_whose(key), ask.want)) for key in ask.keys] for ask in asks
+            ]
+            later = [[connection.execute(NEXT, _whose(key)) for key in ask.keys] for ask in asks]
+            now = connection.execute(f"SELECT {NOW}")
+        places, unused = [], []
+        for ask, cursors in zip(asks, taken, strict=True):
+            of_each = [
+                sorted((Place(key, *row) for row in rows), key=lambda place: place.free_at)
+                for key, rows in zip(ask.keys, cursors, strict=True)
+            ]
+            # all of a message's places or none: two who hold one each would wait for each other
+            number = min(map(len, of_each))
+            places.append([tuple(together) for together in zip(*(some[:number] for some in of_each), strict=True)])
+            unused += [Return(place, None) for some in of_each for place in some[number:]]
+        if unused:
+            connection.execute(RETURN, self._columns(unused))
+        row = now.fetchone()
+        assert row
+        next_free = [max(_least(cursor) for cursor in cursors) for cursors in later]
+        return Leased(places, next_free, row[0])
+
+    def _columns(self, returns: Sequence[Return]) -> list[object]:
+        keys = [one.place.key for one in returns]
+        return [
+            self._holder,
+            [key.account for key in keys],
+            [key.domain for key in keys],
+            [key.seconds for key in keys],
+            [one.place.number for one in returns],
+            [one.free_at for one in returns],
+        ]
+
+    def _is_short(self, asks: Sequence[Ask], leased: Leased) -> bool:
+        """Whether places are missing, and nobody has looked for dead senders for a while."""
+        short = any(len(given) < ask.want for ask, given in zip(asks, leased.places, strict=True))
+        if not short or time.monotonic() - self._looked_at < LOOK_AGAIN:
+            return False
+        self._looked_at = time.monotonic()
+        return True
+
+
+def _whose(key: PlaceKey) -> tuple[str, str, int]:
+    return key.account, key.domain, key.seconds
+
+
+def _least(cursor: psycopg.Cursor[Any]) -> float:
+    row = cursor.fetchone()
+    return math.inf if row is None or row[0] is None else float(row[0])

@@ -1,0 +1,174 @@
+"""The places of quotas on a real PostgreSQL: leased once, given back, free again in time, also those of the dead."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from mailer.ledger import Ledger, Record, Writer
+from mailer.model import Ask, Outcome, Phase, PlaceKey, Quota, Return, Scope, Server, Status, Verdict
+from mailer.pace import SharedPace
+
+MINUTE = PlaceKey("ana", "", 3, 60, 60.06)
+HOUR = PlaceKey("ana", "", 5, 3600, 3603.6)
+
+
+@pytest.fixture
+def ledger(postgres):
+    with postgres.database() as name, Ledger(Server(address=postgres.address(name))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ask(ledger):
+    """Ask as several senders, each by its name."""
+    loop = asyncio.new_event_loop()
+    lenders = {}
+
+    def asked(sender, keys, want, returns=()):
+        lender = lenders.setdefault(sender, ledger.lender())
+        asks = [Ask(tuple(keys), want)] if keys else []
+        return loop.run_until_complete(lender.exchange(asks, returns))
+
+    yield asked
+    for lender in lenders.values():
+        loop.run_until_complete(lender.close())
+    loop.close()
+
+
+def numbers(leased):
+    return [place.number for together in leased.places[0] for place in together]
+
+
+def test_no_place_is_leased_twice(ask):
+    first, second = ask("one", [MINUTE], 2), ask("two", [MINUTE], 2)
+    assert len(numbers(first)) == 2
+    assert len(numbers(second)) == 1
+    assert sorted(numbers(first) + numbers(second)) == [0, 1, 2]
+    assert numbers(ask("three", [MINUTE], 1)) == []
+
+
+def test_a_place_that_served_is_leased_again_for_the_time_at_which_it_is_free(ask):
+    leased = ask("one", [MINUTE], 3)
+    assert leased.next_free == [float("inf")]
+    [[first], [second], [third]] = leased.places[0]
+    later = ask(
+        "one", [MINUTE], 0, [Return(first, leased.now + 50), Return(second, leased.now + 40), Return(third, None)]
+    )
+    assert later.next_free == [third.free_at]
+    again = ask("two", [MINUTE], 3)
+    assert [place.free_at for [place] in again.places[0]] == [third.free_at, leased.now + 40, leased.now + 50]
+
+
+def test_of_several_quotas_a_message_gets_all_its_places_or_none(ask):
+    assert len(ask("one", [HOUR], 4).places[0]) == 4
+    both = ask("two", [MINUTE, HOUR], 3)
+    assert [[place.key for place in together] for together in both.places[0]] == [[MINUTE, HOUR]]
+    # the other two of the minute were given back at once
+    assert len(numbers(ask("three", [MINUTE], 3))) == 2
+
+
+def test_only_who_has_a_place_can_give_it_back(ask):
+    [[place]] = ask("one", [MINUTE], 1).places[0]
+    ask("two", [], 0, [Return(place, None)])
+    assert len(numbers(ask("two", [MINUTE], 3))) == 2
+
+
+def test_places_of_a_sender_that_died_are_free_a_window_after_it_was_noticed(ask, postgres, ledger):
+    ask("one", [MINUTE], 3)
+    assert numbers(ask("two", [MINUTE], 1)) == []
+    [database] = [row[0] for row in postgres.query("SELECT datname FROM pg_database WHERE datname LIKE 'mailer_%'")]
+    held = postgres.query(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 ORDER BY pid", database
+    )
+    one = held[0][0]
+    postgres.query(f"SELECT pg_terminate_backend({one})", database)
+    until = time.monotonic() + 20
+    noticed = None
+    while noticed is None and time.monotonic() < until:
+        now = ask("two", [MINUTE], 1)
+        noticed = now if now.places[0] else None
+    assert noticed
+    [[place]] = noticed.places[0]
+    assert noticed.now + 55 < place.free_at <= noticed.now + 60.07
+    # a sender that only waits keeps its places
+    assert len(numbers(ask("three", [MINUTE], 3))) == 2
+
+
+def test_a_quota_that_was_changed_keeps_what_was_sent(ask):
+    leased = ask("one", [MINUTE], 3)
+    ask("one", [], 0, [Return(place, leased.now + 10 * (at + 1)) for at, [place] in enumerate(leased.places[0])])
+    less = ask("two", [MINUTE._replace(places=1)], 5)
+    assert [round(place.free_at - leased.now) for [place] in less.places[0]] == [30]
+    more = ask("three", [MINUTE._replace(places=4)], 5)
+    assert [place.free_at for [place] in more.places[0]] == [0, 0, 0]
+
+
+def test_what_was_sent_before_anybody_leased_counts(ask, ledger):
+    now = time.time()
+
+    async def attempted(account, domain, ended):
+        outcome = Outcome(verdict=Verdict.SENT, scope=Scope.RECIPIENT, phase=Phase.FINAL_DOT, text="")
+        async with Writer(ledger) as writer:
+            record = Record(
+                delivery=None, token="", account=account, domain=domain, started_at=ended, finished_at=ended,
+                outcome=outcome, status=Status.SENT, intended=False,
+            )  # fmt: skip
+            await writer.write(records=[record])
+
+    for account, domain, ended in [
+        ("ana", "a.example", now - 10),
+        ("ana", "b.example", now - 70),
+        ("bo", "mx.a.example", now - 5),
+        ("bo", "googlemail.com", now - 7),
+    ]:
+        asyncio.run(attempted(account, domain, ended))
+    mine = [place.free_at for [place] in ask("one", [MINUTE], 3).places[0]]
+    assert mine == [0, 0, pytest.approx(now - 10 + 60.06)]
+    to_a = PlaceKey("", "a.example", 3, 60, 60.06)
+    its = [place.free_at for [place] in ask("one", [to_a], 3).places[0]]
+    assert its == [0, pytest.approx(now - 10 + 60.06), pytest.approx(now - 5 + 60.06)]
+    to_google = PlaceKey("", "gmail.com", 1, 60, 60.06)
+    assert [place.free_at for [place] in ask("one", [to_google], 1).places[0]] == [pytest.approx(now - 7 + 60.06)]
+
+
+def test_a_server_that_goes_away_is_told_in_words(ask, postgres, ledger):
+    from mailer.errors import LedgerError
+
+    ask("one", [MINUTE], 1)
+    [database] = [row[0] for row in postgres.query("SELECT datname FROM pg_database WHERE datname LIKE 'mailer_%'")]
+    postgres.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()", database)
+    with pytest.raises(LedgerError):
+        ask("one", [MINUTE], 1)
+
+
+def test_four_senders_in_real_time_stay_below_the_quota_and_use_it(postgres, ledger):
+    """Each end is taken where the reply was read, which is the latest moment; so is each start."""
+    quota, seconds = Quota(count=40, seconds=1), 3.0
+    spans: list[tuple[float, float]] = []
+
+    async def sender(until):
+        clock = time.perf_counter
+        async with SharedPace(ledger.lender(), "ana", [quota]) as pace:
+
+            async def line():
+                while clock() < until:
+                    lease = pace.try_reserve("a.example") or await pace.reserve("a.example")
+                    began = clock()
+                    await asyncio.sleep(0.002)
+                    spans.append((began, clock()))
+                    lease.done()
+
+            await asyncio.gather(line(), line())
+
+    async def crew():
+        until = time.perf_counter() + seconds
+        await asyncio.gather(*(sender(until) for _ in range(4)))
+
+    asyncio.run(crew())
+    most = max(sum(1 for start, end in spans if start < at + 1 and end >= at) for _, at in spans)
+    assert most <= 40
+    # a busy machine wakes late; what it may use at least is three windows, less what it overslept
+    assert len(spans) > 80
