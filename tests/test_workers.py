@@ -206,6 +206,25 @@ async def test_workers_outlive_a_server_that_loses_its_power(campaign_folder: Pa
         postgres.close()
 
 
+async def test_a_worker_waits_for_a_server_that_is_not_there_yet(campaign_folder: Path, server: ScriptedServer) -> None:
+    postgres = PostgresServer()
+    try:
+        with postgres.database() as name:
+            place = Server(address=postgres.address(name))
+            with Ledger(place) as ledger:
+                leave(ledger, start(campaign_folder, ledger, PEOPLE))
+            postgres.stop()
+            told = Told()
+            async with working(place, server, told):
+                await until(lambda: told.words("lost"))
+                await asyncio.to_thread(postgres.start)
+                with Ledger(place) as ledger:
+                    await until(lambda: ledger.find("appeal").finished_at)
+        assert received(server) == once_each(PEOPLE)
+    finally:
+        postgres.close()
+
+
 async def test_a_worker_that_would_sign_otherwise_leaves_a_campaign_to_others(
     campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
 ) -> None:

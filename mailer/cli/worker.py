@@ -62,13 +62,14 @@ def worker(
     Example:
       mailer worker --connections 4
     """  # noqa: D301
+    from mailer.ledger import require_server  # noqa: PLC0415
+
     settings = settings_here(overrides(rate=joined(rate), connections=connections), to_send=True)
     log = Log()
     with installed():
         from mailer.cluster.worker import Worker  # noqa: PLC0415 - optional
-    with open_ledger(settings) as ledger:
-        # raises CampaignError for a ledger in a file, before anything is begun
-        ledger.shared.presences()
+    # not opened here: a server that is just starting is waited for
+    require_server(settings.ledger_place)
     terms = terms_of(settings, tuple(queue or [QUEUE]), log)
     queues = "" if terms.queues == (QUEUE,) else f", queue {', '.join(terms.queues)}"
     console.note(

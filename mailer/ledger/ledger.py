@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from mailer.ledger.postgres.shared import Shared
 
 
+def require_server(place: LedgerPlace) -> None:
+    """Raise CampaignError where there can be no workers."""
+    if not isinstance(place, Server):
+        raise CampaignError(
+            "Workers need a ledger that several computers can use at once, and this one is a file on this computer.",
+            hint="keep it on PostgreSQL, see 'The ledger on PostgreSQL' in README.md; or send from here, without workers",
+        )
+
+
 class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppressions):
     """A file, or a database on PostgreSQL. Reads and single decisions happen here; outcomes go through `Writer`.
 
@@ -84,11 +93,7 @@ class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppression
     @property
     def shared(self) -> Shared:
         """What workers share. Raises CampaignError for a ledger in a file, which has none."""
-        if not isinstance(self.place, Server):
-            raise CampaignError(
-                "Workers need a ledger that several computers can use at once, and this one is a file on this computer.",
-                hint="keep it on PostgreSQL, see 'The ledger on PostgreSQL' in README.md; or send from here, without workers",
-            )
+        require_server(self.place)
         from mailer.ledger.postgres.shared import Shared  # noqa: PLC0415 - a ledger in a file needs nothing of it
 
         return Shared(self._db)
