@@ -15,6 +15,7 @@ from postgres_server import PostgresServer
 from smtp_server import ScriptedServer
 from workers import Told, leave, until, working
 
+from mailer import mime
 from mailer.campaign.limits import Limits
 from mailer.cluster.pacing import Share
 from mailer.errors import CampaignError, Paused
@@ -223,6 +224,30 @@ async def test_a_worker_waits_for_a_server_that_is_not_there_yet(campaign_folder
         assert received(server) == once_each(PEOPLE)
     finally:
         postgres.close()
+
+
+async def test_an_error_of_our_own_stops_the_campaign_before_every_worker_meets_it(
+    campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    leave(ledger, campaign)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mime, "compose", broken)
+        with pytest.raises(ZeroDivisionError):
+            async with working(place, server):
+                await until(lambda: ledger.shared.standing(campaign).halt)
+    assert "error in mailer itself" in ledger.shared.standing(campaign).halt.reason
+    assert ledger.tally(campaign).queued == len(PEOPLE)
+    async with working(place, server):
+        await until(lambda: not ledger._db.native("SELECT 1 FROM procrastinate_jobs").fetchone())
+        assert server.accepted == []
+        leave(ledger, campaign)
+        await until(lambda: ledger.find("appeal").finished_at)
+    assert received(server) == once_each(PEOPLE)
 
 
 async def test_a_worker_that_would_sign_otherwise_leaves_a_campaign_to_others(

@@ -140,6 +140,8 @@ def test_a_campaign_is_left_to_workers_seen_paused_continued_and_finished(site: 
     assert "No worker works for it since" in site.program.run("status", NAME).stdout
 
     assert site.program.json(*SEND)["left_to_workers"]
+    watched = site.program.run("status", NAME, "--watch").stdout
+    assert f"Campaign {NAME}: finished" in watched, "it ends by itself"
     site.until(finished)
     worker.send_signal(signal.SIGTERM)
     _, err = site.ended(worker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from mailer.cli import console
 from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.progress import duration
 from mailer.cli.unlocking import open_ledger
-from mailer.errors import quoted
+from mailer.errors import UsageError, quoted
 from mailer.model import Status
 from mailer.times import iso
 
@@ -38,6 +39,8 @@ PACE_WINDOW = 600.0
 
 QUEUE = "mailer"
 """The queue of campaigns and workers that name none."""
+
+WATCH_SECONDS = 1.0
 
 STOPPED = 4
 """The exit code of a run that going on would have harmed."""
@@ -317,6 +320,9 @@ def status(
         str | None, typer.Argument(metavar="CAMPAIGN", help="The campaign's name; without it, all.")
     ] = None,
     *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew as it changes, until Ctrl-C or the end.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show how far a campaign is.
@@ -325,10 +331,37 @@ def status(
     Example:
       mailer status solidarity-appeal--branches
     """  # noqa: D301
+    if watch and as_json:
+        raise UsageError("--json is one object, and --watch goes on.", hint="leave out one of them")
+    with open_ledger(settings_here(), create=False) as ledger:
+        if watch:
+            with suppress(KeyboardInterrupt):
+                watch_status(ledger, campaign)
+        else:
+            show_status(ledger, campaign, as_json=as_json)
+
+
+def watch_status(ledger: Ledger, campaign: str | None) -> None:
+    """Show it anew as it changes, as long as anything may change by itself."""
+    before: list[dict[str, Any]] = []
+    while not before or any(one["state"] in {"sending", "waiting"} for one in before):
+        time.sleep(WATCH_SECONDS if before else 0)
+        found = ledger.campaigns() if campaign is None else [ledger.find(campaign)]
+        if not found:
+            show_status(ledger, campaign, as_json=False)
+            return
+        now = [standing(ledger, one) for one in found]
+        if now != before:
+            console.clear()
+            show_status(ledger, campaign, as_json=False)
+        before = now
+
+
+def show_status(ledger: Ledger, campaign: str | None, *, as_json: bool) -> None:
+    """One campaign, or a line for each."""
     from mailer.ledger import settle  # noqa: PLC0415
 
-    with open_ledger(settings_here(), create=False) as ledger:
-        if campaign is None:
-            list_campaigns(ledger, as_json=as_json)
-        else:
-            show_standing(ledger, settle(ledger, ledger.find(campaign)), time.time(), as_json=as_json)
+    if campaign is None:
+        list_campaigns(ledger, as_json=as_json)
+    else:
+        show_standing(ledger, settle(ledger, ledger.find(campaign)), time.time(), as_json=as_json)

@@ -140,6 +140,9 @@ class Shift:
             raise
         except MailerError:
             pass  # it stands with the run, and is heeded there
+        except Exception as error:  # noqa: BLE001 - told by whoever runs this worker, once no other meets it
+            self._failure = self._failure or error
+            self._over.set()
         self.sent_any = self.sent_any or active.run.answered_at > 0
 
     async def _heed(self, active: Active) -> None:
