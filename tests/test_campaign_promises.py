@@ -28,7 +28,8 @@ from mailer import mime
 from mailer.campaign import send as steps
 from mailer.campaign.plan import make_plan
 from mailer.campaign.preview import write_preview
-from mailer.campaign.send import Limits, alone, freeze, prepare
+from mailer.campaign.limits import Limits, alone
+from mailer.campaign.send import freeze, prepare
 from mailer.errors import CampaignError, Paused, SealError
 from mailer.ledger import Ledger
 from mailer.ledger.deliveries import Moved
