@@ -26,9 +26,9 @@ from smtp_server import ScriptedServer
 
 from mailer import mime
 from mailer.campaign import send as steps
+from mailer.campaign.limits import Limits, alone
 from mailer.campaign.plan import make_plan
 from mailer.campaign.preview import write_preview
-from mailer.campaign.limits import Limits, alone
 from mailer.campaign.send import freeze, prepare
 from mailer.errors import CampaignError, Paused, SealError
 from mailer.ledger import Ledger
@@ -219,6 +219,7 @@ def test_one_account_behind_two_ports_has_one_quota() -> None:
     assert Relay(host="127.0.0.1", port=1).account != Relay(host="127.0.0.1", port=2).account
 
 
+@pytest.mark.parametrize("ledger_place", ["file"], indirect=True)  # on a server they share its quotas
 def test_a_second_sender_over_the_same_account_is_refused(campaign_folder: Path, ledger: Ledger) -> None:
     relay = Relay(host="smtp.example.org", port=587, username="ana")
     limits = Limits(account=(Quota.parse("5/second"),))
