@@ -20,6 +20,7 @@ import pytest
 import real_servers
 import returned_mails as samples
 from campaigns import start, write_letter, write_list
+from ledger_places import KINDS, place_of, setting
 from program import COMMAND, Program
 from returned_mails import mail
 
@@ -27,7 +28,7 @@ from mailer.campaign.intake import take_in
 from mailer.errors import Paused
 from mailer.inbox.mailbox import Access, OpenMailbox
 from mailer.ledger import Ledger
-from mailer.model import Event, EventKind, Security
+from mailer.model import Event, EventKind, LedgerPlace, Security
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="Postfix and Dovecot are not for Windows")
 
@@ -68,6 +69,7 @@ class Post:
     program: Program
     relay: real_servers.Relay
     mailbox: real_servers.Mailbox
+    place: LedgerPlace
 
     def deliver(self, content: bytes, to: str = f"campaign@{HOME}", sender: str = "pat@people.example") -> None:
         with smtplib.SMTP("127.0.0.1", self.relay.port, timeout=30) as client:
@@ -87,7 +89,7 @@ class Post:
     def unsubscribe_addresses(self) -> dict[str, str]:
         """Whose link to unsubscribe is which, as in the messages."""
         found = {}
-        with Ledger(self.program.folder / "mailer.db") as ledger:
+        with Ledger(self.place) as ledger:
             from mailer.tokens import Purpose, Tokens
 
             tokens = Tokens(ledger.secret)
@@ -96,7 +98,7 @@ class Post:
         return found
 
     def message_ids(self) -> dict[str, str]:
-        with Ledger(self.program.folder / "mailer.db") as ledger:
+        with Ledger(self.place) as ledger:
             return dict(ledger._all("SELECT key, message_id FROM deliveries"))
 
 
@@ -114,14 +116,18 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[real_ser
         yield relay, mailbox
 
 
-@pytest.fixture
-def post(servers: tuple[real_servers.Relay, real_servers.Mailbox], tmp_path: Path) -> Post:
+@pytest.fixture(params=["file"])
+def post(
+    request: pytest.FixtureRequest, servers: tuple[real_servers.Relay, real_servers.Mailbox], tmp_path: Path
+) -> Iterator[Post]:
     relay, mailbox = servers
     empty(mailbox)
     write_letter(tmp_path)
     write_list(tmp_path, ADDRESSES)
     settings = SETTINGS | {"MAILER_SMTP_PORT": str(relay.port), "MAILER_IMAP_PORT": str(mailbox.port)}
-    return Post(program=Program(folder=tmp_path, settings=settings), relay=relay, mailbox=mailbox)
+    with place_of(request, tmp_path) as place:
+        settings["MAILER_LEDGER"] = setting(place)
+        yield Post(program=Program(folder=tmp_path, settings=settings), relay=relay, mailbox=mailbox, place=place)
 
 
 def empty(mailbox: real_servers.Mailbox) -> None:
@@ -155,6 +161,7 @@ def everything_comes_back(post: Post) -> None:
     post.mailbox.messages(8)
 
 
+@pytest.mark.parametrize("post", KINDS, indirect=True)
 def test_what_is_sent_through_postfix_comes_back_and_the_right_people_are_suppressed(post: Post) -> None:
     sent = send(post)
     assert (sent["sent"], sent["state"]) == (7, "finished")
@@ -186,7 +193,7 @@ def test_what_is_sent_through_postfix_comes_back_and_the_right_people_are_suppre
     assert back["full@full.example"] == "bounce 5.2.2"
     assert (back["ada@healthy.example"], back["dora@healthy.example"]) == ("reply", "")
     assert "reported as spam" in (post.program.folder / "report.html").read_text("utf-8")
-    with Ledger(post.program.folder / "mailer.db") as ledger:
+    with Ledger(post.place) as ledger:
         kept = " ".join(map(str, ledger._all("SELECT * FROM events")))
     assert not re.search(r"@|Thank you", kept)
 
@@ -198,7 +205,7 @@ def test_read_once_more_from_the_beginning_nothing_counts_twice(post: Post) -> N
     send(post)
     everything_comes_back(post)
     first = post.program.json("inbox")
-    with Ledger(post.program.folder / "mailer.db") as ledger:
+    with Ledger(post.place) as ledger:
         before = ledger._all("SELECT * FROM events ORDER BY id")
         # as if the server had numbered its mails anew, and somebody moved them back
         ledger._run("UPDATE mailboxes SET validity = validity + 1")
@@ -209,7 +216,7 @@ def test_read_once_more_from_the_beginning_nothing_counts_twice(post: Post) -> N
     again = post.program.json("inbox")
     assert (again["read"], again["known"]) == (8, 6)
     assert (again["bounces"], again["suppressed"]) == ({"hard": 0, "soft": 0, "other": 0}, 0)
-    with Ledger(post.program.folder / "mailer.db") as ledger:
+    with Ledger(post.place) as ledger:
         assert ledger._all("SELECT * FROM events ORDER BY id") == before
     assert first["moved"] == again["moved"] == 5
 
@@ -232,7 +239,7 @@ def test_killed_between_the_commit_and_the_move_it_goes_on_and_counts_nothing_tw
 def test_complaints_stop_a_campaign_before_its_next_batch(post: Post) -> None:
     first = send(post, "--limit", "4", code=3)
     assert first["sent"] == 4
-    with Ledger(post.program.folder / "mailer.db") as ledger:
+    with Ledger(post.place) as ledger:
         campaign = ledger.find(NAME)
         sent = ledger._all("SELECT id, key FROM deliveries WHERE status = 'sent'")
         ledger.add_events(
@@ -281,7 +288,7 @@ def test_it_watches_until_ctrl_c_and_takes_in_what_comes(post: Post) -> None:
 
 def made(post: Post) -> None:
     """A ledger with a campaign in it."""
-    with Ledger(post.program.folder / "mailer.db") as ledger:
+    with Ledger(post.place) as ledger:
         start(post.program.folder, ledger, ["a@c.example"])
 
 
@@ -337,7 +344,7 @@ def test_where_the_server_cannot_move_nothing_else_is_expunged(post: Post, missi
         number = client.search(None, "SUBJECT", '"Re: News"')[1][0].split()[0]
         client.store(number, "+FLAGS", r"(\Deleted)")
     access = post.access()
-    with Ledger(post.program.folder / "mailer.db") as ledger, Limited(access) as box:
+    with Ledger(post.place) as ledger, Limited(access) as box:
         box.without(*missing)
         (intake,) = take_in(ledger, box, access.name)
     assert intake.moved == moved
@@ -349,7 +356,7 @@ def test_looking_marks_nothing_as_read(post: Post) -> None:
         mail(samples.PERSON, sender="a@b.example", to=f"x@{HOME}", subject="Hello", id="", own="5", text="Hello.")
     )
     post.mailbox.messages(1)
-    with Ledger(post.program.folder / "mailer.db") as ledger, OpenMailbox(post.access()) as box:
+    with Ledger(post.place) as ledger, OpenMailbox(post.access()) as box:
         start(post.program.folder, ledger, ["a@c.example"])
         (intake,) = take_in(ledger, box, "x")
     assert (intake.read, intake.ours, intake.moved) == (1, 0, 0)

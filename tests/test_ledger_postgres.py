@@ -227,6 +227,27 @@ def test_the_password_may_stand_where_the_library_looks_for_it(
     Ledger(Server(address="postgresql://?service=ours")).close()
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("53100", "the server's disk is full"),
+        ("53200", "out of memory"),
+        ("58030", "cannot read or write its files"),
+        ("XX001", "is damaged"),
+        ("57P02", "was lost"),
+        ("57P03", "starting or stopping"),
+        ("22012", "cannot be used (DivisionByZero, 22012)"),
+    ],
+)
+def test_what_a_server_may_say_is_told_without_its_own_words(ledger: Ledger, state: str, words: str) -> None:
+    said = f"DO $$ BEGIN RAISE EXCEPTION 'of pat@example.org' USING ERRCODE = '{state}'; END $$"
+    with pytest.raises(LedgerError) as caught:
+        ledger._run(said)
+    assert words in caught.value.message
+    assert caught.value.hint
+    assert "pat@" not in f"{caught.value.message} {caught.value.hint} {caught.value.__cause__}"
+
+
 # -- the schema
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from chromium import Requests, browser
+from ledger_places import place_of, setting
 from organiser import Office, office, people
 from playwright.sync_api import Browser, Page, expect
 
@@ -25,9 +26,10 @@ def chromium() -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture
-def at_work(tmp_path: Path) -> Iterator[Office]:
-    with office(tmp_path / "our office") as made:
+@pytest.fixture(params=["file"])
+def at_work(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
+    folder = tmp_path / "our office"
+    with place_of(request, folder) as place, office(folder, MAILER_LEDGER=setting(place)) as made:
         yield made
 
 
@@ -206,6 +208,7 @@ def test_by_keyboard_alone(page: Page, at_work: Office) -> None:
     assert exactly_once(at_work, 3)
 
 
+@pytest.mark.parametrize("at_work", ["file", pytest.param("server", marks=pytest.mark.thorough)], indirect=True)
 def test_a_pause_on_the_page_is_gone_on_from_in_the_terminal_and_the_other_way_round(
     page: Page, at_work: Office
 ) -> None:

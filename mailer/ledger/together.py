@@ -60,7 +60,8 @@ def sorted_out(group: Sequence[Item]) -> Usual:
                 raise Unusual
             reply = outcome.reply
             code, enhanced = (reply.code, reply.enhanced) if reply else (None, None)
-            words = (at, outcome.scope, outcome.phase, code, enhanced, outcome.text)
+            # plain text: sqlite3 looks for an adapter of any other type, each time anew
+            words = (at, outcome.scope.value, outcome.phase.value, code, enhanced, outcome.text)
             found.sent.append((record.reason, at, record.started_at, delivery, record.token))
             found.answered.append((*words, delivery, record.token))
         if intent:

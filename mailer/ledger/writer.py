@@ -21,6 +21,11 @@ from mailer.ledger.scribe import Scribe
 ASK_AGAIN = 0.004
 """Seconds until the next look at whether another program has let go of the ledger."""
 
+QUIET_TURNS = 3
+"""Turns of the event loop without anybody new until a group is written: a server's answer that has just come takes its connection
+one turn to be read, one to wake up who waits for it, and on asyncio's own loop one more to get here.
+"""
+
 PATIENCE = 60.0
 """Seconds that another program may hold the ledger: while it starts a large campaign."""
 
@@ -65,7 +70,8 @@ class Writer:
     def write(self, *, records: Sequence[Record] = (), intent: Intent | None = None) -> asyncio.Future[bool]:
         """Make outcomes and the next intent durable in one commit, for which to wait.
 
-        Comes to False if the delivery of the intent is no longer free: somebody else has it, so send nothing.
+        Comes to False if the delivery of the intent is no longer free: somebody else has it, so send nothing. Whoever goes on then
+        has heard what came while the loop was held up by the disk.
         Raises LedgerError if the commit fails, now and ever after.
         """
         if self._broken:
@@ -74,14 +80,15 @@ class Writer:
         self._waiting.append(Waiting(records, intent, done))
         if self._due is None:
             self._idle.clear()
-            self._due = self._loop.call_soon(self._gather, 0)
+            self._due = self._loop.call_soon(self._gather, 0, 0)
         return done
 
-    def _gather(self, before: int) -> None:
-        """Commit as soon as everybody is here, or a turn of the loop has brought nobody else."""
+    def _gather(self, before: int, quiet: int) -> None:
+        """Commit as soon as everybody is here, or some turns of the loop have brought nobody else."""
         here = len(self._waiting)
-        if before < here < self._senders:
-            self._due = self._loop.call_soon(self._gather, here)
+        quiet = quiet + 1 if here == before else 0
+        if here < self._senders and quiet < QUIET_TURNS:
+            self._due = self._loop.call_soon(self._gather, here, quiet)
         elif self._scribe:
             self._hand_over(self._scribe)
         else:
@@ -119,14 +126,16 @@ class Writer:
     def _answer(self, number: int, results: Sequence[bool]) -> None:
         """Tell the first so many of those who wait, and see to the others."""
         waiting, self._waiting = self._waiting[:number], self._waiting[number:]
+        self._due = self._loop.call_soon(self._gather, 0, 0) if self._waiting else None
+        # a turn of the loop later: meanwhile it reads what came while it stood still
+        self._loop.call_soon(self._wake, waiting, results)
+
+    def _wake(self, waiting: Sequence[Waiting], results: Sequence[bool]) -> None:
+        if not self._waiting:
+            self._idle.set()
         for item, granted in zip(waiting, results, strict=True):
             if not item.done.done():
                 item.done.set_result(granted)
-        if self._waiting:
-            self._due = self._loop.call_soon(self._gather, 0)
-        else:
-            self._due = None
-            self._idle.set()
 
     def _fail(self, error: BaseException) -> None:
         """Tell everybody, and whoever comes later."""
