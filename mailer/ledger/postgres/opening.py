@@ -33,11 +33,14 @@ SELECT set_config('lock_timeout', '{PATIENCE_MS}', false), set_config('statement
     set_config('idle_session_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false),
     set_config('default_transaction_isolation', 'read committed', false), set_config('client_min_messages', 'warning', false),
     set_config('client_encoding', 'UTF8', false),
+    set_config('tcp_keepalives_idle', '30', false), set_config('tcp_keepalives_interval', '10', false),
+    set_config('tcp_keepalives_count', '3', false),
     set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') = 'remote_apply'
         THEN 'remote_apply' ELSE 'on' END, false);
 SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('server_encoding'), pg_backend_pid(),
     current_schema()
 """
+# tcp_keepalives: the server, too, is to notice within a minute that this computer has lost its power: until then it keeps our locks.
 # synchronous_commit: 'on' at least, whatever the server's habit. An intent that a power cut takes back is a person mailed twice.
 
 
