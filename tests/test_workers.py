@@ -182,6 +182,29 @@ async def test_workers_whose_sessions_are_ended_at_the_server_begin_anew_by_them
     assert ledger.shared.presences() == []
 
 
+async def test_what_a_mail_server_answered_while_the_ledger_was_lost_is_recorded_later(
+    campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
+) -> None:
+    held = server.on("accepted", nth=4, hold=True)
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    leave(ledger, campaign)
+    told = Told()
+    mine = ledger._db.connection.info.backend_pid
+    async with working(place, server, told, lines=1):
+        await until(held.fired.is_set)
+        ledger._db.native(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> $1",
+            (mine,),
+        )
+        # another worker buries the first one before it has read the answer
+        await until(ledger.shared.bury)
+        assert ledger.tally(campaign).uncertain == 1
+        held.release()
+        await until(lambda: ledger.find("appeal").finished_at)
+    assert ledger.tally(campaign).sent == len(PEOPLE)
+    assert received(server) == once_each(PEOPLE)
+
+
 async def test_workers_outlive_a_server_that_loses_its_power(campaign_folder: Path, server: ScriptedServer) -> None:
     postgres = PostgresServer()
     try:

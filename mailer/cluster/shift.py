@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from mailer import crashpoint
@@ -18,21 +19,24 @@ from mailer.cluster.pacing import pace_of
 from mailer.cluster.runs import Active, Runs
 from mailer.cluster.terms import Terms
 from mailer.errors import LedgerError, MailerError, Paused
-from mailer.ledger import Writer
+from mailer.ledger import Record, Writer
 from mailer.model import Batch, Scope
 
 
 class Shift:
     """One shift of a worker. It ends when it is stopped, when its account is to rest, or with the session that holds its lock."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, late: Sequence[Record] = ()) -> None:
+        """`late` is what the shift before could not record."""
         self._terms = terms
+        self._late = late
         self._token = uuid.uuid4().hex
         self._over = asyncio.Event()
         self._closing = False
         self._failure: Exception | None = None
         self._unfit: dict[str, float] = {}
         self.sent_any = False
+        self.unrecorded: Sequence[Record] = late
         self.trouble: tuple[MailerError, Scope] | None = None
         """What the mail server has against this worker, or its account."""
 
@@ -47,12 +51,15 @@ class Shift:
             ledger = stack.enter_context(terms.open_ledger())
             shared = ledger.shared
             Jobs(shared).prepare()
+            if self._late:
+                ledger.write_late(self._late)
             self._desk = stack.enter_context(Desk(terms.open_ledger()))
             # the lock before the writer, whose pen is the session that holds it
             lock = shared.join(token, account=terms.relay.account, lines=terms.lines, queues=terms.queues)
             stack.callback(lock.release)
             pace = await stack.enter_async_context(pace_of(ledger, terms.relay, terms.limits))
             writer = await stack.enter_async_context(Writer(ledger, senders=terms.lines))
+            self.unrecorded = writer.unwritten
             self._runs = Runs(terms, ledger, pace=pace, writer=writer, token=token)
             engine = Engine(shared.address, self.run_batch, lines=terms.lines, queues=terms.queues, rhythm=terms.rhythm)
             async with engine:

@@ -43,7 +43,7 @@ class Worker:
             started = time.monotonic()
             try:
                 if not await self._rested():
-                    self._shift = Shift(self._terms)
+                    self._shift = Shift(self._terms, self._shift.unrecorded if self._shift else ())
                     await self._shift.work()
                     await self._after(self._shift)
             except BrokenLedgerError:
