@@ -108,9 +108,11 @@ QUESTIONS: dict[str, Question] = {
 WRITES = {
     "add_events", "approve", "ask_to_pause", "erase_suppressed", "finish", "forget_to_pause", "hold", "keep_preview", "mark_moved",
     "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_owner", "start", "suppress",
-    "take_over", "unsubscribe", "unsuppress",
+    "take_over", "unsubscribe", "unsuppress", "write_late",
 }  # fmt: skip
-ABOUT_ITSELF = {"close", "described", "from_description", "lock", "path", "pen", "place", "secret"}
+ABOUT_ITSELF = {
+    "close", "described", "from_description", "is_shared", "lender", "lock", "path", "pen", "place", "secret", "shared", "shares_quotas",
+}  # fmt: skip
 
 
 def manifest() -> Manifest:
