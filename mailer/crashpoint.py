@@ -14,10 +14,17 @@ import signal
 NAMES = frozenset({"after-start", "before-intent", "after-intent", "after-dot", "after-reply", "after-outcome"})
 
 # after-events: what came back is in the ledger, the mails that told of it are not yet put away (mailer inbox)
+# after-leave: the campaign is left to workers, nobody was told
+# after-claim: a worker has taken a batch, nothing of it has left
+# after-batch: what a batch came to is in the ledger, the queue does not know it yet
+# after-bury: what a dead worker left is seen to in the ledger, the queue does not know it yet
 # before-exchange: the ledger was written anew under another key and waits beside the old one (mailer encrypt)
 # after-exchange: it has taken its place
 # before-arrival: a campaign has left its file for a server, where it is not yet durable (mailer ledger copy)
-BESIDES = frozenset({"after-events", "before-exchange", "after-exchange", "before-arrival"})
+BESIDES = frozenset(
+    {"after-events", "after-leave", "after-claim", "after-batch", "after-bury"}
+    | {"before-exchange", "after-exchange", "before-arrival"}
+)
 """Not passed by a send."""
 
 # "after-dot" crashes at once, "after-dot:17" when the point is passed for the 17th time

@@ -62,6 +62,7 @@ def test_help_shows_every_command_in_the_order_of_a_campaign() -> None:
         "test",
         "doctor",
         "send",
+        "pause",
         "status",
         "resolve",
         "retry",
@@ -72,6 +73,7 @@ def test_help_shows_every_command_in_the_order_of_a_campaign() -> None:
         "decrypt",
         "ledger",
         "web",
+        "worker",
         "mailbox",
     ]
 

@@ -16,8 +16,8 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"web"},
-    {"account"},
-    {"campaign", "cluster", "settings"},
+    {"account", "cluster"},
+    {"campaign", "settings"},
     {
         "contacts",
         "merge",
@@ -87,10 +87,11 @@ DOORS = {
     "aiosmtpd": {"mailbox"},
     "sqlite3": {"ledger"},
     "sqlcipher3": {"ledger"},
-    "psycopg": {"ledger"},
     "pyrage": {"age"},
     "cryptography": {"mime"},
     "itsdangerous": {"tokens"},
+    "procrastinate": {"cluster"},
+    "psycopg": {"cluster", "ledger"},
 }
 
 BANNED = re.compile(r"(^|_)(manager|managers|utils?|helpers?|process_data)(_|$)")

@@ -623,3 +623,20 @@ async def test_only_so_many_transactions_are_read_as_a_quota_counts(ledger: Ledg
         ledger._run("SET enable_seqscan = off")  # quicker for four rows
         plans = ledger._all(f"EXPLAIN {query} LIMIT 2")
         assert any("attempts_by_end" in plan for (plan,) in plans)
+
+
+def test_what_is_recorded_late_counts_once_and_only_while_nobody_has_decided(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    first, second, third = ledger.due(campaign, time.time())[:3]
+    pen = ledger.pen()
+    pen.write([([], intent(number)) for number in (first, second, third)])
+    pen.close()
+    ledger.mark_interrupted(campaign)
+    keys = {delivery.id: delivery.contact.key for delivery in ledger.deliveries([first, second, third])}
+    ledger.resolve(campaign, Status.QUEUED, [keys[second]])
+    late = [record(first), record(second), record(third, token="another")]
+    for _ in range(2):
+        ledger.write_late(late)
+        found = {delivery.id: (delivery.status, delivery.attempts) for delivery in ledger.deliveries(list(keys))}
+        assert found == {first: (Status.SENT, 1), second: (Status.QUEUED, 0), third: (Status.UNCERTAIN, 0)}

@@ -118,20 +118,11 @@ QUESTIONS: dict[str, Question] = {
 WRITES = {
     "add_events", "approve", "ask_to_pause", "erase_suppressed", "finish", "forget_to_pause", "hold", "keep_preview", "mark_moved",
     "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_owner", "start", "suppress",
-    "take_over", "unsubscribe", "unsuppress", "write_diary",
+    "take_over", "unsubscribe", "unsuppress", "write_diary", "write_late",
 }  # fmt: skip
 ABOUT_ITSELF = {
-    "close",
-    "described",
-    "from_description",
-    "lender",
-    "lock",
-    "path",
-    "pen",
-    "place",
-    "secret",
-    "shares_quotas",
-}
+    "close", "described", "from_description", "is_shared", "lender", "lock", "path", "pen", "place", "secret", "shared", "shares_quotas",
+}  # fmt: skip
 
 
 def manifest() -> Manifest:

@@ -587,3 +587,10 @@ async def test_whoever_only_sends_or_only_looks_needs_no_more_rights_than_the_re
                 ledger.unsuppress(["p2@example.org"])
     finally:
         postgres.query("DROP OWNED BY sender, reader; DROP ROLE sender; DROP ROLE reader", name)
+
+
+def test_the_server_notices_within_a_minute_that_a_computer_with_locks_has_lost_its_power(ledger: Ledger) -> None:
+    for connection in (ledger._db.connection, ledger._db._session.connection):
+        names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+        idle, interval, count = (int(connection.execute(f"SHOW {name}").fetchone()[0]) for name in names)
+        assert 0 < idle + interval * count <= 60

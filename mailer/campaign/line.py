@@ -19,6 +19,7 @@ from mailer.smtp import FAREWELL
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from mailer.campaign.backlog import Backlog
     from mailer.campaign.run import Run
 
 # Servers close idle connections after some minutes; leave politely before a longer wait.
@@ -79,14 +80,16 @@ class Turn(NamedTuple):
 
 
 class Line:
-    """Sends from the run's backlog over one connection at a time.
+    """Sends from a backlog, its own or one that it shares with other lines, over one connection at a time.
 
     While a message's intent is being written the next one is made ready, so that its envelope can leave with the final dot.
     An outcome is held until the next intent, so that both are one commit, but through no wait, and never for long.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, backlog: Backlog, render: Callable[[Delivery], Any]) -> None:
         self._run = run
+        self._backlog = backlog
+        self._render = render
         self._connection: Wire | None = None
         self._ahead: Turn | None = None
         self._unwritten: list[Record] = []
@@ -131,7 +134,7 @@ class Line:
         return ahead
 
     async def _next_turn(self) -> Turn | None:
-        while self._goes_on and (delivery := self._run.backlog.take(self._run.pace.clock())):
+        while self._goes_on and (delivery := self._backlog.take(self._run.pace.clock())):
             if turn := await self._turn(delivery):
                 return turn
         return None
@@ -144,11 +147,11 @@ class Line:
         if slot is None or connection is None or self._run.stopped:
             if slot:
                 slot.cancel()
-            self._run.backlog.put_back(delivery)
+            self._backlog.put_back(delivery)
             return None
         try:
             # made only now: the Date is that at which it leaves, however long it had to wait
-            return Turn(delivery, slot, self._run.render(delivery), time.time())
+            return Turn(delivery, slot, self._render(delivery), time.time())
         except LetterError as error:
             slot.cancel()
             self._record_unmade(delivery, error)
@@ -164,16 +167,16 @@ class Line:
             return
         delivery = slot = None
         try:
-            delivery = run.backlog.take(run.pace.clock())
+            delivery = self._backlog.take(run.pace.clock())
             slot = run.pace.try_reserve(delivery.contact.domain) if delivery else None
             if delivery and slot:
-                self._ahead = Turn(delivery, slot, run.render(delivery), time.time())
+                self._ahead = Turn(delivery, slot, self._render(delivery), time.time())
                 run.held_back()  # nothing does; it is counted as started
         except Exception:  # noqa: BLE001  # it comes up again when this one is over, and is told then
             if slot:
                 slot.cancel()
         if delivery and self._ahead is None:
-            run.backlog.put_back(delivery)
+            self._backlog.put_back(delivery)
 
     def _following(self) -> Any:
         """Called as a final dot leaves."""
@@ -201,7 +204,7 @@ class Line:
             await self._charge(turn, LEFT_EARLY)
         else:
             turn.slot.cancel()
-        self._run.backlog.put_back(turn.delivery)
+        self._backlog.put_back(turn.delivery)
 
     async def _hold_back(self) -> None:
         wait = self._run.held_back()
@@ -295,7 +298,7 @@ class Line:
         if status is Status.QUEUED:
             # durable first: another line may take it at once
             await self._flush()
-            self._run.backlog.put_back(turn.delivery)
+            self._backlog.put_back(turn.delivery)
         if outcome.action is Action.RECONNECT:
             await self._flush()
             if self._turns <= 1:  # after good ones, a closed connection is nothing unusual
@@ -305,7 +308,7 @@ class Line:
         """Somebody else has decided about it, so it is not ours to record."""
         await self._charge(turn, GAVE_WAY)
         # they may have decided about many
-        self._run.backlog.look_again()
+        self._backlog.look_again()
 
     async def _charge(self, turn: Turn, outcome: Outcome) -> None:
         """Note a transaction that the server may have counted, and that decides nothing about its delivery."""
@@ -352,7 +355,7 @@ class Line:
         if self._batch_is_full:
             await self._flush()
             await self._hang_up()
-            if len(self._run.backlog):
+            if len(self._backlog):
                 await self._run.sleep(self._run.options.batch_pause)
 
     # -- outcomes that wait for company

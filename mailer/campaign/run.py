@@ -7,7 +7,7 @@ import contextlib
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +16,8 @@ from mailer.campaign.backlog import Backlog
 from mailer.campaign.couriers import Couriers
 from mailer.campaign.decide import SENT, Decision, decide
 from mailer.campaign.line import Line, Wire
+from mailer.campaign.pacing import Pacing
+from mailer.campaign.reasons import stopped_by, unreachable
 from mailer.campaign.retries import Retries
 from mailer.errors import MailerError, Paused, RelayStopped, quoted
 from mailer.ledger import Ledger, Writer
@@ -31,8 +33,6 @@ from mailer.model import (
     Verdict,
 )
 from mailer.outcome import explain
-from mailer.pace import Pace, SharedPace
-from mailer.privacy import without_addresses
 from mailer.reaction import STOP_LEAST, STOP_PERCENT, Complaints, judge_complaints
 from mailer.retry import LONGEST, BounceBrake, PolicyStreak
 from mailer.smtp import Relay, connect
@@ -105,12 +105,15 @@ class Run:
         ledger: Ledger,
         campaign: CampaignRecord,
         relay: Relay,
-        pace: Pace | SharedPace,
+        pace: Pacing,
         render: Callable[[Delivery], Message],
         options: RunOptions,
         observer: Observer,
         signer: Signer | None = None,
+        writer: Writer | None = None,
+        token: str | None = None,
     ) -> None:
+        """A worker has a writer and a token for all its runs; otherwise they are the run's own."""
         processes = min(options.processes, options.connections)
         couriers = Couriers(processes, ledger, campaign, relay, signer) if processes > 1 else None
         self._couriers: Couriers | contextlib.nullcontext[None] = couriers or contextlib.nullcontext()
@@ -118,20 +121,21 @@ class Run:
             couriers.connect if couriers else lambda: connect(relay)
         )
         self._load = couriers.load if couriers else ledger.deliveries
+        self._makes = couriers is None
         self.relay = relay
         self.pace = pace
-        self.render: Callable[[Delivery], Any] = couriers.ticket if couriers else Ahead(render, self._upcoming)
+        self.render: Callable[[Delivery], Any] = couriers.ticket if couriers else render
         self.options = options
         self.observer = observer
-        self.token = uuid.uuid4().hex
+        self.token = token or uuid.uuid4().hex
         self.account = relay.account
-        self.backlog = Backlog((), self._load, pace.own_start)
-        self.writer = Writer(ledger, senders=options.connections)
+        self.writer = writer or Writer(ledger, senders=options.connections)
         self._ledger = ledger
         self._campaign = campaign
         self._stopped = asyncio.Event()
         self.stopped = False
-        self._reason: MailerError | None = None
+        self.reason: MailerError | None = None
+        self.scope: Scope | None = None
         self.answered_at = 0.0
         self._uncertain = 0
         self._requeues: Counter[int] = Counter()
@@ -145,9 +149,13 @@ class Run:
         self._pauses = 0
         self._resume_at = 0.0
 
-    def stop(self, reason: MailerError) -> None:
-        """Begin nothing new; what is on the wire is waited for and recorded. The first reason counts."""
-        self._reason = self._reason or reason
+    def stop(self, reason: MailerError, scope: Scope | None = None) -> None:
+        """Begin nothing new; what is on the wire is waited for and recorded. The first reason counts.
+
+        `scope` tells whether it is about the mail server, or the account there, rather than about this campaign.
+        """
+        if self.reason is None:
+            self.reason, self.scope = reason, scope
         self.stopped = True
         self._stopped.set()
         self.pace.stop()
@@ -165,7 +173,7 @@ class Run:
                 elif remaining == 0 or not await self._wait_for_deferred():
                     break
         self._ledger.note_lines(self._campaign, self.account, 0)
-        return self._reason
+        return self.reason
 
     @contextlib.asynccontextmanager
     async def _noticing_silence(self) -> AsyncIterator[None]:
@@ -193,15 +201,26 @@ class Run:
         self.overlaps = False
 
     async def _send_all(self, due: list[int]) -> None:
-        self.backlog = Backlog(due, self._load, self.pace.own_start)
-        self._lines = [Line(self) for _ in range(min(self.options.connections, len(due)))]
+        backlog = Backlog(due, self._load, self.pace.own_start)
+        render = self._made_ahead(backlog)
+        self._lines = [Line(self, backlog, render) for _ in range(min(self.options.connections, len(due)))]
         ends = await asyncio.gather(*(line.work() for line in self._lines), return_exceptions=True)
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
 
-    def _upcoming(self, number: int) -> Iterable[Delivery]:
-        return self.backlog.upcoming(number)
+    async def send_batch(self, due: Collection[int]) -> None:
+        """Send these over one connection, beside other batches of this run: what a worker does. Raises LedgerError."""
+        backlog = Backlog(due, self._load, self.pace.own_start)
+        line = Line(self, backlog, self._made_ahead(backlog))
+        self._lines.append(line)
+        try:
+            await line.work()
+        finally:
+            self._lines.remove(line)
+
+    def _made_ahead(self, backlog: Backlog) -> Callable[[Delivery], Any]:
+        return Ahead(self.render, backlog.upcoming) if self._makes else self.render
 
     async def _wait_for_deferred(self) -> bool:
         next_due = self._ledger.next_due(self._campaign)
@@ -244,7 +263,7 @@ class Run:
                 self._met = self._met or result is not None
                 return result
             if result.action in {Action.STOP, Action.PAUSE}:
-                self.stop(_stopped_by(result))
+                self.stop(stopped_by(result), result.scope)
             else:
                 await self.broken(result, retries)
         return None
@@ -290,7 +309,7 @@ class Run:
         if stranger or retries.made >= len(delays):
             retries.given_up = True
             if self.answered_at <= retries.since:
-                self.stop(_unreachable(outcome))
+                self.stop(unreachable(outcome), Scope.CONNECTION)
             return
         delay = delays[retries.made]
         retries.made += 1
@@ -331,7 +350,7 @@ class Run:
         if outcome.action is Action.PAUSE and self.options.wait:
             self._rest()
         elif outcome.action in {Action.STOP, Action.PAUSE}:
-            self.stop(_stopped_by(outcome, delivery))
+            self.stop(stopped_by(outcome, delivery), outcome.scope)
         elif self._streak.record(outcome):
             self.stop(RelayStopped(f"Several messages in a row were refused for what they are. {explain(outcome)}"))
         elif self._bounced(outcome):
@@ -366,21 +385,3 @@ class Run:
         if self.options.bounce_failures is None or outcome.verdict is not Verdict.FAILED:
             return False
         return self._brake.record(time.time(), failed=outcome.scope is Scope.RECIPIENT)
-
-
-def _stopped_by(outcome: Outcome, delivery: Delivery | None = None) -> RelayStopped:
-    words = "the server's own words" if outcome.reply else "in detail"
-    row = f" It happened at row {delivery.contact.row} of the list." if delivery else ""
-    return RelayStopped(f"{explain(outcome)}{row}", hint=f"{words}: {without_addresses(outcome.text)}")
-
-
-def _unreachable(outcome: Outcome) -> Paused:
-    if outcome.reply:
-        return Paused(
-            f"The mail server takes no messages just now: {without_addresses(outcome.text).rstrip('.')}.",
-            hint="run the same command again later; nobody loses their place",
-        )
-    return Paused(
-        f"The mail server cannot be reached: {without_addresses(outcome.text).rstrip('.')}.",
-        hint="check the network and the SMTP settings, then run the same command again; nobody loses their place",
-    )

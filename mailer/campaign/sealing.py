@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,9 +129,14 @@ def settings_of(identity: Identity) -> dict[str, str]:
         "POSTAL_ADDRESS": identity.postal_address,
         "UNSUBSCRIBE_URL": identity.unsubscribe_url,
         "UNSUBSCRIBE_MAILTO": identity.unsubscribe_mailto,
-        "DKIM": "; ".join(f"{one.domain}, selector {one.selector}, key {one.key}" for one in identity.signatures),
+        "DKIM": signed_by(identity.signatures),
     }
     return {name: value for name, value in named.items() if value}
+
+
+def signed_by(signatures: Iterable[Signature]) -> str:
+    """By which keys messages are signed, in words; empty if by none."""
+    return "; ".join(f"{one.domain}, selector {one.selector}, key {one.key}" for one in signatures)
 
 
 def written(mailbox: Mailbox) -> str:

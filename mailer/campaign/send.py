@@ -142,8 +142,10 @@ def _other_contents(campaign: CampaignRecord, changes: Sequence[str]) -> Campaig
     )
 
 
-def freeze(prepared: Prepared, ledger: Ledger) -> CampaignRecord:
+def freeze(prepared: Prepared, ledger: Ledger, *, and_then: Callable[[int], None] = lambda _: None) -> CampaignRecord:
     """Record the campaign and its deliveries in one transaction; for one that has begun, only what --update changed.
+
+    `and_then` is called with the campaign's id within it, if there is anything to record.
 
     Call under the campaign's SenderLock: whatever a dead sender left behind becomes uncertain here.
     """
@@ -158,6 +160,7 @@ def freeze(prepared: Prepared, ledger: Ledger) -> CampaignRecord:
         manifest=plan.manifest,
         rows=plan.rows(plan.held_back(ledger)),
         content=plan.files.content,
+        and_then=and_then,
     )
     campaign = ledger.revise(prepared.campaign, start) if prepared.campaign else ledger.start(start)
     crashpoint.pass_through("after-start")

@@ -22,6 +22,7 @@ COMMANDS = {
     "test": ("mailer.cli.trial:trial", "Send a few messages to your own address only."),
     "doctor": ("mailer.cli.doctor:doctor", "Look for what could keep your mail from arriving. Mails nobody."),
     "send": ("mailer.cli.send:send", "Send a campaign, or continue it."),
+    "pause": ("mailer.cli.pausing:pause", "Pause a campaign that is being sent, here or elsewhere."),
     "status": ("mailer.cli.standing:status", "Show how far a campaign is."),
     "resolve": ("mailer.cli.decide:resolve", "Decide about messages of which nobody knows whether they arrived."),
     "retry": ("mailer.cli.decide:retry", "Queue failed messages again, and people who are no longer suppressed."),
@@ -35,6 +36,7 @@ COMMANDS = {
     "decrypt": ("mailer.cli.encrypting:decrypt", "Make the ledger, or lists, readable for everybody again."),
     "ledger": ("mailer.cli.ledgers:ledger", "Move the ledger from its file to a database on PostgreSQL."),
     "web": ("mailer.cli.web:web", "Do it all on a page: list, letter, preview, test, approve, send, report."),
+    "worker": ("mailer.cli.worker:worker", "Send what was left to workers (mailer send --detach), until Ctrl-C."),
     "mailbox": ("mailer.cli.mailbox:mailbox", "Run a mail server that only collects, to try things out."),
 }
 """Where each command stands and what it does, in the order of a campaign."""

@@ -111,6 +111,15 @@ def harmless(text: str) -> str:
     return "".join("?" if c in REORDERING or (c != "\n" and category(c) in {"Cc", "Cs"}) else c for c in text)
 
 
+def clear() -> None:
+    """Begin anew at the top of the terminal; elsewhere after an empty line."""
+    console = out()
+    if isinstance(console, Plain):
+        console.print("")
+    else:
+        console.clear()
+
+
 def say(text: str = "", *, style: str | None = None, sentence: bool = False) -> None:
     """A line of results. Whole, so that paths and commands can be copied; a sentence is broken between words."""
     out().print(fitting(out(), harmless(text)) if sentence else harmless(text), style=style, soft_wrap=True)

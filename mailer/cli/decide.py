@@ -85,7 +85,7 @@ def resolve(
         if as_json:
             console.emit({**standing(ledger, found), **as_data(left, moved)})
         else:
-            show(found, left, moved, decision)
+            show(found, left, moved, decision, go_on=send_command(found, ledger))
     raise typer.Exit(1 if left else 0)
 
 
@@ -129,7 +129,7 @@ def prove(
             moved = ledger.resolve(campaign, status, proved, by="proved by the mail server's log")
             said(f"{moved.moved} {words}")
             if status is Status.QUEUED and moved.moved:
-                said(f"To send them: {send_command(campaign)}")
+                said(f"To send them: {send_command(campaign, ledger)}")
             total = Moved(
                 moved=total.moved + moved.moved,
                 suppressed=total.suppressed + moved.suppressed,
@@ -192,14 +192,21 @@ def chosen(ledger: Ledger, campaign: CampaignRecord, addresses: list[str]) -> se
     return set(keys)
 
 
-def show(campaign: CampaignRecord, left: Sequence[DeliveryRecord], moved: Moved, decision: Choice | None) -> None:
-    """What was decided and what is still open."""
+def show(
+    campaign: CampaignRecord,
+    left: Sequence[DeliveryRecord],
+    moved: Moved,
+    decision: Choice | None,
+    *,
+    go_on: str,
+) -> None:
+    """What was decided and what is still open. `go_on` is the command that sends."""
     if decision is not None:
         became = "as sent" if decision is Choice.SENT else "to be sent again"
         console.say(f"{moved.moved} noted {became}.")
         say_kept_out(moved)
         if decision is Choice.QUEUED and moved.moved:
-            console.say(f"To send them: {send_command(campaign)}")
+            console.say(f"To send them: {go_on}")
     else:
         say_kept_out(moved)
     if not left:
@@ -247,6 +254,7 @@ def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
     with open_ledger(settings_here(), create=False) as ledger:
         found = settle(ledger, ledger.find(campaign))
         moved = ledger.requeue_failed(found)
+        go_on = send_command(found, ledger)
         if as_json:
             console.emit(
                 {**standing(ledger, found), "requeued": moved.moved, "kept_out": moved.suppressed + moved.unlisted}
@@ -258,4 +266,4 @@ def retry(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
     console.say(f"{moved.moved} queued again. Nothing was sent yet.")
     say_kept_out(moved)
     if moved.moved:
-        console.say(f"To send them: {send_command(found)}")
+        console.say(f"To send them: {go_on}")

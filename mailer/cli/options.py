@@ -42,6 +42,13 @@ CampaignOption = Annotated[
 RateOption = Annotated[
     list[str] | None, typer.Option("--rate", metavar="QUOTA", help='At most so many messages, e.g. "20/minute".')
 ]
+QueueOption = Annotated[
+    str | None, typer.Option("--queue", metavar="NAME", help="Leave it to the workers of this queue (mailer).")
+]
+AtOption = Annotated[
+    str | None,
+    typer.Option("--at", metavar="TIME", help='With --detach: not before, e.g. 18:30 or "2027-03-08 09:00".'),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 
 

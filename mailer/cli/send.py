@@ -6,20 +6,23 @@ import asyncio
 import gc
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailer.cli import console
 from mailer.cli.confirming import confirm, refuse_to_repeat
+from mailer.cli.detaching import Detached, way_of
 from mailer.cli.glance import look_before_sending
 from mailer.cli.options import (
+    AtOption,
     CampaignOption,
     EmailColumnOption,
     JsonOption,
     ListArgument,
     ProblemsOption,
+    QueueOption,
     RateOption,
     SheetOption,
     SkipProblemsOption,
@@ -97,6 +100,11 @@ def send(
     update: Annotated[
         bool, typer.Option("--update", help="Send the rest with the changed letter or list, and to new addresses.")
     ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave the sending to workers (mailer worker); needs PostgreSQL.")
+    ] = False,
+    queue: QueueOption = None,
+    at: AtOption = None,
     email_column: EmailColumnOption = None,
     sheet: SheetOption = None,
     problems: ProblemsOption = None,
@@ -112,7 +120,6 @@ def send(
       mailer send solidarity-appeal contacts/branches.csv --rate 20/minute
     """  # noqa: D301
     from mailer.campaign import send as steps  # noqa: PLC0415
-    from mailer.ledger import SenderLock, mark_interrupted  # noqa: PLC0415
 
     settings = settings_here(
         overrides(
@@ -131,11 +138,10 @@ def send(
     source = source_of(settings, template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
     keep_outside(problems, settings)
     warn_of_readable_ledger(settings, contact_list)
-    with open_ledger(settings) as ledger, SenderLock(ledger, source.name):
-        if begun := ledger.campaign(source.name):
-            mark_interrupted(ledger, begun)  # before anything is counted
-        if ledger.asked_to_pause(source.name):
-            ledger.forget_to_pause(source.name)  # it was meant for an earlier run
+    only_here = {"--limit": limit, "--hold-after": hold_after, "--wait": wait, "--give-up-after": give_up_after}
+    way = way_of(detach=detach, queue=queue, at=at, not_with=only_here)
+    with open_ledger(settings) as ledger, way.sender_lock(ledger, source.name, update=update, as_json=as_json):
+        forget_earlier_run(ledger, source.name)
         with nothing_sent(), counted("Checking every message") as progress:
             prepared = steps.prepare(
                 source,
@@ -149,7 +155,8 @@ def send(
             )
         if yes and campaign is None:
             refuse_to_repeat(prepared, again(()))
-        sending = Sending(
+        sending = way.sending(
+            Sending,
             settings,
             ledger,
             prepared,
@@ -160,8 +167,19 @@ def send(
             as_json=as_json,
         )
         result = sending.go(confirmed=yes)
+        way.end(ledger, result, as_json=as_json)
     show_result(result, command=again(), anew=again(NOT_ANEW), as_json=as_json, held=sending.held)
     raise typer.Exit(result.exit_code)
+
+
+def forget_earlier_run(ledger: Ledger, name: str) -> None:
+    """What it left behind is settled before anything is counted. Call under the campaign's lock."""
+    from mailer.ledger import mark_interrupted  # noqa: PLC0415
+
+    if begun := ledger.campaign(name):
+        mark_interrupted(ledger, begun)
+    if ledger.asked_to_pause(name):
+        ledger.forget_to_pause(name)
 
 
 class Sending:
@@ -179,6 +197,7 @@ class Sending:
         give_up_after: float = LONGEST,
         as_json: bool = False,
         watched: Callable[[ProgressLine, Callable[[], None]], Observer] = lambda line, _: line,
+        leaving: Detached | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -189,17 +208,17 @@ class Sending:
         self._give_up_after = give_up_after
         self._as_json = as_json
         self._watched = watched
+        self._leaving = leaving
         self.held: int | None = None
 
     def go(self, *, confirmed: bool) -> Result:
         """Ask, freeze, send, sum up. Raises MailerError for whatever keeps it from starting."""
         from mailer.campaign import send as steps  # noqa: PLC0415
-        from mailer.campaign.limits import alone  # noqa: PLC0415
 
         due = steps.to_send(self._prepared, self._ledger)
         limit = self._allowed()
         count = due if limit is None else min(due, limit)
-        with alone(self._ledger, relay_of(self._settings), limits_of(self._settings)):
+        with self._alone():
             self._announce(count, due)
             if count:
                 with nothing_sent():
@@ -208,9 +227,21 @@ class Sending:
                 confirm(count)
             return self._go(count, limit)
 
+    def _alone(self) -> AbstractContextManager[None]:
+        from mailer.campaign.limits import alone  # noqa: PLC0415
+
+        if self._leaving:
+            return nullcontext()
+        return alone(self._ledger, relay_of(self._settings), limits_of(self._settings))
+
     def _go(self, count: int, limit: int | None) -> Result:
         from mailer.campaign import send as steps  # noqa: PLC0415
 
+        if self._leaving:
+            campaign = self._leaving.leave(self._prepared, self._ledger, batch_size=self._settings.batch_size)
+            return steps.conclude(self._ledger, campaign, None)
+        if self._prepared.campaign and self._ledger.is_shared:
+            self._ledger.shared.take_back(self._prepared.campaign)
         campaign = steps.freeze(self._prepared, self._ledger)
         # with --wait there may be work although nobody is due yet
         later = self._wait and limit != 0 and self._ledger.next_due(campaign) is not None

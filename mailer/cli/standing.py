@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +16,14 @@ from mailer.cli import console
 from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.progress import duration
 from mailer.cli.unlocking import open_ledger
-from mailer.errors import quoted
+from mailer.errors import UsageError, quoted
 from mailer.model import Status
 from mailer.times import iso
 
 if TYPE_CHECKING:
     from mailer.campaign.send import Result
     from mailer.ledger import Ledger
-    from mailer.model import CampaignRecord, Manifest, Returned, Tally
+    from mailer.model import CampaignRecord, Detached, Manifest, Returned, Tally
 
 WORDS = {
     Status.SENT: "sent: the mail server accepted them",
@@ -36,19 +37,37 @@ WORDS = {
 }
 PACE_WINDOW = 600.0
 
+QUEUE = "mailer"
+"""The queue of campaigns and workers that name none."""
+
+WATCH_SECONDS = 1.0
+
+STOPPED = 4
+"""The exit code of a run that going on would have harmed."""
+
 
 def counts(tally: Tally) -> dict[str, int]:
     """The counts for --json."""
     return {"total": tally.total, **{status.value: getattr(tally, status) for status in Status}}
 
 
-def send_command(campaign: CampaignRecord) -> str:
-    """The command that continues a campaign, to be pasted. Without its name it could begin another one."""
+def send_command(campaign: CampaignRecord, ledger: Ledger | None = None) -> str:
+    """The command that continues a campaign, to be pasted. Without its name it could begin another one.
+
+    Where the ledger says that it is left to workers, it stays so.
+    """
     manifest = campaign.manifest
     words = ["mailer", "send", quoted(manifest.template), quoted(manifest.list_name)]
     if campaign.name != f"{manifest.template}--{plain_name(Path(manifest.list_name)).stem}":
         words += ["--campaign", quoted(campaign.name)]
+    if ledger and (left := left_to_workers(ledger, campaign)):
+        words += ["--detach"] if left.queue == QUEUE else ["--detach", "--queue", quoted(left.queue)]
     return " ".join(words)
+
+
+def left_to_workers(ledger: Ledger, campaign: CampaignRecord) -> Detached | None:
+    """How the campaign is left to workers; None if it is not."""
+    return ledger.shared.standing(campaign) if ledger.is_shared else None
 
 
 def command(verb: str, campaign: CampaignRecord) -> str:
@@ -152,7 +171,7 @@ def list_campaigns(ledger: Ledger, *, as_json: bool) -> None:
     """A line for each campaign."""
     found = [(campaign, ledger.tally(campaign)) for campaign in ledger.campaigns()]
     if as_json:
-        console.emit({"campaigns": [standing(ledger, campaign) for campaign, _ in found]})
+        console.emit({"campaigns": [standing(ledger, campaign) for campaign, _ in found], **workers(ledger)})
         return
     if not found:
         console.say("No campaign has been started here yet.")
@@ -175,12 +194,61 @@ def list_campaigns(ledger: Ledger, *, as_json: bool) -> None:
 
 
 def state(ledger: Ledger, campaign: CampaignRecord, tally: Tally) -> str:
-    """One word: sending, finished or paused."""
+    """One word: sending, waiting (left to workers, and none is at it), stopped, paused or finished."""
     from mailer.ledger import SenderLock  # noqa: PLC0415
 
     if SenderLock(ledger, campaign.name).is_held():
         return "sending"
-    return "paused" if tally.work_left else "finished"
+    if not tally.work_left:
+        return "finished"
+    left = left_to_workers(ledger, campaign)
+    if left is None or left.halt:
+        return "stopped" if left and left.halt and left.halt.exit_code == STOPPED else "paused"
+    return "waiting"
+
+
+def workers(ledger: Ledger, campaign: CampaignRecord | None = None) -> dict[str, Any]:
+    """What `status --json` says of workers; nothing of a ledger that can have none."""
+    if not ledger.is_shared:
+        return {}
+    there = [
+        {
+            "owner": one.owner,
+            "since": iso(one.since),
+            "connections": one.lines,
+            "queues": list(one.queues),
+            "batches": one.batches,
+            "campaigns": list(one.campaigns),
+        }
+        for one in ledger.shared.presences()
+    ]
+    resting = [
+        {"account": rest.account, "until": iso(rest.until), "reason": rest.reason} for rest in ledger.shared.rests()
+    ]
+    found: dict[str, Any] = {"workers": there, "resting": resting}
+    if campaign:
+        left = ledger.shared.standing(campaign)
+        found["left_to_workers"] = left is not None
+        found["queue"] = left.queue if left else None
+        found["batches"] = left.batches if left else 0
+        found["not_before"] = iso(left.not_before) if left else None
+        found["reason"] = left.halt.reason if left and left.halt else None
+        found["hint"] = left.halt.hint if left and left.halt else None
+    return found
+
+
+def show_workers(ledger: Ledger, queue: str | None = None) -> None:
+    """Who works, for people; with a queue, those who take from it."""
+    there = [one for one in ledger.shared.presences() if queue is None or queue in one.queues]
+    if not there:
+        which = "" if queue in {None, QUEUE} else f" --queue {quoted(queue or '')}"
+        console.say("No worker is there just now.")
+        console.say(f"To start one:   mailer worker{which}")
+    for one in there:
+        at = f"at {', '.join(one.campaigns)}" if one.campaigns else "waiting for work"
+        console.say(f"Worker: {one.owner}, {one.lines} at a time, {at}", sentence=True)
+    for rest in ledger.shared.rests():
+        console.say(f"An account rests until {local_time(rest.until)}: {rest.reason}", sentence=True)
 
 
 def standing(ledger: Ledger, campaign: CampaignRecord) -> dict[str, Any]:
@@ -198,6 +266,7 @@ def standing(ledger: Ledger, campaign: CampaignRecord) -> dict[str, Any]:
         "duplicates": campaign.manifest.duplicates,
         "blank": campaign.manifest.blank,
         **asdict(ledger.returned(campaign)),
+        **workers(ledger, campaign),
     }
 
 
@@ -208,27 +277,42 @@ def show_standing(ledger: Ledger, campaign: CampaignRecord, now: float, *, as_js
     recent, first = ledger.handed_over(campaign, now - PACE_WINDOW) if running else (0, None)
     # a campaign that began a minute ago has not been at it for the whole window
     pace = recent / max(now - first, 1.0) if first is not None else 0.0
-    left = data["queued"] + data["sending"]
+    to_do = data["queued"] + data["sending"]
     if as_json:
-        console.emit({**data, "per_minute": round(pace * 60, 1), "seconds_left": round(left / pace) if pace else None})
+        console.emit({**data, "per_minute": round(pace * 60, 1), "seconds_left": round(to_do / pace) if pace else None})
         return
     console.say(f"Campaign {campaign.name}: {data['state']}")
-    if running and campaign.owner:
+    left = left_to_workers(ledger, campaign)
+    if left:
+        show_left(ledger, left)
+    elif running and campaign.owner:
         console.say(f"Sent by {campaign.owner}")
     show_tally(ledger.tally(campaign), campaign.manifest)
     show_returned(ledger.returned(campaign))
     console.say(f"Letter {campaign.manifest.template}, list {campaign.manifest.list_name}")
     console.say(f"Seal {campaign.manifest.seal}")
     if pace:
-        console.say(f"Pace {pace * 60:.0f} a minute, about {duration(left / pace)} left")
+        console.say(f"Pace {pace * 60:.0f} a minute, about {duration(to_do / pace)} left")
     if next_due := ledger.next_due(campaign):
         console.say(f"To be tried again from {local_time(next_due)}: {data['deferred']:,}")
-    if data["state"] == "paused":
-        console.say(f"To continue:    {send_command(campaign)}")
+    if data["state"] in {"paused", "stopped"}:
+        console.say(f"To continue:    {send_command(campaign, ledger)}")
     if data["uncertain"]:
         console.say(f"To decide:      {command('resolve', campaign)}")
     if data["failed"]:
         console.say(f"Who failed:     {command('report', campaign)}")
+
+
+def show_left(ledger: Ledger, left: Detached) -> None:
+    """How a campaign fares that is left to workers."""
+    if left.halt:
+        console.say(f"No worker works for it since {local_time(left.halt.at)}: {left.halt.reason}", sentence=True)
+        if left.halt.hint:
+            console.show_hints([left.halt.hint])
+        return
+    if left.not_before and left.not_before.timestamp() > time.time():
+        console.say(f"Not before {local_time(left.not_before)}.")
+    show_workers(ledger, left.queue)
 
 
 def status(
@@ -236,6 +320,9 @@ def status(
         str | None, typer.Argument(metavar="CAMPAIGN", help="The campaign's name; without it, all.")
     ] = None,
     *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew as it changes, until Ctrl-C or the end.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show how far a campaign is.
@@ -244,10 +331,37 @@ def status(
     Example:
       mailer status solidarity-appeal--branches
     """  # noqa: D301
+    if watch and as_json:
+        raise UsageError("--json is one object, and --watch goes on.", hint="leave out one of them")
+    with open_ledger(settings_here(), create=False) as ledger:
+        if watch:
+            with suppress(KeyboardInterrupt):
+                watch_status(ledger, campaign)
+        else:
+            show_status(ledger, campaign, as_json=as_json)
+
+
+def watch_status(ledger: Ledger, campaign: str | None) -> None:
+    """Show it anew as it changes, as long as anything may change by itself."""
+    before: list[dict[str, Any]] = []
+    while not before or any(one["state"] in {"sending", "waiting"} for one in before):
+        time.sleep(WATCH_SECONDS if before else 0)
+        found = ledger.campaigns() if campaign is None else [ledger.find(campaign)]
+        if not found:
+            show_status(ledger, campaign, as_json=False)
+            return
+        now = [standing(ledger, one) for one in found]
+        if now != before:
+            console.clear()
+            show_status(ledger, campaign, as_json=False)
+        before = now
+
+
+def show_status(ledger: Ledger, campaign: str | None, *, as_json: bool) -> None:
+    """One campaign, or a line for each."""
     from mailer.ledger import settle  # noqa: PLC0415
 
-    with open_ledger(settings_here(), create=False) as ledger:
-        if campaign is None:
-            list_campaigns(ledger, as_json=as_json)
-        else:
-            show_standing(ledger, settle(ledger, ledger.find(campaign)), time.time(), as_json=as_json)
+    if campaign is None:
+        list_campaigns(ledger, as_json=as_json)
+    else:
+        show_standing(ledger, settle(ledger, ledger.find(campaign)), time.time(), as_json=as_json)

@@ -9,13 +9,19 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mailer.cli import console
 from mailer.errors import Paused, quoted
 
 if TYPE_CHECKING:
-    from mailer.campaign.run import Run
+    from mailer.errors import MailerError
+
+    class Stoppable(Protocol):
+        """A run, or a worker."""
+
+        def stop(self, reason: MailerError) -> None: ...
+
 
 # SIGHUP is what a closed window sends; Windows has none.
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -35,8 +41,9 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
     `campaign` is named in the last words; `as_json`: they are also the object that a program waits for.
     """
 
-    def __init__(self, campaign: str = "CAMPAIGN", *, as_json: bool = False) -> None:
-        self._run: Run | None = None
+    def __init__(self, campaign: str = "CAMPAIGN", *, as_json: bool = False, what: str = "Pausing") -> None:
+        self._run: Stoppable | None = None
+        self._what = what
         self._loop: asyncio.AbstractEventLoop | None = None
         self._presses = 0
         self._before: dict[int, Any] = {}
@@ -51,7 +58,7 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
                 self._before[number] = signal.signal(number, self._pressed)
         return self
 
-    def attach(self, run: Run) -> None:
+    def attach(self, run: Stoppable) -> None:
         """What to stop, from now on; call it within the loop."""
         self._run, self._loop = run, asyncio.get_running_loop()
         if self._presses:
@@ -82,7 +89,7 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
     def _stop(self) -> None:
         if self._run:
             self._run.stop(interrupted())
-        console.note("Pausing: waiting for the answers to what is on its way. Ctrl-C again ends at once, safely.")
+        console.note(f"{self._what}: waiting for the answers to what is on its way. Ctrl-C again ends at once, safely.")
 
 
 def last_words(campaign: str, *, as_json: bool, in_terminal: bool) -> list[tuple[int, bytes]]:

@@ -6,7 +6,7 @@ from mailer.ledger.deliveries import DeliveryRow, delivery_of
 from mailer.ledger.entries import Intent, Record
 from mailer.ledger.figures import Grouped
 from mailer.ledger.filesystem import synced_warning
-from mailer.ledger.ledger import Ledger
+from mailer.ledger.ledger import Ledger, require_server
 from mailer.ledger.lock import AccountLock, DomainsLock, SenderLock, mark_interrupted, settle
 from mailer.ledger.memory import Digests, Preview
 from mailer.ledger.writer import Writer
@@ -28,6 +28,7 @@ __all__ = [
     "Writer",
     "delivery_of",
     "mark_interrupted",
+    "require_server",
     "settle",
     "synced_warning",
 ]

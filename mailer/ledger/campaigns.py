@@ -33,12 +33,16 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
-    """Everything that a campaign is frozen with. `content` gives the bytes of a path in the manifest."""
+    """Everything that a campaign is frozen with. `content` gives the bytes of a path in the manifest.
+
+    `and_then` is called with the campaign's id at the end of the same transaction.
+    """
 
     campaign: str
     manifest: Manifest
     rows: Iterable[Row]
     content: Callable[[str], bytes]
+    and_then: Callable[[int], None] = lambda _: None
 
     @property
     def list_key(self) -> str:
@@ -106,6 +110,7 @@ class Campaigns(Store):
             self._enqueue(campaign_id, 1, start.rows, now)
             # who was suppressed since the rows were screened
             self._db.execute(LEAVE, (now,))
+            start.and_then(campaign_id)
         return self.find(start.campaign)
 
     def revise(self, campaign: CampaignRecord, start: Start) -> CampaignRecord:
@@ -133,6 +138,7 @@ class Campaigns(Store):
             self._db.execute(LEAVE, (now,))
             self._db.execute(UNLIST, (now,))
             note(self._db, campaign.id, Happening.REVISED, number=number)
+            start.and_then(campaign.id)
         return self.find(campaign.name)
 
     def _forget(self, campaign: CampaignRecord) -> None:

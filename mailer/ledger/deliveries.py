@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mailer.ledger.attempts import write_record
 from mailer.ledger.diary import note
+from mailer.ledger.entries import Record
 from mailer.ledger.leaving import IS_SUPPRESSED, IS_UNLISTED, LEAVE, UNLIST
 from mailer.ledger.store import ALL, Store, moment
 from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Happening, Status, Tally
@@ -199,6 +201,12 @@ class Deliveries(Store):
             [(account, now, now)] * lines,
         )
         self._db.execute("UPDATE campaigns SET wire_lines = 0 WHERE id = ?", (campaign.id,))
+
+    def write_late(self, records: Iterable[Record]) -> None:
+        """Record what a sender knows that lost the ledger, unless somebody has decided meanwhile. Repeating it changes nothing."""
+        with self._transaction():
+            for record in records:
+                write_record(self._db, record)
 
     def resolve(
         self, campaign: CampaignRecord, status: Status, keys: Collection[str] | None, *, by: str = "decided by hand"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from mailer.errors import CampaignError
 from mailer.ledger.campaigns import Campaigns
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.database import Lock, Pen
@@ -17,6 +18,18 @@ from mailer.ledger.memory import Memory
 from mailer.ledger.proofs import Proofs
 from mailer.ledger.suppressions import Suppressions
 from mailer.model import LedgerPlace, Lender, Server
+
+if TYPE_CHECKING:
+    from mailer.ledger.postgres.shared import Shared
+
+
+def require_server(place: LedgerPlace) -> None:
+    """Raise CampaignError where there can be no workers."""
+    if not isinstance(place, Server):
+        raise CampaignError(
+            "Workers need a ledger that several computers can use at once, and this one is a file on this computer.",
+            hint="keep it on PostgreSQL, see 'The ledger on PostgreSQL' in README.md; or send from here, without workers",
+        )
 
 
 class Ledger(Campaigns, Deliveries, Diary, Events, Figures, Memory, Proofs, Suppressions):
@@ -72,6 +85,19 @@ class Ledger(Campaigns, Deliveries, Diary, Events, Figures, Memory, Proofs, Supp
     @property
     def shares_quotas(self) -> bool:
         return self.lender() is not None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several computers may use it at once, so that there may be workers."""
+        return isinstance(self.place, Server)
+
+    @property
+    def shared(self) -> Shared:
+        """What workers share. Raises CampaignError for a ledger in a file, which has none."""
+        require_server(self.place)
+        from mailer.ledger.postgres.shared import Shared  # noqa: PLC0415 - a ledger in a file needs nothing of it
+
+        return Shared(self._db)
 
     @property
     def secret(self) -> bytes:

@@ -31,9 +31,9 @@ class SenderLock:
     def __enter__(self) -> Self:
         # `status` holds it for an instant to see whether it is held
         if not self._lock.acquire(1):
-            owner = self._ledger.owner(self._campaign)
+            who = who_sends(self._ledger, self._campaign)
             raise CampaignError(
-                f"Campaign {self._campaign!r} is being sent just now{f' by {owner}' if owner else ''}. "
+                f"Campaign {self._campaign!r} is being sent just now{f' by {who}' if who else ''}. "
                 "Nothing was sent from here.",
                 hint=f"mailer status {quoted(self._campaign)}",
             )
@@ -51,6 +51,15 @@ class SenderLock:
     def is_held(self) -> bool:
         """Whether a process is sending the campaign just now."""
         return self._lock.is_held()
+
+
+def who_sends(ledger: Ledger, campaign: str) -> str | None:
+    """In words, as far as they have said so."""
+    if ledger.is_shared:
+        there = [one.owner for one in ledger.shared.presences() if campaign in one.campaigns]
+        if there:
+            return f"{'a worker' if len(there) == 1 else f'{len(there)} workers'} ({'; '.join(there)})"
+    return ledger.owner(campaign)
 
 
 def settle(ledger: Ledger, campaign: CampaignRecord) -> CampaignRecord:

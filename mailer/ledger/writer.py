@@ -46,6 +46,8 @@ class Writer:
         self._senders = senders
         self._waiting: list[Waiting] = []
         self._broken: LedgerError | None = None
+        self.unwritten: list[Record] = []
+        """What came of messages whose final dot had left when the ledger was lost, for `Ledger.write_late`."""
         self._due: asyncio.Handle | asyncio.Future[list[bool]] | None = None
         self._idle = asyncio.Event()
 
@@ -75,6 +77,7 @@ class Writer:
         Raises LedgerError if the commit fails, now and ever after.
         """
         if self._broken:
+            self._keep(records)
             raise self._broken
         done: asyncio.Future[bool] = self._loop.create_future()
         self._waiting.append(Waiting(records, intent, done))
@@ -145,7 +148,13 @@ class Writer:
             error = broken
         self._broken = error
         waiting, self._waiting, self._due = self._waiting, [], None
+        for item in waiting:
+            self._keep(item.records)
         self._idle.set()
         for item in waiting:
             if not item.done.done():
                 item.done.set_exception(error)
+
+    def _keep(self, records: Sequence[Record]) -> None:
+        # the others were refused before their dot: they are tried again, or have been recorded as they are
+        self.unwritten += [record for record in records if record.intended]

@@ -56,6 +56,7 @@ from mailer.model.relays import (
     Verdict,
 )
 from mailer.model.suppressions import EVERYWHERE, Held, Reason, Suppressed, Suppression
+from mailer.model.workers import Batch, Detached, Halt, Presence, Rest
 
 __all__ = [
     "EVERYWHERE",
@@ -68,11 +69,13 @@ __all__ = [
     "Arrival",
     "Ask",
     "Attachment",
+    "Batch",
     "BounceClass",
     "CampaignRecord",
     "Contact",
     "Delivery",
     "DeliveryRecord",
+    "Detached",
     "Entry",
     "Envelope",
     "Event",
@@ -80,6 +83,7 @@ __all__ = [
     "FieldValue",
     "Files",
     "Findings",
+    "Halt",
     "Happening",
     "Held",
     "Identity",
@@ -99,11 +103,13 @@ __all__ = [
     "Pipelining",
     "Place",
     "PlaceKey",
+    "Presence",
     "Problem",
     "Quota",
     "Reason",
     "RelayFacts",
     "Reply",
+    "Rest",
     "Return",
     "Returned",
     "Scope",

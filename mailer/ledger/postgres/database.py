@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -179,6 +180,21 @@ class Postgres(Speaker):
     def lock(self, name: str, kind: str = "") -> ServerLock:
         return ServerLock(self._session, key_of(self._secret, "lock", kind, name), self._look)
 
+    def shared_lock(self, name: str) -> ServerLock:
+        """The same lock as `lock(name)`, for those who may hold it together."""
+        return ServerLock(self._session, key_of(self._secret, "lock", "", name), self._look, shared=True)
+
+    def key(self, *names: str) -> int:
+        """The number of a lock that a transaction of this ledger takes."""
+        return key_of(self._secret, *names)
+
+    @contextmanager
+    def beside(self, key: int) -> Iterator[None]:
+        """A transaction that does not hold up those who write deliveries; alone with others that take this lock."""
+        with self.plain_errors(), self._within("BEGIN"):
+            self.native("SELECT pg_advisory_xact_lock($1)", (key,))
+            yield
+
     def _look(self, query: str, values: tuple[object, ...]) -> Any:
         with self.plain_errors():
             return self.native(query, values)
@@ -186,8 +202,8 @@ class Postgres(Speaker):
     def pen(self) -> PostgresPen:
         """The session that holds the locks, if there are any: who loses them cannot write any more."""
         if self._session.held:
-            return PostgresPen(self._session.connection, self.alone, closes=False)
-        return PostgresPen(connect(self.place), self.alone, closes=True)
+            return PostgresPen(self._session.connection, self.alone, turn=self._session.turn)
+        return PostgresPen(connect(self.place), self.alone)
 
     def lender(self) -> PostgresLender:
         return PostgresLender(lambda: connect(self.place))
@@ -198,14 +214,20 @@ class PostgresPen(Speaker):
 
     is_remote = True
 
-    def __init__(self, connection: psycopg.Connection[Any], alone: int, *, closes: bool) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], alone: int, *, turn: threading.Lock | None = None) -> None:
+        """`turn` belongs to a connection that others use, too."""
         super().__init__(connection)
         self.alone = alone
-        self._closes = closes
-        with self.plain_errors():
+        self._closes = turn is None
+        self._turn = turn or threading.Lock()
+        with self.plain_errors(), self._turn:
             self.native(group.PLANS)
 
     def write(self, item_group: Sequence[Item]) -> list[bool]:
+        with self._turn:
+            return self._written(item_group)
+
+    def _written(self, item_group: Sequence[Item]) -> list[bool]:
         try:
             usual = sorted_out(item_group)
         except Unusual:

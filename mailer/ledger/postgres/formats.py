@@ -106,9 +106,9 @@ def _refuse_foreign(session: Session) -> None:
 
 def _make(session: Session) -> None:
     common = files("mailer.ledger").joinpath("schema.sql").read_text(encoding="utf-8")
-    further = files("mailer.ledger.postgres").joinpath("schema.sql").read_text(encoding="utf-8")
     session.native(as_postgres(common))
-    session.native(further)
+    for name in ("schema.sql", "workers.sql"):
+        session.native(files("mailer.ledger.postgres").joinpath(name).read_text(encoding="utf-8"))
     session.native("INSERT INTO ledger_format VALUES ($1)", (SCHEMA_VERSION,))
     session.execute("INSERT INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_bytes(32),))
     make_secret(session)

@@ -7,6 +7,7 @@ well, and no final dot leaves; and whoever gets a lock knows that what its forme
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,8 @@ class Session:
         self._connect = connect
         self._connection: psycopg.Connection[Any] | None = None
         self.held: set[int] = set()
+        self.turn = threading.Lock()
+        """Held for what must not come in between: a group is written over this session in several steps, by a thread."""
 
     @property
     def connection(self) -> psycopg.Connection[Any]:
@@ -38,12 +41,18 @@ class Session:
 
 
 class ServerLock:
-    """A lock of the server's on a number, which stands for a name in one ledger."""
+    """A lock of the server's on a number, which stands for a name in one ledger.
 
-    def __init__(self, session: Session, key: int, look: Callable[[str, tuple[object, ...]], Any]) -> None:
+    `shared`: several may hold it at once, and nobody holds it alone meanwhile.
+    """
+
+    def __init__(
+        self, session: Session, key: int, look: Callable[[str, tuple[object, ...]], Any], *, shared: bool = False
+    ) -> None:
         self._session = session
         self._key = key
         self._look = look
+        self._kind = "_shared" if shared else ""
 
     def acquire(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
@@ -59,7 +68,8 @@ class ServerLock:
         if self._key not in self._session.held:
             return
         try:
-            self._session.connection.execute("SELECT pg_advisory_unlock($1)", (self._key,))
+            with self._session.turn:
+                self._session.connection.execute(f"SELECT pg_advisory_unlock{self._kind}($1)", (self._key,))
         except psycopg.Error:
             # it is lost, and the lock with it; or it is lost now
             self._session.close()
@@ -76,7 +86,9 @@ class ServerLock:
 
     def _try(self) -> bool:
         try:
-            row = self._session.connection.execute("SELECT pg_try_advisory_lock($1)", (self._key,)).fetchone()
+            with self._session.turn:
+                query = f"SELECT pg_try_advisory_lock{self._kind}($1)"
+                row = self._session.connection.execute(query, (self._key,)).fetchone()
         except psycopg.Error as error:
             raise in_words(error) from None
         return bool(row and row[0])

@@ -33,11 +33,14 @@ SELECT set_config('lock_timeout', '{PATIENCE_MS}', false), set_config('statement
     set_config('idle_session_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false),
     set_config('default_transaction_isolation', 'read committed', false), set_config('client_min_messages', 'warning', false),
     set_config('client_encoding', 'UTF8', false),
+    set_config('tcp_keepalives_idle', '30', false), set_config('tcp_keepalives_interval', '10', false),
+    set_config('tcp_keepalives_count', '3', false),
     set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') = 'remote_apply'
         THEN 'remote_apply' ELSE 'on' END, false);
 SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('server_encoding'), pg_backend_pid(),
     current_schema()
 """
+# tcp_keepalives: the server, too, is to notice within a minute that this computer has lost its power: until then it keeps our locks.
 # synchronous_commit: 'on' at least, whatever the server's habit. An intent that a power cut takes back is a person mailed twice.
 
 
@@ -51,13 +54,8 @@ class _WithoutNul(StrDumperUnknown):
 def connect(server: Server) -> psycopg.Connection[Any]:
     """A connection that is fit for a ledger. Raises LedgerError, CampaignError, or SettingsError for an address that is none."""
     try:
-        given = conninfo.conninfo_to_dict(server.address)
-    except psycopg.Error:
-        raise _no_address() from None
-    habits = {name: value for name, value in HABITS.items() if name not in given}
-    try:
         connection = psycopg.connect(
-            conninfo.make_conninfo(server.address, **habits),
+            address_of(server),
             autocommit=True,
             cursor_factory=psycopg.RawCursor,
             prepare_threshold=3,
@@ -72,6 +70,15 @@ def connect(server: Server) -> psycopg.Connection[Any]:
         connection.close()
         raise
     return connection
+
+
+def address_of(server: Server) -> str:
+    """Where and how to connect, with our habits where the address says nothing else. Raises SettingsError for one that is none."""
+    try:
+        given = conninfo.conninfo_to_dict(server.address)
+        return conninfo.make_conninfo(server.address, **{n: v for n, v in HABITS.items() if n not in given})
+    except psycopg.Error:
+        raise _no_address() from None
 
 
 def _make_fit(connection: psycopg.Connection[Any]) -> None:

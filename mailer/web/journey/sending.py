@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from mailer.campaign.pausing import pause as pause_it
 from mailer.errors import SettingsError, UsageError
-from mailer.ledger import SenderLock
 from mailer.model import CampaignRecord
 from mailer.web.journey import command
 from mailer.web.journey.command import Command
@@ -152,7 +152,8 @@ class Sendings:
         name = request.path_params["name"]
         campaign = await run_in_threadpool(self._find, name)
         manifest = campaign.manifest
-        await self._start(name, ["send", manifest.template, manifest.list_name, "--campaign", name, "--yes"])
+        words = ["send", manifest.template, manifest.list_name, "--campaign", name, "--yes"]
+        await self._start(name, [*words, *await run_in_threadpool(self._to_workers, campaign)])
         return RedirectResponse(campaign_url(name), 303)
 
     async def _start(self, name: str, arguments: list[str]) -> None:
@@ -168,8 +169,14 @@ class Sendings:
 
     def _ask_to_pause(self, name: str) -> None:
         with self._means.ledger(self._means.settings()) as ledger:
-            if SenderLock(ledger, name).is_held():
-                ledger.ask_to_pause(name)
+            if campaign := ledger.campaign(name):
+                pause_it(ledger, campaign)
+
+    def _to_workers(self, campaign: CampaignRecord) -> list[str]:
+        """Where it is left to workers it stays so."""
+        with self._means.ledger(self._means.settings()) as ledger:
+            left = ledger.shared.standing(campaign) if ledger.is_shared else None
+        return ["--detach", "--queue", left.queue] if left else []
 
     def _find(self, name: str) -> CampaignRecord:
         with self._means.ledger(self._means.settings()) as ledger:

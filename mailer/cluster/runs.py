@@ -1,0 +1,146 @@
+"""The campaigns that a worker works for just now: what its batches share of each, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from mailer.campaign.pacing import Pacing
+from mailer.campaign.run import Run
+from mailer.campaign.sealing import signed_by
+from mailer.campaign.thaw import renderer
+from mailer.cluster.pacing import Share
+from mailer.cluster.terms import Terms
+from mailer.errors import CampaignError, MailerError
+from mailer.ledger import Ledger, Writer
+from mailer.ledger.database import Lock
+from mailer.model import CampaignRecord, Delivery, Outcome, Quota, Status
+
+WAIT = 1.0
+"""Seconds: `status` holds a campaign's lock for an instant, to see whether it is held."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Active:
+    """A campaign that is being worked for. `users` are the batches of it that are under way here."""
+
+    campaign: CampaignRecord
+    run: Run
+    lock: Lock
+    told: bool = False
+    """Whether it was stopped from without, so that its end is nobody's doing here."""
+    users: int = 0
+    idle_since: float = field(default_factory=time.monotonic)
+
+    def stop(self, reason: MailerError) -> None:
+        """Stop it since somebody said so."""
+        self.told = self.told or not self.run.stopped
+        self.run.stop(reason)
+
+
+class Runs:
+    """One run for each campaign of which a batch is under way here, with one writer and one pace for all of them."""
+
+    def __init__(self, terms: Terms, ledger: Ledger, *, pace: Pacing, writer: Writer, token: str) -> None:
+        self._terms = terms
+        self._ledger = ledger
+        self._pace = pace
+        self._writer = writer
+        self._token = token
+        self._active: dict[str, Active] = {}
+        self._beginning = asyncio.Lock()
+
+    @property
+    def names(self) -> Collection[str]:
+        return self._active.keys()
+
+    async def enter(self, name: str) -> Active | None:
+        """The run of a campaign, for one more batch. None where somebody changes the campaign, or sends it alone, just now.
+
+        Raises MailerError where this worker cannot work for it.
+        """
+        async with self._beginning:
+            active = self._active.get(name)
+            if active is None:
+                lock = self._ledger.shared.working_on(name)
+                # a group may be on its way over the session that takes it
+                if not await asyncio.to_thread(lock.acquire, WAIT):
+                    return None
+                try:
+                    active = self._begin(name, lock)
+                except BaseException:
+                    lock.release()
+                    raise
+            if active.run.stopped:
+                return None
+            active.users += 1
+            return active
+
+    def _begin(self, name: str, lock: Lock) -> Active:
+        terms, campaign = self._terms, self._ledger.find(name)
+        signatures = signed_by(terms.signer.signatures if terms.signer else ())
+        if signatures != campaign.manifest.settings.get("DKIM", ""):
+            raise CampaignError(
+                f"Campaign {name!r} was checked to be signed (DKIM) otherwise than this worker would sign it.",
+                hint="give the worker the same dkim_ settings as the computer from which it was left to workers",
+            )
+        standing = self._ledger.shared.standing(campaign)
+        run = Run(
+            ledger=self._ledger,
+            campaign=campaign,
+            relay=terms.relay,
+            pace=Share(self._pace),
+            render=renderer(self._ledger, campaign, terms.signer),
+            # a batch is what one connection takes
+            options=dataclasses.replace(terms.options, batch_size=standing.batch_size if standing else 1),
+            observer=_Watching(terms, name),
+            signer=terms.signer,
+            writer=self._writer,
+            token=self._token,
+        )
+        self._active[name] = active = Active(campaign=campaign, run=run, lock=lock)
+        terms.reporter.began(name)
+        return active
+
+    def leave(self, active: Active) -> None:
+        """A batch has ended."""
+        active.users -= 1
+        active.idle_since = time.monotonic()
+
+    def stop(self, reason: MailerError, names: Collection[str] | None = None) -> None:
+        """Begin nothing new for these campaigns, or for all of them."""
+        for name, active in self._active.items():
+            if names is None or name in names:
+                active.stop(reason)
+
+    async def let_go(self, after: float) -> None:
+        """Let go of the campaigns without work for so long, and of those that were stopped."""
+        now = time.monotonic()
+        async with self._beginning:
+            for name, active in list(self._active.items()):
+                if not active.users and (active.run.stopped or now - active.idle_since >= after):
+                    del self._active[name]
+                    await asyncio.to_thread(active.lock.release)
+
+
+class _Watching:
+    """Passes on what a run tells."""
+
+    def __init__(self, terms: Terms, campaign: str) -> None:
+        self._reporter = terms.reporter
+        self._campaign = campaign
+
+    def recorded(self, _delivery: Delivery, status: Status, _outcome: Outcome) -> None:
+        self._reporter.recorded(self._campaign, status)
+
+    def waiting(self, what: Quota | None, until: float) -> None:
+        self._reporter.waiting(self._campaign, what, until)
+
+    def reconnecting(self, why: str, delay: float) -> None:
+        self._reporter.reconnecting(why, delay)
+
+    def silent(self, seconds: float, patience: float) -> None:
+        self._reporter.silent(seconds, patience)

@@ -1,0 +1,198 @@
+"""A worker's time from one opening of the ledger to the next: it fetches batches, sends them, and looks after the others.
+
+`run_batch` is the only sender. What the promises rest on is in the ledger: the lock of the worker's token, the compare-and-set of
+each intent, and the pen that is lost with the lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from mailer import crashpoint
+from mailer.cluster.desk import Desk
+from mailer.cluster.engine import Again, Engine, Jobs
+from mailer.cluster.pacing import pace_of
+from mailer.cluster.runs import Active, Runs
+from mailer.cluster.terms import Terms
+from mailer.errors import LedgerError, MailerError, Paused
+from mailer.ledger import Record, Writer
+from mailer.model import Batch, Scope
+
+
+class Shift:
+    """One shift of a worker. It ends when it is stopped, when its account is to rest, or with the session that holds its lock."""
+
+    def __init__(self, terms: Terms, late: Sequence[Record] = ()) -> None:
+        """`late` is what the shift before could not record."""
+        self._terms = terms
+        self._late = late
+        self._token = uuid.uuid4().hex
+        self._over = asyncio.Event()
+        self._closing = False
+        self._failure: Exception | None = None
+        self._unfit: dict[str, float] = {}
+        self.sent_any = False
+        self.unrecorded: Sequence[Record] = late
+        self.trouble: tuple[MailerError, Scope] | None = None
+        """What the mail server has against this worker, or its account."""
+
+    def stop(self) -> None:
+        """Fetch nothing new; what is on the wire is waited for and recorded, the rest of each batch given back."""
+        self._over.set()
+
+    async def work(self) -> None:
+        """Raises LedgerError where the ledger is lost, SettingsError or CampaignError where there can be no work."""
+        terms, token = self._terms, self._token
+        async with AsyncExitStack() as stack:
+            ledger = stack.enter_context(terms.open_ledger())
+            shared = ledger.shared
+            Jobs(shared).prepare()
+            if self._late:
+                ledger.write_late(self._late)
+            self._desk = stack.enter_context(Desk(terms.open_ledger()))
+            # the lock before the writer, whose pen is the session that holds it
+            lock = shared.join(token, account=terms.relay.account, lines=terms.lines, queues=terms.queues)
+            stack.callback(lock.release)
+            pace = await stack.enter_async_context(pace_of(ledger, terms.relay, terms.limits))
+            writer = await stack.enter_async_context(Writer(ledger, senders=terms.lines))
+            self.unrecorded = writer.unwritten
+            self._runs = Runs(terms, ledger, pace=pace, writer=writer, token=token)
+            engine = Engine(shared.address, self.run_batch, lines=terms.lines, queues=terms.queues, rhythm=terms.rhythm)
+            async with engine:
+                await self._until_over(engine)
+            await self._runs.let_go(0)
+            await self._desk.ask(lambda shared: shared.part(token))
+
+    async def _until_over(self, engine: Engine) -> None:
+        working = [asyncio.ensure_future(engine.work()), asyncio.ensure_future(self._look_after(engine))]
+        over = asyncio.ensure_future(self._over.wait())
+        try:
+            await asyncio.wait({*working, over}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._closing = True
+            tidy = self._over.is_set() and not self._failure
+            for task in (*working, over):
+                task.cancel()
+            self._runs.stop(Paused("The worker ends."))
+            ends = await asyncio.gather(*working, return_exceptions=True)
+        if self._failure:
+            raise self._failure
+        for end in ends:
+            if isinstance(end, Exception) and not tidy:
+                raise end
+
+    # -- the work
+
+    async def run_batch(self, number: int, engine_number: int) -> None:
+        """Send what is due of a batch over one connection. Raises Again if anything of it is left to try."""
+        again: float | None = time.time()
+        if not self._closing:
+            try:
+                again = await self._run(number, engine_number)
+            except Exception as error:
+                # whoever looks at the shift is told; this job comes back, to another shift or another worker
+                self._failure = self._failure or error
+                self._over.set()
+                raise
+        if again is not None:
+            raise Again(again)
+
+    async def _run(self, number: int, engine_number: int) -> float | None:
+        await self._desk.ask(lambda shared: shared.note_engine(self._token, engine_number))
+        batch = await self._desk.ask(lambda shared: shared.claim(number, self._token))
+        crashpoint.pass_through("after-claim")
+        if batch is None:
+            return None
+        again = await self._sent(batch)
+        crashpoint.pass_through("after-batch")
+        return again
+
+    async def _sent(self, batch: Batch) -> float | None:
+        """Send it and give it back: when it is to be run again, if at all."""
+        at_least = time.time()
+        try:
+            if self._unfit.get(batch.campaign, 0.0) > at_least or not (active := await self._entered(batch)):
+                at_least += self._terms.rhythm.pause
+            else:
+                try:
+                    if due := await self._desk.ask(lambda shared: shared.due(batch, time.time())):
+                        await self._send(active, due)
+                        # as it would between two batches of a run
+                        await active.run.sleep(active.run.options.batch_pause)
+                finally:
+                    self._runs.leave(active)
+                await self._heed(active)
+        finally:
+            again = await self._desk.ask(lambda shared: shared.release(batch, self._token))
+        return again if again is None else max(again, at_least)
+
+    async def _entered(self, batch: Batch) -> Active | None:
+        try:
+            return await self._runs.enter(batch.campaign)
+        except LedgerError:
+            raise
+        except MailerError as error:
+            self._unfit[batch.campaign] = time.time() + self._terms.rhythm.strays
+            self._terms.reporter.unfit(batch.campaign, error)
+            return None
+
+    async def _send(self, active: Active, due: list[int]) -> None:
+        try:
+            await active.run.send_batch(due)
+        except LedgerError:
+            raise
+        except MailerError:
+            pass  # it stands with the run, and is heeded there
+        except Exception as error:  # noqa: BLE001 - told by whoever runs this worker, once no other meets it
+            self._failure = self._failure or error
+            self._over.set()
+        self.sent_any = self.sent_any or active.run.answered_at > 0
+
+    async def _heed(self, active: Active) -> None:
+        """Whether what stopped a run is about this worker, or about the campaign and so for all workers."""
+        run = active.run
+        if not run.stopped or active.told or run.reason is None:
+            return
+        if run.scope in {Scope.AUTH, Scope.ACCOUNT, Scope.POLICY, Scope.CONNECTION}:
+            self.trouble = self.trouble or (run.reason, run.scope)
+            self._over.set()
+        else:
+            reason = run.reason
+            if await self._desk.ask(lambda shared: shared.halt(active.campaign, reason)):
+                self._terms.reporter.halted(active.campaign.name, reason)
+
+    # -- looking after all that workers left
+
+    async def _look_after(self, engine: Engine) -> None:
+        rhythm, desk = self._terms.rhythm, self._desk
+        reconcile_at = strays_at = 0.0
+        while True:
+            if not await desk.ask(lambda shared: shared.is_there(self._token)):
+                raise LedgerError("The ledger on PostgreSQL was lost: the session that keeps this worker's lock ended.")
+            engines = await desk.ask(lambda shared: shared.bury())
+            crashpoint.pass_through("after-bury")
+            await engine.free(engines)
+            await self._stop_what_is_halted()
+            now = time.monotonic()
+            if now >= reconcile_at:
+                strays = now >= strays_at
+                await self._reconcile(strays=strays)
+                reconcile_at = now + rhythm.reconcile
+                strays_at = now + rhythm.strays if strays else strays_at
+            await self._runs.let_go(rhythm.idle)
+            await asyncio.sleep(rhythm.round)
+
+    async def _stop_what_is_halted(self) -> None:
+        if names := list(self._runs.names):
+            for name, halt in (await self._desk.ask(lambda shared: shared.halted(names))).items():
+                self._runs.stop(Paused(halt.reason, hint=halt.hint), {name})
+
+    async def _reconcile(self, *, strays: bool) -> None:
+        desk = self._desk
+        for name in await desk.ask(lambda shared: shared.reconcile(desk.jobs, strays=strays)):
+            if await desk.ask(lambda shared, name=name: shared.conclude(name)):  # type: ignore[misc]
+                self._terms.reporter.finished(name)

@@ -1,0 +1,113 @@
+"""A worker: shift after shift, until it is told to end. What goes wrong between two shifts it waits out by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from mailer.cluster.engine import be_quiet
+from mailer.cluster.shift import Shift
+from mailer.cluster.terms import Terms
+from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, MailerError, Paused
+from mailer.model import Rest, Scope
+
+GOOD_SHIFT = 60.0
+"""Seconds: what went wrong after such a shift goes wrong for the first time."""
+
+
+class Worker:
+    """Works for the campaigns that were left to workers."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._shift: Shift | None = None
+        self._stopped = asyncio.Event()
+        self._lost = 0
+        self._unreachable = 0
+
+    def stop(self) -> None:
+        """Fetch nothing new, wait for the replies to what is on the wire, give the rest back, and end."""
+        self._stopped.set()
+        if self._shift:
+            self._shift.stop()
+
+    async def run(self) -> None:
+        """Work until it is stopped. Raises MailerError where it cannot begin, or never could again."""
+        be_quiet()
+        asyncio.get_running_loop().set_exception_handler(_only_what_nobody_saw)
+        begun = False
+        while not self._stopped.is_set():
+            started = time.monotonic()
+            try:
+                if not await self._rested():
+                    self._shift = Shift(self._terms, self._shift.unrecorded if self._shift else ())
+                    await self._shift.work()
+                    await self._after(self._shift)
+            except BrokenLedgerError:
+                raise
+            except LedgerError as error:
+                self._lost = 0 if time.monotonic() - started > GOOD_SHIFT else self._lost
+                await self._wait_out(error)
+            except CampaignError as error:
+                # the account is in use: at the beginning somebody is there to read it
+                if not begun:
+                    raise
+                await self._wait_out(error)
+            begun = True
+
+    async def _rested(self) -> bool:
+        """Whether the account rests, so that there is nothing to do but wait."""
+        with self._terms.open_ledger() as ledger:
+            rest = ledger.shared.resting(self._terms.relay.account)
+        if rest:
+            await self._rest(rest, Paused(rest.reason))
+        return rest is not None
+
+    async def _after(self, shift: Shift) -> None:
+        """A shift that ended tidily; perhaps since the mail server would have no more of it."""
+        account, rhythm = self._terms.relay.account, self._terms.rhythm
+        if shift.sent_any:
+            self._lost = self._unreachable = 0
+        if shift.trouble is None:
+            return
+        reason, scope = shift.trouble
+        if scope is Scope.CONNECTION:
+            pause = _nth(rhythm.unreachable, self._unreachable)
+            self._unreachable += 1
+            await self._rest(Rest(account=account, until=time.time() + pause, times=1, reason=reason.message), reason)
+            return
+        with self._terms.open_ledger() as ledger:
+            if shift.sent_any:
+                ledger.shared.wake(account)
+            rest = ledger.shared.rest(account, rhythm.account, reason.message)
+        await self._rest(rest, reason)
+
+    async def _rest(self, rest: Rest, reason: MailerError) -> None:
+        if not self._stopped.is_set():
+            self._terms.reporter.resting(reason, rest.until)
+            await self._sleep(rest.until - time.time())
+
+    async def _wait_out(self, error: MailerError) -> None:
+        if not self._stopped.is_set():
+            delay = _nth(self._terms.rhythm.ledger, self._lost)
+            self._lost += 1
+            self._terms.reporter.lost(error, delay)
+            await self._sleep(delay)
+
+    async def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), max(0.0, seconds))
+
+
+def _nth(pauses: Sequence[float], number: int) -> float:
+    return pauses[min(number, len(pauses) - 1)]
+
+
+def _only_what_nobody_saw(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A job that another worker has ended meanwhile cannot be ended: the queue says so in a task that nobody waits for."""
+    error = context.get("exception")
+    if not type(error).__module__.startswith(("procrastinate", "mailer.cluster")):
+        loop.default_exception_handler(context)

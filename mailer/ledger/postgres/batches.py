@@ -1,0 +1,283 @@
+"""Batches: what a job of the queue is about. What stands here is the truth, and the queue only a hint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+
+from mailer.errors import MailerError
+from mailer.ledger.deliveries import MOST
+from mailer.ledger.postgres.database import Postgres
+from mailer.ledger.postgres.locks import ServerLock
+from mailer.ledger.store import moment
+from mailer.model import Batch, CampaignRecord, Detached, Halt
+
+# no other batch is touched: those to either side end before and begin after
+PLAN = """
+INSERT INTO batches (campaign_id, first_id, last_id)
+SELECT $1, min(id), max(id) FROM (
+    SELECT id, place, (row_number() OVER (PARTITION BY place ORDER BY id) - 1) / CAST($2 AS bigint) AS part FROM (
+        SELECT d.id, b.first_id AS place, b.last_id FROM deliveries d LEFT JOIN LATERAL (
+            SELECT first_id, last_id FROM batches WHERE campaign_id = $1 AND first_id <= d.id ORDER BY first_id DESC LIMIT 1
+        ) b ON true
+        WHERE d.campaign_id = $1 AND d.status IN ('queued', 'deferred')
+    ) AS open_one WHERE (last_id IS NULL OR last_id < id) AND EXISTS (SELECT 1 FROM detached WHERE campaign_id = $1)
+) AS placed GROUP BY place, part ORDER BY min(id)
+"""
+
+# $1 batches, $2 now, $3 no later than that for those who were put off. LATERAL: a batch looks at its own deliveries only
+WHEN = """
+SELECT b.id, c.queue, greatest(c.not_before, CASE WHEN open_ones.queued THEN $2::float8 ELSE least(open_ones.at, $3::float8) END)
+FROM batches b JOIN detached c USING (campaign_id) CROSS JOIN LATERAL (
+    SELECT bool_or(d.status = 'queued') AS queued, min(d.next_attempt_at) AS at FROM deliveries d
+    WHERE d.id BETWEEN b.first_id AND b.last_id AND d.campaign_id = b.campaign_id AND d.status IN ('queued', 'deferred')
+) open_ones
+WHERE b.id = ANY($1::bigint[]) AND c.halted_at IS NULL AND open_ones.queued IS NOT NULL ORDER BY b.id
+"""
+
+# at first without the lock: with a million open deliveries it takes a second or two
+STRAYS = """
+SELECT (SELECT count(*) FROM deliveries WHERE campaign_id = $1 AND status IN ('queued', 'deferred')) > coalesce(sum(inside.n), 0)
+FROM batches b CROSS JOIN LATERAL (SELECT count(*) AS n FROM deliveries d WHERE d.id BETWEEN b.first_id AND b.last_id
+    AND d.campaign_id = b.campaign_id AND d.status IN ('queued', 'deferred')) inside
+WHERE b.campaign_id = $1
+"""
+
+# only what nobody has, of which nobody is open
+CLEAR = """
+DELETE FROM batches b WHERE b.id = ANY($1::bigint[]) AND b.token IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries d
+    WHERE d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id AND b.last_id AND d.status IN ('queued', 'deferred'))
+"""
+
+DUE = """
+SELECT d.id FROM batches b JOIN deliveries d ON d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id AND b.last_id
+WHERE b.id = $1 AND (d.status = 'queued' OR d.status = 'deferred' AND (d.next_attempt_at <= $2 OR d.next_attempt_at > $3))
+ORDER BY d.reason <> '', d.id
+"""
+
+
+class Job(NamedTuple):
+    """A batch that is to be run, and not before when (Unix time)."""
+
+    batch: int
+    queue: str
+    at: float
+
+
+class Queue(Protocol):
+    """The engine that brings batches to workers. It speaks within the transaction under way, and may raise psycopg.Error."""
+
+    def live(self) -> set[int]:
+        """The batches that have a job which waits or is being done."""
+        ...
+
+    def withdraw(self, batches: Collection[int]) -> None:
+        """Take back the jobs of these batches that nobody has begun."""
+        ...
+
+    def defer(self, wanted: Sequence[Job], /) -> None:
+        """Give each of them a job; none has one that is alive."""
+        ...
+
+
+class Batches:
+    """The campaigns of a ledger that are left to workers."""
+
+    def __init__(self, db: Postgres) -> None:
+        self._db = db
+
+    # -- what a person does
+
+    def leave(self, campaign: int, queue: Queue, *, name: str, batch_size: int, not_before: float | None = None) -> int:
+        """Leave what is open of a campaign to workers, within the transaction that stands around it: how many batches that makes.
+
+        Repeating it changes nothing, but that a campaign that stood still goes on.
+        """
+        db = self._db
+        db.native("SELECT pg_advisory_xact_lock($1)", (self._deferring,))
+        db.native(
+            "INSERT INTO detached (campaign_id, queue, batch_size, not_before) VALUES ($1, $2, $3, $4)"
+            " ON CONFLICT (campaign_id) DO UPDATE SET queue = excluded.queue, batch_size = excluded.batch_size,"
+            " not_before = excluded.not_before, halted_at = NULL, reason = NULL, hint = NULL, exit_code = NULL",
+            (campaign, name, batch_size, not_before),
+        )
+        # another queue or another time may have been wanted before
+        queue.withdraw([row[0] for row in db.native("SELECT id FROM batches WHERE campaign_id = $1", (campaign,))])
+        db.native(PLAN, (campaign, batch_size))
+        numbers = [row[0] for row in db.native("SELECT id FROM batches WHERE campaign_id = $1", (campaign,))]
+        self._defer(numbers, queue)
+        return len(numbers)
+
+    @contextmanager
+    def leaving(self) -> Iterator[None]:
+        """A transaction for `leave`, where nothing else is written."""
+        with self._db.beside(self._deferring):
+            yield
+
+    def take_back(self, campaign: CampaignRecord) -> bool:
+        """Take a campaign from the workers, to send it alone. Call it under the campaign's SenderLock."""
+        with self._db.beside(self._deferring):
+            self._db.native("DELETE FROM batches WHERE campaign_id = $1", (campaign.id,))
+            return bool(self._db.native("DELETE FROM detached WHERE campaign_id = $1", (campaign.id,)).rowcount)
+
+    def halt(self, campaign: CampaignRecord, reason: MailerError) -> bool:
+        """Have all workers stop at a campaign, until it is left to them again. The first reason counts."""
+        with self._db.plain_errors():
+            return bool(
+                self._db.native(
+                    "UPDATE detached SET halted_at = $2, reason = $3, hint = $4, exit_code = $5"
+                    " WHERE campaign_id = $1 AND halted_at IS NULL",
+                    (campaign.id, time.time(), reason.message, reason.hint, reason.exit_code),
+                ).rowcount
+            )
+
+    def standing(self, campaign: CampaignRecord) -> Detached | None:
+        """How a campaign is left to workers; None if it is not."""
+        with self._db.plain_errors():
+            row = self._db.native(
+                "SELECT queue, batch_size, not_before, halted_at, reason, hint, exit_code,"
+                " (SELECT count(*) FROM batches b WHERE b.campaign_id = c.campaign_id) FROM detached c WHERE campaign_id = $1",
+                (campaign.id,),
+            ).fetchone()
+        if row is None:
+            return None
+        queue, batch_size, not_before, halted_at, reason, hint, exit_code, batches = row
+        halt = None
+        if halted_at is not None:
+            halt = Halt(at=moment(halted_at), reason=reason, hint=hint, exit_code=exit_code)
+        return Detached(
+            queue=queue,
+            batch_size=batch_size,
+            batches=batches,
+            not_before=None if not_before is None else moment(not_before),
+            halt=halt,
+        )
+
+    # -- what a worker does
+
+    def working_on(self, campaign: str) -> ServerLock:
+        """Held, together with other workers, while one works for a campaign: nobody sends it alone meanwhile."""
+        return self._db.shared_lock(campaign)
+
+    def claim(self, batch: int, token: str) -> Batch | None:
+        """Take a batch, also from a worker that stands still. None if it is done, or its campaign stands still."""
+        with self._db.plain_errors():
+            row = self._db.native(
+                "UPDATE batches b SET token = $2 FROM detached d, campaigns c WHERE b.id = $1 AND d.campaign_id = b.campaign_id"
+                " AND c.id = b.campaign_id AND d.halted_at IS NULL RETURNING c.name",
+                (batch, token),
+            ).fetchone()
+        return Batch(id=batch, campaign=row[0]) if row else None
+
+    def due(self, batch: Batch, now: float) -> list[int]:
+        """Ids of a batch's deliveries that may be tried now; those that were tried and kept their place come last."""
+        with self._db.plain_errors():
+            return [row[0] for row in self._db.native(DUE, (batch.id, now, now + MOST))]
+
+    def release(self, batch: Batch, token: str) -> float | None:
+        """Give a batch back: when it is to be run again (Unix time), or None where nothing of it is left to try.
+
+        Nothing is said of one that another worker has taken meanwhile, since that one sees to it.
+        """
+        with self._db.beside(self._deferring):
+            released = self._db.native(
+                "UPDATE batches SET token = NULL WHERE id = $1 AND token = $2", (batch.id, token)
+            )
+            if not released.rowcount:
+                return None
+            times = self._times([batch.id])
+            if not times:
+                self._db.native(CLEAR, ([batch.id],))
+        return times[0].at if times else None
+
+    def halted(self, names: Collection[str]) -> dict[str, Halt]:
+        """Those of these campaigns at which work is to stop, and why."""
+        with self._db.plain_errors():
+            rows = self._db.native(
+                "SELECT c.name, d.halted_at, d.reason, d.hint, d.exit_code FROM detached d JOIN campaigns c ON c.id = d.campaign_id"
+                " WHERE d.halted_at IS NOT NULL AND c.name = ANY($1::text[])",
+                (list(names),),
+            ).fetchall()
+        return {
+            name: Halt(at=moment(at), reason=reason, hint=hint, exit_code=code) for name, at, reason, hint, code in rows
+        }
+
+    # -- so that no batch is forgotten
+
+    def reconcile(self, queue: Queue, *, strays: bool) -> list[str]:
+        """Give every batch that nobody has and no job brings to anybody a job again, and take back those of batches that are gone.
+
+        Returns which campaigns are done.
+
+        `strays`: also look for deliveries that came back into the queue (`mailer retry`, a late answer) and are in no batch.
+        """
+        left = "SELECT campaign_id, batch_size FROM detached WHERE halted_at IS NULL"
+        with self._db.plain_errors():
+            wanting = [
+                (campaign, batch_size)
+                for campaign, batch_size in self._db.native(left).fetchall()
+                if (self._db.native(STRAYS, (campaign,)).fetchone()[0] if strays else not self._has_batches(campaign))
+            ]
+        with self._db.beside(self._deferring):
+            for campaign, batch_size in wanting:
+                self._db.native(PLAN, (campaign, batch_size))
+            free = "SELECT b.id FROM batches b JOIN detached d USING (campaign_id) WHERE b.token IS NULL AND d.halted_at IS NULL"
+            self._defer([row[0] for row in self._db.native(free)], queue)
+            if live := queue.live():
+                gone = (
+                    "SELECT n FROM unnest($1::bigint[]) AS n WHERE NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = n)"
+                )
+                queue.withdraw([row[0] for row in self._db.native(gone, (list(live),))])
+            return [
+                name
+                for number, name in self._db.native(
+                    "SELECT c.id, c.name FROM detached d JOIN campaigns c ON c.id = d.campaign_id WHERE NOT EXISTS"
+                    " (SELECT 1 FROM batches b WHERE b.campaign_id = c.id)"
+                ).fetchall()
+                if self._is_done(number)
+            ]
+
+    def conclude(self, campaign: str) -> bool:
+        """Note that nothing is left to try of a campaign, once for all workers."""
+        # nobody is put back into the queue meanwhile
+        with self._db.transaction():
+            self._db.native("SELECT pg_advisory_xact_lock($1)", (self._deferring,))
+            row = self._db.native(
+                "SELECT c.id FROM detached d JOIN campaigns c ON c.id = d.campaign_id WHERE c.name = $1", (campaign,)
+            ).fetchone()
+            if row is None or self._has_batches(row[0]) or not self._is_done(row[0]):
+                return False
+            self._db.native("DELETE FROM detached WHERE campaign_id = $1", row)
+            self._db.native(
+                "UPDATE campaigns SET finished_at = coalesce(finished_at, $2) WHERE id = $1", (row[0], time.time())
+            )
+        return True
+
+    @property
+    def _deferring(self) -> int:
+        """Whoever gives jobs to batches holds this lock, so that none has two."""
+        return self._db.key("deferring")
+
+    def _has_batches(self, campaign: int) -> bool:
+        return bool(self._db.native("SELECT 1 FROM batches WHERE campaign_id = $1 LIMIT 1", (campaign,)).fetchone())
+
+    def _is_done(self, campaign: int) -> bool:
+        query = (
+            "SELECT 1 FROM deliveries WHERE campaign_id = $1 AND status IN ('queued', 'sending', 'deferred') LIMIT 1"
+        )
+        return not self._db.native(query, (campaign,)).fetchone()
+
+    def _defer(self, batches: Sequence[int], queue: Queue) -> None:
+        live = queue.live() if batches else set()
+        idle = [number for number in batches if number not in live]
+        if idle:
+            jobs = self._times(idle)
+            queue.defer(jobs)
+            awaited = {job.batch for job in jobs}
+            self._db.native(CLEAR, ([number for number in idle if number not in awaited],))
+
+    def _times(self, batches: Sequence[int]) -> list[Job]:
+        now = time.time()
+        return [Job(*row) for row in self._db.native(WHEN, (list(batches), now, now + MOST))]

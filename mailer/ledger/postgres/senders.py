@@ -1,0 +1,158 @@
+"""Who works, who is dead, and what becomes of what a dead worker left.
+
+A worker holds a lock of the server's with its session, the one that it writes intents over. Whose lock is free has lost that
+session: nothing of it can be written any more, no final dot leaves, and what it wrote last is either there or never will be. A worker
+that only stands still keeps its lock, and what it has on the wire stays its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from mailer.ledger.lock import owner
+from mailer.ledger.postgres.database import Postgres
+from mailer.ledger.postgres.locks import ServerLock
+from mailer.ledger.store import moment
+from mailer.model import Presence, Rest
+
+ENDED = "a worker ended between the message and the server's answer"
+
+KIND = "sender"
+
+
+class Senders:
+    """The workers of a ledger, and the accounts that rest."""
+
+    def __init__(self, db: Postgres) -> None:
+        self._db = db
+
+    def join(self, token: str, *, account: str, lines: int, queues: Sequence[str]) -> ServerLock:
+        """Say that a worker is there, until the lock is released or this ledger closed.
+
+        Raises LedgerError. Call it before `Ledger.pen`, which then writes over the session that holds the lock.
+        """
+        lock = self._db.lock(token, KIND)
+        # first the lock: a row whose lock is free is that of a dead worker
+        lock.acquire(0)
+        with self._db.plain_errors():
+            self._db.native(
+                "INSERT INTO senders (token, owner, account, lines, queues, since) VALUES ($1, $2, $3, $4, $5, $6)",
+                (token, owner(), account, lines, "\n".join(queues), time.time()),
+            )
+        return lock
+
+    def part(self, token: str) -> None:
+        """A tidy end: nothing is on the wire, nothing left to count."""
+        with self._db.plain_errors():
+            self._db.native("DELETE FROM senders WHERE token = $1", (token,))
+
+    def is_there(self, token: str) -> bool:
+        """Whether a worker holds its lock."""
+        return self._db.lock(token, KIND).is_held()
+
+    def note_engine(self, token: str, number: int) -> None:
+        """By which number the queue knows a worker."""
+        with self._db.plain_errors():
+            self._db.native(
+                "UPDATE senders SET engine = $2 WHERE token = $1 AND engine IS DISTINCT FROM $2", (token, number)
+            )
+
+    def presences(self) -> list[Presence]:
+        """The workers that are alive, the longest there first."""
+        with self._db.plain_errors():
+            rows = self._db.native(
+                "SELECT s.token, s.owner, s.account, s.lines, s.queues, s.since, array_remove(array_agg(DISTINCT c.name), NULL),"
+                " count(b.id) FROM senders s LEFT JOIN batches b ON b.token = s.token LEFT JOIN campaigns c"
+                " ON c.id = b.campaign_id GROUP BY s.token ORDER BY s.since, s.token"
+            ).fetchall()
+        return [
+            Presence(
+                token=token,
+                owner=words,
+                account=account,
+                lines=lines,
+                queues=tuple(queues.split("\n")),
+                since=moment(since),
+                campaigns=tuple(campaigns),
+                batches=batches,
+            )
+            for token, words, account, lines, queues, since, campaigns, batches in rows
+            if self._db.lock(token, KIND).is_held()
+        ]
+
+    def bury(self) -> list[int]:
+        """See to what dead workers left. By which numbers the queue knows them: what they had there is free again."""
+        with self._db.plain_errors():
+            rows = self._db.native("SELECT token, engine, account, lines FROM senders ORDER BY since").fetchall()
+        engines = []
+        for token, engine, account, lines in rows:
+            if not self._db.lock(token, KIND).is_held() and self._buried(token, account, lines) and engine is not None:
+                engines.append(engine)
+        return engines
+
+    def _buried(self, token: str, account: str, lines: int) -> bool:
+        """All that a dead worker left, in one transaction: what nobody knows, what quotas count, and its batches."""
+        now = time.time()
+        with self._db.transaction():
+            key = self._db.key("lock", KIND, token)
+            if not self._db.native("SELECT pg_try_advisory_xact_lock($1)", (key,)).fetchone()[0]:
+                return False
+            if not self._db.native("DELETE FROM senders WHERE token = $1", (token,)).rowcount:
+                return False  # another worker was quicker
+            left = "SELECT id FROM deliveries WHERE campaign_id IN (SELECT id FROM campaigns) AND status = 'sending' AND token = $1"
+            self._db.native(
+                f"UPDATE attempts SET finished_at = $2 WHERE finished_at IS NULL AND token = $1 AND delivery_id IN ({left})",
+                (token, now),
+            )
+            # one a connection that no intent tells of: nobody knows to whom, so it counts towards every domain
+            self._db.native(
+                "INSERT INTO attempts (account, domain, started_at, finished_at)"
+                " SELECT $1, '', CAST($2 AS float8), CAST($2 AS float8) FROM generate_series(1, CAST($3 AS bigint))",
+                (account, now, lines),
+            )
+            self._db.native(
+                f"UPDATE deliveries SET status = 'uncertain', updated_at = $2, reason = $3 WHERE id IN ({left})",
+                (token, now, ENDED),
+            )
+            self._db.native("UPDATE batches SET token = NULL WHERE token = $1", (token,))
+        return True
+
+    # -- accounts that rest
+
+    def rest(self, account: str, pauses: Sequence[float], reason: str) -> Rest:
+        """Keep all workers off an account for a while: each time in a row for the next of these pauses, and then for the last."""
+        now = time.time()
+        with self._db.plain_errors():
+            [(until, times, words)] = self._db.native(
+                # whoever comes while it rests already has met the same trouble
+                "INSERT INTO rests AS r VALUES ($1, CAST($2 AS float8) + ($3::float8[])[1], 1, $4) ON CONFLICT (account) DO UPDATE SET"
+                " until = CASE WHEN r.until > $2 THEN r.until ELSE CAST($2 AS float8) +"
+                " ($3::float8[])[least(r.times + 1, cardinality($3::float8[]))] END,"
+                " times = CASE WHEN r.until > $2 THEN r.times ELSE r.times + 1 END, reason = excluded.reason"
+                " RETURNING until, times, reason",
+                (account, now, list(pauses), reason),
+            ).fetchall()
+        return Rest(account=account, until=until, times=times, reason=words)
+
+    def resting(self, account: str) -> Rest | None:
+        """Whether the account rests just now, and why."""
+        with self._db.plain_errors():
+            row = self._db.native(
+                "SELECT account, until, times, reason FROM rests WHERE account = $1 AND until > $2",
+                (account, time.time()),
+            ).fetchone()
+        return Rest(account=row[0], until=row[1], times=row[2], reason=row[3]) if row else None
+
+    def rests(self) -> list[Rest]:
+        """The accounts that rest just now."""
+        with self._db.plain_errors():
+            rows = self._db.native(
+                "SELECT account, until, times, reason FROM rests WHERE until > $1 ORDER BY account", (time.time(),)
+            ).fetchall()
+        return [Rest(account=row[0], until=row[1], times=row[2], reason=row[3]) for row in rows]
+
+    def wake(self, account: str) -> None:
+        """A message was accepted: the account is well again."""
+        with self._db.plain_errors():
+            self._db.native("DELETE FROM rests WHERE account = $1", (account,))
