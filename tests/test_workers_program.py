@@ -19,7 +19,7 @@ from program import Program
 from smtp_server import ScriptedServer
 
 from mailer.ledger import Ledger
-from mailer.model import Server
+from mailer.model import Happening, Server
 
 PEOPLE = [address(number) for number in range(1, 41)]
 SEND = ("send", "appeal", "people.csv", "--detach", "--yes")
@@ -150,6 +150,9 @@ def test_a_campaign_is_left_to_workers_seen_paused_continued_and_finished(site: 
     assert received(site.server) == once_each(PEOPLE)
     assert site.program.run(*SEND).returncode == 0
     assert len(site.server.accepted) == len(PEOPLE)
+    with Ledger(site.place) as ledger:
+        diary = [one.kind for one in ledger.diary(ledger.find(NAME))][::-1]
+    assert diary == [Happening.BEGUN, Happening.PAUSED, Happening.BEGUN, Happening.FINISHED]
 
 
 @posix

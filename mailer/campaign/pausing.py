@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from mailer.campaign.diary import note_end
 from mailer.errors import Paused
 from mailer.ledger import Ledger, SenderLock
 from mailer.model import CampaignRecord
@@ -20,7 +21,9 @@ class Asked(Enum):
 def pause(ledger: Ledger, campaign: CampaignRecord) -> Asked:
     """Have it paused, as at Ctrl-C; the send command continues."""
     if ledger.is_shared and ledger.shared.standing(campaign):
-        ledger.shared.halt(campaign, Paused("Paused at your request."))
+        reason = Paused("Paused at your request.")
+        if ledger.shared.halt(campaign, reason):
+            note_end(ledger, campaign, reason, work_left=True)
         return Asked.WORKERS
     if SenderLock(ledger, campaign.name).is_held():
         ledger.ask_to_pause(campaign.name)

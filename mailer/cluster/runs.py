@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from mailer.campaign.diary import Diarist
 from mailer.campaign.pacing import Pacing
 from mailer.campaign.run import Run
 from mailer.campaign.sealing import signed_by
@@ -96,7 +97,7 @@ class Runs:
             render=renderer(self._ledger, campaign, terms.signer),
             # a batch is what one connection takes
             options=dataclasses.replace(terms.options, batch_size=standing.batch_size if standing else 1),
-            observer=_Watching(terms, name),
+            observer=Diarist(_Watching(terms, name), self._ledger, campaign),
             signer=terms.signer,
             writer=self._writer,
             token=self._token,
