@@ -8,6 +8,7 @@
 #   make faults-long   the same with a thousand kills and more, half an hour long; writes tests/faults/RESULTS.md
 #   make bench    how fast it is, beside its peers, some twenty minutes long; ARGS="--quick" everything small; writes benchmarks/RESULTS.md
 #   make pictures  take the pictures of the page that the README shows anew; needs Chromium
+#   make screens   take pictures of every screen, wide and narrow, light and dark, into screens/; needs Chromium
 #   make lock     pin the newest versions of all libraries in requirements.txt
 #   make clean    remove what can be made again; never a ledger or a list
 
@@ -20,6 +21,8 @@ PYTHON := $(BIN)/python
 
 # The user's pip settings say where packages come from, and stay. These would break an install into .venv.
 unexport PYTHONHOME PYTHONPATH
+# Tests start the program some hundred times: compiled anew at each start, it takes up to a fifth longer.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_CONSTRAINT :=
 export PIP_PREFIX :=
 export PIP_ROOT :=
@@ -30,7 +33,7 @@ export PIP_REQUIRE_HASHES := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test thorough pictures check faults faults-long bench lock clean
+.PHONY: help demo test thorough pictures screens check faults faults-long bench lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -50,7 +53,11 @@ thorough: .venv/installed
 
 # What the README shows of the page, as its test sees it.
 pictures: .venv/installed
-	PICTURES=1 $(PYTHON) -m pytest -q tests/test_web_journey.py -k upload
+	PICTURES=1 $(PYTHON) -m pytest -q tests/test_web_journey.py tests/test_web_watching.py -k "upload or plain_words"
+
+# To look through: whether every screen is calm, legible, and like the others.
+screens: .venv/installed
+	$(PYTHON) tests/screens.py screens $(ARGS)
 
 check: .venv/installed
 	$(PYTHON) -m ruff check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .cases import distance, growth, million, paced, start, whole
+from .cases import distance, growth, million, paced, page, start, whole
 from .table import MACHINE, cells, markdown, sections
 
 BEGIN, END = "<!-- made by: make bench -->\n", "<!-- until here -->\n"
@@ -33,6 +33,7 @@ LINES = {
     distance.TITLE: "Messages/s over 5 connections to a server 50 ms away",
     million.TITLE: f"Seconds for a list of {SIZE} rows",
     start.TITLE: "Milliseconds to start",
+    page.TITLE: "Milliseconds at the page of `mailer web`, with a list of 100,000",
     growth.TITLE: "Messages/s with so many in the list",
     paced.TITLE: "Share that it uses of a rate which it must not exceed",
 }
@@ -41,6 +42,7 @@ COLUMNS = {
     distance.TITLE: "messages/s",
     million.TITLE: "seconds",
     start.TITLE: "ms",
+    page.TITLE: "ms",
     growth.TITLE: "messages/s",
     paced.TITLE: "quota used",
 }

@@ -19,6 +19,7 @@ class Scale:
     rows: int
     sizes: Sequence[int]
     starts: int
+    page_rows: int
     paced: Sequence[Paced]
 
 
@@ -32,10 +33,18 @@ USUAL = Scale(
     rows=1_000_000,
     sizes=(1_000, 10_000, 100_000),
     starts=15,
+    page_rows=100_000,
     paced=(PER_SECOND,),
 )
 QUICK = Scale(
-    repeats=1, messages=5_000, far_messages=200, rows=50_000, sizes=(1_000, 10_000), starts=5, paced=(PER_SECOND,)
+    repeats=1,
+    messages=5_000,
+    far_messages=200,
+    rows=50_000,
+    sizes=(1_000, 10_000),
+    starts=5,
+    page_rows=10_000,
+    paced=(PER_SECOND,),
 )
 FULL = Scale(
     repeats=3,
@@ -44,5 +53,6 @@ FULL = Scale(
     rows=1_000_000,
     sizes=(1_000, 10_000, 100_000, 1_000_000),
     starts=15,
+    page_rows=100_000,
     paced=(PER_SECOND, PER_MINUTE),
 )

@@ -55,25 +55,29 @@ class BounceBrake:
         self.failures = failures
         self.percent = percent
         self.seconds = seconds
-        self._buckets: deque[tuple[int, int, int]] = deque()
+        # of each second in which somebody was tried: which it was, how many were, and how many of them failed
+        self._buckets: deque[list[int]] = deque()
         self._tried = 0
         self._failed = 0
 
     def record(self, at: float, *, failed: bool) -> bool:
         """Count one delivery that came to an end at `at` (seconds, not going back). True: pause now."""
-        second = max(int(at), self._buckets[-1][0]) if self._buckets else int(at)
-        tried, dead = 1, int(failed)
-        if self._buckets and self._buckets[-1][0] == second:
-            _, before, dead_before = self._buckets.pop()
-            tried, dead = before + 1, dead_before + dead
-        self._buckets.append((second, tried, dead))
+        if not self._buckets or self._buckets[-1][0] < int(at):
+            self._begin(int(at))
+        newest = self._buckets[-1]
+        newest[1] += 1
         self._tried += 1
-        self._failed += int(failed)
+        if failed:
+            newest[2] += 1
+            self._failed += 1
+        return self.tripped
+
+    def _begin(self, second: int) -> None:
+        self._buckets.append([second, 0, 0])
         while self._buckets[0][0] <= second - self.seconds:
             _, tried, dead = self._buckets.popleft()
             self._tried -= tried
             self._failed -= dead
-        return self.tripped
 
     @property
     def tripped(self) -> bool:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from smtp_server import ScriptedServer
 
+from mailer.campaign.limits import Limits
 from mailer.campaign.run import Run, RunOptions
-from mailer.campaign.send import Limits, Result, conclude, freeze, make_run, prepare
+from mailer.campaign.send import Result, conclude, freeze, make_run, prepare
 from mailer.campaign.source import Source
 from mailer.errors import MailerError
 from mailer.ledger import Ledger

@@ -13,6 +13,8 @@ from babel.messages import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from mailer.web.journey.log import EXPLANATIONS
+
 JOURNEY = Path(__file__).parent.parent / "mailer" / "web" / "journey"
 LANGUAGES = JOURNEY / "languages"
 METHODS = [("**.py", "python"), ("pages/**.html", "jinja2.ext.babel_extract")]
@@ -25,6 +27,9 @@ def extracted() -> Catalog:
     found = Catalog(project="mailer", charset="utf-8")
     for file, _line, text, comments, context in extract_from_dir(JOURNEY, METHODS, OPTIONS, KEYWORDS):
         found.add(text, None, [(Path(file).as_posix(), 0)], auto_comments=comments, context=context)
+    # what a mail server's answers mean: said by the commands in English, and by the page in its reader's language
+    for text in EXPLANATIONS:
+        found.add(text, None, [("explanations.py", 0)])
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,10 @@ settings.load_profile("busy machines")
 
 # A shell that starts the tests in the background has SIGINT ignored, and whatever they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Some shells forbid it, and then whatever tests start is compiled anew each time, as are the tests themselves.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 NULL_KEYRING = "keyring.backends.null.Keyring"
 

@@ -19,10 +19,11 @@ from ledger_places import over_both, place_of
 from program import Program
 from smtp_server import ScriptedServer
 
+from mailer.campaign import apart
 from mailer.campaign import courier as courier_module
 from mailer.campaign import couriers as couriers_module
 from mailer.campaign.courier import Errand, told
-from mailer.campaign.couriers import BEGIN, Couriers, outcome_from
+from mailer.campaign.couriers import Couriers, outcome_from
 from mailer.campaign.line import Wire
 from mailer.cli.send import loop_factory
 from mailer.errors import Paused
@@ -234,8 +235,7 @@ async def test_a_file_of_the_campaign_folder_is_not_taken_for_a_part_of_the_prog
 
 def begun(said: str) -> subprocess.CompletedProcess[str]:
     """A courier whose run said so much on its standard input, and is gone."""
-    root = Path(courier_module.__file__).parents[2]
-    command = [sys.executable, "-P", "-c", BEGIN, str(root)]
+    command = apart.command("mailer.campaign.courier", "begin")
     return subprocess.run(command, input=said, capture_output=True, encoding="utf-8", timeout=60, check=False)
 
 

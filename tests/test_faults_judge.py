@@ -25,7 +25,8 @@ from faults.script import Script, withholds
 from faults.trial import Trial
 from faults.verdict import Quota, most_within
 
-from mailer.campaign.couriers import BEGIN, GONE
+from mailer.campaign import apart
+from mailer.campaign.couriers import GONE
 
 ROOT = Path(__file__).parent.parent
 
@@ -207,7 +208,8 @@ def test_more_doubt_than_one_for_each_connection_is_noticed_after_couriers_died(
 
 def test_a_courier_that_stays_behind_is_noticed_and_ended(tmp_path: Path) -> None:
     trial = Trial(tmp_path, random.Random(1))
-    with subprocess.Popen([sys.executable, "-c", BEGIN, str(ROOT)], cwd=tmp_path, stdin=subprocess.PIPE) as courier:
+    command = apart.command("mailer.campaign.courier", "begin")
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE) as courier:
         deadline = time.monotonic() + 20
         while not trial.crew.left():
             assert time.monotonic() < deadline

@@ -16,7 +16,7 @@ LEVELS = [
     {"__main__"},
     {"cli"},
     {"web"},
-    {"cluster"},
+    {"account", "cluster"},
     {"campaign", "settings"},
     {
         "contacts",

@@ -573,6 +573,7 @@ PLAIN = (
     " STRICT, WITHOUT ROWID;"
 )
 BACK = {
+    5: "DROP TABLE diary; DROP INDEX attempts_in_trouble; PRAGMA user_version = 5;",
     4: "DROP TABLE approvals; PRAGMA user_version = 4;",
     3: "DROP TABLE suppressions; DROP TABLE suppression_secrets; ALTER TABLE campaigns DROP COLUMN list;"
     f" {PLAIN} PRAGMA user_version = 3;",

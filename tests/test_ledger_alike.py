@@ -23,6 +23,7 @@ from mailer.model import (
     EventKind,
     Manifest,
     PackedContact,
+    Quota,
     Reason,
     Server,
     Status,
@@ -49,6 +50,7 @@ STRANGE = [
 END = BEGIN + 10_000_000
 
 QUESTIONS: dict[str, Question] = {
+    "account_of": lambda ledger, campaign: ledger.account_of(campaign),
     "approvals": lambda ledger, _: [name for name, _ in ledger.approvals("made up", "seal")],
     "arrivals": lambda ledger, campaign: [ledger.arrivals(campaign, kind, 777.7) for kind in EventKind],
     "arrivals_span": lambda ledger, campaign: ledger.arrivals_span(campaign),
@@ -60,6 +62,7 @@ QUESTIONS: dict[str, Question] = {
     "by_key": lambda ledger, _: [ledger.by_key(key, since=0, until=END) for key in KEYS],
     "by_language": lambda ledger, campaign: list(ledger.by_language(campaign)),
     "by_name": lambda ledger, _: [ledger.by_name([]), ledger.by_name(["2", "3", "4", "nobody"])],
+    "came_back": lambda ledger, campaign: [list(ledger.came_back(campaign)), list(ledger.came_back())],
     "campaign": lambda ledger, campaign: [name_only(ledger.campaign(campaign.name)), ledger.campaign("none")],
     "campaigns": lambda ledger, _: [name_only(campaign) for campaign in ledger.campaigns()],
     "complaints": lambda ledger, campaign: ledger.complaints(campaign),
@@ -68,6 +71,7 @@ QUESTIONS: dict[str, Question] = {
     "course": lambda ledger, campaign: [ledger.course(campaign, status, 1234.5) for status in Status if status is not Status.SENDING],
     "deliveries": lambda ledger, campaign: ledger.deliveries(ledger.due(campaign, END)),
     "delivery_rows": lambda ledger, campaign: [ledger.delivery_rows([]), ledger.delivery_rows(ledger.due(campaign, END)[::-1])],
+    "diary": lambda ledger, campaign: [[(one.kind, one.until, one.number, one.text) for one in ledger.diary(campaign, most=most)] for most in (0, 2, 99)],
     "distinct": lambda ledger, campaign: [ledger.distinct(campaign, name) for name in (*ledger.field_names(campaign), "none")],
     "doubtful": lambda ledger, campaign: sorted(ledger.doubtful(campaign), key=lambda doubt: doubt.message_id),
     "due": lambda ledger, campaign: [ledger.due(campaign, now) for now in (BEGIN, BEGIN + 5000, END)],
@@ -77,10 +81,13 @@ QUESTIONS: dict[str, Question] = {
     "handed_over": lambda ledger, campaign: ledger.handed_over(campaign, BEGIN),
     "known_sources": lambda ledger, _: [sorted(ledger.known_sources(asked)) for asked in ([], ["a", "mail 1", "mail 2"])],
     "knows": lambda ledger, _: [ledger.knows(key) for key in KEYS],
+    "last_entry": lambda ledger, campaign: (last := ledger.last_entry(campaign)) and (last.kind, last.number, last.text),
     "last_preview": lambda ledger, _: plain(ledger.last_preview("appeal", "people.csv")),
     "left_out": lambda ledger, _: ledger.left_out([*KEYS, "@a.example", "@gmail.com"]),
     "list_names": lambda ledger, _: ledger.list_names(),
     "manifest": lambda ledger, campaign: ledger.manifest(campaign, 1),
+    "newest": lambda ledger, campaign: len(ledger.newest(campaign)),
+    "newest_arrival": lambda ledger, _: ledger.newest_arrival(),
     "next_due": lambda ledger, campaign: ledger.next_due(campaign),
     "open_keys": lambda ledger, campaign: [sorted(ledger.open_keys(campaign, due)) for due in (None, BEGIN, END)],
     "owner": lambda ledger, campaign: [ledger.owner(campaign.name), ledger.owner("none")],
@@ -98,21 +105,35 @@ QUESTIONS: dict[str, Question] = {
     "suppression_rows": lambda ledger, _: sorted((one.entry or "", one.reason, one.note, one.source, one.scope) for one in ledger.suppression_rows()),
     "suppression_secrets": lambda ledger, _: ledger.suppression_secrets()[1:],
     "suppressions": lambda ledger, _: [sorted(ledger.suppressions().entries.items()), sorted(ledger.suppressions("people").entries.items()), ledger.suppressions().erased.get(b"k" * 32)],
+    "tallies": lambda ledger, _: sorted((number, *dataclasses.astuple(tally)) for number, tally in ledger.tallies().items()),
     "tally": lambda ledger, campaign: ledger.tally(campaign),
     "transactions": lambda ledger, _: [sorted(ledger.transactions("u@smtp.example", BEGIN)), ledger.transactions("u@smtp.example", BEGIN, 3), ledger.transactions("x", 0)],
     "transactions_to_domains": lambda ledger, _: [sorted(ledger.transactions_to_domains(BEGIN, 2)), len(ledger.transactions_to_domains(BEGIN))],
     "tried": lambda ledger, campaign: ledger.tried(campaign),
+    "troubles": lambda ledger, campaign: sorted(ledger.troubles(campaign), key=lambda one: (one.at, one.person.row)),
+    "used": lambda ledger, _: [ledger.used("u@smtp.example", Quota(count=count, seconds=100), BEGIN + 500) for count in (1, 5, 500)],
     "went_down": lambda ledger, campaign: ledger.went_down(campaign),
 }  # fmt: skip
 
 WRITES = {
     "add_events", "approve", "ask_to_pause", "erase_suppressed", "finish", "forget_to_pause", "hold", "keep_preview", "mark_moved",
     "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_owner", "start", "suppress",
-    "take_over", "unsubscribe", "unsuppress", "write_late",
+    "take_over", "unsubscribe", "unsuppress", "write_diary", "write_late",
 }  # fmt: skip
 ABOUT_ITSELF = {
-    "close", "described", "from_description", "is_shared", "lender", "lock", "path", "pen", "place", "secret", "shared", "shares_quotas",
-}  # fmt: skip
+    "close",
+    "described",
+    "from_description",
+    "is_shared",
+    "lender",
+    "lock",
+    "path",
+    "pen",
+    "place",
+    "secret",
+    "shared",
+    "shares_quotas",
+}
 
 
 def manifest() -> Manifest:

@@ -34,6 +34,8 @@ def file(campaign_folder: Path) -> Path:
 
 # what names rows by their numbers, which are others there
 BY_NUMBER = {
+    "newest_arrival",
+    "tallies",
     "due",
     "deliveries",
     "delivery_rows",

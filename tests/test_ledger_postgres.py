@@ -33,6 +33,9 @@ from mailer.model import Server, Status, Tally
 QUOTED = "pass%2Fword%40of%3Athe%25ledger"
 PIECES = (SECRET, QUOTED, "word", "%ledger")
 
+NEXT = formats.SCHEMA_VERSION + 1
+"""The format of a newer mailer."""
+
 
 @pytest.fixture
 def place(postgres: PostgresServer) -> Iterator[Server]:
@@ -275,11 +278,11 @@ def test_a_ledger_of_an_earlier_format_is_brought_up_to_date(place: Server, monk
         connection.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, at REAL NOT NULL, text TEXT NOT NULL) STRICT")
         connection.executemany("INSERT INTO notes (at, text) VALUES (?, ?)", [(1.5, "a"), (2.5, "b")])
 
-    monkeypatch.setattr(formats, "SCHEMA_VERSION", 6)
-    monkeypatch.setitem(formats.MIGRATIONS, 5, with_notes)
+    monkeypatch.setattr(formats, "SCHEMA_VERSION", NEXT)
+    monkeypatch.setitem(formats.MIGRATIONS, NEXT - 1, with_notes)
     with Ledger(place) as ledger:
         assert ledger._all("SELECT id, at, text FROM notes ORDER BY id") == [(1, 1.5, "a"), (2, 2.5, "b")]
-        assert ledger._one("SELECT version FROM ledger_format") == (6,)
+        assert ledger._one("SELECT version FROM ledger_format") == (NEXT,)
         assert ledger.tally(ledger.find("appeal--people")) == Tally(queued=1)
     Ledger(place).close()
 
@@ -292,8 +295,8 @@ def test_a_migration_that_fails_leaves_the_ledger_as_it_was(place: Server, monke
         connection.execute("SELECT nonsense")
 
     with monkeypatch.context() as patch:
-        patch.setattr(formats, "SCHEMA_VERSION", 6)
-        patch.setitem(formats.MIGRATIONS, 5, failing)
+        patch.setattr(formats, "SCHEMA_VERSION", NEXT)
+        patch.setitem(formats.MIGRATIONS, NEXT - 1, failing)
         with pytest.raises(LedgerError):
             Ledger(place)
     with Ledger(place) as ledger:

@@ -50,6 +50,22 @@ def test_a_missing_fixed_file_is_found_before_any_row():
         template.merge(contact(), CAMPAIGN)
 
 
+def test_rows_without_a_file_of_their_own_are_counted_for_the_language_that_they_get(tmp_path: Path):
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "motions").mkdir()
+    (tmp_path / "motions" / "a.pdf").write_bytes(b"A")
+    (tmp_path / "secret.pdf").write_bytes(b"S")
+    front = "---\nsubject: a\nattachments: [leaflet.pdf, 'motions/{{ branch }}.pdf', 'motions/{{ branch | upper }}-2.pdf']\n---\n"
+    (tmp_path / "templates" / "it.md").write_text(front, encoding="utf-8")
+    (tmp_path / "templates" / "it.de.md").write_text("---\nsubject: a\n---\n", encoding="utf-8")
+    template = load("it", Folder(tmp_path))
+    cells = [("a", "en"), ("../secret", "en"), ("b", "de"), ("", "en"), ("a", "de")]
+    rows = [contact(row=row, branch=branch, language=code) for row, (branch, code) in enumerate(cells, start=2)]
+    assert template.rows_without_file("en", rows, CAMPAIGN) == {1: (2, 3), 2: (3, 2)}
+    assert template.rows_without_file("de", rows, CAMPAIGN) == {1: (1, 4), 2: (2, 4)}
+    assert template.rows_without_file("en", [], CAMPAIGN) == {1: (0, 0), 2: (0, 0)}
+
+
 def test_each_row_may_have_its_own_file():
     files = {"templates/motions/a.pdf": b"A", "motions/b.pdf": b"B"}
     front = "subject: a\nattachments: [{file: 'motions/{{ branch_id }}.pdf', name: 'Motion {{ branch }}.pdf'}]"

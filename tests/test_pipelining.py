@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
 import sys
 import threading
 from collections import deque
@@ -15,8 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from smtp_raw import NORMAL, Fault, RawServer
 from smtp_server import Certificate, ScriptedServer
+from test_ledger import contact, intent, start
 
+import mailer.ledger.embedded
 from mailer.cli.send import loop_factory
+from mailer.ledger import Ledger, Writer
+from mailer.ledger.together import Item
 from mailer.model import Envelope, Message, Outcome, Phase, Pipelining, Verdict
 from mailer.smtp import FAREWELL, Connection, Relay, Security, connect
 
@@ -454,28 +459,28 @@ def test_an_end_that_comes_in_one_piece_with_the_answer_is_understood_at_once(
 
 @pytest.mark.parametrize("loop", [None, loop_factory()])
 def test_a_server_that_went_while_the_ledger_kept_the_loop_busy_gets_no_final_dot(
-    loop: Callable[[], asyncio.AbstractEventLoop] | None,
+    loop: Callable[[], asyncio.AbstractEventLoop] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with ScriptedServer() as server:
+    write = mailer.ledger.embedded.write_together
+    with ScriptedServer() as server, Ledger(tmp_path / "mailer.db") as ledger:
+        ledger.start(start([contact(1)]))
         server.on("content", after=50, drop=True)
 
-        def commit(granted: asyncio.Future[bool]) -> None:
+        def slow(connection: sqlite3.Connection, group: Sequence[Item]) -> list[bool]:
             while server._sessions:
                 pass
-            granted.set_result(True)
+            return write(connection, group)
 
-        async def intent() -> bool:
-            granted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            asyncio.get_running_loop().call_soon(commit, granted)
-            return await granted
+        monkeypatch.setattr(mailer.ledger.embedded, "write_together", slow)
 
         async def run() -> None:
-            connection = await opened(
-                Relay(host=server.host, port=server.port, security=Security.NONE, timeout=PATIENT)
-            )
-            outcome = await connection.transmit(message(1), intent)
-            assert outcome is not None
-            assert (outcome.verdict, outcome.phase) == (Verdict.REQUEUED, Phase.CONTENT)
+            async with Writer(ledger) as writer:
+                connection = await opened(
+                    Relay(host=server.host, port=server.port, security=Security.NONE, timeout=PATIENT)
+                )
+                outcome = await connection.transmit(message(1), lambda: writer.write(intent=intent(1)))
+                assert outcome is not None
+                assert (outcome.verdict, outcome.phase) == (Verdict.REQUEUED, Phase.CONTENT)
 
         with asyncio.Runner(loop_factory=loop) as runner:
             runner.run(run())

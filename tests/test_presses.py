@@ -97,6 +97,15 @@ def nobody(*_: object) -> None:
     raise RuntimeError("rendered here")
 
 
+def test_a_module_in_the_campaign_folder_is_not_taken_for_one_of_ours(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailer.campaign.rendering.Press.render", nobody)
+    for name in ("email.py", "pickle.py", "jinja2.py", "mailer.py"):
+        (folder / name).write_text("raise SystemExit('mine, not yours')\n", encoding="utf-8")
+    assert len(plan(folder, 2).fingerprints) == ROWS
+
+
 def test_what_is_done_is_told_up_to_the_last_message(folder: Path) -> None:
     seen: list[tuple[int, int]] = []
     source = Source(template="motion", list_path=folder / "people.csv", folder=folder)

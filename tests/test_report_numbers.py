@@ -21,11 +21,12 @@ from made_up_campaigns import REASONS, Person, crowd, made_up
 from program import Program
 
 from mailer.campaign.report import make_report
+from mailer.destination import provider
 from mailer.errors import UsageError
 from mailer.ledger import Ledger
 from mailer.model import EventKind, Status
 from mailer.privacy import ADDRESS
-from mailer.report import SMALLEST, Course, Report, Spread, counts_only, page, pictures, provider, write_counts
+from mailer.report import SMALLEST, Course, Report, Spread, counts_only, page, pictures, write_counts
 
 ENDS = [status for status in Status if status is not Status.SENDING]
 

@@ -79,6 +79,7 @@ def test_a_silent_server_is_said_in_a_pipe(capsys: pytest.CaptureFixture[str]) -
     ]
 
 
+@pytest.mark.thorough  # a quarter of a minute of waiting
 def test_a_server_that_takes_a_message_and_says_nothing_is_told_after_a_while(journey: Journey) -> None:
     assert journey.server is not None
     rule = journey.server.on("accepted", nth=2, hold=True)

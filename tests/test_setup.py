@@ -15,12 +15,12 @@ import keyring
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from keyring.backend import KeyringBackend
 from oauth_server import ACCOUNT, CLIENT, SignInService
+from rings import Kept, filed, kept_in
 from smtp_server import ScriptedServer
 
 from mailer.__main__ import main
-from mailer.cli import setup as command
+from mailer.account import SECRET_FILE
 from mailer.oauth import device
 from mailer.preflight import presets
 from mailer.settings import dotenv_file, load, sources
@@ -35,22 +35,6 @@ SENDER = "Ana Berg, Union"
 def server() -> Iterator[ScriptedServer]:
     with ScriptedServer(users={ACCOUNT: SECRET}) as running:
         yield running
-
-
-class Kept(KeyringBackend):
-    """A keyring in memory."""
-
-    priority = 1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entries: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.entries.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.entries[service, username] = password
 
 
 @pytest.fixture
@@ -224,18 +208,6 @@ def test_who_takes_tokens_is_known_of_every_provider_that_takes_them_from_us() -
 
 # -- with questions
 
-RINGS = """
-import json, pathlib
-from keyring.backend import KeyringBackend
-class Filed(KeyringBackend):
-    priority = 1
-    file = pathlib.Path(__file__).with_name("ring.json")
-    def entries(self): return json.loads(self.file.read_text()) if self.file.exists() else {}
-    def get_password(self, service, username): return self.entries().get(f"{service} {username}")
-    def set_password(self, service, username, password):
-        self.file.write_text(json.dumps(self.entries() | {f"{service} {username}": password}))
-"""
-
 
 def conversation(server: ScriptedServer, *passwords: str) -> list[tuple[str, str]]:
     return [
@@ -256,8 +228,6 @@ def test_an_organiser_is_asked_and_a_wrong_password_is_asked_for_again(
     from sitting import sit
 
     rings = tmp_path / "rings"
-    rings.mkdir()
-    (rings / "rings.py").write_text(RINGS, "utf-8")
     assert main(["new", "."]) == 0
     (campaign_folder / ".env").write_text("# my own\nMAILER_SMTP_PASSWORD=old\n", "utf-8")
     code, shown = sit(
@@ -268,7 +238,7 @@ def test_an_organiser_is_asked_and_a_wrong_password_is_asked_for_again(
             *conversation(server, "wrong", SECRET),
             ("only? yes or no", "\n"),
         ],
-        settings={"PYTHON_KEYRING_BACKEND": "rings.Filed", "PYTHONPATH": str(rings)},
+        settings=filed(rings),
     )
     assert code == 0, shown
     assert "Not so: it is not one e-mail address." in shown
@@ -278,7 +248,7 @@ def test_an_organiser_is_asked_and_a_wrong_password_is_asked_for_again(
     assert SECRET not in shown
     assert "wrong" not in shown
     assert max(map(len, shown.splitlines())) <= 80
-    assert json.loads((rings / "ring.json").read_text()) == {f"mailer {ACCOUNT}@localhost": SECRET}
+    assert kept_in(rings) == {f"mailer {ACCOUNT}@localhost": SECRET}
     assert SECRET.encode() not in b"".join(path.read_bytes() for path in campaign_folder.rglob("*") if path.is_file())
     written = (campaign_folder / ".env").read_text("utf-8")
     assert written.startswith("# my own\n")
@@ -301,7 +271,7 @@ def test_without_a_keyring_a_file_that_only_its_owner_can_read_is_offered(
     code, shown = sit(campaign_folder, "setup", answers=answers, settings=settings)
     assert code == 0, shown
     assert "no keyring" in shown
-    file = campaign_folder / command.SECRET_FILE
+    file = campaign_folder / SECRET_FILE
     assert (file.read_text("utf-8"), file.stat().st_mode & 0o777) == (f"{SECRET}\n", 0o600)
     assert (campaign_folder / ".env").stat().st_mode & 0o777 == 0o600
     assert load(campaign_folder, {}).password == SECRET

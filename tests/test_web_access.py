@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from organiser import Office, Stranger, office, people
 
 from mailer.web.access import LARGEST_FORM, LIFETIME
+from mailer.web.journey.enclosing import LARGEST as LARGEST_ATTACHMENT
 
 PAGES = ["/", "/list", "/letter", "/preview", "/test", "/approve", "/send", "/suppressed", "/account", "/preview/state"]
+PAGES += [
+    "/account/settings",
+    "/account/setup",
+    "/account/setup/x/state",
+    "/errand/x/state",
+    "/practice",
+    "/practice/enter",
+]
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +149,19 @@ def test_a_form_of_another_page_changes_nothing(
         "/list/mend",
         "/letter/save",
         "/letter/look",
+        "/letter/attachment",
         "/test",
         "/approve",
         "/send",
         "/account",
+        "/account/inbox",
+        "/account/seed",
+        "/account/settings",
+        "/account/setup",
+        "/account/setup/try",
+        "/account/setup/x/keep",
+        "/practice",
+        "/practice/leave",
     ],
 )
 @pytest.mark.parametrize(
@@ -243,6 +261,189 @@ def test_only_the_texts_of_the_letter_are_written_or_read(
     assert not (at_work.folder / "templates" / "new.md").exists()
 
 
+def attach(member: tuple[Stranger, str], name: str, content: bytes = b"%PDF-1.7", **headers: str) -> tuple[int, str]:
+    inside, token = member
+    headers = {
+        "X-CSRF": token,
+        "X-Filename": quote(name, safe=""),
+        "Content-Type": "application/octet-stream",
+        **headers,
+    }
+    answer, text = inside.ask("POST", "/letter/attachment", content, **headers)
+    return answer.status, text
+
+
+ENCLOSED = [
+    ("../../evil.pdf", "evil.pdf"), ("..\\..\\evil2.pdf", "evil2.pdf"), ("/etc/evil3.pdf", "evil3.pdf"), ("C:\\evil4.pdf", "evil4.pdf"),
+    ("a<b>{{ x }}.pdf", "a_b___ x __.pdf"), (".hidden.pdf", "hidden.pdf"), ("Plakat äöü ∂.png", "Plakat äöü _.png"), ("a\x00.pdf", "a_.pdf"),
+    ("CON.pdf", ""), ("nul .pdf", ""), ("lpt1.tar.pdf", ""), ("x" * 300 + ".pdf", ""), ("", ""), ("..", ""), ("leaflet", ""),
+    ("run.exe", ""), ("run.pdf.js", ""), ("run.EXE.pdf", ""), ("page.html", ""), ("picture.svg", ""), ("macros.docm", ""), ("key.age", ""),
+    ("mailer.toml", ""), ("x/../../mailer.toml", ""), (".env", ""), ("mailer.db", ""), ("letter.md", ""), ("case.yaml", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kept"), ENCLOSED)
+def test_an_attachment_lands_in_its_place_under_a_safe_name_or_nowhere(
+    member: tuple[Stranger, str], at_work: Office, name: str, kept: str
+) -> None:
+    before = {path for path in at_work.folder.rglob("*") if path.is_file()}
+    status, text = attach(member, name)
+    new = {path for path in at_work.folder.rglob("*") if path.is_file()} - before
+    new = {path for path in new if not path.name.startswith("mailer.db")}
+    assert new == ({at_work.folder / "attachments" / kept} if kept else set()), text
+    assert status == (200 if kept else 422)
+
+
+@pytest.mark.parametrize("content", [b"MZ\x90", b"\x7fELF\x02", b"#!/bin/sh\n", b"SQLite format 3\x00", b""])
+def test_a_program_a_ledger_and_nothing_at_all_are_no_attachments_whatever_their_name(
+    member: tuple[Stranger, str], at_work: Office, content: bytes
+) -> None:
+    status, _ = attach(member, "harmless.pdf", content)
+    assert status == 422
+    assert not (at_work.folder / "attachments" / "harmless.pdf").exists()
+
+
+def test_an_attachment_that_no_relay_takes_is_refused_and_leaves_nothing(
+    member: tuple[Stranger, str], at_work: Office
+) -> None:
+    status, text = attach(member, "large.pdf", b"%PDF" + b"x" * LARGEST_ATTACHMENT)
+    assert status == 422
+    assert "larger than 10 MB" in text
+    assert not [
+        path for path in (at_work.folder / "attachments").iterdir() if "large" in path.name or "upload" in path.name
+    ]
+
+
+def test_an_attachment_is_written_over_only_by_whoever_was_asked(member: tuple[Stranger, str], at_work: Office) -> None:
+    kept = at_work.folder / "attachments" / "twice.pdf"
+    assert attach(member, "twice.pdf", b"%PDF one")[0] == attach(member, "twice.pdf", b"%PDF one")[0] == 200
+    for asked in ("", "yes", "both; replace"):
+        status, text = attach(member, "twice.pdf", b"%PDF two", X_Taken=asked)
+        assert (status, kept.read_bytes()) == (409, b"%PDF one")
+        assert '"taken":"twice.pdf"' in text
+    assert attach(member, "twice.pdf", b"%PDF two", X_Taken="both") == (200, '{"file":"attachments/twice-2.pdf"}')
+    assert attach(member, "twice.pdf", b"%PDF two", X_Taken="replace") == (200, '{"file":"attachments/twice.pdf"}')
+    assert kept.read_bytes() == kept.with_name("twice-2.pdf").read_bytes() == b"%PDF two"
+
+
+def test_no_link_leads_an_attachment_or_a_letter_out_of_the_folder(
+    member: tuple[Stranger, str], at_work: Office, tmp_path: Path
+) -> None:
+    inside, token = member
+    outside = tmp_path / "outside.pdf"
+    outside.write_bytes(b"secret of somebody else")
+    place = at_work.folder / "attachments"
+    place.mkdir(exist_ok=True)
+    (place / "link.pdf").symlink_to(outside)
+    for choice in ("", "replace"):
+        assert attach(member, "link.pdf", X_Taken=choice)[0] == 422
+    assert attach(member, "link.pdf", X_Taken="both") == (200, '{"file":"attachments/link-2.pdf"}')
+    assert outside.read_bytes() == b"secret of somebody else"
+    # neither is it offered, nor told anything of, nor is a letter behind a link shown
+    (at_work.folder / "templates" / "linked.md").symlink_to(outside)
+    linked = "---\nsubject: x\ncase: case.yaml\nattachments: [attachments/link.pdf]\n---\nDear\n"
+    (at_work.folder / "templates" / "case.yaml").write_text("a: b\n", encoding="utf-8")
+    (at_work.folder / "templates" / "case.de.yaml").symlink_to(outside)
+    (at_work.folder / "templates" / "not-this-one.yaml").write_text("a: b\n", encoding="utf-8")
+    (at_work.folder / "templates" / "encloses.md").write_text(linked, encoding="utf-8")
+    _, text = inside.ask("GET", "/letter?letter=encloses")
+    assert "<option>attachments/link-2.pdf</option>" in text
+    assert "<option>attachments/link.pdf</option>" not in text
+    assert "This file is not there." in text
+    for query in ("letter=linked", "letter=encloses&file=templates/case.de.yaml"):
+        _, text = inside.ask("GET", f"/letter?{query}")
+        assert "secret of somebody else" not in text
+    for name in ("case.de.yaml", "not-this-one.yaml"):
+        file = f"templates/{name}"
+        assert (
+            inside.post("/letter/save", csrf=token, letter="encloses", file=file, text="x", digest="")[0].status == 422
+        )
+    assert (
+        inside.post("/letter/save", csrf=token, letter="linked", file="templates/linked.md", text="x")[0].status == 422
+    )
+    (place / "link.pdf").unlink()
+    place.rename(at_work.folder / "put aside")
+    try:
+        place.symlink_to(tmp_path)
+        assert attach(member, "fine.pdf")[0] == 422
+        assert not (tmp_path / "fine.pdf").exists()
+        place.unlink()
+    finally:
+        (at_work.folder / "put aside").rename(place)
+
+
+def test_there_is_an_end_to_how_many_attachments_are_taken(member: tuple[Stranger, str], at_work: Office) -> None:
+    place = at_work.folder / "attachments"
+    place.mkdir(exist_ok=True)
+    many = [place / f"many-{number}.txt" for number in range(5000)]
+    for path in many:
+        path.touch()
+    assert attach(member, "one more.pdf")[0] == 422
+    for path in many:
+        path.unlink()
+    assert attach(member, "one more.pdf")[0] == 200
+
+
+def save(member: tuple[Stranger, str], at_work: Office, **fields: str) -> tuple[int, str]:
+    """Post the form of the letter as it was just shown, with some of it filled in."""
+    inside, token = member
+    _, page = inside.ask("GET", "/letter?letter=appeal")
+    digest = page.partition('name="digest" value="')[2].partition('"')[0]
+    given = {
+        "csrf": token,
+        "letter": "appeal",
+        "file": "templates/appeal.md",
+        "digest": digest,
+        "body": "Dear\n",
+        **fields,
+    }
+    answer, text = inside.post("/letter/save", **given)
+    return answer.status, text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"front-subject": "a\x00b"}, {"front-sender": "a\x1b"}, {"case-0-name": "a\x00", "case-0-value": "b"}, {"case-0-name": "a: b", "case-0-value": "c"},
+        {"attach-file": "a\x00.pdf"}, {"lookups-0-name": "x", "lookups-0-table": "\x00", "lookups-0-on": "y"}, {"digest": ""}, {"digest": "0" * 24},
+        {"file": "templates/../mailer.toml"}, {"body": "x" * 600_000}, {"add-language": "../x"}, {"add-language": "xx/../../de"}, {"add-language": "en"},
+        {"add-language": "de\x00"}, {"fallbacks-0-name": "../../x", "fallbacks-0-value": "de"},
+    ],
+)  # fmt: skip
+def test_a_form_with_something_hostile_in_it_changes_no_letter(
+    member: tuple[Stranger, str], at_work: Office, fields: dict[str, str]
+) -> None:
+    before = {path: path.read_bytes() for path in (at_work.folder / "templates").iterdir() if path.is_file()}
+    status, _ = save(member, at_work, **fields)
+    assert status in {409, 422}
+    assert {path: path.read_bytes() for path in (at_work.folder / "templates").iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"attach-file": "../secret.csv"}, {"attach-file": "mailer.toml"}, {"attach-file": "/etc/passwd"}, {"attach-each": "{{ name }}"},
+        {"attach-each": "../{{ name }}.pdf"}, {"attach-document": "../../secret"}, {"lookups-0-name": "x", "lookups-0-table": "../secret.csv", "lookups-0-on": "y"},
+        {"case-file": "../mailer.toml"}, {"case-file": "mailer.toml"}, {"front-sender": "x@union.example\nBcc: y@union.example"},
+        {"front-subject": '"\n---\nbody: {{ x }} <script>alert(1)</script>'},
+    ],
+)  # fmt: skip
+def test_whatever_a_form_names_nothing_outside_is_read_and_it_stays_text(
+    member: tuple[Stranger, str], at_work: Office, fields: dict[str, str]
+) -> None:
+    letter = at_work.folder / "templates" / "appeal.md"
+    before = letter.read_bytes()
+    try:
+        assert save(member, at_work, **fields)[0] == 303
+        assert letter.read_text("utf-8").count("\n---\n") == 1
+        answer, text = member[0].ask("GET", "/letter?letter=appeal&list=contacts/people.csv")
+        assert answer.status == 200
+        for secret in ("hidden@union.example", "smtp_port", "root:", "<script>alert"):
+            assert secret not in text
+    finally:
+        letter.write_bytes(before)
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", "<b>", "a" * 100, "con", ".x", "-x"])
 def test_a_new_letter_has_a_plain_name(member: tuple[Stranger, str], at_work: Office, name: str) -> None:
     inside, token = member
@@ -272,3 +473,66 @@ def test_whatever_is_asked_every_answer_is_closed_to_other_pages(member: tuple[S
 def test_the_page_keeps_no_log_and_no_temporary_files(member: object, at_work: Office, tmp_path: Path) -> None:
     names = {path.name for path in at_work.folder.rglob("*")}
     assert not [name for name in names if name.endswith(".log") or name.startswith((".upload", ".mended", "tmp"))]
+
+
+# -- the account
+
+
+def setting_up(token: str, **fields: str) -> dict[str, str]:
+    given = {"address": "ana@union.example", "provider": "other", "host": "localhost", "port": "1", "name": "Ana"}
+    return {"csrf": token, **given, "password": "s3cret-of-ana", **fields}
+
+
+BAD = "\r\nMAILER_PROXY=socks5://evil.example:1"
+
+
+@pytest.mark.parametrize("field", ["host", "port", "username", "name", "security", "password", "client_id"])
+def test_no_field_of_the_account_brings_in_another_setting(
+    member: tuple[Stranger, str], at_work: Office, field: str
+) -> None:
+    inside, token = member
+    _, text = inside.post("/account/setup/try", **setting_up(token, **{field: f"x{BAD}", "auth": "password"}))
+    assert not (at_work.folder / ".env").exists()
+    assert "s3cret-of-ana" not in text
+    answer, text = inside.post(
+        "/account/settings", csrf=token, unsubscribe_mailto=f"leave@example.org{BAD}", smtp_host="x"
+    )
+    assert answer.status == 200
+    assert "Nothing was changed" in text
+    assert not (at_work.folder / ".env").exists()
+
+
+def test_what_is_typed_is_shown_as_text_and_a_password_never(member: tuple[Stranger, str]) -> None:
+    inside, token = member
+    hostile = '"><script>alert(1)</script>'
+    for path in ("/account/setup/try", "/account/setup"):
+        for field in ("address", "host", "name", "username", "port", "security", "provider", "client_id"):
+            _, text = inside.post(path, **setting_up(token, **{field: hostile}))
+            assert "<script>alert" not in text
+            assert "s3cret-of-ana" not in text
+    _, text = inside.post("/account/seed", csrf=token, to=hostile)
+    assert "<script>alert" not in text
+
+
+def test_a_form_of_another_page_tries_no_login_and_opens_no_practice(
+    member: tuple[Stranger, str], at_work: Office
+) -> None:
+    inside, token = member
+    at_work.server.transcripts.clear()
+    body = urlencode(setting_up(token, port=str(at_work.server.port))).encode()
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    for path in ("/account/setup/try", "/account/seed", "/practice"):
+        for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}):
+            answer, _ = inside.ask("POST", path, body, **kind, **headers)
+            assert answer.status in {403, 421}
+    assert at_work.server.connections == 0
+    assert inside.ask("GET", "/practice/enter")[0].getheader("Location") == "/practice"
+
+
+def test_of_an_attempt_nobody_guesses_the_name(member: tuple[Stranger, str]) -> None:
+    inside, token = member
+    answer, _ = inside.post("/account/setup/try", **setting_up(token))
+    assert len((answer.getheader("Location") or "").rpartition("/")[2]) >= 24
+    assert inside.ask("GET", "/account/setup/x/state")[0].status == 404
+    assert inside.ask("GET", "/account/setup/x")[0].getheader("Location") == "/account/setup"
+    assert inside.post("/account/setup/x/keep", csrf=token, keep="yes")[0].status == 303

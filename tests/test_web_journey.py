@@ -160,9 +160,10 @@ def test_from_an_upload_to_a_report(page: Page, at_work: Office, tmp_path: Path)
     state(page, "finished")
     assert exactly_once(at_work, 6)
     page.get_by_role("link", name="Report").click()
-    expect(page.locator("svg").first).to_be_visible()
+    made = page.frame_locator("#report iframe")
+    expect(made.locator("svg").first).to_be_visible()
     for person in people(6):
-        expect(page.get_by_text(person)).not_to_have_count(0)
+        expect(made.get_by_text(person)).not_to_have_count(0)
     assert at_work.program.json("status", "appeal--Our people-corrected")["sent"] == 6
 
 
@@ -262,12 +263,12 @@ def test_two_tabs_do_not_write_over_each_other_nor_send_twice(page: Page, at_wor
     letter = page.url.replace("/preview", "/letter")
     for tab in (page, other):
         tab.goto(letter)
-    page.get_by_label("templates/appeal.md").fill(
-        "---\nsubject: First\n---\n\nFrom the first tab, {{ name }} {{ branch }}.\n"
-    )
+    page.get_by_label("Subject").fill("First")
+    page.get_by_label("templates/appeal.md").fill("From the first tab, {{ name }} {{ branch }}.\n")
     page.get_by_role("button", name="Keep", exact=True).click()
     expect(page.get_by_text("The letter was kept.")).to_be_visible()
-    other.get_by_label("templates/appeal.md").fill("---\nsubject: Second\n---\n\nFrom the second tab.\n")
+    other.get_by_label("Subject").fill("Second")
+    other.get_by_label("templates/appeal.md").fill("From the second tab.\n")
     other.get_by_role("button", name="Keep", exact=True).click()
     expect(other.get_by_role("alert")).to_contain_text("changed elsewhere")
     assert "From the second tab." in other.get_by_label("templates/appeal.md").input_value()

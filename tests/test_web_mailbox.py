@@ -124,15 +124,15 @@ def test_an_address_in_a_file_name_does_not_reach_the_pages_addresses(box):
 def test_all_is_deleted_only_with_the_pages_own_token_from_the_page_itself(box):
     form = {"method": "POST", "Content_Type": "application/x-www-form-urlencoded"}
     with served(create_app(box)) as port:
-        token = re.search(rb'name="token" value="([^"]+)"', ask(port, "/")[1])[1].decode()
-        assert ask(port, "/delete", body="token=guess", **form)[0].status == 403
+        token = re.search(rb'name="csrf" value="([^"]+)"', ask(port, "/")[1])[1].decode()
+        assert ask(port, "/delete", body="csrf=guess", **form)[0].status == 403
         assert ask(port, "/delete", body="", **form)[0].status == 403
-        assert ask(port, "/delete", body=f"token={token}", Origin="http://evil.example", **form)[0].status == 403
-        assert ask(port, "/delete", body=f"token={token}", Sec_Fetch_Site="cross-site", **form)[0].status == 403
+        assert ask(port, "/delete", body=f"csrf={token}", Origin="http://evil.example", **form)[0].status == 403
+        assert ask(port, "/delete", body=f"csrf={token}", Sec_Fetch_Site="cross-site", **form)[0].status == 403
         assert ask(port, "/delete", body="x" * 5000, **form)[0].status == 413
         assert ask(port, "/delete")[0].status == 405
         assert len(rows(port)) == 3
-        assert ask(port, "/delete", body=f"token={token}", **form)[0].status == 303
+        assert ask(port, "/delete", body=f"csrf={token}", **form)[0].status == 303
         assert rows(port) == []
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from . import distance, growth, million, paced, start, whole
+from . import distance, growth, million, paced, page, start, whole
 
-CASES = {"whole": whole, "distance": distance, "million": million, "start": start, "growth": growth, "pace": paced}
+CASES = {
+    "whole": whole,
+    "distance": distance,
+    "million": million,
+    "start": start,
+    "page": page,
+    "growth": growth,
+    "pace": paced,
+}
 """In the order of the page."""

@@ -47,7 +47,7 @@ class Backlog:
 
     def take(self, now: float) -> Delivery | None:
         """The next delivery. If every domain left must wait, the one that may go first; None when all are taken."""
-        if delivery := self._waited_for(now):
+        if self._aside and (delivery := self._waited_for(now)):
             return delivery
         while delivery := self._next():
             domain = delivery.contact.domain

@@ -134,6 +134,7 @@ class Errand:
                 self._next = self._render(delivery_of(row))
             except Exception:  # noqa: BLE001
                 self._next = None  # its turn comes, and the reason with it
+            await asyncio.sleep(0)  # hear what the server said while it was made
         return True
 
     def _following(self) -> Message | Farewell | None:

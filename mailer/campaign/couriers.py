@@ -12,14 +12,12 @@ import contextlib
 import hmac
 import secrets
 import subprocess
-import sys
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import mailer
+from mailer.campaign import apart
 from mailer.campaign.frames import Event, Post, received
 from mailer.errors import LetterError, Paused
 from mailer.ledger import DeliveryRow, Ledger, delivery_of
@@ -45,12 +43,6 @@ KEPT = 4000
 """Rows kept for those on their way; whoever waits longer is read again."""
 
 GONE = "a sending process ended unexpectedly"
-
-BEGIN = (
-    "import sys; sys.path.insert(0, sys.argv[1]); import mailer; sys.path.append(sys.path.pop(0)); "
-    "from mailer.campaign.courier import begin; begin()"
-)
-"""Not `-m`, which would look for every module in the campaign's folder first. It is the same `mailer`, wherever it lies."""
 
 # A closed window or Ctrl-C is meant for the run, also while a courier is just starting.
 APART: dict[str, Any] = {
@@ -165,9 +157,8 @@ class Couriers:
     async def _start(self, place: int) -> _Courier:
         arrival: asyncio.Future[Streams] = asyncio.get_running_loop().create_future()
         self._arriving[place] = arrival
-        root = Path(mailer.__file__).parents[1]
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-c", BEGIN, str(root), stdin=asyncio.subprocess.PIPE, **APART
+            *apart.command("mailer.campaign.courier", "begin"), stdin=asyncio.subprocess.PIPE, **APART
         )
         assert process.stdin
         with contextlib.suppress(RuntimeError):  # uvloop's, if it has ended already

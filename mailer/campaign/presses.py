@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from mailer import contacts
+from mailer.campaign import apart
 from mailer.campaign.rendering import Job, Rendered, Sheet
 
 WORTH_IT = 20_000
@@ -95,8 +96,8 @@ class _Hand:
     """One process, and what it is told and says."""
 
     def __init__(self, job: Job) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mailer.campaign.pressman"],
+        self._process = subprocess.Popen(  # noqa: S603 - this very program
+            apart.command("mailer.campaign.pressman", "main"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

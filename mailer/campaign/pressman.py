@@ -42,7 +42,3 @@ def main() -> None:
         sheet = Sheet(rendered=press.render(contacts.made(part, job.tables)), digests=files.digests)
         pickle.dump(sheet, answers, protocol=pickle.HIGHEST_PROTOCOL)
         answers.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mailer import __version__, crashpoint, merge
 from mailer.campaign.compare import changed_parts, differences
+from mailer.campaign.diary import Diarist, note_begin, note_end
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.limits import Limits, make_pace
 from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent, way_out
@@ -195,6 +196,7 @@ def make_run(
     `signer` is the one whose signatures `prepare` was given: another than the campaign was frozen with is refused there.
     """
     ledger.set_owner(campaign, owner())
+    note_begin(ledger, campaign)
     return Run(
         ledger=ledger,
         campaign=campaign,
@@ -203,7 +205,7 @@ def make_run(
         render=renderer(ledger, campaign, signer),
         signer=signer,
         options=options,
-        observer=observer,
+        observer=Diarist(observer, ledger, campaign),
     )
 
 
@@ -212,6 +214,7 @@ def conclude(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | Non
     tally = ledger.tally(campaign)
     if not tally.work_left:
         ledger.finish(campaign)
+    note_end(ledger, campaign, reason, work_left=bool(tally.work_left))
     return Result(campaign=ledger.find(campaign.name), tally=tally, reason=reason, next_due=ledger.next_due(campaign))
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from mailer.account import NO_ANSWER
 from mailer.cli import console
 from mailer.errors import UsageError
 
 Kind = TypeVar("Kind")
-
-NO_ANSWER = "No answer, so nothing was changed."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +34,12 @@ class Interview:
             return check(usual if given is None else given)
         except ValueError as error:
             raise UsageError(f"{option}: {error}. Nothing was changed.", hint=f"for example: {self.example}") from error
+
+    def note(self, text: str) -> None:
+        console.note(text)
+
+    def unasked(self) -> Interview:
+        return replace(self, asks=False)
 
 
 def require_somebody(example: str) -> None:

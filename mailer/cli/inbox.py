@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,7 @@ POLLING = 60.0
 def inbox(
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and take in what comes until Ctrl-C.")] = False,
+    beside_page: Annotated[bool, typer.Option("--beside-page", hidden=True)] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Fetch what came back: bounces, complaints, unsubscribes and replies.
@@ -45,7 +47,7 @@ def inbox(
     total = Intake()
     with open_ledger(settings, create=False) as ledger:
         if watch:
-            keep_watching(ledger, access, total, as_json=as_json)
+            keep_watching(ledger, access, total, as_json=as_json, parent=os.getppid() if beside_page else None)
         else:
             look(ledger, access, total)
         show(ledger, access, total, as_json=as_json)
@@ -86,27 +88,35 @@ def look(ledger: Ledger, access: Access, total: Intake) -> None:
             total.add(intake)
 
 
-def keep_watching(ledger: Ledger, access: Access, total: Intake, *, as_json: bool) -> None:
-    """Until Ctrl-C. A server that is away is tried again, unless it was never met; what else is wrong ends it."""
+def keep_watching(ledger: Ledger, access: Access, total: Intake, *, as_json: bool, parent: int | None = None) -> None:
+    """Until Ctrl-C, or the end of the page that is the `parent`, also if that was killed.
+
+    A server that is away is tried again, unless it was never met; what else is wrong ends it.
+    """
     with suppress(KeyboardInterrupt):
         look(ledger, access, total)
         console.note(f"Watching {access.folder}; Ctrl-C ends it.")
-        while True:
+        while not orphaned(parent):
             try:
-                stay(ledger, access, total, as_json=as_json)
+                stay(ledger, access, total, as_json=as_json, parent=parent)
             except Paused as error:
                 console.note(f"{error.message} Trying again in {POLLING:.0f} seconds.", style="yellow")
                 time.sleep(POLLING)
     console.note("Stopped watching. Everything that was read is recorded.")
 
 
-def stay(ledger: Ledger, access: Access, total: Intake, *, as_json: bool) -> None:
+def orphaned(parent: int | None) -> bool:
+    """Whether the page that began this has gone. Windows does not tell."""
+    return parent is not None and os.getppid() != parent
+
+
+def stay(ledger: Ledger, access: Access, total: Intake, *, as_json: bool, parent: int | None = None) -> None:
     """Take in what comes, as long as the connection lasts. Raises Paused when it ends."""
     from mailer.campaign.intake import take_in  # noqa: PLC0415
     from mailer.inbox.mailbox import OpenMailbox  # noqa: PLC0415
 
     with OpenMailbox(access) as box:
-        while True:
+        while not orphaned(parent):
             for new in take_in(ledger, box, access.name):
                 total.add(new)
                 if not as_json:

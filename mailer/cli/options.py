@@ -150,6 +150,7 @@ def tokens_of(settings: Settings) -> Tokens:
 def client_of(settings: Settings) -> Client:
     """The application in whose name the account signs in. Raises SettingsError for what is missing."""
     from mailer import preflight  # noqa: PLC0415 - imports dns
+    from mailer.account.login import refuse_tokens_behind_proxy  # noqa: PLC0415
     from mailer.errors import SettingsError  # noqa: PLC0415
     from mailer.oauth import Client, service_of  # noqa: PLC0415
 
@@ -166,17 +167,6 @@ def client_of(settings: Settings) -> Client:
         id=settings.smtp_oauth_client_id,
         secret=settings.smtp_oauth_client_secret,
     )
-
-
-def refuse_tokens_behind_proxy(settings: Settings) -> None:
-    """Raise SettingsError: what asks for tokens knows no proxy, and would show the place that it is to hide."""
-    from mailer.errors import SettingsError  # noqa: PLC0415
-
-    if settings.proxy:
-        raise SettingsError(
-            "MAILER_PROXY is set, but the tokens to sign in with (xoauth2) would be asked for past it. Nothing was sent.",
-            hint="sign in with a password made for this program, or take proxy out if Google or Microsoft may see where you are",
-        )
 
 
 def signer_of(settings: Settings) -> Signer | None:

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from mailer.errors import CampaignError
 from mailer.ledger.boot import has_passed, this_start
 from mailer.ledger.database import Filling
+from mailer.ledger.diary import note
 from mailer.ledger.leaving import LEAVE, UNLIST
 from mailer.ledger.store import Store, manifest_from, moment
-from mailer.model import CampaignRecord, Contact, Manifest, PackedContact, Status
+from mailer.model import CampaignRecord, Contact, Happening, Manifest, PackedContact, Status
 from mailer.suppression import list_name
 
 encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -137,6 +138,7 @@ class Campaigns(Store):
             self._db.execute(LEAVE, (now,))
             self._db.execute(UNLIST, (now,))
             start.and_then(campaign.id)
+            note(self._db, campaign.id, Happening.REVISED, number=number)
         return self.find(campaign.name)
 
     def _forget(self, campaign: CampaignRecord) -> None:
@@ -146,7 +148,12 @@ class Campaigns(Store):
             " (SELECT id FROM deliveries WHERE campaign_id = ?)",
             (campaign.id,),
         )
-        for table, column in (("deliveries", "campaign_id"), ("revisions", "campaign_id"), ("campaigns", "id")):
+        for table, column in (
+            ("deliveries", "campaign_id"),
+            ("diary", "campaign_id"),
+            ("revisions", "campaign_id"),
+            ("campaigns", "id"),
+        ):
             self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", (campaign.id,))
 
     def _add_revision(self, campaign_id: int, number: int, start: Start, now: float) -> None:
@@ -185,7 +192,9 @@ class Campaigns(Store):
 
     def hold(self, campaign: CampaignRecord, after: int) -> None:
         """Note that the campaign was held once, to be looked at, after this many attempts."""
-        self._run("UPDATE campaigns SET held_after = ? WHERE id = ?", after, campaign.id)
+        with self._transaction():
+            self._db.execute("UPDATE campaigns SET held_after = ? WHERE id = ?", (after, campaign.id))
+            note(self._db, campaign.id, Happening.HELD, number=after)
 
     def owner(self, name: str) -> str | None:
         """Who sends the campaign, in words."""

@@ -104,6 +104,10 @@ class Database(Connection, Protocol):
         """All that is read inside is of one moment."""
         ...
 
+    def jot(self, statement: str, rows: Iterable[Sequence[object]]) -> bool:
+        """Insert what nothing depends on. Whoever else writes is not waited for: then nothing is inserted, and it comes to False."""
+        ...
+
     def erasing(self) -> AbstractContextManager[None]:
         """What is deleted or overwritten inside is not left lying about, as far as the database can see to it."""
         ...

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mailer.ledger.attempts import write_record
+from mailer.ledger.diary import note
 from mailer.ledger.entries import Record
 from mailer.ledger.leaving import IS_SUPPRESSED, IS_UNLISTED, LEAVE, UNLIST
-from mailer.ledger.store import Store, moment
-from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Status, Tally
-
-ALL = 2**62
-"""Where nobody wants fewer."""
+from mailer.ledger.store import ALL, Store, moment
+from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Happening, Status, Tally
 
 MOST = 36_000.0
 """Seconds: beyond the longest pause between two tries (mailer.retry.DELAYS). A later time was written by a wrong clock."""
@@ -56,6 +54,18 @@ class Deliveries(Store):
         """Counts per status."""
         query = "SELECT status, count(*) FROM deliveries WHERE campaign_id = ? GROUP BY status"
         return Tally(**dict(self._all(query, campaign.id)))
+
+    def tallies(self) -> dict[int, Tally]:
+        """The same for all campaigns at once, by their ids; a campaign without deliveries is not there."""
+        # by the index (campaign_id, status), as long as campaigns are asked for
+        query = (
+            "SELECT campaign_id, status, count(*) FROM deliveries WHERE campaign_id IN (SELECT id FROM campaigns)"
+            " GROUP BY campaign_id, status"
+        )
+        counts: dict[int, dict[str, int]] = {}
+        for campaign, status, number in self._all(query):
+            counts.setdefault(campaign, {})[status] = number
+        return {campaign: Tally(**found) for campaign, found in counts.items()}
 
     def due(self, campaign: CampaignRecord, now: float) -> list[int]:
         """Ids of the deliveries that may be tried now, in the list's order.
@@ -170,11 +180,14 @@ class Deliveries(Store):
                 (now, campaign.id),
             )
             self._charge(campaign, now)
-            return self._db.execute(
+            marked = self._db.execute(
                 "UPDATE deliveries SET status = 'uncertain', updated_at = ?, reason = ?"
                 " WHERE campaign_id = ? AND status = 'sending'",
                 (now, f"{what} ended between the message and the server's answer", campaign.id),
             ).rowcount
+            if marked:
+                note(self._db, campaign.id, Happening.INTERRUPTED, number=marked, text=what)
+            return marked
 
     def _charge(self, campaign: CampaignRecord, now: float) -> None:
         """Count what a dead sender may have begun without an intent: to no domain that is known, so towards all of them.
@@ -222,6 +235,7 @@ class Deliveries(Store):
             ).rowcount
             if moved:
                 self._db.execute("UPDATE campaigns SET finished_at = NULL WHERE id = ?", (campaign.id,))
+                note(self._db, campaign.id, Happening.QUEUED_AGAIN, number=moved)
         return Moved(moved=moved, suppressed=suppressed, unlisted=unlisted)
 
     def _move(
@@ -238,6 +252,8 @@ class Deliveries(Store):
                     " WHERE campaign_id = ? AND status = ? AND (CAST(? AS TEXT) IS NULL OR key = ?)",
                     (after, reason, now, after, after, now, campaign.id, before, key, key),
                 ).rowcount
+            if moved:
+                note(self._db, campaign.id, Happening.DECIDED, number=moved, text=after)
             if moved and after is Status.QUEUED:
                 # nobody gets back into a queue who asked not to be mailed, or whose address is known to be dead
                 suppressed = self._db.execute(LEAVE, (now,)).rowcount
@@ -291,16 +307,20 @@ class Deliveries(Store):
         return found
 
 
+STATUSES = {status.value: status for status in Status}
+parse_fields = json.JSONDecoder().decode
+
+
 def delivery_of(row: DeliveryRow, *, with_fields: bool = True) -> Delivery:
     """The delivery that a row stands for; without its merge fields where nobody needs them."""
     number, line, address, key, name, language, fields, message_id, status, attempts, revision, due, first, digest = row
-    merge_fields: dict[str, FieldValue] = json.loads(fields) if with_fields else {}
+    merge_fields: dict[str, FieldValue] = parse_fields(fields) if with_fields else {}
     return Delivery(
         id=number,
         contact=Contact(
             address=address or "", key=key or "", row=line, name=name, language=language, fields=merge_fields
         ),
-        status=Status(status),
+        status=STATUSES[status],
         attempts=attempts,
         revision=revision,
         message_id=message_id,

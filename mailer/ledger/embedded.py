@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from mailer.errors import LedgerError
 from mailer.ledger.cipher import LedgerKey
-from mailer.ledger.connection import connect, is_busy, plain_errors
+from mailer.ledger.connection import BUSY_TIMEOUT_MS, connect, is_busy, plain_errors
 from mailer.ledger.database import Connection, Filling, Values
 from mailer.ledger.entries import Item
 from mailer.ledger.together import Unusual, write_each, write_together
@@ -89,6 +89,19 @@ class Embedded:
             finally:
                 if self._connection.in_transaction:
                     self.execute("COMMIT")
+
+    def jot(self, statement: str, rows: Iterable[Sequence[object]]) -> bool:
+        self.execute("PRAGMA busy_timeout = 0")
+        try:
+            with self.transaction():
+                self.executemany(statement, cast("Iterable[Any]", rows))
+        except LedgerError as error:
+            if is_busy(error.__cause__):
+                return False
+            raise
+        finally:
+            self.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        return True
 
     @contextmanager
     def erasing(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from mailer.ledger.database import Connection
 from mailer.model import Reason
 from mailer.suppression import list_name
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 EVENTS = (
     "CREATE TABLE events (id INTEGER PRIMARY KEY,"
@@ -36,6 +36,11 @@ SUPPRESSIONS = (
 APPROVALS = (
     "CREATE TABLE approvals (campaign TEXT NOT NULL, seal TEXT NOT NULL, name TEXT NOT NULL, at REAL NOT NULL,"
     " PRIMARY KEY (campaign, seal, name)) STRICT, WITHOUT ROWID"
+)
+
+DIARY = (
+    "CREATE TABLE diary (id INTEGER PRIMARY KEY, campaign_id INTEGER NOT NULL REFERENCES campaigns, at REAL NOT NULL,"
+    " kind TEXT NOT NULL, until REAL, number INTEGER NOT NULL DEFAULT 0, text TEXT NOT NULL DEFAULT '') STRICT"
 )
 
 SAID_BY_THE_REASON = {"unsubscribed", "unsubscribed by e-mail", "reported a message as spam", "imported"}
@@ -83,6 +88,15 @@ def _keep_approvals(connection: Connection) -> None:
     connection.execute(APPROVALS)
 
 
+def _keep_a_diary(connection: Connection) -> None:
+    connection.execute(DIARY)
+    connection.execute("CREATE INDEX diary_by_campaign ON diary (campaign_id)")
+    connection.execute(
+        "CREATE INDEX attempts_in_trouble ON attempts (finished_at)"
+        " WHERE verdict IN ('deferred', 'failed', 'uncertain', 'requeued')"
+    )
+
+
 def _reason_of(reason: str, source: str) -> tuple[Reason, str, str]:
     """Reason, note and source of what format 3 kept as a reason in free words and a source."""
     note = "" if reason in SAID_BY_THE_REASON else reason
@@ -101,6 +115,7 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     2: _keep_events,
     3: _suppress_by_hash,
     4: _keep_approvals,
+    5: _keep_a_diary,
 }
 """By the format that each begins with. They run within one transaction.
 

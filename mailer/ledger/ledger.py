@@ -11,6 +11,7 @@ from mailer.ledger.campaigns import Campaigns
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.database import Lock, Pen
 from mailer.ledger.deliveries import Deliveries
+from mailer.ledger.diary import Diary
 from mailer.ledger.events import Events
 from mailer.ledger.figures import Figures
 from mailer.ledger.memory import Memory
@@ -31,7 +32,7 @@ def require_server(place: LedgerPlace) -> None:
         )
 
 
-class Ledger(Campaigns, Deliveries, Events, Figures, Memory, Proofs, Suppressions):
+class Ledger(Campaigns, Deliveries, Diary, Events, Figures, Memory, Proofs, Suppressions):
     """A file, or a database on PostgreSQL. Reads and single decisions happen here; outcomes go through `Writer`.
 
     Raises CampaignError for a file from which everything was `moved`, unless that is what is being done.

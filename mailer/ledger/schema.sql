@@ -107,6 +107,9 @@ CREATE TABLE attempts (
 CREATE INDEX attempts_by_delivery ON attempts (delivery_id);
 -- what a quota counts; an attempt without an answer has no end yet
 CREATE INDEX attempts_by_end ON attempts (account, finished_at);
+-- what the log tells: few, and whoever is sent to costs it nothing
+CREATE INDEX attempts_in_trouble ON attempts (finished_at)
+    WHERE verdict IN ('deferred', 'failed', 'uncertain', 'requeued');
 
 -- With which addresses are hashed. The first is this ledger's own; others came with hashes from other ledgers.
 CREATE TABLE suppression_secrets (
@@ -171,3 +174,17 @@ CREATE TABLE approvals (
     at       REAL NOT NULL,
     PRIMARY KEY (campaign, seal, name)
 ) STRICT, WITHOUT ROWID;
+
+-- What else happened to a campaign: runs that began and ended, what was waited for, connections that broke. For people to read;
+-- nothing is decided by it. `text` holds no address.
+CREATE TABLE diary (
+    id          INTEGER PRIMARY KEY,
+    campaign_id INTEGER NOT NULL REFERENCES campaigns,
+    at          REAL NOT NULL,
+    kind        TEXT NOT NULL,
+    until       REAL,
+    number      INTEGER NOT NULL DEFAULT 0,
+    text        TEXT NOT NULL DEFAULT ''
+) STRICT;
+
+CREATE INDEX diary_by_campaign ON diary (campaign_id);

@@ -13,6 +13,9 @@ from mailer.ledger.database import Database
 from mailer.ledger.embedded import Embedded
 from mailer.model import LedgerPlace, Manifest, Server
 
+ALL = 2**62
+"""Rows, where nobody wants fewer."""
+
 
 def opened(place: LedgerPlace, *, create: bool, key: LedgerKey | None) -> Database:
     """The database at this place. Raises LedgerError, CampaignError, SettingsError without the library that it needs."""

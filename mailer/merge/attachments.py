@@ -35,6 +35,8 @@ class Enclosure:
     parts: tuple[Part, ...] = ()
     fixed: Attachment | None = None
     missing: Problem | None = None
+    lacks: Callable[[Values], bool] | None = None
+    """For a file of each row's own: whether a row has none, without reading it."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -114,7 +116,15 @@ def _file_per_row(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclos
 
         return kept.get((filled, name), read)
 
-    return Enclosure(origin=rule.origin, make=make, parts=tuple(part for part in (path_part, name_part) if part))
+    def lacks(values: Values) -> bool:
+        try:
+            filled = path_part.render(values)
+        except PartError:
+            return True
+        return unsafe_reason(filled) is not None or _found_inside(files, filled, folders, inside) is None
+
+    parts = tuple(part for part in (path_part, name_part) if part)
+    return Enclosure(origin=rule.origin, make=make, parts=parts, lacks=lacks)
 
 
 def _without_at(path: str) -> str:

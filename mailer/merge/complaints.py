@@ -55,8 +55,10 @@ def problem(
     """A problem whose sentence starts with the line of the letter, because `Problem.row` is the list's row."""
     if at is not None:
         message = f"line {at.line}: {message}"
-    file = at.file if at else None
-    return Problem(code=code, message=message, file=file, row=row, column=column, hint=hint, severity=severity)
+    file, line = (at.file, at.line) if at else (None, None)
+    return Problem(
+        code=code, message=message, file=file, row=row, column=column, hint=hint, severity=severity, line=line
+    )
 
 
 def warning(code: str, message: str, *, at: Origin | None = None, hint: str | None = None) -> Problem:

@@ -33,7 +33,7 @@ KEYS = {
 LANGUAGE = re.compile(r"^[a-z]{2,3}(-[a-z0-9]{2,8})*$")
 LIST = re.compile(r"\.(csv|tsv|xlsx|xlsm|xls|ods|json|jsonl|parquet)$", re.IGNORECASE)
 TAG = re.compile(r"\{[{%#]")
-FENCE = re.compile(r"\A---[ \t]*\n(.*?)(?:^|\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
+FENCE = re.compile(r"\A---[ \t]*\n(.*?)(?:(?<=\n)|\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 ATOM = r"[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f]+"
 ADDRESS = re.compile(rf"{ATOM}@[^\W_]([\w-]*[^\W_])?(\.[^\W_]([\w-]*[^\W_])?)*")
 
@@ -102,7 +102,8 @@ def split(text: str, file: str) -> Split:
             message = "the lines that begin with --- have no end."
             raise refuse("front-matter", message, at=Origin(file=file), hint="Write another line --- below them.")
         return Split(values={}, origins={}, body=text, body_line=1)
-    values, lines = read_mapping(match[1], file, line=2)
+    # with its last line's end, which belongs to a text that was begun with |
+    values, lines = read_mapping(f"{match[1]}\n", file, line=2)
     origins = {key: Origin(file=file, line=line) for key, line in lines.items()}
     return Split(values=values, origins=origins, body=text[match.end() :], body_line=match[0].count("\n") + 1)
 

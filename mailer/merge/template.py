@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -98,22 +98,29 @@ class Template:
             if letter is not None:
                 return letter, ()
         long_links: list[int] = []
-        values: dict[str, Any] = {
-            **contact.fields,
-            **fitted.fixed,
-            "fields": contact.fields,
-            "contact": {
-                "address": contact.address,
-                "name": contact.name,
-                "row": contact.row,
-                "language": contact.language or version.language,
-            },
-            "row": contact.row,
-            UNSUBSCRIBE: marks.unsubscribe,
-            WARNINGS: long_links,
-        }
+        values = {**_values(version, fitted, contact), UNSUBSCRIBE: marks.unsubscribe, WARNINGS: long_links}
         letter = _filled(version, fitted, values, contact)._replace(marks=marks)
         return letter, tuple(_long_link(contact, version) for _ in long_links[:1])
+
+    def rows_without_file(
+        self, language: str, contacts: Iterable[Contact], identity: Identity
+    ) -> dict[int, tuple[int, int]]:
+        """By the place of an attachment of which every row has its own: how many rows have none, and the first of these.
+
+        Rows that get the letter in another language count for that one only.
+        """
+        version = self._version(language)
+        fitted = self._fitted(version, identity)
+        rules = [(at, one.lacks) for at, one in enumerate(version.enclosures) if one.lacks]
+        found = dict.fromkeys((at for at, _ in rules), (0, 0))
+        for contact in contacts if rules else ():
+            if self._version(contact.language) is version:
+                values = _values(version, fitted, contact)
+                for at, lacks in rules:
+                    if lacks(values):
+                        count, first = found[at]
+                        found[at] = (count + 1, first or contact.row)
+        return found
 
     def _version(self, language: str | None) -> Version:
         if language not in self._chosen:
@@ -130,6 +137,22 @@ class Template:
             fitted = version.fitted(identity, _effective(version, identity))
             self._identities[version.language] = fitted
         return fitted
+
+
+def _values(version: Version, fitted: Fitted, contact: Contact) -> dict[str, Any]:
+    """What the parts of a letter may read of a row."""
+    return {
+        **contact.fields,
+        **fitted.fixed,
+        "fields": contact.fields,
+        "contact": {
+            "address": contact.address,
+            "name": contact.name,
+            "row": contact.row,
+            "language": contact.language or version.language,
+        },
+        "row": contact.row,
+    }
 
 
 def _effective(version: Version, identity: Identity) -> Identity:

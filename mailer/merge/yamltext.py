@@ -15,20 +15,20 @@ Value = str | int | bool | None | list[Any] | dict[str, Any]
 MAX_DEPTH = 20
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """YAML 1.1 would read `no` (Norwegian) as false and 007 as 7: here only plain numbers, true, false, null are not text."""
 
 
-_Loader.yaml_implicit_resolvers = {}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]{0,15})$"), list("-0123456789"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""])
+Loader.yaml_implicit_resolvers = {}
+Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^-?(?:0|[1-9][0-9]{0,15})$"), list("-0123456789"))
+Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|)$"), ["~", "n", ""])
 
 
 def read_mapping(text: str, file: str, *, line: int = 1) -> tuple[dict[str, Value], dict[str, int]]:
     """The mapping a YAML text holds, and the line of each of its keys. Raises LetterError."""
     try:
-        node = _Loader(text).get_single_node()
+        node = Loader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         number, sentence, hint = explained(error, text)
         raise refuse("yaml-syntax", sentence, at=Origin(file=file, line=line + number), hint=hint) from error

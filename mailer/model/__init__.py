@@ -23,6 +23,7 @@ from mailer.model.contacts import (
     Severity,
     SkippedRow,
 )
+from mailer.model.diary import Arrival, Entry, Happening, Person, Trouble
 from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
 from mailer.model.leases import Ask, Leased, Lender, Place, PlaceKey, Return
@@ -65,6 +66,7 @@ __all__ = [
     "NUMBER",
     "OPEN",
     "Action",
+    "Arrival",
     "Ask",
     "Attachment",
     "Batch",
@@ -74,6 +76,7 @@ __all__ = [
     "Delivery",
     "DeliveryRecord",
     "Detached",
+    "Entry",
     "Envelope",
     "Event",
     "EventKind",
@@ -81,6 +84,7 @@ __all__ = [
     "Files",
     "Findings",
     "Halt",
+    "Happening",
     "Held",
     "Identity",
     "Leased",
@@ -94,6 +98,7 @@ __all__ = [
     "Message",
     "Outcome",
     "PackedContact",
+    "Person",
     "Phase",
     "Pipelining",
     "Place",
@@ -120,5 +125,6 @@ __all__ = [
     "Suppression",
     "Tally",
     "Tokens",
+    "Trouble",
     "Verdict",
 ]

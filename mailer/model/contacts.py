@@ -23,7 +23,8 @@ class Problem:
     """Something wrong with a list, a letter or a setting, told so that its owner can mend it.
 
     `row` counts as a spreadsheet shows it: the header is row 1. `message` is one plain sentence and holds no address;
-    `hint` is what to do next, where that is not obvious.
+    `line` is where in a letter's file it stands, which `message` says as well. `hint` is what to do next, where that is
+    not obvious.
     """
 
     code: str
@@ -33,6 +34,7 @@ class Problem:
     column: str | None = None
     hint: str | None = None
     severity: Severity = Severity.PROBLEM
+    line: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ PATIENCE = 600.0
 
 PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>mailer</title>'
-    "<p>{}</p><p>You can close this page and go back to the terminal.</p></html>"
+    "<p>{}</p><p>You can close this page and go back to mailer.</p></html>"
 )
 
 

@@ -9,7 +9,7 @@ from mailer.report.groups import Counted, Spread, count, is_grouping, telling
 from mailer.report.page import content, is_html_report, page, policy, script, style, write_html
 from mailer.report.pictures import Picture, pictures
 from mailer.report.summary import ATTENTION, LISTED, SMALLEST, Report, counts_only, facts, refusals
-from mailer.report.table import is_csv_report, write_counts, write_csv, write_lines
+from mailer.report.table import is_csv_report, write_count_lines, write_counts, write_csv, write_lines
 
 __all__ = [
     "ATTENTION",
@@ -36,6 +36,7 @@ __all__ = [
     "step_for",
     "style",
     "telling",
+    "write_count_lines",
     "write_counts",
     "write_csv",
     "write_html",

@@ -85,12 +85,16 @@ def write_counts(path: Path, report: Report) -> None:
     Written as `write_csv` writes; over time they are how many had come by then (UTC).
     """
     with replacing(path, encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COUNTS)
-        writer.writerows(
-            [cell(value) for value in (report.name, what, group, str(number))]
-            for what, group, number in _counts(report)
-        )
+        write_count_lines(file, report)
+
+
+def write_count_lines(file: IO[str], report: Report) -> None:
+    """The same into a file that is open already."""
+    writer = csv.writer(file)
+    writer.writerow(COUNTS)
+    writer.writerows(
+        [cell(value) for value in (report.name, what, group, str(number))] for what, group, number in _counts(report)
+    )
 
 
 def _counts(report: Report) -> Iterator[tuple[str, str, int]]:

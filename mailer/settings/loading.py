@@ -6,9 +6,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
@@ -33,17 +33,10 @@ def load(
     `overrides` are texts from the command line by lower-case name (`{"rate": "20/minute"}`); None is not given.
     Raises SettingsError with all problems.
     """
-    layers = [
-        sources.from_command_line(overrides or {}, KNOWN),
-        sources.from_environment(os.environ if environ is None else environ, KNOWN),
-        sources.from_dotenv(folder / ".env", KNOWN),
-        sources.from_toml(folder / "mailer.toml", KNOWN),
-    ]
+    layers = layers_of(folder, environ, overrides)
     for layer in layers:
         sources.read_secret_files(layer, folder)
-    merged: dict[str, Entry] = {}
-    for layer in reversed(layers):
-        merged.update(layer.entries)
+    merged = merged_of(layers)
     found = [problem for layer in layers for problem in layer.problems]
     found += unprotected(merged) + exposed(merged) + beside_proxy(merged)
     try:
@@ -57,6 +50,42 @@ def load(
     settings._folder, settings._entries = folder, merged  # noqa: SLF001  set once, here
     settings._warnings = (*found, *settings.placeholders(Severity.WARNING))  # noqa: SLF001
     return cast("Settings", settings)
+
+
+def layers_of(
+    folder: Path, environ: Mapping[str, str] | None = None, overrides: Mapping[str, str | None] | None = None
+) -> list[Layer]:
+    """What each source says, the highest first."""
+    return [
+        sources.from_command_line(overrides or {}, KNOWN),
+        sources.from_environment(os.environ if environ is None else environ, KNOWN),
+        sources.from_dotenv(folder / ".env", KNOWN),
+        sources.from_toml(folder / "mailer.toml", KNOWN),
+    ]
+
+
+def merged_of(layers: Iterable[Layer]) -> dict[str, Entry]:
+    """What holds of each setting, as text."""
+    merged: dict[str, Entry] = {}
+    for layer in reversed([*layers]):
+        merged.update(layer.entries)
+    return merged
+
+
+def written(folder: Path) -> list[dict[str, Entry]]:
+    """What is written about each setting in the environment, in `.env` and in mailer.toml, right or wrong."""
+    return [layer.entries for layer in layers_of(folder)[1:]]
+
+
+def check(name: str, text: str) -> None:
+    """Raise ValueError with a sentence for its owner if this cannot be the value of a setting."""
+    field = Settings.model_fields[name]
+    kind: Any = Annotated[(field.annotation, field, *field.metadata)]
+    try:
+        TypeAdapter(kind).validate_python(text)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise ValueError(next(str(one["ctx"]["error"]) for one in details if "error" in one.get("ctx", {}))) from None
 
 
 def refusal(problems: list[Problem]) -> SettingsError:

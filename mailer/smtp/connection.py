@@ -110,6 +110,7 @@ class Connection:
     ) -> Outcome | None:
         """Send one message. Calls `intent` when everything but the final dot is on its way, and `following` as the dot leaves.
 
+        If `intent` holds up the event loop, it comes back a turn of the loop later, so that what the server said meanwhile is heard.
         What `following` returns is the message to transmit next, here or, should this connection end, elsewhere: its envelope
         goes with the final dot (see `begun`). After FAREWELL the connection is only to be left, by `quit`. Returns None, having
         sent nothing, if `intent` answers that somebody else has the delivery. The connection is closed after everything that
@@ -222,8 +223,10 @@ class Connection:
 
     def _early_envelope(self, message: Message) -> bytes:
         """The commands that may leave before their turn; nothing if they will have to be refused."""
-        commands = self._commands(message)
-        return b"" if self._unfit(message) or any(map(CONTROL.search, commands)) else _lines(*commands)
+        try:
+            return b"" if self._unfit(message) else _lines(*self._commands(message))
+        except ConnectionEnded:
+            return b""
 
     def _overtaking(self) -> Outcome | None:
         """No other message may follow an envelope that has left: its content would go to that recipient."""

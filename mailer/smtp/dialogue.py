@@ -163,11 +163,9 @@ class Dialogue(asyncio.Protocol):
             raise ConnectionEnded(self.ended)
 
     async def look_up(self) -> None:
-        """Hear what was said while nobody listened, before something is sent that cannot be taken back.
-
-        The loop did not listen while it wrote the ledger, and not at all if this process stood still.
-        """
-        await asyncio.sleep(GRACE if time.monotonic() - self._heard_at > STANDSTILL else 0)
+        """Hear what was said while this process stood still, if it may have, before something is sent that cannot be taken back."""
+        if time.monotonic() - self._heard_at > STANDSTILL:
+            await asyncio.sleep(GRACE)
 
     def take(self, *codes: int) -> bool:
         """Take the next replies off, if just these have come already."""

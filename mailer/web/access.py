@@ -40,12 +40,12 @@ class Access:
     def __init__(self, app: ASGIApp, secret: bytes) -> None:
         self.app = app
         self._secret = hashlib.sha256(b"organiser's page" + secret).digest()
-        self._tickets: set[str] = set()
+        self._tickets: dict[str, str] = {}
 
-    def ticket(self) -> str:
-        """A path that opens the page, once."""
+    def ticket(self, to: str = "/") -> str:
+        """A path that opens the page, once, and leads to another of its paths."""
         ticket = secrets.token_urlsafe(24)
-        self._tickets.add(ticket)
+        self._tickets[ticket] = to
         return f"{OPENING}?ticket={ticket}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,10 +83,10 @@ class Access:
         if ticket not in self._tickets:
             # somebody who is in already has opened the address again
             return RedirectResponse("/", 303) if self._session(request) else closed()
-        self._tickets.discard(ticket)
+        to = self._tickets.pop(ticket)
         until = int(time.time()) + LIFETIME
         session = f"{until}.{secrets.token_urlsafe(18)}"
-        response = RedirectResponse("/", 303)
+        response = RedirectResponse(to, 303)
         response.set_cookie(
             _name(request),
             f"{session}.{self._sign('session', session)}",

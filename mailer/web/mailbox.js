@@ -20,7 +20,7 @@
     facets: { domain: (row) => row[TO].slice(row[TO].lastIndexOf("@") + 1) },
     label: (index) => rows[index][KEY],
     find: (label) => rows.findIndex((row) => row[KEY] === label),
-    page: (index) => `/messages/${rows[index][KEY]}`,
+    page: (index) => `messages/${rows[index][KEY]}`,
     title: (index) => `Message: ${rows[index][SUBJECT] || "no subject"}`,
     count: (found, all) => {
       if (!all) return "Nothing has arrived yet.";
@@ -31,7 +31,7 @@
 
   async function refresh() {
     try {
-      const answer = await fetch(`/messages?version=${version}`, { cache: "no-store" });
+      const answer = await fetch(`messages?version=${version}`, { cache: "no-store" });
       if (answer.status === 200) {
         ({ rows, version } = await answer.json());
         browser.update(rows);

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from mailer.mailbox import Captured, delete_captured, read_one
-from mailer.markup import asset, fill
+from mailer.markup import asset, fill, tag
 from mailer.preview.page import ARRIVED, message_page
 from mailer.preview.page import POLICY as MESSAGE_POLICY
 from mailer.preview.reading import Reading, read
@@ -46,9 +46,12 @@ OWN_NAME = re.compile(r"\d{20}-\d{7,10}")
 MAX_FORM = 4096
 
 
-def create_app(folder: Path) -> Starlette:
-    """The page over a folder of captured messages. It needs no server of its own to be running."""
-    page = _MailboxPage(folder)
+def create_app(folder: Path, home: str = "") -> Starlette:
+    """The page over a folder of captured messages. It needs no server of its own to be running.
+
+    It can be mounted below another page, to which `home` leads back; where that one is behind `access`, so is this.
+    """
+    page = _MailboxPage(folder, home)
     return Starlette(
         routes=[
             Route("/", page.index),
@@ -69,14 +72,16 @@ async def _unreadable(_request: Request, _error: Exception) -> Response:
 
 
 class _MailboxPage:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, home: str) -> None:
+        self._folder, self._home = folder, home
         self._token = secrets.token_urlsafe(32)
         self._known: dict[str, Captured] = {}
         self._reading = threading.Lock()
 
-    def index(self, _request: Request) -> Response:
-        page = fill(asset("mailer.web", "mailbox.html"), token=self._token)
+    def index(self, request: Request) -> Response:
+        back = tag("a", "Back to the campaigns", href=self._home, class_="button leave") if self._home else ""
+        token = getattr(request.state, "csrf", self._token)
+        page = fill(asset("mailer.web", "mailbox.html"), token=token, home=back)
         return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
     def asset(self, request: Request) -> Response:
@@ -110,9 +115,9 @@ class _MailboxPage:
         page = message_page(
             reading,
             title="Message",
-            assets="/assets",
-            download=f"/messages/{key}/message.eml",
-            attachments=[f"/messages/{key}/attachments/{number}" for number in range(len(reading.attachments))],
+            assets="../assets",
+            download=f"{key}/message.eml",
+            attachments=[f"{key}/attachments/{number}" for number in range(len(reading.attachments))],
             shown=ARRIVED,
         )
         return HTMLResponse(page, headers={"Content-Security-Policy": FRAMED})
@@ -128,16 +133,21 @@ class _MailboxPage:
         return _file(attachments[number].content, attachments[number].filename)
 
     async def delete(self, request: Request) -> Response:
+        # a form that is here already has brought the token of the page below which this one stands
+        if not hasattr(request.state, "form"):
+            await self._require_token(request)
+        delete_captured(self._folder)
+        return RedirectResponse("./", 303)
+
+    async def _require_token(self, request: Request) -> None:
         body = b""
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_FORM:
                 raise HTTPException(413)
-        token = parse_qs(body.decode("latin-1")).get("token", [""])[0]
+        token = parse_qs(body.decode("latin-1")).get("csrf", [""])[0]
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             raise HTTPException(403)
-        delete_captured(self._folder)
-        return RedirectResponse("/", 303)
 
     def _captured(self) -> list[Captured]:
         """In order of arrival. Each message is described once; after that only names are compared."""

@@ -133,6 +133,12 @@ class Postgres(Speaker):
         with self.plain_errors(), self._within("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
             yield
 
+    def jot(self, statement: str, rows: Iterable[Sequence[object]]) -> bool:
+        # rows of their own wait for nobody
+        with self.plain_errors(), self._within("BEGIN"):
+            self.executemany(statement, rows)
+        return True
+
     @contextmanager
     def erasing(self) -> Iterator[None]:
         """What stands in the log of changes and in backups goes when those go."""

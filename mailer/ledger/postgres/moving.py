@@ -88,7 +88,7 @@ class _Removal:
             self._there.execute("UPDATE suppression_secrets SET secret = ? WHERE id = 1", (own,))
 
     def carry(self, campaigns: Sequence[CampaignRecord], *, whole: bool) -> None:
-        for table in ("campaigns", "deliveries", "attempts", "events"):
+        for table in ("campaigns", "deliveries", "attempts", "events", "diary"):
             [[self._offsets[table]]] = self._there.native(
                 f"SELECT nextval(pg_get_serial_sequence('{table}', 'id'))"
             ).fetchall()
@@ -122,6 +122,7 @@ class _Removal:
         ours = "delivery_id IN (SELECT id FROM deliveries WHERE campaign_id = ?)"
         self._copy("attempts", ours, of_it, self._shifted(id="attempts", delivery_id="deliveries"))
         self._copy("events", f"campaign_id = ? OR {ours}", of_it * 2, self._event)
+        self._copy("diary", "campaign_id = ?", of_it, self._shifted(id="diary", campaign_id="campaigns"))
 
     def _carry_attempts_of_others(self, campaigns: Sequence[CampaignRecord], *, whole: bool) -> None:
         """What was sent over the account counts towards its quota, whatever campaign it was for."""

@@ -9,21 +9,28 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailer.errors import MailerError
 from mailer.markup import asset
+from mailer.web import mailbox_page
 from mailer.web.access import Access, refused
 from mailer.web.guard import Guard
+from mailer.web.journey.accounts import Accounts
 from mailer.web.journey.care import Care
 from mailer.web.journey.letters import Letters
 from mailer.web.journey.lists import Lists
 from mailer.web.journey.means import Means
+from mailer.web.journey.practice import REAL_ONLY, Practice
 from mailer.web.journey.previews import Previews
+from mailer.web.journey.reading import Reading
 from mailer.web.journey.rendering import Pages
+from mailer.web.journey.returning import Returning
 from mailer.web.journey.sending import Sendings
+from mailer.web.journey.setting_up import SettingUp
 from mailer.web.journey.standing import Standings
+from mailer.web.journey.watching import Watching
 from mailer.web.journey.words import speak
 
 ASSETS = {
@@ -33,8 +40,15 @@ ASSETS = {
     "journey.css": ("mailer.web.journey", "text/css"),
     "list.js": ("mailer.web.journey", "text/javascript"),
     "letter.js": ("mailer.web.journey", "text/javascript"),
+    "letter.css": ("mailer.web.journey", "text/css"),
     "preview.js": ("mailer.web.journey", "text/javascript"),
     "send.js": ("mailer.web.journey", "text/javascript"),
+    "wait.js": ("mailer.web.journey", "text/javascript"),
+    "account.css": ("mailer.web.journey", "text/css"),
+    "inbox.js": ("mailer.web.journey", "text/javascript"),
+    "report.js": ("mailer.web.journey", "text/javascript"),
+    "live.js": ("mailer.web.journey", "text/javascript"),
+    "log.js": ("mailer.web.journey", "text/javascript"),
 }
 
 
@@ -43,47 +57,31 @@ class Journey:
 
     def __init__(self, means: Means) -> None:
         pages = Pages(means)
-        lists, letters = Lists(means, pages), Letters(means, pages)
+        lists = Lists(means, pages)
         previews, standings = Previews(means, pages), Standings(means, pages)
         self._sendings, care = Sendings(means, pages, previews), Care(means, pages)
-        routes = [
+        self._practice = Practice(means, pages, Journey)
+        self._watching = Watching(means, pages, self._sendings.running)
+        self._returning = Returning(means, pages)
+        routes: list[BaseRoute] = [
             Route("/", standings.start),
             Route("/assets/{name}", _asset),
             Route("/suppressed", care.suppressed),
             Route("/suppressed", care.search, methods=["POST"]),
             Route("/suppressed/add", care.suppress, methods=["POST"]),
             Route("/suppressed/allow", care.allow, methods=["POST"]),
-            Route("/account", care.account),
-            Route("/account", care.examine, methods=["POST"]),
-            Route("/list", lists.page),
-            Route("/list/upload", lists.upload, methods=["POST"]),
-            Route("/list/mend", lists.mend, methods=["POST"]),
-            Route("/letter", letters.page),
-            Route("/letter/save", letters.save, methods=["POST"]),
-            Route("/letter/look", letters.look, methods=["POST"]),
-            Route("/letter/look/{key}", letters.looked),
-            Route("/preview", previews.page),
-            Route("/preview/state", previews.state),
-            Route("/preview/rows", previews.rows),
-            Route("/preview/message/{row:int}", previews.message),
-            Route("/preview/message/{row:int}/message.eml", previews.download),
-            Route("/preview/message/{row:int}/attachments/{number:int}", previews.attachment),
-            Route("/test", self._sendings.test),
-            Route("/test", self._sendings.send_test, methods=["POST"]),
-            Route("/approve", self._sendings.approve),
-            Route("/approve", self._sendings.approved, methods=["POST"]),
-            Route("/send", self._sendings.page),
-            Route("/send", self._sendings.begin, methods=["POST"]),
-            Route("/campaign/{name:path}/events", self._sendings.events),
-            Route("/campaign/{name:path}/pause", self._sendings.pause, methods=["POST"]),
-            Route("/campaign/{name:path}/go-on", self._sendings.go_on, methods=["POST"]),
-            Route("/campaign/{name:path}/uncertain", care.uncertain),
-            Route("/campaign/{name:path}/uncertain", care.resolve, methods=["POST"]),
-            Route("/campaign/{name:path}/retry", care.retry, methods=["POST"]),
-            Route("/campaign/{name:path}/report", standings.report),
-            Route("/campaign/{name:path}/report.csv", standings.table),
-            Route("/campaign/{name:path}", self._sendings.watch),
+            Route("/practice", self._practice.page),
+            Route("/practice", self._practice.begin, methods=["POST"]),
+            Route("/practice/enter", self._practice.enter),
+            Route("/practice/leave", self._practice.leave, methods=["POST"]),
+            *_account(means, pages),
+            *_inbox(self._returning),
+            *_steps(lists, Letters(means, pages, lists), previews, self._sendings),
+            *_campaign(self._sendings, self._watching, care, standings),
         ]
+        if means.practice_mailbox:
+            routes = [one for one in routes if not str(getattr(one, "path", "")).startswith(REAL_ONLY)]
+            routes.append(Mount("/mailbox", mailbox_page.create_app(means.practice_mailbox, home="/")))
         with means.ledger(means.settings()) as ledger:
             secret = ledger.secret
         starlette = Starlette(
@@ -93,13 +91,17 @@ class Journey:
         self._access = Access(Calm(starlette, means.bug), secret)
         self.app = Guard(self._access)
 
-    def ticket(self) -> str:
-        return self._access.ticket()
+    def ticket(self, to: str = "/") -> str:
+        return self._access.ticket(to)
 
     def end(self) -> None:
-        self._sendings.end()
+        self._practice.end()
+        self._watching.end()
+        self._returning.end()
 
     async def shut(self) -> None:
+        await self._practice.shut()
+        await self._returning.shut()
         await self._sendings.shut()
 
 
@@ -133,6 +135,82 @@ class Calm:
 def create_app(means: Means) -> Journey:
     """The page over a campaign folder. Raises SettingsError, LedgerError."""
     return Journey(means)
+
+
+def _steps(lists: Lists, letters: Letters, previews: Previews, sendings: Sendings) -> list[BaseRoute]:
+    """From a list to a campaign, in this order."""
+    return [
+        Route("/list", lists.page),
+        Route("/list/upload", lists.upload, methods=["POST"]),
+        Route("/list/mend", lists.mend, methods=["POST"]),
+        Route("/letter", letters.page),
+        Route("/letter/save", letters.save, methods=["POST"]),
+        Route("/letter/look", letters.look, methods=["POST"]),
+        Route("/letter/look/{key}", letters.looked),
+        Route("/letter/attachment", letters.attachments.upload, methods=["POST"]),
+        Route("/preview", previews.page),
+        Route("/preview/state", previews.state),
+        Route("/preview/rows", previews.rows, methods=["POST"]),
+        Route("/preview/message/{row:int}", previews.message),
+        Route("/preview/message/{row:int}/message.eml", previews.download),
+        Route("/preview/message/{row:int}/attachments/{number:int}", previews.attachment),
+        Route("/test", sendings.test),
+        Route("/test", sendings.send_test, methods=["POST"]),
+        Route("/approve", sendings.approve),
+        Route("/approve", sendings.approved, methods=["POST"]),
+        Route("/send", sendings.page),
+        Route("/send", sendings.begin, methods=["POST"]),
+    ]
+
+
+def _campaign(sendings: Sendings, watching: Watching, care: Care, standings: Standings) -> list[BaseRoute]:
+    """One that has begun. Names may hold slashes, so the shortest address is the last."""
+    return [
+        Route("/campaign/{name:path}/events", watching.events),
+        Route("/campaign/{name:path}/log", watching.log, methods=["POST"]),
+        Route("/campaign/{name:path}/pause", sendings.pause, methods=["POST"]),
+        Route("/campaign/{name:path}/go-on", sendings.go_on, methods=["POST"]),
+        Route("/campaign/{name:path}/uncertain", care.uncertain),
+        Route("/campaign/{name:path}/uncertain", care.resolve, methods=["POST"]),
+        Route("/campaign/{name:path}/retry", care.retry, methods=["POST"]),
+        Route("/campaign/{name:path}/report", standings.report),
+        Route("/campaign/{name:path}/report/page", standings.page),
+        Route("/campaign/{name:path}/report.csv", standings.table),
+        Route("/campaign/{name:path}", watching.watch),
+    ]
+
+
+def _inbox(returning: Returning) -> list[BaseRoute]:
+    """What comes back."""
+    return [
+        Route("/inbox", returning.page),
+        Route("/inbox/look", returning.look, methods=["POST"]),
+        Route("/inbox/watch", returning.watch, methods=["POST"]),
+        Route("/inbox/stop", returning.stop, methods=["POST"]),
+        Route("/inbox/log", returning.log, methods=["POST"]),
+        Route("/inbox/events", returning.events),
+    ]
+
+
+def _account(means: Means, pages: Pages) -> list[BaseRoute]:
+    """The account, its setup, and what else is set."""
+    accounts, setting_up, reading = Accounts(means, pages), SettingUp(means, pages), Reading(means, pages)
+    return [
+        Route("/account", accounts.page),
+        Route("/account", accounts.examine, methods=["POST"]),
+        Route("/account/seed", accounts.seed, methods=["POST"]),
+        Route("/account/settings", accounts.settings),
+        Route("/account/settings", accounts.choose, methods=["POST"]),
+        Route("/account/inbox", reading.page),
+        Route("/account/inbox", reading.choose, methods=["POST"]),
+        Route("/account/setup", setting_up.who),
+        Route("/account/setup", setting_up.how, methods=["POST"]),
+        Route("/account/setup/try", setting_up.begin, methods=["POST"]),
+        Route("/account/setup/{key}", setting_up.attempt),
+        Route("/account/setup/{key}/state", setting_up.state),
+        Route("/account/setup/{key}/keep", setting_up.answer, methods=["POST"]),
+        Route("/errand/{key}/state", accounts.errands.state),
+    ]
 
 
 def _asset(request: Request) -> Response:

@@ -1,19 +1,17 @@
-"""What a campaign needs besides its six steps: who is never to be mailed, what is in doubt, and whether mail will arrive."""
+"""What a campaign needs besides its six steps: who is never to be mailed, and what is in doubt."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from mailer.errors import SettingsError, UsageError
+from mailer.errors import UsageError
 from mailer.ledger import Ledger, settle
 from mailer.model import CampaignRecord, Reason, Status
 from mailer.suppression import is_entry, normalise
-from mailer.web.journey import command
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.sending import campaign_url
@@ -21,8 +19,6 @@ from mailer.web.journey.words import gettext as _
 
 MOST = 500
 """Rows of a table; more are told by their number."""
-
-DOCTOR_SECONDS = 90.0
 
 
 class Care:
@@ -109,42 +105,3 @@ class Care:
         if campaign is None:
             raise HTTPException(404)
         return campaign
-
-    # -- the account
-
-    def account(self, request: Request) -> Response:
-        return self._show_account(request)
-
-    def _show_account(self, request: Request, **result: Any) -> Response:
-        facts, missing = [], None
-        try:
-            settings = self._means.settings()
-            facts = [
-                (_("Letters are from"), str(settings.sender.address) if settings.sender else ""),
-                (_("Mail server"), f"{settings.smtp_host}, {settings.smtp_port}" if settings.smtp_host else ""),
-                (_("Signs in as"), settings.smtp_username or _("nobody")),
-                (_("At most"), ", ".join(map(str, settings.rate or ()))),
-            ]
-            settings.require_sending()
-        except SettingsError as error:
-            missing = error
-        return self._pages.show(request, "account", facts=[one for one in facts if one[1]], missing=missing, **result)
-
-    async def examine(self, request: Request) -> Response:
-        """Run `mailer doctor`, on the letter and the list that are being prepared if there are any. It mails nobody."""
-        draft = self._pages.draft(request)
-        arguments = ["doctor"]
-        if draft.letter:
-            arguments.append(draft.letter)
-            if draft.list:
-                arguments += [draft.list, *(f"--email-column={draft.column}" for _ in [0] if draft.column)]
-        ran = await command.run(self._means, arguments)
-        try:
-            await asyncio.wait_for(ran.process.wait(), DOCTOR_SECONDS)
-        except TimeoutError:
-            ran.process.kill()
-            await ran.process.wait()
-        result = ran.result()
-        return await asyncio.to_thread(
-            self._show_account, request, checks=result.get("checks"), result=result, words=ran.words()
-        )

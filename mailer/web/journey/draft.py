@@ -15,7 +15,7 @@ from mailer.web.journey.means import Means
 STEPS = ("list", "letter", "preview", "test", "approve", "send")
 LISTS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".ods", ".json", ".jsonl", ".ndjson", ".parquet"})
 LETTERS = ("letter.md", "letter.html", "letter.txt", "letter.docx")
-A_LANGUAGE = re.compile(r"\.[a-z]{2,3}(-[A-Za-z]+)?$")
+A_LANGUAGE = re.compile(r"\.[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

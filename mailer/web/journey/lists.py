@@ -6,23 +6,26 @@ import csv
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Lock
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from mailer import contacts
 from mailer.age import Opener
-from mailer.contacts import ContactList
 from mailer.errors import MailerError, UsageError
 from mailer.harmless import is_device
+from mailer.model import Lookup
 from mailer.web.journey.draft import LISTS, Draft, lists_in
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
+from mailer.web.journey.uploads import plain_name, received, settled
+
+if TYPE_CHECKING:
+    from mailer.contacts import ContactList  # imports pandas
 
 LARGEST = 200_000_000
 """Octets of an upload: a list of a million people has less than half."""
@@ -31,6 +34,7 @@ FIRST, MENDED, PROBLEMS = 10, 50, 200
 """Rows that are shown, rows that can be mended on the page at once, and problems that are told."""
 
 KEPT = 3
+NO_LOOKUPS: Mapping[str, Lookup] = {}
 
 
 class Lists:
@@ -39,23 +43,33 @@ class Lists:
         self._read: OrderedDict[tuple[object, ...], ContactList] = OrderedDict()
         self._lock = Lock()
 
-    def read(self, draft: Draft) -> ContactList:
-        """The list, read once as long as its file is the same. Raises ListError, LockedError, SettingsError."""
-        path = self._means.folder / draft.list
-        there = path.stat()
-        key = (draft.list, draft.column, draft.sheet, there.st_mtime_ns, there.st_size)
+    def read(self, draft: Draft, lookups: Mapping[str, Lookup] = NO_LOOKUPS, beside: str = "") -> ContactList:
+        """The list, read once as long as its file is the same, with what is looked up beside the letter or in the folder.
+
+        Raises ListError, LockedError, SettingsError.
+        """
+        there = (self._means.folder / draft.list).stat()
+        tables = [self._age(beside, lookup.table) for lookup in lookups.values()]
+        key = (draft.list, draft.column, draft.sheet, there.st_mtime_ns, there.st_size, repr((lookups, beside, tables)))
         with self._lock:
             if key not in self._read:
                 self._read[key] = contacts.read(
                     Path(draft.list),
                     email_column=draft.column or None,
                     sheet=draft.sheet or None,
+                    lookups=lookups,
+                    lookup_folders=(Path(beside), Path()),
                     unlock=self._unlock,
                 )
             self._read.move_to_end(key)
             while len(self._read) > KEPT:
                 self._read.popitem(last=False)
             return self._read[key]
+
+    def _age(self, beside: str, table: str) -> int:
+        """When a table was changed last; 0 for one that is not there."""
+        places = [self._means.folder / beside / table, self._means.folder / table]
+        return next((path.stat().st_mtime_ns for path in places if path.is_file()), 0)
 
     def _unlock(self, needed: Opener) -> str:
         # most lists are not encrypted, and can be read before the settings are right
@@ -86,19 +100,18 @@ class Lists:
 
     async def upload(self, request: Request) -> Response:
         """Take a file as the request's body; its name stands in a header, percent-encoded. Answers with its place, or why not."""
+        place = self._means.folder / "contacts"
         try:
-            name = self._name(unquote(request.headers.get("x-filename", "")))
-            kept = await self._keep(request, name)
+            name = self._name(plain_name(request))
+            kept = await received(request, place, LARGEST, lambda part: settled(part, place / name))
         except ClientDisconnect:
             return Response(status_code=400)
         except MailerError as error:
             return JSONResponse({"error": error.message, "hint": error.hint}, 422)
         return JSONResponse({"list": kept.relative_to(self._means.folder).as_posix()})
 
-    def _name(self, given: str) -> str:
-        """A name that is safe on every computer, as near to the given one as may be. Raises UsageError."""
-        plain = re.split(r"[/\\]", given)[-1]
-        path = Path(re.sub(r"[^\w .()+-]", "_", plain).strip(" .")[:120])
+    def _name(self, path: Path) -> str:
+        """The name of a file that can be a list. Raises UsageError."""
         inner = path.with_suffix("") if path.suffix.lower() == ".age" else path
         if inner.suffix.lower() not in LISTS or not inner.stem or is_device(path.name):
             raise UsageError(
@@ -111,28 +124,6 @@ class Lists:
                 hint="Put it in from the terminal: mailer encrypt FILE",
             )
         return path.name
-
-    async def _keep(self, request: Request, name: str) -> Path:
-        place = self._means.folder / "contacts"
-        place.mkdir(exist_ok=True)
-        part = place / f".upload-{os.urandom(8).hex()}"
-        size = 0
-        try:
-            with part.open("xb") as file:
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    if size > LARGEST:
-                        raise UsageError(
-                            f"The file is larger than {LARGEST // 1_000_000} MB.", hint="Leave out what is no list."
-                        )
-                    file.write(chunk)
-            if not size:
-                raise UsageError("The file is empty.", hint="Save it once more in the program it came from.")
-            return await run_in_threadpool(_settled, part, place / name)
-        except OSError as error:
-            raise UsageError(f"The file cannot be kept: {error.strerror}.", hint="Make room on the disk.") from error
-        finally:
-            part.unlink(missing_ok=True)
 
     def mend(self, request: Request) -> Response:
         """Keep a corrected copy of the list beside it; the list itself stays as it is."""
@@ -149,7 +140,7 @@ class Lists:
         part.parent.mkdir(exist_ok=True)
         try:
             write_mended(part, people, given)
-            kept = _settled(part, part.with_name(f"{stem}-corrected.csv"))
+            kept = settled(part, part.with_name(f"{stem}-corrected.csv"))
         except OSError as error:
             raise UsageError(f"The corrected copy cannot be kept: {error.strerror}.") from error
         finally:
@@ -181,16 +172,3 @@ def _rows(people: ContactList) -> Iterator[tuple[int, dict[str, str]]]:
     while waiting:
         yield waiting.row, dict(waiting.fields)
         waiting = next(bad, None)
-
-
-def _settled(part: Path, wanted: Path) -> Path:
-    """Give it its name; another one where that is taken by a file with other contents."""
-    content = part.read_bytes()
-    target, number = wanted, 1
-    while target.exists():
-        if target.is_file() and target.stat().st_size == len(content) and target.read_bytes() == content:
-            return target
-        number += 1
-        target = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
-    part.rename(target)
-    return target

@@ -18,6 +18,8 @@ class Means:
 
     `settings` reads them anew, since they may be edited at any time, and raises SettingsError. `encrypted` tells whether the ledger
     is, so that nothing readable may be written beside it. `bug` keeps the details of an error that nobody foresaw, and says where.
+    `practice_of` is the address of the page of which this is the practice, and `practice_mailbox` where its mail goes; the real page
+    has neither.
     """
 
     folder: Path
@@ -28,3 +30,5 @@ class Means:
     command: Sequence[str]
     environment: Mapping[str, str]
     bug: Callable[[Exception], MailerError]
+    practice_of: str = ""
+    practice_mailbox: Path | None = None

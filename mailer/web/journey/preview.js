@@ -7,6 +7,7 @@ const words = check.dataset;
 const rows = part("rows");
 const frame = part("message");
 const NUMBER = new Intl.NumberFormat(document.documentElement.lang);
+const csrf = document.querySelector("meta[name=csrf]").content;
 let from = 0;
 let chosen = 0;
 let known = null;
@@ -18,9 +19,16 @@ function item(name, text) {
   return Object.assign(document.createElement(name), { textContent: text });
 }
 
+// Data, and what a command says: whichever way it is written, the words around it keep theirs.
+function data(name, text) {
+  const made = document.createElement(name);
+  made.append(item("bdi", text));
+  return made;
+}
+
 function lines(id, found, list = "ul") {
   part(id).hidden = !found.length;
-  part(id).querySelector(list).replaceChildren(...found.map((line) => item("li", line)));
+  part(id).querySelector(list).replaceChildren(...found.map((line) => data("li", line)));
 }
 
 function open(number) {
@@ -45,17 +53,20 @@ function button(text, number) {
 async function table() {
   const number = ++asked;
   const search = part("search").value;
-  const answer = await fetch(`/preview/rows?${query}&q=${encodeURIComponent(search)}&from=${from}`);
+  const body = new URLSearchParams(query);
+  for (const [name, value] of Object.entries({ csrf, q: search, from })) body.set(name, value);
+  const answer = await fetch("/preview/rows", { method: "POST", body });
   const said = await answer.json();
   if (number !== asked) return;
   rows.replaceChildren(...said.rows.map(([at, row, name, address, subject]) => {
     const line = document.createElement("tr");
     line.dataset.number = at;
     const head = Object.assign(item("th", row), { scope: "row", className: "figure" });
+    head.dataset.label = words.row;
     const who = document.createElement("td");
     who.append(button(name || address, at));
-    if (name) who.append(document.createElement("br"), Object.assign(item("span", address), { className: "quiet small" }));
-    const what = Object.assign(item("td", subject), { dir: "auto" });
+    if (name) who.append(document.createElement("br"), Object.assign(item("bdi", address), { className: "quiet small" }));
+    const what = data("td", subject);
     line.append(head, who, what);
     return line;
   }));
@@ -82,7 +93,7 @@ async function state() {
   const text = { checking: said.total ? words.checking : words.reading, making: words.making, ready: words.ready, failed: "" }[said.phase];
   part("phase").textContent = told(text, { done: said.done, total: said.phase === "ready" ? said.messages : said.total });
   if (said.error) {
-    part("refused").replaceChildren(...said.error.filter(Boolean).map((line) => item("p", line)));
+    part("refused").replaceChildren(...said.error.filter(Boolean).map((line) => data("p", line)));
     part("refused").hidden = false;
   }
   lines("problems", said.problems);
@@ -91,7 +102,9 @@ async function state() {
   part("telling").hidden = !said.telling.length;
   part("telling").querySelector("ol").replaceChildren(...said.telling.map(([number, why, name, subject]) => {
     const line = document.createElement("li");
-    line.append(button(name, number), Object.assign(item("span", ` ${subject} (${why})`), { className: "quiet" }));
+    const about = Object.assign(document.createElement("span"), { className: "quiet" });
+    about.append(" ", item("bdi", subject), ` (${why})`);
+    line.append(button(name, number), about);
     return line;
   }));
   if (said.messages !== known) {
@@ -103,13 +116,14 @@ async function state() {
     part("sealed").hidden = false;
     part("onward").hidden = !said.messages || (said.problems.length && !words.skips);
   }
-  if (working) setTimeout(state, 400);
+  // who gets one is known long before all is checked: it is asked for at short intervals until then
+  if (working) setTimeout(state, said.messages === null ? 80 : 400);
 }
 
 let timer = 0;
 part("search").addEventListener("input", () => {
   clearTimeout(timer);
-  timer = setTimeout(() => { from = 0; table(); }, 150);
+  timer = setTimeout(() => { from = 0; table(); }, 30);
 });
 part("before").addEventListener("click", () => { from = Math.max(0, from - 50); table(); });
 part("after").addEventListener("click", () => { from += 50; table(); });

@@ -191,14 +191,18 @@ class Previews:
         )
 
     def rows(self, request: Request) -> Response:
-        """A page of the table: those whose row, name or address hold every word that is looked for."""
+        """A page of the table: those whose row, name or address hold every word that is looked for.
+
+        Asked for by a form that is posted, since an address may be looked for.
+        """
         look = self.look(self._pages.draft(request))
-        words = request.query_params.get("q", "").casefold().split()[:10]
+        form = request.state.form
+        words = form.get("q", "").casefold().split()[:10]
         numbers: Iterable[int] = range(len(look.people))
         if words:
             numbers = [at for at, text in enumerate(look.words) if all(word in text for word in words)]
         found = list(numbers)
-        at = _number(request.query_params.get("from", "0"))
+        at = _number(form.get("from", "0"))
         return JSONResponse(
             {
                 "found": len(found),

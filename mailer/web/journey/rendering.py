@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from mailer.model import Problem
 from mailer.preview.page import sentence
 from mailer.web.journey.draft import STEPS, Draft
 from mailer.web.journey.means import Means
-from mailer.web.journey.words import gettext, later, ngettext, speaking
+from mailer.web.journey.ways import mended_at, parts
+from mailer.web.journey.words import direction, gettext, later, ngettext, speaking
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self' data:; "
@@ -43,7 +45,15 @@ class Pages:
         environment.add_extension("jinja2.ext.i18n")
         environment.trim_blocks = environment.lstrip_blocks = True
         environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-        environment.filters |= {"number": lambda value: f"{value:,}", "sentence": sentence, "json": json.dumps}
+        filters: dict[str, Any] = {
+            "number": lambda value: f"{value:,}",
+            "sentence": sentence,
+            "json": json.dumps,
+            "led": partial(parts, practising=bool(means.practice_of)),
+        }
+        environment.filters.update(filters)
+        # in practice there is no account that could be changed
+        environment.globals["mended_at"] = (lambda *_: "") if means.practice_of else mended_at
 
     def draft(self, request: Request) -> Draft:
         """What is being prepared, from the form that came or else the address."""
@@ -51,14 +61,16 @@ class Pages:
         return Draft.given(form if form is not None else request.query_params, self._means.folder)
 
     def show(self, request: Request, page: str, *, status: int = 200, **values: Any) -> Response:
-        """A page. `draft` may be among the values; without it, it is the request's."""
-        draft = values.pop("draft", None) or self.draft(request)
+        """A page. `draft` may be among the values; without it, it is the request's. `background` is done once it is answered."""
+        draft, background = values.pop("draft", None) or self.draft(request), values.pop("background", None)
         return self._templates.TemplateResponse(
             request,
             f"{page}.html",
             {
                 "page": page,
+                "practice": self._means.practice_of,
                 "language": speaking(),
+                "direction": direction(speaking()),
                 "folder": self._means.folder.resolve().name,
                 "csrf": request.state.csrf,
                 "steps": [(step, gettext(TITLES[step]), draft.url(step)) for step in STEPS],
@@ -66,6 +78,7 @@ class Pages:
                 **values,
             },
             status_code=status,
+            background=background,
             headers={"Content-Security-Policy": POLICY, "Vary": "Accept-Language"},
         )
 

@@ -3,43 +3,94 @@
 const area = document.getElementById("campaign");
 const words = area.dataset;
 const part = (id) => document.getElementById(id);
-const NUMBER = new Intl.NumberFormat(document.documentElement.lang);
+const LANGUAGE = document.documentElement.lang;
+const NUMBER = new Intl.NumberFormat(LANGUAGE);
+const CLOCK = new Intl.DateTimeFormat(LANGUAGE, { hour: "2-digit", minute: "2-digit" });
+const EXACT = new Intl.DateTimeFormat(LANGUAGE, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const OTHER_DAY = new Intl.DateTimeFormat(LANGUAGE, { weekday: "long", hour: "2-digit", minute: "2-digit" });
 
-const told = (text, values) => text.replace(/\{(\w+)\}/g, (_all, name) => NUMBER.format(values[name]));
+const said = (value) => (typeof value === "number" ? NUMBER.format(value) : value);
+const told = (text, values) => text.replace(/\{(\w+)\}/g, (_all, name) => said(values[name]));
 
-function show(said) {
-  const state = part("state");
-  if (state.textContent !== state.dataset[said.state]) state.textContent = state.dataset[said.state];
-  state.className = `state ${said.state}`;
-  const figures = [told(words.of, { done: said.done, total: said.total })];
-  if (said.pace) figures.push(told(words.pace, { pace: said.pace }));
-  if (said.left_seconds > 5400) figures.push(told(words.hours, { hours: Math.round(said.left_seconds / 3600) }));
-  else if (said.left_seconds > 60) figures.push(told(words.minutes, { minutes: Math.round(said.left_seconds / 60) }));
-  part("figures").textContent = said.total ? figures.join(" · ") : "";
-  Object.assign(part("progress"), { max: said.total || 1, value: said.done });
-  for (const line of area.querySelectorAll("[data-status]")) {
-    const number = said.counts[line.dataset.status];
-    line.querySelector("dd").textContent = NUMBER.format(number);
-    line.hidden = !number && line.dataset.status !== "sent";
-  }
-  part("total").textContent = NUMBER.format(said.total);
-  const under = said.state === "sending" || said.state === "starting";
-  part("pause").hidden = !under;
-  part("go-on").hidden = said.state !== "paused";
-  for (const link of area.querySelectorAll("a.button")) link.hidden = !said.total;
-  part("uncertain").hidden = under || !said.counts.uncertain;
-  part("retry").hidden = under || !said.counts.failed;
-  const error = under ? [] : [...said.error, ...said.problems];
-  const shown = part("error");
-  if (shown.textContent !== error.join("")) {
-    shown.replaceChildren(...error.map((line) => Object.assign(document.createElement("p"), { textContent: line })));
-  }
-  shown.hidden = !error.length;
-  part("said").textContent = said.said.join("\n");
+function clock(seconds, exact = false) {
+  const time = new Date(seconds * 1000);
+  if (time.toDateString() !== new Date().toDateString()) return OTHER_DAY.format(time);
+  return (exact ? EXACT : CLOCK).format(time);
 }
 
-const events = new EventSource(words.events);
-events.onmessage = (event) => show(JSON.parse(event.data));
-events.onerror = () => { part("figures").textContent = words.lost; };
+function figures(now) {
+  const parts = [told(words.of, { done: now.done, total: now.total })];
+  if (now.pace) parts.push(told(words.pace, { pace: now.pace }));
+  const left = now.left_seconds;
+  if (left > 5400) parts.push(told(words.hours, { hours: Math.round(left / 3600) }));
+  else if (left > 110) parts.push(told(words.minutes, { minutes: Math.round(left / 60) }));
+  else if (left) parts.push(words.seconds);
+  if (left > 110) parts.push(told(words.ends, { time: clock(Date.now() / 1000 + left) }));
+  return now.total ? parts.join(" · ") : "";
+}
+
+// What holds it just now, and until when.
+function holding(now) {
+  const full = now.quotas.filter((quota) => quota.until).sort((one, other) => other.until - one.until)[0];
+  if (now.state === "sending" && full && full.until - Date.now() / 1000 > 2) return told(words.limit, { limit: full.limit, time: clock(full.until, true) });
+  if (now.state === "paused" && now.next_due && now.counts.deferred === now.left) return told(words.due, { time: clock(now.next_due) });
+  return "";
+}
+
+// Only what differs is written: a screen reader reads again whatever is.
+function write(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}
+
+function show(now) {
+  const state = part("state");
+  write(state, state.dataset[now.state]);
+  state.className = `state ${now.state}`;
+  write(part("figures"), figures(now));
+  Object.assign(part("progress"), { max: now.total || 1, value: now.done });
+  const hold = holding(now);
+  write(part("now"), hold);
+  part("now").hidden = !hold;
+  // what is used of a second tells nothing
+  const quotas = now.quotas.filter((quota) => quota.seconds > 1).map((quota) => told(words.quota, quota));
+  write(part("used"), quotas.join(" · "));
+  part("quotas").hidden = !quotas.length;
+  for (const line of area.querySelectorAll("[data-count]")) {
+    const key = line.dataset.count;
+    const number = now.counts[key] ?? now.returned[key] ?? 0;
+    write(line.querySelector("dd"), NUMBER.format(number));
+    line.hidden = !number && key !== "sent";
+  }
+  part("returned").hidden = !Object.values(now.returned).some(Boolean);
+  write(part("total"), NUMBER.format(now.total));
+  const under = now.state === "sending" || now.state === "starting";
+  part("pause").hidden = !under;
+  part("go-on").hidden = now.state !== "paused";
+  for (const link of area.querySelectorAll("[data-begun]")) link.hidden = !now.total;
+  part("uncertain").hidden = under || !now.counts.uncertain;
+  part("retry").hidden = under || !now.counts.failed;
+  why(under ? [] : now.error.length ? [...now.error, ...now.problems] : (now.last?.said ?? []), now.last?.kind, under ? [] : now.ways);
+  write(part("said"), now.said.join("\n"));
+  part("output").hidden = !now.said.length;
+  dispatchEvent(new CustomEvent("news", { detail: String(now.news) }));
+}
+
+function why(lines, kind, ways) {
+  const shown = part("error");
+  const all = JSON.stringify([lines, ways]);
+  if (shown.dataset.told !== all) {
+    shown.dataset.told = all;
+    const leading = Object.assign(document.createElement("p"), { className: "row" });
+    leading.append(...ways.map(([textContent, href]) => Object.assign(document.createElement("a"), { className: "button", href, textContent })));
+    shown.replaceChildren(...lines.map((line) => {
+      const made = document.createElement("p");
+      made.append(Object.assign(document.createElement("bdi"), { textContent: line }));
+      return made;
+    }), ...(ways.length ? [leading] : []));
+  }
+  shown.className = kind === "held" || kind === "paused" ? "note" : "trouble";
+  shown.hidden = !lines.length;
+}
+
+listen(words.events, show, () => { part("figures").textContent = words.lost; });
 part("pause").addEventListener("submit", () => { part("figures").textContent = words.pausing; });
-addEventListener("pagehide", () => events.close());

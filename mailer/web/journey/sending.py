@@ -1,25 +1,19 @@
-"""Steps four to six: a test to oneself, the approval of what stands under a seal, and the sending, watched as it goes."""
+"""Steps four to six: a test to oneself, the approval of what stands under a seal, and the sending."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-import time
-from collections import deque
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 
 from mailer.campaign.pausing import pause as pause_it
 from mailer.errors import SettingsError, UsageError
-from mailer.ledger import SenderLock
-from mailer.model import CampaignRecord, Status, Tally
+from mailer.model import CampaignRecord
 from mailer.web.journey import command
 from mailer.web.journey.command import Command
 from mailer.web.journey.draft import Draft
@@ -27,24 +21,16 @@ from mailer.web.journey.means import Means
 from mailer.web.journey.previews import Look, Previews
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.words import gettext as _
-from mailer.web.journey.words import later
-
-EVERY = 0.5
-"""Seconds between two looks at the ledger while somebody watches."""
 
 TEST_SECONDS = 180.0
 PAUSE_SECONDS = 15.0
 """How long the page waits at its end for what it sends to pause."""
-
-PACE_OVER = 60.0
-"""Seconds over which the pace is told that a campaign is going at."""
 
 
 class Sendings:
     def __init__(self, means: Means, pages: Pages, previews: Previews) -> None:
         self._means, self._pages, self._previews = means, pages, previews
         self._running: dict[str, Command] = {}
-        self._ending = asyncio.Event()
 
     # -- test
 
@@ -199,81 +185,9 @@ class Sendings:
             raise HTTPException(404)
         return campaign
 
-    # -- watch
-
-    def watch(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        state = self._state(name)
-        if state is None:
-            raise HTTPException(404)
-        return self._pages.show(request, "campaign", name=name, state=state, words=WORDS)
-
-    async def events(self, request: Request) -> Response:
-        """Where the campaign stands, again whenever that changes (server-sent events)."""
-        name = request.path_params["name"]
-        if await run_in_threadpool(self._state, name) is None:
-            raise HTTPException(404)
-        return StreamingResponse(self._told(name), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
-
-    async def _told(self, name: str) -> AsyncIterator[str]:
-        recent: deque[tuple[float, int]] = deque()
-        last, quiet = None, 0
-        while not self._ending.is_set():
-            state = await run_in_threadpool(self._state, name)
-            if state is None:
-                return
-            now = time.monotonic()
-            recent.append((now, state["done"]))
-            while recent[0][0] < now - PACE_OVER:
-                recent.popleft()
-            since, before = recent[0]
-            pace = (state["done"] - before) / (now - since) if now - since > 1 else 0.0
-            state["pace"] = round(pace * 60, 1) if state["state"] == "sending" else 0
-            state["left_seconds"] = round(state["left"] / pace) if pace and state["state"] == "sending" else None
-            text = json.dumps(state)
-            if text != last:
-                yield f"data: {text}\n\n"
-                last, quiet = text, 0
-            elif (quiet := quiet + 1) % 30 == 0:
-                yield ": still here\n\n"
-            with contextlib.suppress(TimeoutError):
-                every = EVERY if state["state"] in {"sending", "starting"} else 4 * EVERY
-                await asyncio.wait_for(self._ending.wait(), every)
-
-    def _state(self, name: str) -> dict[str, Any] | None:
-        """Everything that is told of a campaign at one moment; None for one that nobody has begun."""
-        running = self._running.get(name)
-        with self._means.ledger(self._means.settings()) as ledger:
-            campaign = ledger.campaign(name)
-            if campaign is None and running is None:
-                return None
-            tally = ledger.tally(campaign) if campaign else Tally()
-            held = SenderLock(ledger, name).is_held()
-        alive = running is not None and running.code is None
-        if held and campaign:
-            state = "sending"
-        elif alive:
-            state = "starting"
-        elif campaign is None:
-            state = "refused"
-        else:
-            state = "paused" if tally.work_left else "finished"
-        result = running.result() if running and running.code is not None else {}
-        return {
-            "state": state,
-            "counts": {status.value: getattr(tally, status) for status in Status},
-            "total": tally.total,
-            "left": tally.work_left,
-            "done": tally.total - tally.work_left,
-            "code": running.code if running else None,
-            "said": running.words()[-40:] if running else [],
-            "error": [text for text in (result.get("error") or result.get("reason"), result.get("hint")) if text],
-            "problems": [problem.get("message", "") for problem in result.get("problems", [])][:20],
-        }
-
-    def end(self) -> None:
-        """Tell nobody any more."""
-        self._ending.set()
+    def running(self, name: str) -> Command | None:
+        """The command of this page that sends the campaign, or that has ended."""
+        return self._running.get(name)
 
     async def shut(self) -> None:
         """Ask what the page sends to pause, and wait for it a little. It would go on by itself otherwise."""
@@ -287,15 +201,3 @@ class Sendings:
 
 def campaign_url(name: str) -> str:
     return f"/campaign/{quote(name, safe='')}"
-
-
-WORDS = {
-    Status.SENT: later("sent: the mail server accepted them"),
-    Status.FAILED: later("failed: refused for good"),
-    Status.UNCERTAIN: later("uncertain: nobody knows whether they arrived"),
-    Status.DEFERRED: later("to be tried again later"),
-    Status.SENDING: later("on their way just now"),
-    Status.QUEUED: later("not tried yet"),
-    Status.SUPPRESSED: later("suppressed: not to be mailed"),
-    Status.SKIPPED: later("skipped: rows with problems, or taken off the list"),
-}

@@ -1,19 +1,46 @@
-"""Where things stand: the first page with the campaigns of the folder, and their reports."""
+"""Where things stand: the first page with the campaigns of the folder, each in a line, and their reports."""
 
 from __future__ import annotations
 
+import importlib
 import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from threading import Thread
 
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mailer import report
 from mailer.campaign.report import make_report
 from mailer.errors import MailerError, SettingsError
-from mailer.ledger import SenderLock
+from mailer.ledger import Ledger, SenderLock
+from mailer.model import CampaignRecord, Returned, Status, Tally
+from mailer.report import Report
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
+from mailer.web.journey.sending import campaign_url
+from mailer.web.journey.words import gettext as _
+from mailer.web.journey.words import later
+
+SHOWN = 50
+"""Campaigns on one page; the others are found by searching."""
+
+ORDERS = ("begun", "name", "state", "left")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A campaign in one line."""
+
+    name: str
+    state: str
+    said: str
+    left: int
+    begun: datetime
 
 
 class Standings:
@@ -21,47 +48,136 @@ class Standings:
         self._means, self._pages = means, pages
 
     def start(self, request: Request) -> Response:
-        """The campaigns, the newest first, and whether mail can be sent at all."""
+        """The campaigns, the newest first or as it was asked for, and whether mail can be sent at all."""
         missing: MailerError | None = None
         try:
             settings = self._means.settings()
             settings.require_sending()
         except SettingsError as error:
             missing = error
-        rows = []
+        words = request.query_params.get("q", "").casefold().split()
+        order = request.query_params.get("sort", "")
+        order = order if order in ORDERS else ORDERS[0]
         with self._means.ledger(self._means.settings()) as ledger:
-            for campaign in reversed(ledger.campaigns()):
-                tally = ledger.tally(campaign)
-                if SenderLock(ledger, campaign.name).is_held():
-                    state = "sending"
-                else:
-                    state = "paused" if tally.work_left else "finished"
-                rows.append((campaign, tally, state))
-        return self._pages.show(request, "start", campaigns=rows, missing=missing)
+            every = ledger.campaigns()
+            found = [one for one in every if all(word in one.name.casefold() for word in words)]
+            rows = sorted(_standings(ledger, found), key=KEYS[order])
+        return self._pages.show(
+            request,
+            "start",
+            campaigns=rows[:SHOWN],
+            found=len(found),
+            total=len(every),
+            search=" ".join(words),
+            order=order,
+            missing=missing,
+            background=BackgroundTask(_read_ahead),
+        )
 
     def report(self, request: Request) -> Response:
-        """The report of `mailer report --html`, to look at here; `?counts=1` without anybody's address."""
+        """The report with what can be chosen about it, anew whenever the ledger has something new."""
         with self._means.ledger(self._means.settings()) as ledger:
-            campaign = ledger.campaign(request.path_params["name"])
-            if campaign is None:
-                raise HTTPException(404)
-            made = make_report(ledger, campaign)
-        if request.query_params.get("counts") == "1":
-            made = report.counts_only(made)
-        page = report.page(made)
-        response = HTMLResponse(str(page), headers={"Content-Security-Policy": report.policy()})
+            campaign = _found(ledger, request)
+            fields = ledger.field_names(campaign)
+        asked = request.query_params
+        by, counts = asked.get("by", ""), asked.get("counts", "") == "1"
+        return self._pages.show(
+            request, "report", name=campaign.name, fields=fields, by=by if by in fields else "", counts=counts
+        )
+
+    def page(self, request: Request) -> Response:
+        """The report of `mailer report --html`: `?by=` a column, `?counts=1` without anybody's address, `?save=1` as a file."""
+        try:
+            page = report.page(self._made(request))
+        except MailerError:  # a column that is no longer there
+            return RedirectResponse(f"{campaign_url(request.path_params['name'])}/report/page", 303)
+        policy = f"{report.policy()}; frame-ancestors 'self'"
+        response = HTMLResponse(str(page), headers={"Content-Security-Policy": policy})
         if request.query_params.get("save") == "1":
             response.headers["Content-Disposition"] = 'attachment; filename="report.html"'
         return response
 
     def table(self, request: Request) -> Response:
-        """A line for everybody, as `mailer report --csv` writes it."""
-        with self._means.ledger(self._means.settings()) as ledger:
-            campaign = ledger.campaign(request.path_params["name"])
-            if campaign is None:
-                raise HTTPException(404)
-            text = io.StringIO(newline="")
-            report.write_lines(text, campaign, ledger.records(campaign))
+        """A line for everybody, or with `?counts=1` one for each number, as `mailer report --csv` writes them."""
+        text = io.StringIO(newline="")
+        if request.query_params.get("counts") == "1":
+            report.write_count_lines(text, self._made(request))
+        else:
+            with self._means.ledger(self._means.settings()) as ledger:
+                campaign = _found(ledger, request)
+                report.write_lines(text, campaign, ledger.records(campaign))
         response = Response(text.getvalue().encode("utf-8-sig"), media_type="text/csv")
         response.headers["Content-Disposition"] = 'attachment; filename="report.csv"'
         return response
+
+    def _made(self, request: Request) -> Report:
+        with self._means.ledger(self._means.settings()) as ledger:
+            campaign = _found(ledger, request)
+            made = make_report(ledger, campaign, by=request.query_params.get("by") or None)
+        return report.counts_only(made) if request.query_params.get("counts") == "1" else made
+
+
+def _read_ahead() -> None:
+    """Load what reads lists (pandas) once the first page is there, so that neither that page nor the first list waits for it.
+
+    In a thread that nobody waits for, the end of the page included.
+    """
+    Thread(target=importlib.import_module, args=("mailer.contacts.listing",), daemon=True, name="reading ahead").start()
+
+
+KEYS = {
+    "begun": lambda one: -one.begun.timestamp(),
+    "name": lambda one: one.name.casefold(),
+    "state": lambda one: (("sending", "paused", "finished").index(one.state), -one.begun.timestamp()),
+    "left": lambda one: (-one.left, -one.begun.timestamp()),
+}
+
+
+def _found(ledger: Ledger, request: Request) -> CampaignRecord:
+    campaign = ledger.campaign(request.path_params["name"])
+    if campaign is None:
+        raise HTTPException(404)
+    return campaign
+
+
+def _standings(ledger: Ledger, campaigns: Sequence[CampaignRecord]) -> list[Standing]:
+    tallies = ledger.tallies()
+    found = []
+    for campaign in campaigns:
+        tally = tallies.get(campaign.id, Tally())
+        state = "paused" if tally.work_left else "finished"
+        if campaign.owner and SenderLock(ledger, campaign.name).is_held():
+            state = "sending"
+        found.append(
+            Standing(
+                name=campaign.name,
+                state=state,
+                said=in_a_line(tally, ledger.returned(campaign)),
+                left=tally.work_left,
+                begun=campaign.started_at,
+            )
+        )
+    return found
+
+
+BESIDES = {
+    Status.FAILED: later("%(number)s refused"),
+    Status.UNCERTAIN: later("%(number)s in doubt"),
+    Status.DEFERRED: later("%(number)s to be tried again"),
+    Status.SUPPRESSED: later("%(number)s not to be mailed"),
+    Status.SKIPPED: later("%(number)s skipped"),
+}
+SINCE = {
+    "bounced": later("%(number)s came back"),
+    "complained": later("%(number)s reported it as spam"),
+    "unsubscribed": later("%(number)s unsubscribed"),
+    "replied": later("%(number)s replied"),
+}
+
+
+def in_a_line(tally: Tally, returned: Returned) -> str:
+    """What became of a campaign."""
+    first = _("%(sent)s of %(total)s sent") % {"sent": f"{tally.sent:,}", "total": f"{tally.total:,}"}
+    numbers = [(text, getattr(tally, status)) for status, text in BESIDES.items()]
+    numbers += [(SINCE[name], number) for name, number in asdict(returned).items()]
+    return ", ".join([first, *(_(text) % {"number": f"{number:,}"} for text, number in numbers if number)])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
+from gettext import c2py
 from pathlib import Path
 
+from babel import Locale
 from babel.messages.pofile import read_po
 
 PLACE = Path(__file__).parent / "languages"
@@ -37,6 +40,20 @@ def speaking() -> str:
 
 
 @cache
+def direction(language: str) -> str:
+    """Which way the language is written: `ltr` or `rtl`, as in HTML."""
+    return "rtl" if Locale.parse(language).character_order == "right-to-left" else "ltr"
+
+
+@cache
+def plural_rule(language: str) -> Callable[[int], int]:
+    """Which of a language's plural forms a number takes."""
+    path = PLACE / f"{language}.po"
+    with path.open("rb") as file:
+        return c2py(read_po(file, locale=language).plural_expr)
+
+
+@cache
 def catalogue(language: str) -> dict[str | tuple[str, ...], str | tuple[str, ...]]:
     """Translated texts by the English ones; a pair for what has a plural."""
     path = PLACE / f"{language}.po"
@@ -62,8 +79,8 @@ def gettext(text: str) -> str:
 
 def ngettext(one: str, many: str, number: int) -> str:
     translated = catalogue(_speaking.get()).get((one, many))
-    if isinstance(translated, tuple) and len(translated) > 1 and all(translated):
-        return translated[0 if number == 1 else 1]
+    if isinstance(translated, tuple) and all(translated):
+        return translated[plural_rule(_speaking.get())(number)]
     return one if number == 1 else many
 
 
@@ -73,6 +90,9 @@ def later(text: str) -> str:
 
 
 FROM_BELOW = (
+    # where the password is kept: mailer.account
+    later("This computer has no keyring that could keep the password."),
+    later("Keep it in the file smtp-password.txt here, which only you can read?"),
     # the states of a campaign
     later("starting"),
     later("sending"),

@@ -1,14 +1,12 @@
-"""What `mailer setup` has to know of an account: its server, user name, way to sign in, and the sender."""
+"""What has to be known of an account: its server, user name, way to sign in, and the sender."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from mailer.cli import console
-from mailer.cli.asking import Interview
 from mailer.errors import UsageError
 from mailer.loopback import is_loopback
 
@@ -17,10 +15,31 @@ if TYPE_CHECKING:
     from mailer.preflight.presets import Preset
     from mailer.settings import Auth, Settings
 
+Kind = TypeVar("Kind")
+
+
+class Interview(Protocol):
+    """Where answers come from: a person at a terminal, options of the command, or a form on the page."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person is there to be asked, one question at a time."""
+
+    def answer(
+        self, option: str, given: str | None, question: str, check: Callable[[str], Kind], usual: str = ""
+    ) -> Kind:
+        """`check` makes the answer of the text, or raises ValueError with a sentence. Raises UsageError for no answer."""
+
+    def note(self, text: str) -> None:
+        """Say something by the way."""
+
+    def unasked(self) -> Interview:
+        """The same, but what is not given is taken as usual."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Given:
-    """What the command line says; None is not said."""
+    """What was said of the account; None is not said."""
 
     address: str | None = None
     provider: str | None = None
@@ -143,7 +162,7 @@ def host_of(interview: Interview, given: Given, settings: Settings, address: str
         return host_at(interview, preset, domain)
     if host := presets.host_for(domain):
         preset = presets.for_host(host)
-        console.note(f"{domain}: mail goes out through {preset.title if preset else 'its server'}, {host}.")
+        interview.note(f"{domain}: mail goes out through {preset.title if preset else 'its server'}, {host}.")
         return host
     if not interview.asks:
         raise UsageError(
@@ -159,9 +178,9 @@ def picked(interview: Interview, settings: Settings, domain: str) -> str:
     from mailer.settings import values  # noqa: PLC0415
 
     known = presets.all()
-    console.note("Who keeps this mailbox?")
+    interview.note("Who keeps this mailbox?")
     for number, preset in enumerate(known, 1):
-        console.note(f"  {number:>2}  {preset.title}")
+        interview.note(f"  {number:>2}  {preset.title}")
 
     def check(text: str) -> Preset | str:
         if text.isascii() and text.isdigit():
@@ -187,7 +206,7 @@ def host_at(interview: Interview, preset: Preset, domain: str) -> str:
     if preset.host:
         return preset.host
     if interview.asks:
-        console.note(f"{preset.title}: {preset.login}.")
+        interview.note(f"{preset.title}: {preset.login}.")
     usual = f"mail.{domain}" if not preset.hosts else ""
     return interview.answer("--host", None, "The name of its server for outgoing mail (SMTP)", values.host, usual)
 
@@ -202,7 +221,7 @@ def entrance(
     local = is_loopback(host)
     kept = settings.smtp_host == host
     usual = str(preset.port if preset else settings.smtp_port if kept else 25 if local else 587)
-    asking = interview if preset is None else Interview(asks=False, example=interview.example)
+    asking = interview if preset is None else interview.unasked()
     port = asking.answer("--port", given.port, "Port", values.whole(1, 65535), usual)
     by_port = Security.TLS if port == 465 else Security.NONE if local else Security.STARTTLS
     if preset and port == preset.port:
@@ -254,8 +273,8 @@ def login_of(interview: Interview, given: Given, settings: Settings, preset: Pre
     only_tokens = preset is not None and preset.password is Password.NONE
     usual = Auth.XOAUTH2 if only_tokens else Auth.PASSWORD
     if preset and interview.asks:
-        console.note(f"{preset.title}: {preset.login}." + (f" {preset.note}" if preset.passwords_end else ""))
-    asking = interview if service and not only_tokens else Interview(asks=False, example=interview.example)
+        interview.note(f"{preset.title}: {preset.login}." + (f" {preset.note}" if preset.passwords_end else ""))
+    asking = interview if service and not only_tokens else interview.unasked()
     question = "Sign in with a password, or with xoauth2 (in a browser; needs a client id)"
     auth = asking.answer("--auth", given.auth, question, values.choice(Auth), usual.value)
     if auth is Auth.PASSWORD:

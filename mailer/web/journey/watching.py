@@ -1,0 +1,211 @@
+"""A campaign that is watched: where it stands, what holds it and until when, and its log, told again whenever they change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from mailer.ledger import Ledger, SenderLock
+from mailer.model import CampaignRecord, Entry, Happening, Quota, Status, Tally
+from mailer.web.journey import log
+from mailer.web.journey.command import Command
+from mailer.web.journey.means import Means
+from mailer.web.journey.rendering import Pages
+from mailer.web.journey.ways import ways_in
+from mailer.web.journey.words import gettext as _
+from mailer.web.journey.words import later
+
+EVERY = 0.5
+"""Seconds between two looks at the ledger while somebody watches what is being sent."""
+
+IDLE = 2.0
+"""The same while nothing is sent: what comes back, or another program begins, is seen as soon as that."""
+
+SHARE = 0.1
+"""Of the time, at most so much is spent looking: the counts of a million take a while."""
+
+SELDOM = 10.0
+"""Seconds between two looks, however long they take."""
+
+PACE_OVER = 60.0
+"""Seconds over which the pace is told that a campaign is going at."""
+
+UNDER_WAY = frozenset({"sending", "starting"})
+
+
+class Watching:
+    def __init__(self, means: Means, pages: Pages, running: Callable[[str], Command | None]) -> None:
+        self._means, self._pages, self._running = means, pages, running
+        self._ending = asyncio.Event()
+
+    def watch(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        state = self._state(name)
+        if state is None:
+            raise HTTPException(404)
+        with self._means.ledger(self._means.settings()) as ledger:
+            campaign = ledger.campaign(name)
+            fields = ledger.field_names(campaign) if campaign else []
+        return self._pages.show(
+            request, "campaign", name=name, state=state, words=WORDS, returned=RETURNED, fields=fields
+        )
+
+    def log(self, request: Request) -> Response:
+        """A page of the log. It is asked for by a form that is posted: what is looked for may be an address."""
+        form = request.state.form
+        with self._means.ledger(self._means.settings()) as ledger:
+            campaign = ledger.campaign(request.path_params["name"])
+            found = log.lines(ledger, campaign) if campaign else ()
+            return JSONResponse(log.page(found, form.get("q", ""), log.asked_from(form)))
+
+    async def events(self, request: Request) -> Response:
+        """Where the campaign stands, again whenever that changes (server-sent events)."""
+        name = request.path_params["name"]
+        if await run_in_threadpool(self._state, name) is None:
+            raise HTTPException(404)
+        return StreamingResponse(self._told(name), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+    async def _told(self, name: str) -> AsyncIterator[str]:
+        recent: deque[tuple[float, int]] = deque()
+        last, quiet = None, 0
+        while not self._ending.is_set():
+            began = time.monotonic()
+            state = await run_in_threadpool(self._state, name)
+            if state is None:
+                return
+            now = time.monotonic()
+            recent.append((now, state["done"]))
+            while recent[0][0] < now - PACE_OVER:
+                recent.popleft()
+            since, before = recent[0]
+            _estimate(state, (state["done"] - before) / (now - since) if now - since > 1 else 0.0)
+            text = json.dumps(state)
+            if text != last:
+                yield f"data: {text}\n\n"
+                last, quiet = text, 0
+            elif (quiet := quiet + 1) % 15 == 0:
+                yield ": still here\n\n"
+            with contextlib.suppress(TimeoutError):
+                every = EVERY if state["state"] in UNDER_WAY else IDLE
+                rest = min(max(every, (now - began) / SHARE), SELDOM)
+                await asyncio.wait_for(self._ending.wait(), rest)
+
+    def _state(self, name: str) -> dict[str, Any] | None:
+        """Everything that is told of a campaign at one moment; None for one that nobody has begun."""
+        running = self._running(name)
+        settings = self._means.settings()
+        with self._means.ledger(settings) as ledger:
+            campaign = ledger.campaign(name)
+            if campaign is None and running is None:
+                return None
+            tally = ledger.tally(campaign) if campaign else Tally()
+            held = SenderLock(ledger, name).is_held()
+            known = _known(ledger, campaign, settings.rate or ()) if campaign else {}
+        alive = running is not None and running.code is None
+        if held and campaign:
+            state = "sending"
+        elif alive:
+            state = "starting"
+        elif campaign is None:
+            state = "refused"
+        else:
+            state = "paused" if tally.work_left else "finished"
+        return {
+            "state": state,
+            "counts": {status.value: getattr(tally, status) for status in Status},
+            "total": tally.total,
+            "left": tally.work_left,
+            "done": tally.total - tally.work_left,
+            **_ended(running, practising=bool(self._means.practice_of)),
+            **({"last": None, "quotas": [], "returned": {}, "next_due": None, "news": []} | known),
+        }
+
+    def end(self) -> None:
+        """Tell nobody any more."""
+        self._ending.set()
+
+
+def _known(ledger: Ledger, campaign: CampaignRecord, rates: Sequence[Quota]) -> dict[str, Any]:
+    account = ledger.account_of(campaign)
+    return {
+        "last": _last(ledger.last_entry(campaign)),
+        "quotas": [_pressing(ledger, account, quota) for quota in rates] if account else [],
+        "returned": asdict(ledger.returned(campaign)),
+        "next_due": ledger.next_due(campaign),
+        "news": ledger.newest(campaign),
+    }
+
+
+def _pressing(ledger: Ledger, account: str, quota: Quota) -> dict[str, Any]:
+    """How much of a quota is used, and if it is all, from when on there is some again."""
+    used, until = ledger.used(account, quota, time.time())
+    return {"limit": str(quota), "used": used, "of": quota.count, "seconds": quota.seconds, "until": until}
+
+
+def _last(entry: Entry | None) -> dict[str, Any] | None:
+    """Why a campaign stands still, as its diary has it; nothing for one that went on to its end."""
+    if entry is None or entry.kind not in {Happening.HELD, Happening.PAUSED, Happening.STOPPED}:
+        return None
+    said, _newline, hint = entry.text.partition("\n")
+    if entry.kind is Happening.HELD:
+        said = _("Held after the first %(number)s, as you asked. Look how they fared, then go on.") % {
+            "number": f"{entry.number:,}"
+        }
+    return {"kind": entry.kind.value, "at": entry.at, "said": [one for one in (log.translated(said), hint) if one]}
+
+
+def _ended(running: Command | None, *, practising: bool) -> dict[str, Any]:
+    """What a command of this page said, what it came to, and the ways on that its words name."""
+    result = running.result() if running and running.code is not None else {}
+    error = [text for text in (result.get("error") or result.get("reason"), result.get("hint")) if text]
+    problems = [problem.get("message", "") for problem in result.get("problems", [])][:20]
+    return {
+        "code": running.code if running else None,
+        "said": running.words()[-40:] if running else [],
+        "error": error,
+        "problems": problems,
+        "ways": [] if practising else ways_in([*error, *problems]),
+    }
+
+
+def _estimate(state: dict[str, Any], pace: float) -> None:
+    """Add the pace (messages a minute), and in how many seconds it is done: by that pace, or later if a quota says so."""
+    going = state["state"] == "sending"
+    state["pace"] = round(pace * 60, 1) if going else 0
+    by_quota = [
+        max(0, state["left"] - (one["of"] - one["used"])) / one["of"] * one["seconds"] for one in state["quotas"]
+    ]
+    if going and (pace or any(by_quota)):
+        state["left_seconds"] = round(max([state["left"] / pace if pace else 0, *by_quota]))
+    else:
+        state["left_seconds"] = None
+
+
+WORDS = {
+    Status.SENT: later("sent: the mail server accepted them"),
+    Status.FAILED: later("failed: refused for good"),
+    Status.UNCERTAIN: later("uncertain: nobody knows whether they arrived"),
+    Status.DEFERRED: later("to be tried again later"),
+    Status.SENDING: later("on their way just now"),
+    Status.QUEUED: later("not tried yet"),
+    Status.SUPPRESSED: later("suppressed: not to be mailed"),
+    Status.SKIPPED: later("skipped: rows with problems, or taken off the list"),
+}
+
+RETURNED = {
+    "bounced": later("came back after they were sent"),
+    "complained": later("reported it as spam"),
+    "unsubscribed": later("unsubscribed"),
+    "replied": later("replied"),
+}

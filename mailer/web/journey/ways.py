@@ -1,0 +1,107 @@
+"""What is said below in words for a terminal, as this page says it: a command becomes a link to the place that does the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
+
+from mailer.account import CHOICES
+from mailer.model import Quota
+from mailer.web.journey.words import gettext as _
+from mailer.web.journey.words import later
+
+NAME = r"""("[^"]+"|'[^']+'|[^\s;,"']+)"""
+PLACES = (
+    (r"mailer setup --seed-test(?: --yes)?", "/account#seed", later("See how a letter arrives")),
+    (r"mailer setup(?: --auth xoauth2)?", "/account/setup", later("Set up the account")),
+    (r"mailer doctor(?: TEMPLATE LIST)?", "/account#look", later("Will mail arrive?")),
+    (rf"mailer resolve {NAME}", "/campaign/{}/uncertain", later("Decide what is in doubt")),
+    (rf"mailer report {NAME}", "/campaign/{}/report", later("Report")),
+    (rf"mailer (?:status|retry) {NAME}", "/campaign/{}", later("To the campaign")),
+    (r"mailer suppress list", "/suppressed", later("Never mailed")),
+    (r"mailer check LIST", "/list", later("List")),
+)
+"""Commands, where the page does the same, and what that place is called."""
+
+WORDS = (
+    ("run the same command again later", later("try again later")),
+    ("run the same command again", later("try again")),
+    ("run the same command later", later("try again later")),
+    ("rename it, then run it again", later("rename it, then try again")),
+)
+
+COMMAND = re.compile("|".join(command for command, _url, _title in PLACES))
+
+MENDED_AT = {
+    "login": "/account/setup",
+    "login-password": "/account/setup",
+    "relay": "/account/setup",
+    "tls": "/account/setup",
+    "freemail": "/account/setup",
+    "domain-example": "/account/setup",
+    "rate": "/account/settings#rate",
+    "limit-unknown": "/account/settings#rate",
+    "postal-address": "/account/settings#postal_address",
+    "unsubscribe": "/account/settings#unsubscribe_mailto",
+    "list-unsubscribe-post": "/account/settings#unsubscribe_url",
+    "mailbox": "/account/inbox",
+    "arrived": "/account/inbox",
+    "alignment": "/account/settings#bounce_address",
+}
+"""Where what a check complains of is changed, by its code."""
+
+SETTING = re.compile(r"\bMAILER_([A-Z_]+)\b|\b([a-z]+_[a-z_]+)\b|\b(sender|rate)(?= \(from | = )")
+"""A setting's name in a sentence, where it is not just a word."""
+
+UNITS = {60: later("{count} a minute"), 3600: later("{count} an hour"), 86400: later("{count} a day")}
+
+
+def parts(text: str, *, practising: bool = False) -> Iterator[tuple[str, str]]:
+    """The text in pieces, each with the address that it leads to, or a blank one. In practice there is no account to lead to."""
+    for terminal, ours in WORDS:
+        text = text.replace(terminal, _(ours))
+    at = 0
+    for found in COMMAND.finditer(text):
+        yield text[at : found.start()], ""
+        url, title = next((url, title) for command, url, title in PLACES if re.fullmatch(command, found[0]))
+        name = next((group for group in found.groups() if group), "").strip("\"'")
+        yield _(title), "" if practising and url.startswith("/account") else url.format(quote(name, safe=""))
+        at = found.end()
+    yield text[at:], ""
+
+
+def mended_at(code: str, text: str) -> str:
+    """Where the page changes what this is about, or blank: by the check's code, else by the setting that the text names.
+
+    Blank, too, where the text leads to a place already.
+    """
+    if any(url for _words, url in parts(text)):
+        return ""
+    if place := MENDED_AT.get(code):
+        return place
+    for found in SETTING.finditer(text):
+        name = next(group for group in found.groups() if group).lower()
+        if name in CHOICES:
+            return f"/account/settings#{name}"
+        if name.startswith("imap_"):
+            return "/account/inbox"
+        if name == "sender" or name.startswith("smtp_"):
+            return "/account/setup"
+    return ""
+
+
+def ways_in(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Where some sentences lead, each place once, with what it is called."""
+    found = {url: words for text in texts for words, url in parts(text) if url}
+    for text in texts:
+        if (url := mended_at("", text)) and url not in found:
+            found[url] = _("Change it here")
+    return [(words, url) for url, words in found.items()]
+
+
+def pace(quota: Quota) -> str:
+    """A quota in words."""
+    if words := UNITS.get(quota.seconds):
+        return _(words).format(count=f"{quota.count:,}")
+    return str(quota)
