@@ -41,6 +41,7 @@ def mean_size(noted: Noted) -> float:
     return noted.size / len(noted.times)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
 def test_every_message_of_a_peer_is_counted(peer: Peer, tmp_path: Path) -> None:
     with counter() as server:
@@ -138,6 +139,7 @@ def test_the_share_of_a_quota_is_the_same_in_bursts_and_evenly(times: list[float
     assert paced.used(times, 10, 1.0) == pytest.approx(share)
 
 
+@pytest.mark.thorough
 def test_a_long_list_is_checked_enqueued_and_continued(tmp_path: Path) -> None:
     made = contacts.make(tmp_path / "contacts" / "members.csv", 12_000, faults=True)
     assert (made.problems, made.duplicates) == (1, 2)
@@ -147,6 +149,7 @@ def test_a_long_list_is_checked_enqueued_and_continued(tmp_path: Path) -> None:
         million.check(wrong, tmp_path)
 
 
+@pytest.mark.thorough
 def test_the_last_hundred_of_a_campaign_are_sent_and_timed(tmp_path: Path) -> None:
     made = contacts.make(tmp_path / "contacts" / "members.csv", 300)
     first, last = million.sending(made, tmp_path)

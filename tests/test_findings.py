@@ -7,6 +7,7 @@ import tracemalloc
 from array import array
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ def test_a_sentence_may_have_a_number_of_its_own_for_every_row() -> None:
     ]
 
 
+@pytest.mark.thorough
 def test_a_list_in_which_every_row_is_bad_costs_little_more_than_the_list(tmp_path: Path) -> None:
     def peak(count: int) -> float:
         path = tmp_path / f"{count}.csv"

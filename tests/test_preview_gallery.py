@@ -207,6 +207,7 @@ def test_an_attribute_cannot_be_left(value):
     assert parser.seen == ["a title"]
 
 
+@pytest.mark.thorough
 def test_memory_stays_flat_however_many_messages(tmp_path):
     items = list(campaign(10))
 

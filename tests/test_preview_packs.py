@@ -81,6 +81,7 @@ def test_every_message_has_its_line_in_the_list_and_none_stands_in_the_index(tmp
     assert "a page of its own" not in text
 
 
+@pytest.mark.thorough
 def test_files_are_few_and_small(tmp_path):
     index = packed(tmp_path / "p", light(MANY), MANY)
     files = [path for path in index.parent.rglob("*") if path.is_file()]
@@ -105,6 +106,7 @@ def test_more_files_than_a_folder_should_hold_are_spread_over_several(tmp_path, 
     assert 'href="../../eml/00/000007.eml"' in page
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_messages(tmp_path, monkeypatch):
     rows = 200  # as with a thousand, and five times as quick
     monkeypatch.setattr("mailer.preview.packs.ROWS", rows)
@@ -276,6 +278,7 @@ def test_a_pack_that_is_missing_is_said_in_words(chromium, tmp_path):
     page.close()
 
 
+@pytest.mark.thorough
 def test_a_list_that_is_higher_than_a_browser_allows_can_be_gone_through_to_its_end(page, tmp_path):
     index = packed(tmp_path / "p", light(12), 12)
     many = 1_000_000

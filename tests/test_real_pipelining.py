@@ -23,6 +23,7 @@ from mailer.smtp import Connection, Relay, Security, connect
 
 EVERYBODY, EVERY = 200, 25
 MODES = tuple(Pipelining)
+TRIED = [pytest.param(mode, marks=pytest.mark.thorough if mode is Pipelining.OFF else ()) for mode in MODES]
 CONNECTIONS = {Pipelining.AUTO: 3, Pipelining.MESSAGE: 3, Pipelining.OFF: 1}
 
 unix_only = pytest.mark.skipif(
@@ -78,7 +79,7 @@ def postfix() -> Iterator[real_servers.Relay]:
 
 
 @unix_only
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TRIED)
 async def test_postfix_delivers_one_message_to_each(
     campaign_folder: Path, postfix: real_servers.Relay, mode: Pipelining
 ) -> None:
@@ -114,7 +115,7 @@ def opensmtpd() -> Iterator[rooted_servers.Rooted]:
 
 
 @unix_only
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TRIED)
 async def test_exim_has_one_message_for_each(
     campaign_folder: Path, exim: rooted_servers.Rooted, mode: Pipelining
 ) -> None:
@@ -122,7 +123,7 @@ async def test_exim_has_one_message_for_each(
 
 
 @unix_only
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TRIED)
 async def test_opensmtpd_has_one_message_for_each(
     campaign_folder: Path, opensmtpd: rooted_servers.Rooted, mode: Pipelining
 ) -> None:
@@ -160,7 +161,7 @@ class Together(Taker):
         return [*responses[:-1], "250-PIPELINING", responses[-1]]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TRIED)
 @pytest.mark.parametrize("kind", [Taker, Together])
 async def test_aiosmtpd_has_one_message_for_each(campaign_folder: Path, kind: type[Taker], mode: Pipelining) -> None:
     taker: Any = kind()

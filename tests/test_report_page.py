@@ -64,7 +64,12 @@ def opened(chromium: Browser, url: str, **options) -> tuple[Page, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "scheme", "width"), [("short", "light", 1280), ("short", "dark", 320), ("counts", "dark", 1280)]
+    ("name", "scheme", "width"),
+    [
+        ("short", "dark", 320),
+        pytest.param("short", "light", 1280, marks=pytest.mark.thorough),
+        pytest.param("counts", "dark", 1280, marks=pytest.mark.thorough),
+    ],
 )
 def test_axe_finds_nothing(chromium: Browser, pages: dict[str, str], name: str, scheme: str, width: int) -> None:
     page, said = opened(chromium, pages[name], viewport={"width": width, "height": 900}, color_scheme=scheme)

@@ -172,6 +172,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Accepted]]:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("template", ["solidarity-appeal", "embassy-letter"])
 def test_a_sample_campaign_is_ham_and_its_sender_is_who_it_says(
     rspamd: Filter, sent: dict[str, list[Accepted]], template: str

@@ -281,6 +281,7 @@ def test_what_a_page_shows_of_a_try_does_not_change_while_the_page_is_made(tmp_p
     assert (seen and seen.stage, there.stage) == (Stage.TRYING, Stage.REFUSED)
 
 
+@pytest.mark.thorough
 def test_without_a_keyring_the_page_asks_before_it_keeps_the_password_in_a_file(page: Page, at_work: Office) -> None:
     at_work.settings.update(NONE)
     begun(page, at_work)
@@ -312,6 +313,7 @@ class Patient(SignInService):
         return super().error(form)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("service_name", ["microsoft", "google"])
 def test_who_has_no_password_signs_in_with_a_code_or_in_the_browser(
     page: Page, at_work: Office, tmp_path: Path, service_name: str
@@ -426,6 +428,7 @@ def test_a_practice_goes_to_the_built_in_mailbox_and_counts_for_nothing(
     assert list(at_work.folder.rglob("*.eml")) == []
 
 
+@pytest.mark.thorough
 def test_a_practice_ends_with_the_page_also_while_it_sends(page: Page, at_work: Office, tmp_path: Path) -> None:
     at_work.write_list(people(3))
     # a user name in .env, and a password in a file, are not those of practice
@@ -460,6 +463,7 @@ def test_a_practice_ends_with_the_page_also_while_it_sends(page: Page, at_work: 
     assert at_work.program.json("status")["campaigns"] == []
 
 
+@pytest.mark.thorough
 def test_the_mailbox_for_what_comes_back_is_tried_before_it_is_kept(
     page: Page, at_work: Office, tmp_path: Path
 ) -> None:

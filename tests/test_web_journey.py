@@ -236,7 +236,10 @@ def test_a_pause_on_the_page_is_gone_on_from_in_the_terminal_and_the_other_way_r
     assert exactly_once(at_work, MANY)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.thorough), pytest.param(signal.SIGKILL, id="kill -9")],
+)
 def test_a_page_that_ends_in_the_midst_of_sending_hurts_nobody(page: Page, at_work: Office, how: int) -> None:
     at_work.server.on("accepted", delay=0.1)
     prepared(page, at_work)
@@ -361,7 +364,14 @@ def test_a_letter_can_neither_script_nor_fetch(page: Page, at_work: Office) -> N
     assert page.locator("main script").count() == 0
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark"), (320, "light")])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (390, "dark"),
+        pytest.param(1280, "light", marks=pytest.mark.thorough),
+        pytest.param(320, "light", marks=pytest.mark.thorough),
+    ],
+)
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     page: Page, at_work: Office, width: int, scheme: str
 ) -> None:

@@ -252,6 +252,7 @@ def test_a_front_matter_that_only_a_hand_can_change_is_shown_as_text(page: Page,
     expect(page.get_by_label("Subject")).to_have_value("Hello")
 
 
+@pytest.mark.thorough
 def test_the_particulars_of_a_case_that_letters_share_are_changed_in_their_file(page: Page, at_work: Office) -> None:
     folder = at_work.folder / "templates"
     (folder / "case.yaml").write_text("# shared\nname: Ana\ncity: Kyiv\n", encoding="utf-8")
@@ -297,6 +298,7 @@ def test_a_text_that_a_letter_includes_is_shown_without_a_form(page: Page, at_wo
     assert written(at_work, "parted/part.md") == "Good morning {{ name }}\n"
 
 
+@pytest.mark.thorough
 def test_the_letter_is_begun_in_another_language(page: Page, at_work: Office) -> None:
     furnish(at_work)
     opened(page, at_work)
@@ -319,6 +321,7 @@ def test_the_letter_is_begun_in_another_language(page: Page, at_work: Office) ->
     expect(page.get_by_label("Subject")).to_have_value("Please write, {{ name }}")
 
 
+@pytest.mark.thorough
 def test_the_form_works_without_scripts(
     chromium: Browser, shared: tuple[Office, StorageState], at_work: Office
 ) -> None:

@@ -146,6 +146,7 @@ def test_a_limit_is_told_with_the_time_at_which_it_goes_on(page: Page, at_work: 
     expect(page.locator("#lines li").first).to_contain_text("Paused at your request.")
 
 
+@pytest.mark.thorough
 def test_a_campaign_held_after_the_first_says_so_and_goes_on(page: Page, at_work: Office) -> None:
     name = at_work.write_list(people(5))
     at_work.program.json("send", "appeal", name, "--yes", "--hold-after", "2", code=3)
@@ -172,6 +173,7 @@ def mailbox() -> Iterator[real_servers.Mailbox]:
             yield found
 
 
+@pytest.mark.thorough
 def test_a_bounce_that_arrives_while_the_page_is_open(
     page: Page,
     at_work: Office,
