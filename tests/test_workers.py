@@ -20,7 +20,7 @@ from mailer.campaign.limits import Limits
 from mailer.cluster.pacing import Share
 from mailer.errors import CampaignError, Paused
 from mailer.ledger import Ledger, SenderLock
-from mailer.model import Quota, Server, Status
+from mailer.model import Happening, Quota, Server, Status
 from mailer.pace import Pace
 
 PEOPLE = [address(number) for number in range(1, 31)]
@@ -104,6 +104,8 @@ async def test_too_many_refused_addresses_stop_a_campaign_for_all_workers_until_
         leave(ledger, campaign)
         await until(lambda: ledger.find("appeal").finished_at)
     assert len(server.accepted) == len(PEOPLE) - failed == len(received(server))
+    told = [(entry.kind, entry.number) for entry in ledger.diary(campaign)]
+    assert told == [(Happening.FINISHED, 0), (Happening.BEGUN, 1), (Happening.STOPPED, 0), (Happening.BEGUN, 0)]
 
 
 async def test_a_pause_reaches_every_worker_and_the_campaign_may_then_be_sent_from_one_place(

@@ -218,6 +218,14 @@ def conclude(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | Non
     return Result(campaign=ledger.find(campaign.name), tally=tally, reason=reason, next_due=ledger.next_due(campaign))
 
 
+def left(ledger: Ledger, campaign: CampaignRecord) -> Result:
+    """Sum up where others send: it goes on, unless nothing is left to try."""
+    tally = ledger.tally(campaign)
+    if not tally.work_left:
+        return conclude(ledger, campaign, None)
+    return Result(campaign=campaign, tally=tally, next_due=ledger.next_due(campaign))
+
+
 def _unchanged(source: Source, identity: Identity, manifest: Manifest) -> bool:
     """The quick look: the same bytes on disk, so that a list of a million rows need not be read to continue."""
     if settings_of(identity) != manifest.settings or source.template != manifest.template:

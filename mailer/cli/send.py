@@ -239,7 +239,7 @@ class Sending:
 
         if self._leaving:
             campaign = self._leaving.leave(self._prepared, self._ledger, batch_size=self._settings.batch_size)
-            return steps.conclude(self._ledger, campaign, None)
+            return steps.left(self._ledger, campaign)
         if self._prepared.campaign and self._ledger.is_shared:
             self._ledger.shared.take_back(self._prepared.campaign)
         campaign = steps.freeze(self._prepared, self._ledger)

@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
-from mailer.errors import MailerError
+from mailer.errors import MailerError, RelayStopped
 from mailer.ledger.deliveries import MOST
+from mailer.ledger.diary import note
 from mailer.ledger.postgres.database import Postgres
 from mailer.ledger.postgres.locks import ServerLock
 from mailer.ledger.store import moment
-from mailer.model import Batch, CampaignRecord, Detached, Halt
+from mailer.model import Batch, CampaignRecord, Detached, Halt, Happening
 
 # no other batch is touched: those to either side end before and begin after
 PLAN = """
@@ -97,6 +98,10 @@ class Batches:
         """
         db = self._db
         db.native("SELECT pg_advisory_xact_lock($1)", (self._deferring,))
+        moving = "SELECT 1 FROM detached WHERE campaign_id = $1 AND halted_at IS NULL"
+        if not db.native(moving, (campaign,)).fetchone() and not self._is_done(campaign):
+            tried = "SELECT 1 FROM deliveries WHERE campaign_id = $1 AND first_attempt_at IS NOT NULL LIMIT 1"
+            note(db, campaign, Happening.BEGUN, number=int(bool(db.native(tried, (campaign,)).fetchone())))
         db.native(
             "INSERT INTO detached (campaign_id, queue, batch_size, not_before) VALUES ($1, $2, $3, $4)"
             " ON CONFLICT (campaign_id) DO UPDATE SET queue = excluded.queue, batch_size = excluded.batch_size,"
@@ -124,14 +129,16 @@ class Batches:
 
     def halt(self, campaign: CampaignRecord, reason: MailerError) -> bool:
         """Have all workers stop at a campaign, until it is left to them again. The first reason counts."""
-        with self._db.plain_errors():
-            return bool(
-                self._db.native(
-                    "UPDATE detached SET halted_at = $2, reason = $3, hint = $4, exit_code = $5"
-                    " WHERE campaign_id = $1 AND halted_at IS NULL",
-                    (campaign.id, time.time(), reason.message, reason.hint, reason.exit_code),
-                ).rowcount
-            )
+        with self._db.beside(self._deferring):
+            halted = self._db.native(
+                "UPDATE detached SET halted_at = $2, reason = $3, hint = $4, exit_code = $5"
+                " WHERE campaign_id = $1 AND halted_at IS NULL",
+                (campaign.id, time.time(), reason.message, reason.hint, reason.exit_code),
+            ).rowcount
+            if halted:
+                kind = Happening.STOPPED if isinstance(reason, RelayStopped) else Happening.PAUSED
+                note(self._db, campaign.id, kind, text="\n".join(filter(None, (reason.message, reason.hint))))
+        return bool(halted)
 
     def standing(self, campaign: CampaignRecord) -> Detached | None:
         """How a campaign is left to workers; None if it is not."""
@@ -253,6 +260,7 @@ class Batches:
             self._db.native(
                 "UPDATE campaigns SET finished_at = coalesce(finished_at, $2) WHERE id = $1", (row[0], time.time())
             )
+            note(self._db, row[0], Happening.FINISHED)
         return True
 
     @property

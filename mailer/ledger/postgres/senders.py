@@ -8,13 +8,15 @@ that only stands still keeps its lock, and what it has on the wire stays its own
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
+from mailer.ledger.diary import note
 from mailer.ledger.lock import owner
 from mailer.ledger.postgres.database import Postgres
 from mailer.ledger.postgres.locks import ServerLock
 from mailer.ledger.store import moment
-from mailer.model import Presence, Rest
+from mailer.model import Happening, Presence, Rest
 
 ENDED = "a worker ended between the message and the server's answer"
 
@@ -111,10 +113,12 @@ class Senders:
                 " SELECT $1, '', CAST($2 AS float8), CAST($2 AS float8) FROM generate_series(1, CAST($3 AS bigint))",
                 (account, now, lines),
             )
-            self._db.native(
-                f"UPDATE deliveries SET status = 'uncertain', updated_at = $2, reason = $3 WHERE id IN ({left})",
+            marked = self._db.native(
+                f"UPDATE deliveries SET status = 'uncertain', updated_at = $2, reason = $3 WHERE id IN ({left}) RETURNING campaign_id",
                 (token, now, ENDED),
-            )
+            ).fetchall()
+            for campaign, number in Counter(row[0] for row in marked).items():
+                note(self._db, campaign, Happening.INTERRUPTED, number=number, text="a worker")
             self._db.native("UPDATE batches SET token = NULL WHERE token = $1", (token,))
         return True
 
