@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-from mailer.campaign.diary import note_end
 from mailer.errors import Paused
 from mailer.ledger import Ledger, SenderLock
 from mailer.model import CampaignRecord
@@ -21,9 +20,7 @@ class Asked(Enum):
 def pause(ledger: Ledger, campaign: CampaignRecord) -> Asked:
     """Have it paused, as at Ctrl-C; the send command continues."""
     if ledger.is_shared and ledger.shared.standing(campaign):
-        reason = Paused("Paused at your request.")
-        if ledger.shared.halt(campaign, reason):
-            note_end(ledger, campaign, reason, work_left=True)
+        ledger.shared.halt(campaign, Paused("Paused at your request."))
         return Asked.WORKERS
     if SenderLock(ledger, campaign.name).is_held():
         ledger.ask_to_pause(campaign.name)

@@ -83,10 +83,7 @@ class Detached:
 
     def end(self, ledger: Ledger, result: Result, *, as_json: bool) -> None:
         """Nothing is left to do here. Whether everything arrives is the workers' exit code, and `mailer status` tells."""
-        from mailer.campaign.diary import note_begin  # noqa: PLC0415
-
         if result.tally.work_left:
-            note_begin(ledger, result.campaign)
             say_left(ledger, result.campaign.name, as_json=as_json)
             raise typer.Exit
 

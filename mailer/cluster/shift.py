@@ -163,7 +163,6 @@ class Shift:
         else:
             reason = run.reason
             if await self._desk.ask(lambda shared: shared.halt(active.campaign, reason)):
-                await self._desk.note_end(active.campaign.name, reason)
                 self._terms.reporter.halted(active.campaign.name, reason)
 
     # -- looking after all that workers left
@@ -196,5 +195,4 @@ class Shift:
         desk = self._desk
         for name in await desk.ask(lambda shared: shared.reconcile(desk.jobs, strays=strays)):
             if await desk.ask(lambda shared, name=name: shared.conclude(name)):  # type: ignore[misc]
-                await desk.note_end(name)
                 self._terms.reporter.finished(name)
