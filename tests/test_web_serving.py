@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+from pathlib import Path
 
 import pytest
+from organiser import Stranger, office
 
 from mailer.web import serving
 
@@ -29,3 +32,26 @@ async def test_small_answers_leave_at_once(host: str) -> None:
         assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a page is ended by a signal here")
+def test_whatever_a_browser_breaks_off_no_words_of_the_server_reach_the_terminal(tmp_path: Path) -> None:
+    with office(tmp_path) as at_work:
+        at_work.open()
+        inside = Stranger(at_work.port)
+        inside.enter(at_work.page)
+        head = f"Host: 127.0.0.1:{at_work.port}\r\nCookie: {inside.cookie}\r\n"
+        form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n"
+        for line in (
+            f"POST /suppressed/add HTTP/1.1\r\n{head}{form}\r\nentry=",
+            f"GET / HTTP/1.1\r\n{head}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            "\x16\x03\x01\r\n\r\n",
+        ):
+            with socket.create_connection(("127.0.0.1", at_work.port)) as connection:
+                connection.sendall(line.encode("latin-1"))
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(100)
+        with socket.create_connection(("127.0.0.1", at_work.port)) as connection:
+            connection.sendall(f"POST /list/upload HTTP/1.1\r\n{head}{form}\r\n".encode())
+            assert inside.ask("GET", "/")[0].status == 200
+            assert at_work.end() == "The page has ended.\n"
