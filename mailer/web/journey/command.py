@@ -57,15 +57,18 @@ class Command:
     def _end_of(self, file: IO[bytes], most: int | None = None) -> bytes:
         """What is in a file, or its last octets: for several tabs at once, while the command may be writing there."""
         with self._reading:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - most) if most else 0)
+            size = os.fstat(file.fileno()).st_size
+            start = max(0, size - most) if most else 0
+            if pread := getattr(os, "pread", None):
+                # the command writes where the file's place is, which is one for both: to move it would be to write over its words
+                return bytes(pread(file.fileno(), size - start, start))
+            file.seek(start)
             return file.read()
 
 
 async def run(means: Means, arguments: Sequence[str]) -> Command:
     """Start a command of mailer in the campaign folder, with --json."""
-    # They live as long as the command. It appends: the place in the file is one for both, and the page's reading moves it.
-    said, found = tempfile.TemporaryFile("a+b"), tempfile.TemporaryFile("a+b")  # noqa: SIM115
+    said, found = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - they live as long as the command
     process = await asyncio.create_subprocess_exec(
         *means.command,
         *arguments,
