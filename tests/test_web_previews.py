@@ -6,10 +6,15 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import pytest
 from organiser import Office, Stranger, office, people
+
+from mailer.web.journey.letters import KEPT, MOST_KEPT, Letters
+from mailer.web.journey.looks import Look
 
 
 @pytest.fixture
@@ -77,3 +82,12 @@ def test_whatever_the_letter_takes_in_is_checked_anew_when_it_changes(at_work: O
     found, before = settled(inside), found
     assert found["seal"] != before["seal"]
     assert settled(inside)["seal"] == found["seal"]
+
+
+def test_looks_of_a_letter_with_large_attachments_do_not_pile_up(tmp_path: Path) -> None:
+    letters = Letters(cast("Any", SimpleNamespace(folder=tmp_path)), cast("Any", None), cast("Any", None))
+    for _ in range(KEPT):
+        letters._address(Look(content=bytes(MOST_KEPT // 4)))
+    assert len(letters._shown) == 4
+    key = letters._address(Look(content=bytes(MOST_KEPT + 1)))["look"].rpartition("/")[2]
+    assert list(letters._shown) == [key]
