@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,20 @@ def test_whatever_a_browser_breaks_off_no_words_of_the_server_reach_the_terminal
             connection.sendall(f"POST /list/upload HTTP/1.1\r\n{head}{form}\r\n".encode())
             assert inside.ask("GET", "/")[0].status == 200
             assert at_work.end() == "The page has ended.\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a browser is named by BROWSER here")
+def test_the_browser_is_not_handed_what_unlocks_the_folder(tmp_path: Path) -> None:
+    browser, seen = tmp_path / "browser", tmp_path / "seen"
+    browser.write_text(f'#!/bin/sh\nenv > "{seen}"\n', encoding="utf-8")
+    browser.chmod(0o700)
+    program = "import os; from mailer.cli.web import open_browser; open_browser('http://127.0.0.1/');"
+    program += "print(os.environ['MAILER_PASSPHRASE'])"
+    secrets = {"MAILER_PASSPHRASE": "five words", "MAILER_SMTP_PASSWORD": "very secret", "MAILER_RATE": "1/minute"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | secrets | {"BROWSER": f"{browser} %s"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "five words\n"
+    assert "MAILER_RATE=1/minute" in seen.read_text("utf-8")
+    assert not [one for one in ("five words", "very secret") if one in seen.read_text("utf-8")]
