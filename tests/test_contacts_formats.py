@@ -8,6 +8,7 @@ import io
 import json
 import string
 import tempfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -481,3 +482,25 @@ def test_a_damaged_file_is_refused_or_read_and_never_more_than_that(damage, name
             assert refusal.hint  # noqa: PT017 - some damage does not matter
         else:
             assert found.rows == len(found) + found.duplicates + len(found.bad_rows)
+
+
+@pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"])
+def test_a_workbook_that_unfolds_to_hundreds_of_megabytes_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, part: str
+) -> None:
+    path = tmp_path / "people.xlsx"
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["email"])
+    workbook.save(tmp_path / "plain.xlsx")
+    with zipfile.ZipFile(tmp_path / "plain.xlsx") as plain, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as trap:
+        for name in plain.namelist():
+            if name != part:
+                trap.writestr(name, plain.read(name))
+        with trap.open(part, "w") as file:
+            for _ in range(300):
+                file.write(b"a" * 1_000_000)
+    tracemalloc.start()
+    with pytest.raises(ListError, match="unpacks to far more than any list holds"):
+        contacts.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from organiser import Stranger, office, people
 
+from mailer.web import journey
 from mailer.web.journey import words
 
 LANGUAGES = [path.stem for path in sorted(catalogue.LANGUAGES.glob("*.po"))]
@@ -116,3 +118,15 @@ def test_no_english_is_left_on_a_german_page(inside: Stranger, place: str) -> No
 
 def test_the_folder_of_the_catalogues_is_shipped() -> None:
     assert (Path(words.__file__).parent / "languages" / "de.po").is_file()
+
+
+def test_nothing_that_the_page_itself_refuses_is_said_past_the_catalogue() -> None:
+    bare = [
+        f"{path.name}:{call.lineno}"
+        for path in Path(journey.__file__).parent.glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "UsageError"
+        for said in (*call.args[:1], *(one.value for one in call.keywords))
+        if isinstance(said, ast.Constant | ast.JoinedStr)
+    ]
+    assert bare == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import random
 import string
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +121,27 @@ def test_a_form_that_does_not_say_so_changes_nothing(
 ) -> None:
     assert ask(port, f"/leave?token={token(path)}", "POST", body, kind)[0] == expected
     assert statuses(path) == WAITING
+
+
+@pytest.mark.parametrize(
+    "kind", ["; boundary=" + "(" * 9000, ";" * 9000, "; boundary=x; " + "a=b; " * 1800, "; \xff*", "; boundary=x"]
+)
+def test_no_form_of_a_stranger_keeps_the_others_waiting_or_ends_in_an_error(
+    path: Path, port: int, capfd: pytest.CaptureFixture[str], kind: str
+) -> None:
+    before = time.monotonic()
+    for head in (
+        b"(" * 9000,
+        b";" * 9000,
+        b'"' * 9000,
+        b"name*0*=x; " * 900,
+        b"\r\nContent-Type: message/rfc822\r\n" * 400,
+    ):
+        body = b"--x\r\nContent-Disposition: form-data; " + head + b"\r\n\r\nOne-Click\r\n--x--"
+        assert ask(port, f"/leave?token={token(path)}", "POST", body, "multipart/form-data" + kind)[0] == 400
+    assert time.monotonic() - before < 2
+    assert statuses(path) == WAITING
+    assert capfd.readouterr() == ("", "")
 
 
 def test_forged_tokens_and_those_of_previews_get_the_same_page_and_do_nothing(path: Path, port: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -536,3 +537,17 @@ def test_of_an_attempt_nobody_guesses_the_name(member: tuple[Stranger, str]) -> 
     assert inside.ask("GET", "/account/setup/x/state")[0].status == 404
     assert inside.ask("GET", "/account/setup/x")[0].getheader("Location") == "/account/setup"
     assert inside.post("/account/setup/x/keep", csrf=token, keep="yes")[0].status == 303
+
+
+def test_of_two_who_keep_a_letter_at_the_same_moment_the_second_is_told(
+    member: tuple[Stranger, str], at_work: Office
+) -> None:
+    inside, token = member
+    with ThreadPoolExecutor(8) as hands:
+        for turn in range(5):
+            page = inside.ask("GET", "/letter?letter=appeal")[1]
+            digest = page.partition('name="digest" value="')[2].partition('"')[0]
+            given = {"csrf": token, "letter": "appeal", "file": "templates/appeal.md", "digest": digest}
+            posts = [given | {"body": f"Turn {turn}, hand {at}\n"} for at in range(8)]
+            answers = [one[0].status for one in hands.map(lambda post: inside.post("/letter/save", **post), posts)]
+            assert sorted(answers) == [303] + [409] * 7

@@ -253,3 +253,20 @@ def test_a_watch_ends_with_the_page_that_began_it() -> None:
     assert not orphaned(None)
     assert not orphaned(os.getppid())
     assert orphaned(os.getppid() + 1)
+
+
+def test_many_tabs_leave_a_line_to_the_server_for_the_next(page: Page, at_work: Office) -> None:
+    """A browser keeps six lines to a server; a tab in the background is told where things stand once it is looked at."""
+    eventful(at_work)
+    base = opened(page, at_work)
+    tabs = [page.context.new_page() for _ in range(7)]
+    for tab in tabs:
+        tab.add_init_script(
+            "Object.defineProperty(document, 'hidden', { get: () => window.away ?? false, configurable: true })"
+        )
+        tab.goto(f"{base}/campaign/{CAMPAIGN}", timeout=5000)
+        expect(tab.locator("#lines li").first).to_be_visible()
+        tab.evaluate("window.away = true; document.dispatchEvent(new Event('visibilitychange'))")
+    first = tabs[0]
+    with first.expect_response(lambda answer: answer.url.endswith("/events")):
+        first.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 import webbrowser
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mailer.web.journey import Means
 
 PORT, PUBLIC_PORT = 8026, 8058
+SECRET = re.compile(r"MAILER_\w*(PASSPHRASE|PASSWORD|SECRET|TOKEN)", re.IGNORECASE)
 
 
 def web(
@@ -80,7 +82,7 @@ def show_journey(port: int | None, *, open_it: bool, as_json: bool) -> None:
             console.say("It opens once with this address. Ctrl-C ends it.")
         sys.stdout.flush()  # whoever started it in a pipe waits for this
         if open_it:
-            webbrowser.open(address)
+            open_browser(address)
 
     async def run() -> None:
         try:
@@ -94,6 +96,17 @@ def show_journey(port: int | None, *, open_it: bool, as_json: bool) -> None:
 
     with ended("The page has ended."):
         asyncio.run(run())
+
+
+def open_browser(address: str) -> None:
+    """Open the address. A browser, and all that is begun from it, has no business with what unlocks the folder."""
+    secret = {name: text for name, text in os.environ.items() if SECRET.fullmatch(name)}
+    for name in secret:
+        del os.environ[name]
+    try:
+        webbrowser.open(address)
+    finally:
+        os.environ.update(secret)
 
 
 def means_of(settings: Settings) -> Means:

@@ -13,7 +13,7 @@ import time
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -69,7 +69,10 @@ class Access:
         """Why a change is refused; None if it comes from a page of ours. Keeps the form that it came with."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
             return None if _same(request.headers.get("x-csrf", ""), csrf) else refused(403)
-        body = await _body(request)
+        try:
+            body = await _body(request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # which nobody reads any more
         if body is None:
             return refused(413)
         fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)

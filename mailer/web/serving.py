@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Iterator
 
@@ -11,6 +12,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from mailer.errors import Refused
+
+# The server's words are for developers, tracebacks among them: whoever closes a browser in the midst of something is no error.
+logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+logging.getLogger("uvicorn").propagate = False
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import tempfile
+import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -21,6 +23,8 @@ APART: dict[str, Any] = (
 )
 
 LINES = 200
+MOST_WORDS = 256_000
+"""Octets of what a command says that are looked at, its end: one that watches for weeks says more."""
 
 
 @dataclass(eq=False)
@@ -30,6 +34,7 @@ class Command:
     process: asyncio.subprocess.Process
     _said: IO[bytes] = field(repr=False)
     _object: IO[bytes] = field(repr=False)
+    _reading: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def code(self) -> int | None:
@@ -38,18 +43,27 @@ class Command:
 
     def words(self) -> list[str]:
         """What it has said to people, line by line, the newest last."""
-        self._said.seek(0)
-        text = self._said.read().decode("utf-8", "replace").replace("\r", "\n")
+        text = self._end_of(self._said, MOST_WORDS).decode("utf-8", "replace").replace("\r", "\n")
         return [line.rstrip() for line in text.split("\n") if line.strip()][-LINES:]
 
     def result(self) -> dict[str, Any]:
         """The object that it printed; empty if there is none."""
-        self._object.seek(0)
         try:
-            found = json.loads(self._object.read() or b"{}")
+            found = json.loads(self._end_of(self._object) or b"{}")
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
+
+    def _end_of(self, file: IO[bytes], most: int | None = None) -> bytes:
+        """What is in a file, or its last octets: for several tabs at once, while the command may be writing there."""
+        with self._reading:
+            size = os.fstat(file.fileno()).st_size
+            start = max(0, size - most) if most else 0
+            if pread := getattr(os, "pread", None):
+                # the command writes where the file's place is, which is one for both: to move it would be to write over its words
+                return bytes(pread(file.fileno(), size - start, start))
+            file.seek(start)
+            return file.read()
 
 
 async def run(means: Means, arguments: Sequence[str]) -> Command:
@@ -66,4 +80,7 @@ async def run(means: Means, arguments: Sequence[str]) -> Command:
         env={**os.environ, **means.environment, "PYTHONUTF8": "1", "NO_COLOR": "1", "COLUMNS": "200"},
         **APART,
     )
-    return Command(process, said, found)
+    made = Command(process, said, found)
+    for file in (said, found):
+        weakref.finalize(made, file.close)  # whoever looks at it last lets go of it, in whatever thread
+    return made

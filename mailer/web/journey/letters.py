@@ -6,6 +6,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -46,8 +47,8 @@ from mailer.web.journey.words import gettext as _
 
 FRAMED = f"{MESSAGE_POLICY.replace(' file:', '')}; frame-ancestors 'self'"
 
-KEPT = 20
-"""Looks that can still be shown; each open page needs its newest one."""
+KEPT, MOST_KEPT = 20, 100_000_000
+"""Looks that can still be shown, and octets of them together, attachments included; each open page needs its newest one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +71,7 @@ class Letters:
         self._looks = Looks(means, lists)
         self.attachments = Attachments(means)
         self._shown: OrderedDict[str, bytes] = OrderedDict()
+        self._showing, self._writing = Lock(), Lock()
 
     def page(self, request: Request) -> Response:
         draft = self._pages.draft(request)
@@ -201,6 +203,10 @@ class Letters:
                 f"{draft.url('letter')}&file={quote(self._files.begin_language(draft.letter, code, self._spoken(draft)))}",
                 303,
             )
+        with self._writing:  # two tabs at the same moment: the second finds what the first has written
+            return self._save(request, draft, form)
+
+    def _save(self, request: Request, draft: Draft, form: Mapping[str, str]) -> Response:
         file = self._asked(draft, form)
         if file is None:
             raise UsageError(_("There is no such letter any more."), hint=_("choose another one"))
@@ -260,10 +266,15 @@ class Letters:
         if look.content is None:
             return {}
         key = secrets.token_urlsafe(12)
-        self._shown[key] = look.content
-        while len(self._shown) > KEPT:
-            self._shown.popitem(last=False)
+        with self._showing:
+            self._shown[key] = look.content
+            self._let_go()
         return {"look": f"/letter/look/{key}"}
+
+    def _let_go(self) -> None:
+        size = sum(map(len, self._shown.values()))
+        while len(self._shown) > 1 and (len(self._shown) > KEPT or size > MOST_KEPT):
+            size -= len(self._shown.popitem(last=False)[1])
 
     def looked(self, request: Request) -> Response:
         content = self._shown.get(request.path_params["key"])

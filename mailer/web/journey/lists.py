@@ -23,6 +23,7 @@ from mailer.web.journey.draft import LISTS, Draft, lists_in
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.uploads import plain_name, received, settled
+from mailer.web.journey.words import gettext as _
 
 if TYPE_CHECKING:
     from mailer.contacts import ContactList  # imports pandas
@@ -115,13 +116,13 @@ class Lists:
         inner = path.with_suffix("") if path.suffix.lower() == ".age" else path
         if inner.suffix.lower() not in LISTS or not inner.stem or is_device(path.name):
             raise UsageError(
-                "This is no list that mailer can read.",
-                hint="Choose a spreadsheet (.xlsx, .xls, .ods) or a table (.csv, .tsv, .json, .parquet).",
+                _("This is no list that mailer can read."),
+                hint=_("Choose a spreadsheet (.xlsx, .xls, .ods) or a table (.csv, .tsv, .json, .parquet)."),
             )
         if path.suffix.lower() != ".age" and self._means.encrypted(self._means.settings()):
             raise UsageError(
-                "This folder is encrypted, and a list put here by the page would be readable. Nothing was kept.",
-                hint="Put it in from the terminal: mailer encrypt FILE",
+                _("This folder is encrypted, and a list put here by the page would be readable. Nothing was kept."),
+                hint=_("Put it in from the terminal: mailer encrypt FILE"),
             )
         return path.name
 
@@ -132,8 +133,8 @@ class Lists:
         given = {int(name[4:]): value.strip() for name, value in form.items() if re.fullmatch(r"row-\d{1,9}", name)}
         if self._means.encrypted(self._means.settings()):
             raise UsageError(
-                "This folder is encrypted, and the corrected copy would be readable. Nothing was kept.",
-                hint="Mend the list in the program it came from, and encrypt it again.",
+                _("This folder is encrypted, and the corrected copy would be readable. Nothing was kept."),
+                hint=_("Mend the list in the program it came from, and encrypt it again."),
             )
         stem = Path(draft.list).with_suffix("").name.removesuffix("-corrected")
         part = self._means.folder / "contacts" / f".mended-{os.urandom(8).hex()}"
@@ -142,7 +143,7 @@ class Lists:
             write_mended(part, people, given)
             kept = settled(part, part.with_name(f"{stem}-corrected.csv"))
         except OSError as error:
-            raise UsageError(f"The corrected copy cannot be kept: {error.strerror}.") from error
+            raise UsageError(_("The corrected copy cannot be kept: {reason}.").format(reason=error.strerror)) from error
         finally:
             part.unlink(missing_ok=True)
         return RedirectResponse(draft.url("list", list=kept.relative_to(self._means.folder).as_posix(), sheet=""), 303)

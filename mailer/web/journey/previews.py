@@ -7,10 +7,12 @@ is checked, and kept in the ledger, so that what is approved here may be sent fr
 from __future__ import annotations
 
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from threading import Lock, Thread
 
 from starlette.exceptions import HTTPException
@@ -37,7 +39,14 @@ FRAMED = f"{MESSAGE_POLICY.replace(' file:', '')}; frame-ancestors 'self'"
 KEPT = 2
 """Campaigns whose messages are at hand: a list of a million takes some hundred megabytes."""
 
+RECENTLY = 10.0
+"""Seconds for which whoever has just asked for a campaign, in however many tabs, finds it again; they ask more often than that."""
+
 PAGE = 50
+
+
+class LeftError(MailerError):
+    """Nobody looks at this any more."""
 
 
 @dataclass(eq=False)
@@ -46,6 +55,8 @@ class Look:
 
     draft: Draft
     stamp: tuple[tuple[str, int, int], ...]
+    asked: float = 0.0
+    left: bool = False
     phase: str = "checking"
     done: int = 0
     total: int = 0
@@ -87,16 +98,31 @@ class Previews:
             if look is None or (look.phase in {"ready", "failed"} and look.stamp != self._stamp(draft, look.plan)):
                 look = self._looks[draft] = Look(draft=draft, stamp=self._stamp(draft, None))
                 Thread(target=self._check, args=(look,), daemon=True, name="preview").start()
+            look.asked = time.monotonic()
             self._looks.move_to_end(draft)
-            while len(self._looks) > KEPT:
-                self._looks.popitem(last=False)
+            self._leave_old()
             return look
 
+    def _leave_old(self) -> None:
+        """Let go of the longest unasked-for; never of one that a tab is waiting for, which would only begin it anew."""
+        for draft, old in list(self._looks.items())[:-KEPT]:
+            if time.monotonic() - old.asked > RECENTLY:
+                old.left = True
+                del self._looks[draft]
+
     def _stamp(self, draft: Draft, plan: Plan | None) -> tuple[tuple[str, int, int], ...]:
-        """Which files there are to it, and as of when."""
+        """Which files there are to it, and as of when; and the folders in which another one would count, too."""
         paths = [draft.list, "mailer.toml", ".env"]
-        paths += sorted(plan.files.digests) if plan else []
-        return tuple(self._state(path) for path in dict.fromkeys(paths))
+        if plan:
+            paths += [*sorted(plan.files.digests), *_tables(plan.template), *_folders(plan.template)]
+        return (*(self._state(path) for path in dict.fromkeys(paths)), self._languages(draft))
+
+    def _languages(self, draft: Draft) -> tuple[str, int, int]:
+        """The letter's files by their names: a language may be added, while others keep their letters in the same folder."""
+        shelf = self._means.folder / "templates"
+        found = {path.name for place in (shelf, shelf / draft.letter) for path in place.glob("*.md")}
+        own = sorted(name for name in found if name.startswith((f"{draft.letter}.", "letter.")))
+        return "\n".join(own), 0, 0
 
     def _state(self, path: str) -> tuple[str, int, int]:
         try:
@@ -108,6 +134,8 @@ class Previews:
     def _check(self, look: Look) -> None:
         try:
             self._fill(look)
+        except LeftError:
+            return
         except MailerError as error:
             look.error, look.phase = error, "failed"
         except Exception as error:  # noqa: BLE001 - in a thread nobody else would ever say it
@@ -118,19 +146,23 @@ class Previews:
 
     def _fill(self, look: Look) -> None:
         def progress(done: int, total: int) -> None:
+            if look.left:
+                raise LeftError("nobody looks at it any more")
             look.done, look.total = done, total
 
         settings = self._means.settings()
         with self._means.ledger(settings) as ledger:
             source = look.draft.source(self._means, settings)
             plan = begin_plan(source, settings.identity(), ledger.secret)
+            # what is changed from now on is not what is checked
+            states = {one[0]: one for one in (*self._stamp(look.draft, plan), *look.stamp)}
             if not plan.flawed:
                 # a letter of its own: whoever looks at messages must not meet the thread that checks them
                 look.letter = merge.load(source.template, merge.Folder(source.folder))
                 look.plan = plan  # who gets one, and how it looks, can be seen while all are checked
                 self._gather(look, ledger)
             complete_plan(plan, source, on_progress=progress, processes=1)
-            look.stamp = self._stamp(look.draft, plan)
+            look.stamp = tuple(states.get(one[0], one) for one in self._stamp(look.draft, plan))
             if plan.unsendable:
                 raise ListError("Not one message can be made.", problems=plan.problems)
             look.plan = plan
@@ -263,6 +295,20 @@ class Previews:
         contact = look.people[number - 1]
         message = look.plan.compose(contact, self._letter(look, contact), datetime.now(UTC))
         return message.content
+
+
+def _tables(template: merge.Template) -> list[str]:
+    """Where the letter's look-up tables are, or might be: beside it and in the campaign folder."""
+    beside = PurePosixPath(template.front.origin("subject").file).parent
+    tables = [one.table for one in template.front.lookups.values()]
+    return [path for table in tables for path in ((beside / table).as_posix(), table)]
+
+
+def _folders(template: merge.Template) -> list[str]:
+    """Folders that hold a file for each row."""
+    beside = PurePosixPath(template.front.origin("subject").file).parent
+    found = [one.literal_folder for one in template.front.attachments if one.literal_folder]
+    return [path for folder in found for path in ((beside / folder).as_posix(), folder)]
 
 
 def file_response(content: bytes, name: str) -> Response:

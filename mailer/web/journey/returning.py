@@ -35,6 +35,7 @@ class Returning:
         self._look: Command | None = None
         self._watch: Command | None = None
         self._ending = asyncio.Event()
+        self._beginning = asyncio.Lock()
 
     def _ledger(self) -> Ledger:
         return self._means.ledger(self._means.settings())
@@ -54,13 +55,15 @@ class Returning:
         )
 
     async def look(self, _request: Request) -> Response:
-        if not _runs(self._look):
-            self._look = await command.run(self._means, ["inbox"])
+        async with self._beginning:
+            if not _runs(self._look):
+                self._look = await command.run(self._means, ["inbox"])
         return RedirectResponse("/inbox", 303)
 
     async def watch(self, _request: Request) -> Response:
-        if not _runs(self._watch):
-            self._watch = await command.run(self._means, ["inbox", "--watch", "--beside-page"])
+        async with self._beginning:
+            if not _runs(self._watch):
+                self._watch = await command.run(self._means, ["inbox", "--watch", "--beside-page"])
         return RedirectResponse("/inbox", 303)
 
     async def stop(self, _request: Request) -> Response:
@@ -116,7 +119,8 @@ class Returning:
         await self._stop()
 
     async def _stop(self) -> None:
-        watch, self._watch = self._watch, None
+        async with self._beginning:
+            watch, self._watch = self._watch, None
         if watch is None or watch.code is not None:
             return
         with contextlib.suppress(ProcessLookupError):

@@ -31,6 +31,7 @@ class Sendings:
     def __init__(self, means: Means, pages: Pages, previews: Previews) -> None:
         self._means, self._pages, self._previews = means, pages, previews
         self._running: dict[str, Command] = {}
+        self._starting = asyncio.Lock()
 
     # -- test
 
@@ -157,10 +158,11 @@ class Sendings:
         return RedirectResponse(campaign_url(name), 303)
 
     async def _start(self, name: str, arguments: list[str]) -> None:
-        running = self._running.get(name)
-        if running and running.code is None:
-            return  # a second click
-        self._running[name] = await command.run(self._means, arguments)
+        async with self._starting:
+            running = self._running.get(name)
+            if running and running.code is None:
+                return  # a second click
+            self._running[name] = await command.run(self._means, arguments)
 
     async def pause(self, request: Request) -> Response:
         name = request.path_params["name"]

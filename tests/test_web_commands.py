@@ -1,0 +1,77 @@
+"""Commands that the page runs: what they say is read while they say it, and a second click begins nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from mailer.errors import MailerError
+from mailer.web.journey import command
+from mailer.web.journey.means import Means
+from mailer.web.journey.rendering import Pages
+from mailer.web.journey.returning import Returning
+from mailer.web.journey.sending import Sendings
+
+TALKER = """
+import sys
+for number in range(20000):
+    sys.stderr.write(f"line {number}\\n")
+    sys.stderr.flush()
+print('{"said": 20000}')
+"""
+WAITER = "import sys; sys.stdin.read()"
+
+
+def means(folder: Path, program: str) -> Means:
+    def nothing(*_: object) -> Any:
+        raise MailerError("not here")
+
+    return Means(
+        folder=folder, settings=nothing, ledger=nothing, unlock=nothing, encrypted=nothing, bug=nothing,
+        command=(sys.executable, "-c", program), environment={},
+    )  # fmt: skip
+
+
+async def test_what_a_command_says_is_whole_however_many_look_at_it_meanwhile(tmp_path: Path) -> None:
+    ran = await command.run(means(tmp_path, TALKER), [])
+    ended = asyncio.create_task(ran.process.wait())
+    seen: list[list[str]] = []
+    while not ended.done():
+        seen += await asyncio.gather(*(asyncio.to_thread(ran.words) for _ in range(4)))
+    assert len(seen) > 5
+    # a reader who moves the place in the file makes the command write over what it has said
+    ran._said.seek(0)
+    assert ran._said.read() == b"".join(b"line %d\n" % number for number in range(20000))
+    assert ran.words() == [f"line {number}" for number in range(20000 - command.LINES, 20000)]
+    results = await asyncio.gather(*(asyncio.to_thread(ran.result) for _ in range(50)))
+    assert results == [{"said": 20000}] * 50
+
+
+@pytest.mark.parametrize("twice", ["send", "look", "watch"])
+async def test_two_clicks_at_the_same_moment_begin_one_command(tmp_path: Path, twice: str) -> None:
+    with_means, pages = means(tmp_path, WAITER), cast("Pages", None)
+    sendings, returning = Sendings(with_means, pages, cast("Any", None)), Returning(with_means, pages)
+    click: dict[str, Callable[[], Any]] = {
+        "send": lambda: sendings._start("appeal--people", ["send"]),
+        "look": lambda: returning.look(cast("Any", SimpleNamespace())),
+        "watch": lambda: returning.watch(cast("Any", SimpleNamespace())),
+    }
+    begun: list[command.Command] = []
+    run = command.run
+
+    async def counted(*given: Any) -> command.Command:
+        begun.append(await run(*given))
+        return begun[-1]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(command, "run", counted)
+        await asyncio.gather(click[twice](), click[twice](), click[twice]())
+    for one in begun:
+        await one.process.wait()
+    assert len(begun) == 1
