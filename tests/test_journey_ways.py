@@ -11,6 +11,7 @@ from mailer.model import Outcome, Phase, Quota, Reply, Scope, Verdict
 from mailer.preflight import Account, Check, account, presets
 from mailer.settings import Settings
 from mailer.web.journey import words
+from mailer.web.journey.sending import least_seconds
 from mailer.web.journey.ways import MENDED_AT, mended_at, pace, parts, ways_in
 
 
@@ -76,3 +77,10 @@ def test_a_pace_is_said_in_words() -> None:
     assert [pace(quota) for quota in Quota.parse_all("20/minute, 1500/hour, 9/day, 3/10 seconds")] == [
         "20 a minute", "1,500 an hour", "9 a day", "3/10 seconds",
     ]  # fmt: skip
+
+
+def test_a_limit_that_is_not_reached_holds_nobody_up() -> None:
+    careful = (Quota(count=20, seconds=60), Quota(count=500, seconds=3600), Quota(count=2000, seconds=86400))
+    assert least_seconds(291, careful) == 14 * 60
+    assert least_seconds(2001, careful) == 86400
+    assert least_seconds(1, careful) == least_seconds(291, ()) == 0

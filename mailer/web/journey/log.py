@@ -165,7 +165,9 @@ def _of_trouble(trouble: Trouble) -> Line:
     return Line(
         at=trouble.at,
         kind=trouble.outcome.verdict.value,
-        text=f"{what} {_(explain(trouble.outcome))}".replace("`", ""),
+        text=f"{what} {_(explain(trouble.outcome))}".replace(
+            "`mailer resolve`", f"“{_('Decide what is in doubt')}”"
+        ).replace("`", ""),
         person=trouble.person,
         until=until,
         words=trouble.outcome.text,

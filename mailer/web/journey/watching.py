@@ -78,13 +78,16 @@ class Watching:
 
     async def _told(self, name: str) -> AsyncIterator[str]:
         recent: deque[tuple[float, int]] = deque()
-        last, quiet = None, 0
+        last, quiet, total = None, 0, 0
         while not self._ending.is_set():
             began = time.monotonic()
             state = await run_in_threadpool(self._state, name)
             if state is None:
                 return
             now = time.monotonic()
+            if state["total"] != total:  # whoever is skipped from the start is done, but was not fast
+                recent.clear()
+                total = state["total"]
             recent.append((now, state["done"]))
             while recent[0][0] < now - PACE_OVER:
                 recent.popleft()
@@ -182,7 +185,7 @@ def _ended(running: Command | None, *, practising: bool) -> dict[str, Any]:
 def _estimate(state: dict[str, Any], pace: float) -> None:
     """Add the pace (messages a minute), and in how many seconds it is done: by that pace, or later if a quota says so."""
     going = state["state"] == "sending"
-    state["pace"] = round(pace * 60, 1) if going else 0
+    state["pace"] = round(pace * 60) if going else 0
     by_quota = [
         max(0, state["left"] - (one["of"] - one["used"])) / one["of"] * one["seconds"] for one in state["quotas"]
     ]
