@@ -22,7 +22,7 @@ from mailer.web.journey import log
 from mailer.web.journey.command import Command
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
-from mailer.web.journey.ways import ways_in
+from mailer.web.journey.ways import parts, ways_in
 from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import later
 
@@ -176,7 +176,7 @@ def _ended(running: Command | None, *, practising: bool) -> dict[str, Any]:
     return {
         "code": running.code if running else None,
         "said": running.words()[-40:] if running else [],
-        "error": error,
+        "error": ["".join(words for words, _url in parts(text)) for text in error],
         "problems": problems,
         "ways": [] if practising else ways_in([*error, *problems]),
     }

@@ -28,6 +28,7 @@ WORDS = (
     ("run the same command again later", later("try again later")),
     ("run the same command again", later("try again")),
     ("run the same command later", later("try again later")),
+    ("pause it there with Ctrl-C", later("pause it on its page")),
     ("rename it, then run it again", later("rename it, then try again")),
 )
 
