@@ -31,7 +31,7 @@ from mailer.preview.telling import Choice, Telling
 from mailer.web.journey.draft import Draft, lists_in
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages, said
-from mailer.web.journey.ways import ways_in
+from mailer.web.journey.ways import in_words, ways_in
 from mailer.web.journey.words import gettext as _
 
 FRAMED = f"{MESSAGE_POLICY.replace(' file:', '')}; frame-ancestors 'self'"
@@ -197,7 +197,10 @@ class Previews:
                 "warnings": (warnings := said(checked.warnings) if checked else []),
                 "ways": [] if self._means.practice_of else ways_in(warnings),
                 "problems": said(checked.problems) if checked else [],
-                "error": look.error and [look.error.message, look.error.hint or "", *said(look.error.problems)],
+                "error": look.error
+                and [
+                    in_words(text) for text in (look.error.message, look.error.hint or "", *said(look.error.problems))
+                ],
             }
         )
 

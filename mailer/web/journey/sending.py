@@ -22,6 +22,7 @@ from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.previews import Look, Previews
 from mailer.web.journey.rendering import Pages
+from mailer.web.journey.ways import pace
 from mailer.web.journey.words import gettext as _
 
 TEST_SECONDS = 180.0
@@ -122,7 +123,7 @@ class Sendings:
         settings = self._means.settings()
         with self._means.ledger(settings) as ledger:
             begun = ledger.campaign(draft.name)
-        rates = [str(rate) for rate in settings.rate or ()]
+        rates = [pace(rate) for rate in settings.rate or ()]
         seconds = least_seconds(look.messages, settings.rate or ())
         return self._pages.show(
             request, "send", draft=draft, look=look, approvals=approvals, begun=begun, rates=rates, seconds=seconds

@@ -22,7 +22,7 @@ from mailer.web.journey import log
 from mailer.web.journey.command import Command
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
-from mailer.web.journey.ways import parts, ways_in
+from mailer.web.journey.ways import in_words, pace, ways_in
 from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import later
 
@@ -153,7 +153,7 @@ def _known(ledger: Ledger, campaign: CampaignRecord, rates: Sequence[Quota]) -> 
 def _pressing(ledger: Ledger, account: str, quota: Quota) -> dict[str, Any]:
     """How much of a quota is used, and if it is all, from when on there is some again."""
     used, until = ledger.used(account, quota, time.time())
-    return {"limit": str(quota), "used": used, "of": quota.count, "seconds": quota.seconds, "until": until}
+    return {"limit": pace(quota), "used": used, "of": quota.count, "seconds": quota.seconds, "until": until}
 
 
 def _last(entry: Entry | None) -> dict[str, Any] | None:
@@ -176,7 +176,7 @@ def _ended(running: Command | None, *, practising: bool) -> dict[str, Any]:
     return {
         "code": running.code if running else None,
         "said": running.words()[-40:] if running else [],
-        "error": ["".join(words for words, _url in parts(text)) for text in error],
+        "error": [in_words(text) for text in error],
         "problems": problems,
         "ways": [] if practising else ways_in([*error, *problems]),
     }

@@ -72,6 +72,12 @@ def parts(text: str, *, practising: bool = False) -> Iterator[tuple[str, str]]:
     yield text[at:], ""
 
 
+def in_words(text: str) -> str:
+    """The text as a sentence of this page, where no link can stand."""
+    shown = "".join(words for words, _url in parts(text))
+    return shown[:1].upper() + shown[1:]
+
+
 def mended_at(code: str, text: str) -> str:
     """Where the page changes what this is about, or blank: by the check's code, else by the setting that the text names.
 
