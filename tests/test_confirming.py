@@ -13,7 +13,7 @@ import pytest
 from journey import PATIENCE, Journey, Running, as_csv, beginning, people
 
 from mailer.__main__ import readable
-from mailer.campaign.run import _stopped_by
+from mailer.campaign.reasons import stopped_by
 from mailer.cli.send import again
 from mailer.model import Outcome, Phase, Reply, Scope, Verdict
 
@@ -212,6 +212,6 @@ def test_a_skipped_row_is_reported_with_what_stood_in_its_address_cell(journey: 
 
 def test_words_are_only_the_servers_own_where_there_was_a_reply() -> None:
     lost = Outcome(verdict=Verdict.REQUEUED, scope=Scope.CONNECTION, phase=Phase.TLS, text="no encryption")
-    assert _stopped_by(lost).hint == "in detail: no encryption"
+    assert stopped_by(lost).hint == "in detail: no encryption"
     answered = replace(lost, reply=Reply(code=535, text="5.7.8 Bad"), text="535 5.7.8 Bad")
-    assert _stopped_by(answered).hint == "the server's own words: 535 5.7.8 Bad"
+    assert stopped_by(answered).hint == "the server's own words: 535 5.7.8 Bad"

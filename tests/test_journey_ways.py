@@ -11,7 +11,8 @@ from mailer.model import Outcome, Phase, Quota, Reply, Scope, Verdict
 from mailer.preflight import Account, Check, account, presets
 from mailer.settings import Settings
 from mailer.web.journey import words
-from mailer.web.journey.ways import MENDED_AT, mended_at, pace, parts, ways_in
+from mailer.web.journey.sending import least_seconds
+from mailer.web.journey.ways import MENDED_AT, in_words, mended_at, pace, parts, ways_in
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,17 @@ def test_a_pace_is_said_in_words() -> None:
     assert [pace(quota) for quota in Quota.parse_all("20/minute, 1500/hour, 9/day, 3/10 seconds")] == [
         "20 a minute", "1,500 an hour", "9 a day", "3/10 seconds",
     ]  # fmt: skip
+
+
+def test_a_limit_that_is_not_reached_holds_nobody_up() -> None:
+    careful = (Quota(count=20, seconds=60), Quota(count=500, seconds=3600), Quota(count=2000, seconds=86400))
+    assert least_seconds(291, careful) == 14 * 60
+    assert least_seconds(2001, careful) == 86400
+    assert least_seconds(1, careful) == least_seconds(291, ()) == 0
+
+
+def test_where_no_link_can_stand_a_hint_is_a_sentence_of_the_page_all_the_same() -> None:
+    words.speak("en")
+    assert in_words("make room on the disk, then run the same command again") == "Make room on the disk, then try again"
+    assert in_words("wait until it is done, or pause it there with Ctrl-C").endswith("or pause it on its page")
+    assert in_words("") == ""

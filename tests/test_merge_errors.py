@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -250,6 +252,12 @@ def test_mistakes_that_only_a_row_shows_are_told_with_row_and_line(body, code):
     item = row_problem(f"one\n\n{body}\n", name="x", embassy={"email": "y"})
     assert (item.code, item.row, item.file) == (code, 7, "templates/it.md")
     assert item.message.startswith("line 6: ")
+
+
+def test_what_is_known_instead_of_an_unknown_field_names_no_function():
+    hint = row_problem("{{ zzzz }}", name="x").hint
+    assert "name" in hint
+    assert not {"range", "dict", "namespace", "mailto"} & set(re.findall(r"\w+", hint))
 
 
 def test_no_problem_shows_an_address():

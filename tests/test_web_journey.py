@@ -155,16 +155,63 @@ def test_from_an_upload_to_a_report(page: Page, at_work: Office, tmp_path: Path)
     page.get_by_label("To send, type").fill("5")
     page.get_by_role("button", name="Send now").click()
     expect(page.get_by_text("not the number of messages")).to_be_visible()
-    page.go_back()
+    page.get_by_role("link", name="Go back").click()
     sent_off(page, 6)
     state(page, "finished")
     assert exactly_once(at_work, 6)
     page.get_by_role("link", name="Report").click()
+    assert page.get_by_label("Count by").locator("option").all_inner_texts()[1:] == ["E-mail", "name", "branch"]
     made = page.frame_locator("#report iframe")
     expect(made.locator("svg").first).to_be_visible()
     for person in people(6):
         expect(made.get_by_text(person)).not_to_have_count(0)
     assert at_work.program.json("status", "appeal--Our people-corrected")["sent"] == 6
+
+
+def test_whoever_goes_wrong_is_told_and_stays_where_they_were(page: Page, at_work: Office) -> None:
+    name = at_work.write_list(people(3))
+    page.goto(at_work.open())
+    page.goto(f"{page.url}list?list={name}")
+    page.get_by_label("The addresses stand in the column").select_option("branch")
+    page.get_by_role("button", name="Read again").click()
+    expect(page.get_by_role("heading", name="3 rows cannot be mailed")).to_be_visible()  # nobody is left to be mailed
+    page.get_by_label("The addresses stand in the column").select_option("email")
+    page.get_by_role("button", name="Read again").click()
+    page.get_by_role("button", name="Next: the letter").click()
+
+    page.get_by_label("or a new one, called").fill("What now?!")
+    page.get_by_role("button", name="Begin it").click()
+    expect(page.get_by_text("made of letters, digits and hyphens")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Steps").locator("[aria-current]")).to_contain_text("Letter")
+    page.get_by_role("link", name="Go back").click()
+    page.get_by_label("or a new one, called").fill("now")
+    page.get_by_role("button", name="Begin it").click()
+    text = page.get_by_label("templates/now.md")
+    expect(page.locator("#wrong")).to_be_hidden()
+    text.fill("Dear {{ nmae }}")
+    expect(page.locator("#wrong li")).to_have_text(["Line 1: the field nmae is not known. Did you mean name?"])
+    page.get_by_role("button", name="Keep, and see every message").click()
+    # told once and for all, until a file has changed: a page that asks again must not be what begins the check again
+    expect(page.get_by_text("Not one message can be made.")).to_be_visible()
+    page.get_by_role("link", name="To the letter").click()
+    text.fill("Dear {{ name }}")
+    page.get_by_role("button", name="Keep, and see every message").click()
+    expect(page.get_by_text("All messages are checked: 3")).to_be_visible()
+    page.get_by_role("link", name="Send").last.click()
+    expect(page.get_by_text("Nobody has approved exactly these messages yet.")).to_be_visible()
+
+
+def test_who_is_asked_to_come_back_later_needs_nobody_at_the_page_for_it(page: Page, at_work: Office) -> None:
+    at_work.server.on("rcpt", nth=2, reply="451 4.7.1 Greylisted, try again later")
+    prepared(page, at_work, 3)
+    approved(page)
+    sent_off(page, 3)
+    at_work.server.wait_for(2)
+    expect(page.get_by_text("which happens by itself at")).to_be_visible()
+    state(page, "sending")
+    page.get_by_role("button", name="Pause").click()
+    state(page, "paused")
+    expect(page.get_by_text("Those to be tried again are due at")).to_be_visible()
 
 
 def test_by_keyboard_alone(page: Page, at_work: Office) -> None:

@@ -135,7 +135,7 @@ def test_a_letter_is_filled_in_by_keyboard_alone(page: Page, at_work: Office) ->
     page.keyboard.press("Enter")  # goes into what was written in last
     expect(look(page).get_by_role("heading", name="Please write, Pat 1 of Branch 1")).to_be_visible()
     page.keyboard.type("!")
-    reach("templates/appeal.md")
+    reach("Text templates/appeal.md")
     reach("Sender and reader")
     page.keyboard.press("Enter")
     reach("From")

@@ -135,11 +135,11 @@ def test_a_limit_is_told_with_the_time_at_which_it_goes_on(page: Page, at_work: 
     at_work.server.wait_for(2, 40)
     opened(page, at_work)
     expect(page.locator("#now")).to_contain_text(
-        re.compile(r"The limit of 2/hour is reached. It goes on by itself at .*\d\d:\d\d")
+        re.compile(r"The limit of 2 an hour is reached. It goes on by itself at .*\d\d:\d\d")
     )
-    expect(page.locator("#used")).to_contain_text("of 2/hour, 2 used")
+    expect(page.locator("#used")).to_contain_text("of 2 an hour, 2 used")
     expect(page.locator("#figures")).to_contain_text(re.compile(r"2 of 5 .*(hours|minutes) left · done at about"))
-    expect(page.locator("#lines")).to_contain_text("The limit of 2/hour is reached. Sending goes on by itself at")
+    expect(page.locator("#lines")).to_contain_text("The limit of 2 an hour is reached. Sending goes on by itself at")
     page.get_by_role("button", name="Pause").click()
     state(page, "paused")
     assert under_way.wait(30) == 3

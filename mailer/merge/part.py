@@ -128,7 +128,8 @@ def _unknown(error: UnknownName, origin: Origin | None, values: Mapping[str, Any
         known: Collection[str] = [str(key) for key in error.holder]
         message = f"there is no {error.name} here."
     else:
-        known = [name for name in values if name.isidentifier() and not name.endswith("_")]
+        named = [name for name, value in values.items() if not callable(value)]  # Jinja's own functions are no fields
+        known = [name for name in named if name.isidentifier() and not name.endswith("_")]
         message = f"the field {error.name} is not known."
     return PartError("unknown-field", message, origin, did_you_mean(error.name, known))
 

@@ -49,6 +49,7 @@ ASSETS = {
     "report.js": ("mailer.web.journey", "text/javascript"),
     "live.js": ("mailer.web.journey", "text/javascript"),
     "log.js": ("mailer.web.journey", "text/javascript"),
+    "back.js": ("mailer.web.journey", "text/javascript"),
 }
 
 

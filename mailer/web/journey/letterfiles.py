@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ subject: "{subject}"
 language: en
 ---
 
-Dear {{{{ name or "friend" }}}},
+Dear {{{{ {name} or "friend" }}}},
 
 write here what you ask them to do, and why.
 
@@ -126,8 +127,8 @@ class LetterFiles:
         finally:
             part.unlink(missing_ok=True)
 
-    def begin(self, name: str) -> str:
-        """A new letter; comes to its name. Raises UsageError."""
+    def begin(self, name: str, columns: Sequence[str]) -> str:
+        """A new letter, for a list with these columns if there are any; comes to its name. Raises UsageError."""
         name = re.sub(r"\s+", "-", name).lower()
         if not NAME.fullmatch(name) or is_device(name):
             raise UsageError(
@@ -138,7 +139,9 @@ class LetterFiles:
                 _("There is a letter {name} already.").format(name=name), hint=_("choose it, or another name")
             )
         (self._folder / "templates").mkdir(exist_ok=True)
-        text = STARTER.format(subject=name.replace("-", " ").capitalize())
+        # whatever the columns are called, mailer knows by what name it writes to somebody
+        addressed = "contact.name" if columns and "name" not in columns else "name"
+        text = STARTER.format(subject=name.replace("-", " ").capitalize(), name=addressed)
         self.write(LetterFile(path=f"templates/{name}.md", text=""), text)
         return name
 

@@ -197,7 +197,9 @@ class Letters:
         """Write the letter's file, or begin a new letter or language. Refused where the file is no longer what was shown."""
         draft, form = self._pages.draft(request), request.state.form
         if name := form.get("new", "").strip():
-            return RedirectResponse(draft.url("letter", letter=self._files.begin(name)), 303)
+            return RedirectResponse(
+                draft.url("letter", letter=self._files.begin(name, self._looks.columns(draft))), 303
+            )
         if code := form.get("add-language", "").strip():
             return RedirectResponse(
                 f"{draft.url('letter')}&file={quote(self._files.begin_language(draft.letter, code, self._spoken(draft)))}",

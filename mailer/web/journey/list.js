@@ -5,8 +5,14 @@ const input = document.getElementById("file");
 const told = document.getElementById("uploaded");
 const csrf = document.querySelector("meta[name=csrf]").content;
 
+function refused(text) {
+  told.textContent = text;
+  told.className = "trouble";
+}
+
 async function upload(file) {
   told.textContent = area.dataset.sending;
+  told.className = "quiet small";
   input.disabled = true;
   try {
     const answer = await fetch("/list/upload", {
@@ -22,9 +28,9 @@ async function upload(file) {
       location.assign(`/list?${query}`);
       return;
     }
-    told.textContent = [said.error, said.hint].filter(Boolean).join(" ");
+    refused([said.error, said.hint].filter(Boolean).join(" "));
   } catch {
-    told.textContent = area.dataset.failed;
+    refused(area.dataset.failed);
   }
   input.disabled = false;
   input.value = "";

@@ -94,9 +94,9 @@ class Lists:
             lists=lists_in(self._means.folder),
             people=people,
             error=error,
-            first=list(people[:FIRST]) if people else [],
-            mended=list(people.bad_rows[:MENDED]) if people else [],
-            problems=people.problems[:PROBLEMS] if people else [],
+            first=list(people[:FIRST]) if people is not None else [],
+            mended=list(people.bad_rows[:MENDED]) if people is not None else [],
+            problems=people.problems[:PROBLEMS] if people is not None else [],
         )
 
     async def upload(self, request: Request) -> Response:

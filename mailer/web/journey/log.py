@@ -23,6 +23,8 @@ from mailer.model import (
     Verdict,
 )
 from mailer.outcome import explain
+from mailer.settings.values import rates
+from mailer.web.journey.ways import pace
 from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import later, ngettext
 
@@ -135,7 +137,11 @@ def _told(entry: Entry) -> tuple[str, str]:
 def _waited(entry: Entry) -> str:
     if not entry.text:
         return _("There is nothing to try just now. Sending goes on by itself at {until}.")
-    return _("The limit of %(limit)s is reached. Sending goes on by itself at {until}.") % {"limit": entry.text}
+    try:
+        limit = ", ".join(pace(quota) for quota in rates(entry.text))
+    except ValueError:  # another version's words
+        limit = entry.text
+    return _("The limit of %(limit)s is reached. Sending goes on by itself at {until}.") % {"limit": limit}
 
 
 def _decided(entry: Entry) -> str:
@@ -165,7 +171,9 @@ def _of_trouble(trouble: Trouble) -> Line:
     return Line(
         at=trouble.at,
         kind=trouble.outcome.verdict.value,
-        text=f"{what} {_(explain(trouble.outcome))}".replace("`", ""),
+        text=f"{what} {_(explain(trouble.outcome))}".replace(
+            "`mailer resolve`", f"“{_('Decide what is in doubt')}”"
+        ).replace("`", ""),
         person=trouble.person,
         until=until,
         words=trouble.outcome.text,

@@ -17,7 +17,7 @@ from mailer.errors import LetterError, ListError, MailerError, SettingsError
 from mailer.merge.complaints import problem
 from mailer.merge.front import split
 from mailer.merge.place import Place, locate, normal, split_file
-from mailer.model import Contact, Identity, Letter, Mailbox, Problem
+from mailer.model import Contact, Identity, Letter, Mailbox, Problem, Severity
 from mailer.preview.page import sentence
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.enclosing import Fact, count_lacking, facts
@@ -115,8 +115,10 @@ class Looks:
             self._fill(look, template, people, language_of(file) or template.front.language, identity)
         except MailerError as error:
             look.error = error
-            look.problems += error.problems or [Problem(code="letter", message=error.message, hint=error.hint)]
-            look.columns = look.columns or self._plain_columns(draft)
+            # what the check found in the letter is why no row can be made: nobody needs to read it twice
+            if not any(one.severity is Severity.PROBLEM for one in look.problems):
+                look.problems += error.problems or [Problem(code="letter", message=error.message, hint=error.hint)]
+            look.columns = look.columns or self.columns(draft)
         look.attachments = self._enclosed(files, template, people, identity)
         return look
 
@@ -139,7 +141,8 @@ class Looks:
             found = problem("lookup", error.message, at=template.front.origin("lookups"), hint=error.hint)
             raise ListError(error.message, hint=error.hint, problems=[found]) from error
 
-    def _plain_columns(self, draft: Draft) -> list[str]:
+    def columns(self, draft: Draft) -> list[str]:
+        """The fields of the list, without any look-up tables; none where it cannot be read."""
         try:
             return _columns(self._lists.read(draft)) if draft.list else []
         except MailerError:

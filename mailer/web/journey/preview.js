@@ -94,10 +94,13 @@ async function state() {
   part("phase").textContent = told(text, { done: said.done, total: said.phase === "ready" ? said.messages : said.total });
   if (said.error) {
     part("refused").replaceChildren(...said.error.filter(Boolean).map((line) => data("p", line)));
-    part("refused").hidden = false;
+    part("refused").hidden = part("failed").hidden = false;
+    part("phase").hidden = part("messages").hidden = true;
   }
   lines("problems", said.problems);
   lines("warnings", said.warnings);
+  part("ways").hidden = !said.ways.length;
+  part("ways").replaceChildren(...said.ways.map(([textContent, href]) => Object.assign(document.createElement("a"), { className: "button", href, textContent })));
   lines("changes", said.changes);
   part("telling").hidden = !said.telling.length;
   part("telling").querySelector("ol").replaceChildren(...said.telling.map(([number, why, name, subject]) => {

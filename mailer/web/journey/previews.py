@@ -30,9 +30,10 @@ from mailer.preview.page import ARRIVED, message_page
 from mailer.preview.page import POLICY as MESSAGE_POLICY
 from mailer.preview.reading import Reading, read
 from mailer.preview.telling import Choice, Telling
-from mailer.web.journey.draft import Draft
+from mailer.web.journey.draft import Draft, lists_in
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages, said
+from mailer.web.journey.ways import in_words, ways_in
 from mailer.web.journey.words import gettext as _
 
 FRAMED = f"{MESSAGE_POLICY.replace(' file:', '')}; frame-ancestors 'self'"
@@ -95,8 +96,8 @@ class Previews:
         """What is known of a draft; begins to check it where that is not under way, or its files have changed."""
         with self._lock:
             look = self._looks.get(draft)
-            if look is None or (look.phase in {"ready", "failed"} and look.stamp != self._stamp(draft, look.plan)):
-                look = self._looks[draft] = Look(draft=draft, stamp=self._stamp(draft, None))
+            if look is None or (look.phase in {"ready", "failed"} and look.stamp != self._again(look)):
+                look = self._looks[draft] = Look(draft=draft, stamp=self._stamp(draft))
                 Thread(target=self._check, args=(look,), daemon=True, name="preview").start()
             look.asked = time.monotonic()
             self._looks.move_to_end(draft)
@@ -110,11 +111,16 @@ class Previews:
                 old.left = True
                 del self._looks[draft]
 
-    def _stamp(self, draft: Draft, plan: Plan | None) -> tuple[tuple[str, int, int], ...]:
-        """Which files there are to it, and as of when; and the folders in which another one would count, too."""
+    def _stamp(self, draft: Draft, plan: Plan | None = None) -> tuple[tuple[str, int, int], ...]:
+        """Which files there are to it, and as of when; and the folders in which another one would count, too.
+
+        Until there is a plan, any letter and any list may be among them.
+        """
         paths = [draft.list, "mailer.toml", ".env"]
         if plan:
             paths += [*sorted(plan.files.digests), *_tables(plan.template), *_folders(plan.template)]
+        else:
+            paths += self._all_files()
         return (*(self._state(path) for path in dict.fromkeys(paths)), self._languages(draft))
 
     def _languages(self, draft: Draft) -> tuple[str, int, int]:
@@ -123,6 +129,16 @@ class Previews:
         found = {path.name for place in (shelf, shelf / draft.letter) for path in place.glob("*.md")}
         own = sorted(name for name in found if name.startswith((f"{draft.letter}.", "letter.")))
         return "\n".join(own), 0, 0
+
+    def _all_files(self) -> list[str]:
+        folder = self._means.folder
+        letters = (path.relative_to(folder).as_posix() for path in (folder / "templates").rglob("*") if path.is_file())
+        return [*sorted(letters), *lists_in(folder)]
+
+    def _again(self, look: Look) -> tuple[tuple[str, int, int], ...]:
+        """The same files as of now. A check that failed may have known more of them than it left a plan for."""
+        *files, _languages = look.stamp
+        return (*(self._state(path) for path, _changed, _size in files), self._languages(look.draft))
 
     def _state(self, path: str) -> tuple[str, int, int]:
         try:
@@ -216,9 +232,13 @@ class Previews:
                     for _contact, one in look.telling
                 ],
                 "changes": look.changes,
-                "warnings": said(checked.warnings) if checked else [],
+                "warnings": (warnings := said(checked.warnings) if checked else []),
+                "ways": [] if self._means.practice_of else ways_in(warnings),
                 "problems": said(checked.problems) if checked else [],
-                "error": look.error and [look.error.message, look.error.hint or "", *said(look.error.problems)],
+                "error": look.error
+                and [
+                    in_words(text) for text in (look.error.message, look.error.hint or "", *said(look.error.problems))
+                ],
             }
         )
 

@@ -61,13 +61,16 @@ class Pages:
         return Draft.given(form if form is not None else request.query_params, self._means.folder)
 
     def show(self, request: Request, page: str, *, status: int = 200, **values: Any) -> Response:
-        """A page. `draft` may be among the values; without it, it is the request's. `background` is done once it is answered."""
+        """A page. `draft` may be among the values; without it, it is the request's. `background` is done once it is answered.
+
+        `step` is the one that a page belongs to which is not called after it.
+        """
         draft, background = values.pop("draft", None) or self.draft(request), values.pop("background", None)
         return self._templates.TemplateResponse(
             request,
             f"{page}.html",
             {
-                "page": page,
+                "page": values.pop("step", "") or page,
                 "practice": self._means.practice_of,
                 "language": speaking(),
                 "direction": direction(speaking()),
@@ -87,7 +90,10 @@ class Pages:
         assert isinstance(error, MailerError)
         if request.headers.get("accept", "").startswith("application/json"):
             return JSONResponse({"error": error.message, "hint": error.hint, "problems": said(error.problems)}, 422)
-        return self.show(request, "refused", status=422, error=error, problems=said(error.problems))
+        # whoever is in the midst of a campaign goes back to where they were, with list and letter as chosen
+        place = request.url.path.split("/")[1]
+        step = place if place in STEPS else ""
+        return self.show(request, "refused", status=422, step=step, error=error, problems=said(error.problems))
 
 
 def said(problems: Sequence[Problem], most: int = 50) -> list[str]:

@@ -33,7 +33,10 @@ function figures(now) {
 function holding(now) {
   const full = now.quotas.filter((quota) => quota.until).sort((one, other) => other.until - one.until)[0];
   if (now.state === "sending" && full && full.until - Date.now() / 1000 > 2) return told(words.limit, { limit: full.limit, time: clock(full.until, true) });
-  if (now.state === "paused" && now.next_due && now.counts.deferred === now.left) return told(words.due, { time: clock(now.next_due) });
+  if (now.next_due && now.counts.deferred === now.left) {
+    if (now.state === "paused") return told(words.due, { time: clock(now.next_due) });
+    if (now.state === "sending") return told(words.later, { time: clock(now.next_due) });
+  }
   return "";
 }
 

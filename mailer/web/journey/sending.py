@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -13,13 +15,14 @@ from starlette.responses import RedirectResponse, Response
 
 from mailer.campaign.pausing import pause as pause_it
 from mailer.errors import SettingsError, UsageError
-from mailer.model import CampaignRecord
+from mailer.model import CampaignRecord, Quota
 from mailer.web.journey import command
 from mailer.web.journey.command import Command
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.previews import Look, Previews
 from mailer.web.journey.rendering import Pages
+from mailer.web.journey.ways import pace
 from mailer.web.journey.words import gettext as _
 
 TEST_SECONDS = 180.0
@@ -106,7 +109,7 @@ class Sendings:
             return RedirectResponse(draft.url("letter" if draft.list else "list"), 303)
         look = self._previews.current(draft)
         held_up = look.plan and look.plan.problems and not draft.skips
-        return look if look.seal and look.messages and not held_up else RedirectResponse(draft.url("preview"), 303)
+        return look if look.seal and look.messages and not held_up else first(draft, "preview")
 
     # -- send
 
@@ -117,12 +120,12 @@ class Sendings:
             return look
         approvals = self._approvals(draft, look.seal)
         if not approvals:
-            return RedirectResponse(draft.url("approve"), 303)
+            return first(draft, "approve")
         settings = self._means.settings()
         with self._means.ledger(settings) as ledger:
             begun = ledger.campaign(draft.name)
-        rates = [str(rate) for rate in settings.rate or ()]
-        seconds = max((look.messages / rate.count * rate.seconds for rate in settings.rate or ()), default=0.0)
+        rates = [pace(rate) for rate in settings.rate or ()]
+        seconds = least_seconds(look.messages, settings.rate or ())
         return self._pages.show(
             request, "send", draft=draft, look=look, approvals=approvals, begun=begun, rates=rates, seconds=seconds
         )
@@ -134,14 +137,14 @@ class Sendings:
         if isinstance(look, Response):
             return look
         if not await run_in_threadpool(self._approvals, draft, look.seal):
-            return RedirectResponse(draft.url("approve"), 303)
+            return first(draft, "approve")
         typed = form.get("number", "").replace(",", "").replace(".", "").replace(" ", "")
         if typed != str(look.messages):
             raise UsageError(
                 _("The number that was typed is not the number of messages. Nothing was sent."),
                 hint=_("go back and type it again"),
             )
-        arguments = ["send", *draft.arguments(), "--seal", look.seal, "--yes"]
+        arguments = ["send", *draft.arguments(), "--seal", look.seal, "--yes", "--wait"]
         hold = form.get("hold", "").strip()
         if hold.isdecimal() and int(hold) > 0:
             arguments += ["--hold-after", hold]
@@ -154,7 +157,7 @@ class Sendings:
         campaign = await run_in_threadpool(self._find, name)
         manifest = campaign.manifest
         words = ["send", manifest.template, manifest.list_name, "--campaign", name, "--yes"]
-        await self._start(name, [*words, *await run_in_threadpool(self._to_workers, campaign)])
+        await self._start(name, [*words, *(await run_in_threadpool(self._to_workers, campaign) or ["--wait"])])
         return RedirectResponse(campaign_url(name), 303)
 
     async def _start(self, name: str, arguments: list[str]) -> None:
@@ -199,6 +202,16 @@ class Sendings:
         waits = [asyncio.ensure_future(one.process.wait()) for one in ours.values()]
         if waits:
             await asyncio.wait(waits, timeout=PAUSE_SECONDS)
+
+
+def least_seconds(messages: int, rates: Sequence[Quota]) -> int:
+    """How long so many take at least: a limit holds nobody up before it is reached."""
+    return max(((math.ceil(messages / rate.count) - 1) * rate.seconds for rate in rates), default=0)
+
+
+def first(draft: Draft, step: str) -> Response:
+    """To the step that comes before the one that was asked for, which says so."""
+    return RedirectResponse(f"{draft.url(step)}&first=1", 303)
 
 
 def campaign_url(name: str) -> str:

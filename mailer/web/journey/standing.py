@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mailer import report
 from mailer.campaign.report import make_report
+from mailer.contacts.naming import plain
 from mailer.errors import MailerError, SettingsError
 from mailer.ledger import Ledger, SenderLock
 from mailer.model import CampaignRecord, Returned, Status, Tally
@@ -78,7 +79,7 @@ class Standings:
         """The report with what can be chosen about it, anew whenever the ledger has something new."""
         with self._means.ledger(self._means.settings()) as ledger:
             campaign = _found(ledger, request)
-            fields = ledger.field_names(campaign)
+            fields = _once(ledger.field_names(campaign))
         asked = request.query_params
         by, counts = asked.get("by", ""), asked.get("counts", "") == "1"
         return self._pages.show(
@@ -131,6 +132,12 @@ KEYS = {
     "state": lambda one: (("sending", "paused", "finished").index(one.state), -one.begun.timestamp()),
     "left": lambda one: (-one.left, -one.begun.timestamp()),
 }
+
+
+def _once(fields: Sequence[str]) -> list[str]:
+    """Each column once, as the list heads it: a ledger has it by the name that letters use as well."""
+    headed = {plain(name) for name in fields if plain(name) != name}
+    return [name for name in fields if name not in headed]
 
 
 def _found(ledger: Ledger, request: Request) -> CampaignRecord:

@@ -22,7 +22,7 @@ from mailer.web.journey import log
 from mailer.web.journey.command import Command
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
-from mailer.web.journey.ways import ways_in
+from mailer.web.journey.ways import in_words, pace, ways_in
 from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import later
 
@@ -78,13 +78,16 @@ class Watching:
 
     async def _told(self, name: str) -> AsyncIterator[str]:
         recent: deque[tuple[float, int]] = deque()
-        last, quiet = None, 0
+        last, quiet, total = None, 0, 0
         while not self._ending.is_set():
             began = time.monotonic()
             state = await run_in_threadpool(self._state, name)
             if state is None:
                 return
             now = time.monotonic()
+            if state["total"] != total:  # whoever is skipped from the start is done, but was not fast
+                recent.clear()
+                total = state["total"]
             recent.append((now, state["done"]))
             while recent[0][0] < now - PACE_OVER:
                 recent.popleft()
@@ -150,7 +153,7 @@ def _known(ledger: Ledger, campaign: CampaignRecord, rates: Sequence[Quota]) -> 
 def _pressing(ledger: Ledger, account: str, quota: Quota) -> dict[str, Any]:
     """How much of a quota is used, and if it is all, from when on there is some again."""
     used, until = ledger.used(account, quota, time.time())
-    return {"limit": str(quota), "used": used, "of": quota.count, "seconds": quota.seconds, "until": until}
+    return {"limit": pace(quota), "used": used, "of": quota.count, "seconds": quota.seconds, "until": until}
 
 
 def _last(entry: Entry | None) -> dict[str, Any] | None:
@@ -173,7 +176,7 @@ def _ended(running: Command | None, *, practising: bool) -> dict[str, Any]:
     return {
         "code": running.code if running else None,
         "said": running.words()[-40:] if running else [],
-        "error": error,
+        "error": [in_words(text) for text in error],
         "problems": problems,
         "ways": [] if practising else ways_in([*error, *problems]),
     }
@@ -182,7 +185,7 @@ def _ended(running: Command | None, *, practising: bool) -> dict[str, Any]:
 def _estimate(state: dict[str, Any], pace: float) -> None:
     """Add the pace (messages a minute), and in how many seconds it is done: by that pace, or later if a quota says so."""
     going = state["state"] == "sending"
-    state["pace"] = round(pace * 60, 1) if going else 0
+    state["pace"] = round(pace * 60) if going else 0
     by_quota = [
         max(0, state["left"] - (one["of"] - one["used"])) / one["of"] * one["seconds"] for one in state["quotas"]
     ]

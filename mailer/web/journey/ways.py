@@ -28,6 +28,7 @@ WORDS = (
     ("run the same command again later", later("try again later")),
     ("run the same command again", later("try again")),
     ("run the same command later", later("try again later")),
+    ("pause it there with Ctrl-C", later("pause it on its page")),
     ("rename it, then run it again", later("rename it, then try again")),
 )
 
@@ -69,6 +70,12 @@ def parts(text: str, *, practising: bool = False) -> Iterator[tuple[str, str]]:
         yield _(title), "" if practising and url.startswith("/account") else url.format(quote(name, safe=""))
         at = found.end()
     yield text[at:], ""
+
+
+def in_words(text: str) -> str:
+    """The text as a sentence of this page, where no link can stand."""
+    shown = "".join(words for words, _url in parts(text))
+    return shown[:1].upper() + shown[1:]
 
 
 def mended_at(code: str, text: str) -> str:
