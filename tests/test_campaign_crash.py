@@ -158,7 +158,11 @@ class Killed:
 
 
 @pytest.fixture(
-    params=[(1, "file"), (3, "file"), pytest.param((3, "server"), marks=pytest.mark.thorough)],
+    params=[
+        pytest.param((1, "file"), marks=pytest.mark.thorough),
+        (3, "file"),
+        pytest.param((3, "server"), marks=pytest.mark.thorough),
+    ],
     ids=["one connection", "three connections", "PostgreSQL"],
 )
 def campaign(request: pytest.FixtureRequest, campaign_folder: Path) -> Iterator[Killed]:

@@ -426,6 +426,7 @@ def by_the_book(data: bytes, passphrase: str, *, work: int = 2) -> bytes:
     return header + b" " + text(mac) + b"\n" + nonce + sealed
 
 
+@pytest.mark.thorough
 def test_a_passphrase_opens_a_list_however_a_system_writes_its_letters() -> None:
     assert age.opener(age.encrypt(b"x", WORDS)) is Opener.PASSPHRASE
     encrypted = by_the_book(b"name,email", "caf\u00e9 m\u00fcnchen")
@@ -546,6 +547,7 @@ def test_a_new_key_is_kept_in_the_keyring_shown_once_and_good_on_another_compute
     assert journey.call("check", "list.csv.age", settings=elsewhere).code == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_a_passphrase_is_asked_for_unseen_and_confirmed(journey: Journey) -> None:
     ran = typing(journey, ["encrypt", "--passphrase"], "yes", WORDS, WORDS)

@@ -198,7 +198,7 @@ def test_while_there_is_work_the_quota_is_used_and_shared_fairly(count, seconds,
     loop = Loop()
     bank = Bank(loop)
     quota = [Quota(count=count, seconds=seconds)]
-    windows = 12 if seconds == 1 else 6
+    windows = {1: 12, 60: 6, 3600: 2}[seconds]
     senders = [Sender(bank, quota, {}, ["a.example"] * (count * windows), 4, at, 0.002, 0.002) for at in range(crew)]
 
     async def for_a_while():

@@ -255,6 +255,7 @@ def test_a_watch_ends_with_the_page_that_began_it() -> None:
     assert orphaned(os.getppid() + 1)
 
 
+@pytest.mark.thorough
 def test_many_tabs_leave_a_line_to_the_server_for_the_next(page: Page, at_work: Office) -> None:
     """A browser keeps six lines to a server; a tab in the background is told where things stand once it is looked at."""
     eventful(at_work)

@@ -198,6 +198,7 @@ def test_a_worker_that_dies_while_it_buries_another_leaves_that_to_a_third(site:
     assert set(received(site.server).values()) == {1}
 
 
+@pytest.mark.thorough
 @posix
 def test_a_worker_that_stands_still_loses_its_work_to_others_and_gives_way_when_it_wakes(site: Site) -> None:
     site.server.on("dot", nth=6, delay=0.5)
@@ -243,6 +244,7 @@ def test_what_workers_cannot_do_is_refused(site: Site, options: tuple[str, ...],
     assert (refused.returncode, "--queue is for campaigns that are left to workers" in refused.stderr) == (2, True)
 
 
+@pytest.mark.thorough
 @posix
 def test_a_queue_and_a_time_are_kept_to(site: Site) -> None:
     said = site.program.run(*SEND, "--queue", "night", "--at", "2999-01-01 09:00")
