@@ -13,6 +13,7 @@ from babel.messages import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from mailer.web.access import CLOSED_WORDS, NOT_DONE, REFUSED
 from mailer.web.journey.log import EXPLANATIONS
 
 JOURNEY = Path(__file__).parent.parent / "mailer" / "web" / "journey"
@@ -30,6 +31,8 @@ def extracted() -> Catalog:
     # what a mail server's answers mean: said by the commands in English, and by the page in its reader's language
     for text in EXPLANATIONS:
         found.add(text, None, [("explanations.py", 0)])
+    for text in (*CLOSED_WORDS, NOT_DONE, *REFUSED.values()):
+        found.add(text, None, [("access.py", 0)])
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,3 +131,18 @@ def test_nothing_that_the_page_itself_refuses_is_said_past_the_catalogue() -> No
         if isinstance(said, ast.Constant | ast.JoinedStr)
     ]
     assert bare == []
+
+
+def test_a_message_and_a_closed_door_speak_the_reader_s_language(inside: Stranger) -> None:
+    answer, door = Stranger(inside.port).ask("GET", "/", Accept_Language="de")
+    assert answer.status == 403
+    assert '<html lang="de" dir="ltr">' in door
+    assert "Diese Seite ist geschlossen" in door
+    draft = "list=contacts/people.csv&letter=appeal&skip=1"
+    inside.ask("GET", f"/preview?{draft}", Accept_Language="de")
+    deadline = time.monotonic() + 20
+    while (found := inside.ask("GET", f"/preview/message/1?{draft}", Accept_Language="de"))[0].status == 404:
+        assert time.monotonic() < deadline
+    assert '<html lang="de" dir="ltr">' in found[1]
+    assert "Wie es unterwegs aussieht" in found[1]
+    assert "As it travels" not in found[1]

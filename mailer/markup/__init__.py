@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from string import Template
 from typing import Any
 
 VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Voice:
+    """The language of a page: its code, which way it is written, and how an English text is said in it."""
+
+    language: str = "en"
+    direction: str = "ltr"
+    say: Callable[[str], str] = str
+
+
+ENGLISH = Voice()
 
 
 class Html(str):

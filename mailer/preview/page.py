@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from mailer.markup import Html, asset, escape, fill, join, tag
+from mailer.markup import ENGLISH, Html, Voice, asset, escape, fill, join, tag
 from mailer.model import Problem
 from mailer.preview.frame import document
 from mailer.preview.reading import Enclosed, Reading
@@ -18,6 +18,8 @@ POLICY = (
     "base-uri 'none'; form-action 'none'"
 )
 PEOPLE = ("From", "To", "Cc", "Reply-To")
+Say = Callable[[str], str]
+
 ARRIVED = (*PEOPLE, "Date")
 """A preview shows no date: it is set when the message leaves."""
 
@@ -31,15 +33,24 @@ def message_page(
     attachments: Sequence[str | None],
     warnings: Sequence[Problem] = (),
     shown: Sequence[str] = PEOPLE,
+    voice: Voice = ENGLISH,
 ) -> Html:
     """The whole page. `assets`, `download` (the .eml) and `attachments` are relative addresses; None: no link."""
-    panels = _panels(reading, attachments)
+    say = voice.say
+    panels = _panels(reading, attachments, say)
     return fill(
         asset(PACKAGE, "message.html"),
         policy=POLICY,
+        language=voice.language,
+        direction=voice.direction,
+        parts=say("Parts of the message"),
+        how=say("How the letter is shown"),
+        desktop=say("Desktop"),
+        phone=say("Phone"),
+        dark=say("Dark"),
         title=title,
         assets=assets,
-        subject=reading.header("Subject") or "(no subject)",
+        subject=reading.header("Subject") or say("(no subject)"),
         people=join(_person(name, value) for name, value in reading.headers if name.title() in shown),
         warnings=warning_list(warnings),
         tabs=join(_tab(key, label) for key, label, _panel in panels),
@@ -56,7 +67,7 @@ def message_page(
             )
             for key, label, panel in panels
         ),
-        download=tag("a", "Download .eml", href=download, download=True, class_="download") if download else "",
+        download=tag("a", say("Download .eml"), href=download, download=True, class_="download") if download else "",
     )
 
 
@@ -105,35 +116,34 @@ def sentence(problem: Problem) -> str:
     return " ".join(part for part in (f"{place}:" if place else "", problem.message, problem.hint or "") if part)
 
 
-def _panels(reading: Reading, attachments: Sequence[str | None]) -> list[tuple[str, str, Html]]:
+def _panels(reading: Reading, attachments: Sequence[str | None], say: Say) -> list[tuple[str, str, Html]]:
     panels: list[tuple[str, str, Html]] = []
     if reading.html is not None:
         frame = tag(
             "iframe",
             sandbox="",
             srcdoc=document(reading.html, reading.images),
-            title="The letter as HTML",
+            title=say("The letter as HTML"),
             referrerpolicy="no-referrer",
         )
         panels.append(("html", "HTML", frame))
-    panels.append(
-        ("text", "Text", tag("pre", reading.text or "This message has no text part.", class_="text", dir="auto"))
-    )
-    panels.append(("headers", "Headers", _headers(reading)))
+    text = tag("pre", reading.text or say("This message has no text part."), class_="text", dir="auto")
+    panels.append(("text", say("Text"), text))
+    panels.append(("headers", say("Headers"), _headers(reading, say)))
     if reading.attachments:
         count = len(reading.attachments)
-        panels.append(("files", f"Attachments ({count})", _files(reading.attachments, attachments)))
+        panels.append(("files", f"{say('Attachments')} ({count})", _files(reading.attachments, attachments, say)))
     return panels
 
 
-def _headers(reading: Reading) -> Html:
+def _headers(reading: Reading, say: Say) -> Html:
     rows = (_header(name, value) for name, value in reading.headers)
-    head = tag("tr", tag("th", "Header", scope="col"), tag("th", "Value", scope="col"))
-    raw = tag("details", tag("summary", "As it travels"), tag("pre", reading.head), class_="raw")
+    head = tag("tr", tag("th", say("Header"), scope="col"), tag("th", say("Value"), scope="col"))
+    raw = tag("details", tag("summary", say("As it travels")), tag("pre", reading.head), class_="raw")
     return join([tag("table", tag("thead", head), tag("tbody", *rows)), raw])
 
 
-def _files(enclosed: Sequence[Enclosed], links: Sequence[str | None]) -> Html:
+def _files(enclosed: Sequence[Enclosed], links: Sequence[str | None], say: Say) -> Html:
     rows = []
     for file, link in zip(enclosed, links, strict=True):
         name = tag("a", file.filename, href=link, download=True) if link else escape(file.filename)
@@ -145,7 +155,7 @@ def _files(enclosed: Sequence[Enclosed], links: Sequence[str | None]) -> Html:
                 tag("td", size(len(file.content)), class_="size number"),
             )
         )
-    head = tag("tr", *(tag("th", label, scope="col") for label in ("Name", "Type", "Size")))
+    head = tag("tr", *(tag("th", say(label), scope="col") for label in ("Name", "Type", "Size")))
     return tag("table", tag("thead", head), tag("tbody", *rows))
 
 

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
@@ -17,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mailer.markup import asset, fill
+from mailer.markup import ENGLISH, Voice, asset, fill
 
 LIFETIME = 24 * 3600
 """Seconds for which a browser that was let in stays so."""
@@ -30,6 +31,21 @@ OPENING, ASSETS = "/open", "/assets/"
 CLOSED = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
+CLOSED_WORDS = (
+    "This page is closed",
+    "It opens only from the address that mailer web shows in the terminal, once, and stays open in that browser for a day.",
+    (
+        "To open it again: go to the terminal, press Ctrl-C there if it is still running, and type mailer web. A campaign that is"
+        " being sent is paused by that, and goes on where it was."
+    ),
+)
+NOT_DONE = "This could not be done"
+REFUSED = {
+    403: "Nothing was changed. This form is out of date: go back, open the page again, and repeat the last step.",
+    413: "Nothing was changed. That is more than this page takes.",
+}
+
+
 class Access:
     """Lets in who has the ticket of the opening address, once, and then who has the cookie that it gave.
 
@@ -37,8 +53,9 @@ class Access:
     `request.state.csrf`, to be put into forms and headers, and `request.state.form` for a form that had it.
     """
 
-    def __init__(self, app: ASGIApp, secret: bytes) -> None:
+    def __init__(self, app: ASGIApp, secret: bytes, voice: Callable[[], Voice] = lambda: ENGLISH) -> None:
         self.app = app
+        self._voice = voice
         self._secret = hashlib.sha256(b"organiser's page" + secret).digest()
         self._tickets: dict[str, str] = {}
 
@@ -57,7 +74,7 @@ class Access:
         if scope["path"] == OPENING:
             answer: Response | None = self._open(request)
         elif session is None:
-            answer = closed()
+            answer = closed(self._voice())
         else:
             scope.setdefault("state", {})["csrf"] = csrf = self._sign("csrf", session)
             answer = None if scope["method"] in {"GET", "HEAD"} else await self._stranger(request, csrf)
@@ -68,16 +85,16 @@ class Access:
     async def _stranger(self, request: Request, csrf: str) -> Response | None:
         """Why a change is refused; None if it comes from a page of ours. Keeps the form that it came with."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-            return None if _same(request.headers.get("x-csrf", ""), csrf) else refused(403)
+            return None if _same(request.headers.get("x-csrf", ""), csrf) else refused(403, voice=self._voice())
         try:
             body = await _body(request)
         except ClientDisconnect:
             return Response(status_code=400)  # which nobody reads any more
         if body is None:
-            return refused(413)
+            return refused(413, voice=self._voice())
         fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
         if not _same(fields.get("csrf", [""])[0], csrf):
-            return refused(403)
+            return refused(403, voice=self._voice())
         request.scope["state"]["form"] = {name: values[-1] for name, values in fields.items()}
         return None
 
@@ -85,7 +102,7 @@ class Access:
         ticket = request.query_params.get("ticket", "")
         if ticket not in self._tickets:
             # somebody who is in already has opened the address again
-            return RedirectResponse("/", 303) if self._session(request) else closed()
+            return RedirectResponse("/", 303) if self._session(request) else closed(self._voice())
         to = self._tickets.pop(ticket)
         until = int(time.time()) + LIFETIME
         session = f"{until}.{secrets.token_urlsafe(18)}"
@@ -124,19 +141,28 @@ def _name(request: Request) -> str:
     return f"mailer-{server[1]}"
 
 
-def closed() -> Response:
+def closed(voice: Voice = ENGLISH) -> Response:
     """What a stranger sees, and whoever comes back after a day."""
-    page = fill(asset("mailer.web", "closed.html"))
+    page = fill(
+        asset("mailer.web", "closed.html"),
+        language=voice.language,
+        direction=voice.direction,
+        closed=voice.say(CLOSED_WORDS[0]),
+        once=voice.say(CLOSED_WORDS[1]),
+        again=voice.say(CLOSED_WORDS[2]),
+    )
     return HTMLResponse(page, 403, headers={"Content-Security-Policy": CLOSED})
 
 
-def refused(status: int, said: str = "") -> Response:
+def refused(status: int, said: str = "", voice: Voice = ENGLISH) -> Response:
     """Why nothing came of a request."""
-    words = {
-        403: "Nothing was changed. This form is out of date: go back, open the page again, and repeat the last step.",
-        413: "Nothing was changed. That is more than this page takes.",
-    }
-    page = fill(asset("mailer.web", "refused.html"), said=said or words[status])
+    page = fill(
+        asset("mailer.web", "refused.html"),
+        language=voice.language,
+        direction=voice.direction,
+        title=voice.say(NOT_DONE),
+        said=said or voice.say(REFUSED[status]),
+    )
     return HTMLResponse(page, status, headers={"Content-Security-Policy": CLOSED})
 
 

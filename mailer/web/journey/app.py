@@ -31,7 +31,7 @@ from mailer.web.journey.sending import Sendings
 from mailer.web.journey.setting_up import SettingUp
 from mailer.web.journey.standing import Standings
 from mailer.web.journey.watching import Watching
-from mailer.web.journey.words import speak
+from mailer.web.journey.words import speak, voice
 
 ASSETS = {
     "base.css": ("mailer.markup", "text/css"),
@@ -89,8 +89,8 @@ class Journey:
             routes=routes,
             exception_handlers={MailerError: pages.refused, HTTPException: _elsewhere},
         )
-        self._access = Access(Calm(starlette, means.bug), secret)
-        self.app = Guard(self._access)
+        self._access = Access(starlette, secret, voice)
+        self.app = Guard(Calm(self._access, means.bug))
 
     def ticket(self, to: str = "/") -> str:
         return self._access.ticket(to)
@@ -130,7 +130,7 @@ class Calm:
         except Exception as error:  # noqa: BLE001 - whatever it is
             said = self._bug(error)
             if not begun:
-                await refused(500, f"{said.message} {said.hint}")(scope, receive, send)
+                await refused(500, f"{said.message} {said.hint}", voice())(scope, receive, send)
 
 
 def create_app(means: Means) -> Journey:

@@ -44,6 +44,7 @@ from mailer.web.journey.looks import Edited, Look, Looks, at_fields
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages, said
 from mailer.web.journey.words import gettext as _
+from mailer.web.journey.words import voice
 
 FRAMED = f"{MESSAGE_POLICY.replace(' file:', '')}; frame-ancestors 'self'"
 
@@ -284,6 +285,11 @@ class Letters:
             raise HTTPException(404)
         reading = read(content)
         page = message_page(
-            reading, title="Letter", assets="/assets", download=None, attachments=[None] * len(reading.attachments)
+            reading,
+            title=_("Letter"),
+            voice=voice(),
+            assets="/assets",
+            download=None,
+            attachments=[None] * len(reading.attachments),
         )
         return HTMLResponse(page, headers={"Content-Security-Policy": FRAMED})

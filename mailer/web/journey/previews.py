@@ -35,6 +35,7 @@ from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages, said
 from mailer.web.journey.ways import in_words, ways_in
 from mailer.web.journey.words import gettext as _
+from mailer.web.journey.words import voice
 
 FRAMED = f"{MESSAGE_POLICY.replace(' file:', '')}; frame-ancestors 'self'"
 KEPT = 2
@@ -156,7 +157,8 @@ class Previews:
             look.error, look.phase = error, "failed"
         except Exception as error:  # noqa: BLE001 - in a thread nobody else would ever say it
             look.error = MailerError(
-                f"mailer itself failed here ({type(error).__name__}).", hint="try it in the terminal: mailer preview"
+                _("mailer itself failed here (%s).") % type(error).__name__,
+                hint=_("try it in the terminal: mailer preview"),
             )
             look.phase = "failed"
 
@@ -180,7 +182,7 @@ class Previews:
             complete_plan(plan, source, on_progress=progress, processes=1)
             look.stamp = tuple(states.get(one[0], one) for one in self._stamp(look.draft, plan))
             if plan.unsendable:
-                raise ListError("Not one message can be made.", problems=plan.problems)
+                raise ListError(_("Not one message can be made."), problems=plan.problems)
             look.plan = plan
             self._gather(look, ledger)
             look.phase, look.done = "making", 0
@@ -284,7 +286,8 @@ class Previews:
         query = request.url.query
         page = message_page(
             reading,
-            title="Message",
+            title=_("Message"),
+            voice=voice(),
             assets="/assets",
             download=f"/preview/message/{number}/message.eml?{query}",
             attachments=[

@@ -12,6 +12,8 @@ from pathlib import Path
 from babel import Locale
 from babel.messages.pofile import read_po
 
+from mailer.markup import Voice
+
 PLACE = Path(__file__).parent / "languages"
 _speaking: ContextVar[str] = ContextVar("language of the page", default="en")
 
@@ -77,6 +79,12 @@ def gettext(text: str) -> str:
     return translated if isinstance(translated, str) and translated else text
 
 
+def voice() -> Voice:
+    """How pages that are made elsewhere speak in this request's answer."""
+    language = speaking()
+    return Voice(language=language, direction=direction(language), say=gettext)
+
+
 def ngettext(one: str, many: str, number: int) -> str:
     translated = catalogue(_speaking.get()).get((one, many))
     if isinstance(translated, tuple) and all(translated):
@@ -93,6 +101,25 @@ FROM_BELOW = (
     # where the password is kept: mailer.account
     later("This computer has no keyring that could keep the password."),
     later("Keep it in the file smtp-password.txt here, which only you can read?"),
+    # a message: mailer.preview.page
+    later("Parts of the message"),
+    later("How the letter is shown"),
+    later("Desktop"),
+    later("Phone"),
+    later("Dark"),
+    later("(no subject)"),
+    later("Download .eml"),
+    later("The letter as HTML"),
+    later("This message has no text part."),
+    later("Text"),
+    later("Headers"),
+    later("Attachments"),
+    later("Header"),
+    later("Value"),
+    later("As it travels"),
+    later("Name"),
+    later("Type"),
+    later("Size"),
     # the states of a campaign
     later("starting"),
     later("sending"),
