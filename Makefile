@@ -43,7 +43,7 @@ demo: .venv/installed
 
 # Many tests wait for servers, so that three at a time are quicker than two even on two cores.
 test: .venv/installed
-	$(PYTHON) -m pytest -n 3 --dist loadfile -m "not alone and not thorough" $(ARGS)
+	$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not alone and not thorough" $(ARGS)
 	$(PYTHON) -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]
 
 # What takes minutes: bugs put into the ledger on purpose, each of which its model must notice; every fault at every place of a

@@ -29,6 +29,29 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 NULL_KEYRING = "keyring.backends.null.Keyring"
 
 
+LONGEST = (
+    "test_web_journey",
+    "test_web_account",
+    "test_web_",
+    "test_workers",
+    "test_campaign_crash",
+    "test_encryption",
+    "test_inbox",
+    "test_real_servers",
+    "test_fifteen_failures",
+    "test_demo",
+    "test_ledger_",
+    "test_campaign_",
+)
+"""Files that take longest begin first, or one process would be busy with them while the others have nothing left to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(
+        key=lambda item: next((at for at, name in enumerate(LONGEST) if item.path.stem.startswith(name)), len(LONGEST))
+    )
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_computer(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):

@@ -320,6 +320,7 @@ def test_a_workbook_without_content_is_empty(tmp_path):
         contacts.read(tmp_path / "list.xlsx")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("cell", "refused"), [("XFD1048576", True), ("XFD9", False), ("A1048576", False), ("XFD9000", True)]
 )

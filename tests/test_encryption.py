@@ -189,6 +189,7 @@ def bounced(message: Accepted) -> bytes:
     return returned_mails.mail(returned_mails.POSTFIX, **values, action="failed", status="5.1.1")
 
 
+@pytest.mark.thorough
 def test_while_a_campaign_is_sent_its_ledger_is_unreadable_and_never_in_temporary_files(journey: Journey) -> None:
     encrypt(journey)
     settings = journey.key | {"MAILER_RATE": "16/second"}

@@ -20,7 +20,7 @@ import pytest
 import real_servers
 import returned_mails as samples
 from campaigns import start, write_letter, write_list
-from ledger_places import KINDS, place_of, setting
+from ledger_places import place_of, setting
 from program import COMMAND, Program
 from returned_mails import mail
 
@@ -161,7 +161,7 @@ def everything_comes_back(post: Post) -> None:
     post.mailbox.messages(8)
 
 
-@pytest.mark.parametrize("post", KINDS, indirect=True)
+@pytest.mark.parametrize("post", ["file", pytest.param("server", marks=pytest.mark.thorough)], indirect=True)
 def test_what_is_sent_through_postfix_comes_back_and_the_right_people_are_suppressed(post: Post) -> None:
     sent = send(post)
     assert (sent["sent"], sent["state"]) == (7, "finished")

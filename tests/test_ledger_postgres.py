@@ -527,6 +527,7 @@ async def test_a_database_that_goes_away_stops_the_run_and_the_next_one_goes_on(
     assert not server.violations
 
 
+@pytest.mark.thorough
 def test_two_who_start_the_same_campaign_are_one_sender_and_one_refusal(campaign_folder: Path, place: Server) -> None:
     with Ledger(place) as ledger, ScriptedServer() as server:
         start(campaign_folder, ledger, [address(number) for number in range(1, 31)])

@@ -493,6 +493,7 @@ def test_the_mailbox_for_what_comes_back_is_tried_before_it_is_kept(
     assert SECRET[:9] not in page.content()
 
 
+@pytest.mark.thorough
 def test_beside_an_encrypted_ledger_there_is_no_practice(at_work: Office, tmp_path: Path) -> None:
     at_work.settings["MAILER_PASSPHRASE"] = "several words that only we know"
     at_work.program.json("encrypt", "--passphrase")

@@ -201,6 +201,7 @@ def test_whoever_goes_wrong_is_told_and_stays_where_they_were(page: Page, at_wor
     expect(page.get_by_text("Nobody has approved exactly these messages yet.")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_who_is_asked_to_come_back_later_needs_nobody_at_the_page_for_it(page: Page, at_work: Office) -> None:
     at_work.server.on("rcpt", nth=2, reply="451 4.7.1 Greylisted, try again later")
     prepared(page, at_work, 3)
@@ -306,6 +307,7 @@ def test_a_page_that_ends_in_the_midst_of_sending_hurts_nobody(page: Page, at_wo
     assert at_work.program.json("status", "appeal--people")["uncertain"] == 0
 
 
+@pytest.mark.thorough
 def test_two_tabs_do_not_write_over_each_other_nor_send_twice(page: Page, at_work: Office) -> None:
     at_work.server.on("accepted", delay=0.02)
     prepared(page, at_work, 20)
@@ -356,6 +358,7 @@ def test_a_cookie_that_has_expired_leads_to_words_not_to_a_loss(page: Page, at_w
     assert received(at_work) == Counter()
 
 
+@pytest.mark.thorough
 def test_whom_the_server_loses_is_decided_on_the_page(page: Page, at_work: Office) -> None:
     at_work.server.on("accepted", address=people(3)[1], drop=True)
     prepared(page, at_work, 3)

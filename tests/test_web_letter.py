@@ -212,6 +212,7 @@ def test_a_program_is_not_attached_and_the_reader_is_told_why(page: Page, at_wor
     assert not list(at_work.folder.rglob("*.exe"))
 
 
+@pytest.mark.thorough
 def test_what_a_hand_wrote_above_a_letter_stays_and_each_row_s_own_file_is_counted(page: Page, at_work: Office) -> None:
     furnish(at_work)
     opened(page, at_work)
@@ -354,6 +355,7 @@ def test_the_form_works_without_scripts(
     context.close()
 
 
+@pytest.mark.thorough
 def test_axe_finds_nothing_in_the_form_and_nothing_is_wider_than_the_screen(page: Page, at_work: Office) -> None:
     furnish(at_work)
     opened(page, at_work)

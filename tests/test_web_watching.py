@@ -91,6 +91,7 @@ def test_the_log_tells_in_plain_words_what_happened_in_the_terminal_and_after_a_
     expect(page.locator("#lines li").first).to_contain_text("1 that was in doubt arrived")
 
 
+@pytest.mark.thorough
 def test_what_comes_back_is_seen_at_once_whoever_wrote_it(page: Page, at_work: Office) -> None:
     eventful(at_work)
     base = opened(page, at_work)
