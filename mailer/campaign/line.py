@@ -13,7 +13,7 @@ from mailer.campaign.retries import Retries
 from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import Intent, Record
 from mailer.model import Action, Delivery, Outcome, Phase, Scope, Status, Verdict
-from mailer.pace import Lease, Slot
+from mailer.pace import Slot
 from mailer.smtp import FAREWELL
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Turn(NamedTuple):
     """A delivery whose time has come: its slot is taken and its message made, or a ticket for it."""
 
     delivery: Delivery
-    slot: Slot | Lease
+    slot: Slot
     message: Any
     started_at: float
 
@@ -214,7 +214,7 @@ class Line:
                 await self._hang_up()
             await self._run.sleep(wait)
 
-    async def _slot(self, delivery: Delivery) -> Slot | Lease | None:
+    async def _slot(self, delivery: Delivery) -> Slot | None:
         pace, domain = self._run.pace, delivery.contact.domain
         start = pace.next_start(domain)
         wait = None if start is None else start - pace.clock()
@@ -228,7 +228,7 @@ class Line:
             return await pace.reserve(domain)
         return await self._patiently(domain)
 
-    async def _patiently(self, domain: str) -> Slot | Lease | None:
+    async def _patiently(self, domain: str) -> Slot | None:
         """Others may be before us, so that a wait is longer than it looked."""
         task = asyncio.ensure_future(self._run.pace.reserve(domain))
         try:

@@ -11,7 +11,7 @@ from mailer.campaign.limits import Limits, alone, make_pace
 from mailer.campaign.pacing import Pacing
 from mailer.ledger import Ledger
 from mailer.model import Quota
-from mailer.pace import Lease, Slot
+from mailer.pace import Slot
 from mailer.smtp import Relay
 
 
@@ -28,7 +28,7 @@ class Share:
 
     def __init__(self, pace: Pacing) -> None:
         self._pace = pace
-        self._waiting: set[asyncio.Task[Slot | Lease | None]] = set()
+        self._waiting: set[asyncio.Task[Slot | None]] = set()
         self._stopped = False
 
     async def __aenter__(self) -> Self:
@@ -53,10 +53,10 @@ class Share:
     def waiting_for(self, domain: str) -> tuple[Quota, float] | None:
         return self._pace.waiting_for(domain)
 
-    def try_reserve(self, domain: str) -> Slot | Lease | None:
+    def try_reserve(self, domain: str) -> Slot | None:
         return None if self._stopped else self._pace.try_reserve(domain)
 
-    async def reserve(self, domain: str) -> Slot | Lease | None:
+    async def reserve(self, domain: str) -> Slot | None:
         """Wait until a transaction to a domain may start. None after `stop`."""
         if self._stopped:
             return None

@@ -23,8 +23,9 @@ only says how old the ledger's history is.
 """
 
 from mailer.pace.domains import EACH
-from mailer.pace.pace import Pace, Slot
+from mailer.pace.pace import Pace
 from mailer.pace.places import DRIFT, GRAIN
-from mailer.pace.shared import Lease, SharedPace
+from mailer.pace.shared import SharedPace
+from mailer.pace.slot import Slot
 
-__all__ = ["DRIFT", "EACH", "GRAIN", "Lease", "Pace", "SharedPace", "Slot"]
+__all__ = ["DRIFT", "EACH", "GRAIN", "Pace", "SharedPace", "Slot"]

@@ -14,38 +14,7 @@ from typing import Self
 from mailer.model import Quota
 from mailer.pace.domains import Domains
 from mailer.pace.places import Group, Window, free_at, reach, then
-
-
-class Slot:
-    """The right to start one transaction. End it with `done` or `cancel`; what comes second changes nothing."""
-
-    __slots__ = ("_group", "_pace")
-
-    def __init__(self, pace: Pace | None, group: Group) -> None:
-        self._pace = pace
-        self._group = group
-
-    def done(self, at: float | None = None) -> None:
-        """The reply was read, or will never come (`at`, by the pace's clock; default now). Refusals count too."""
-        if self._pace is not None:
-            pace, self._pace = self._pace, None
-            now = pace.clock()
-            ended = now if at is None or at > now else at
-            for window in self._group.windows:
-                window.finish(ended)
-            pace.wake(self._group, now, sooner=False)
-
-    def cancel(self) -> None:
-        """No transaction was begun, so the server has counted nothing."""
-        if self._pace is not None:
-            pace, self._pace = self._pace, None
-            for window in self._group.windows:
-                window.under_way -= 1
-            pace.wake(self._group, pace.clock(), sooner=True)
-
-
-NO_LIMIT = Slot(None, Group(()))
-"""The slot of every transaction that no quota counts."""
+from mailer.pace.slot import NO_LIMIT, Slot
 
 
 class Pace:
@@ -192,6 +161,19 @@ class Pace:
         self._ready.clear()
         self._later.clear()
         self._ring_at(math.inf, 0.0)
+
+    def finish(self, group: Group, answered_at: float) -> None:
+        """A transaction of a group was answered; for its slot."""
+        now = self.clock()
+        for window in group.windows:
+            window.finish(answered_at)
+        self.wake(group, now, sooner=False)
+
+    def take_back(self, group: Group) -> None:
+        """A slot of a group was not used; for that slot."""
+        for window in group.windows:
+            window.under_way -= 1
+        self.wake(group, self.clock(), sooner=True)
 
     def wake(self, group: Group, now: float, *, sooner: bool) -> None:
         """Let those start who may, since a transaction of a group has ended.

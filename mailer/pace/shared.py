@@ -24,6 +24,7 @@ from mailer.model import Ask, Lender, Place, PlaceKey, Quota, Return
 from mailer.pace.domains import EACH, REMEMBERED
 from mailer.pace.places import DRIFT
 from mailer.pace.reading import Reading
+from mailer.pace.slot import NO_LIMIT, Slot
 
 TOGETHER = 10
 """Places that are leased beyond those that somebody waits for, at most, of a quota that lets so many pass in SOON."""
@@ -43,32 +44,6 @@ GRACE = 0.25
 """Whoever was told that a domain may go on now, and has to wait for longer than this, tries another domain first."""
 
 Places = tuple[Place, ...]
-
-
-class Lease:
-    """The right to start one transaction, as `Slot` is. End it with `done` or `cancel`; what comes second changes nothing."""
-
-    __slots__ = ("_pace", "_places")
-
-    def __init__(self, pace: SharedPace | None, places: Places) -> None:
-        self._pace = pace
-        self._places = places
-
-    def done(self, at: float | None = None) -> None:
-        """The reply was read, or will never come (`at`, by the pace's clock; default now). Refusals count too."""
-        if self._pace is not None:
-            pace, self._pace = self._pace, None
-            now = pace.clock()
-            pace.give_back(self._places, answered_at=now if at is None or at > now else at)
-
-    def cancel(self) -> None:
-        """No transaction was begun, so the server has counted nothing."""
-        if self._pace is not None:
-            pace, self._pace = self._pace, None
-            pace.give_back(self._places, answered_at=None)
-
-
-NO_LIMIT = Lease(None, ())
 
 
 class Purse:
@@ -194,7 +169,7 @@ class SharedPace:
             return self._held
         return None
 
-    def try_reserve(self, domain: str) -> Lease | None:
+    def try_reserve(self, domain: str) -> Slot | None:
         """A lease if a transaction to a domain may start this instant with what is at hand; else None."""
         if self._stopping.is_set():
             return None
@@ -211,7 +186,7 @@ class SharedPace:
             return None
         return self._lease([purse.spare.popleft() for purse in needed])
 
-    async def reserve(self, domain: str) -> Lease | None:
+    async def reserve(self, domain: str) -> Slot | None:
         """Wait until a transaction to a domain may start. None after `stop`, or if `own_start` tells another time meanwhile.
 
         Raises LedgerError if the lender fails.
@@ -236,20 +211,24 @@ class SharedPace:
                 waiter.cancel()
             purse.waiting.clear()
 
-    def give_back(self, places: Places, *, answered_at: float | None) -> None:
-        """For a lease that ends."""
-        at = None if answered_at is None else self._reading.latest(answered_at)
-        self._returns += [Return(place, None if at is None else at + place.key.span) for place in places]
+    def finish(self, places: Places, answered_at: float) -> None:
+        """A transaction was answered; for its slot."""
+        at = self._reading.latest(answered_at)
+        self._returns += [Return(place, at + place.key.span) for place in places]
+
+    def take_back(self, places: Places) -> None:
+        """A slot was not used; for that slot."""
+        self._returns += [Return(place, None) for place in places]
 
     # -- who waits
 
-    def _lease(self, taken: Sequence[Places]) -> Lease:
+    def _lease(self, taken: Sequence[Places]) -> Slot:
         places = tuple(place for part in taken for place in part)
-        return Lease(self, places) if places else NO_LIMIT
+        return Slot(self, places) if places else NO_LIMIT
 
     def _back(self, taken: Sequence[Places]) -> None:
         for places in taken:
-            self.give_back(places, answered_at=None)
+            self.take_back(places)
 
     async def _get(self, purse: Purse, taken: list[Places]) -> bool:
         """Get places, and wait for their time. False if nobody is to wait for them any more."""
@@ -280,7 +259,7 @@ class SharedPace:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and not waiter.exception():
-                self.give_back(waiter.result(), answered_at=None)
+                self.take_back(waiter.result())
             if self._stopping.is_set():
                 return None
             raise
