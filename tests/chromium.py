@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,21 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=executable(), args=arguments)
         yield running
         running.close()
+
+
+@contextmanager
+def watched_page(chromium: Browser, *, admitted: str) -> Iterator[Page]:
+    """A page at which nothing goes wrong but what is admitted (a pattern), and that fetches from this computer only."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
+    made, wrong = context.new_page(), []
+    made.on("pageerror", lambda error: wrong.append(str(error)))
+    made.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+    made.set_default_timeout(10_000)
+    requests = Requests(made, "http://127.0.0.1:", "data:", "blob:")
+    yield made
+    wrong += requests.left()
+    context.close()
+    assert [one for one in wrong if not re.search(admitted, one)] == []
 
 
 class Requests:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from ledger_places import KINDS, place_of
 from postgres_server import PostgresServer, Unavailable
 
-from mailer.model import LedgerPlace
+from mailer.model import LedgerPlace, Server
 
 # How long an example takes says how busy the machine is: the first run on a fresh clone has tables of characters to build, too.
 settings.register_profile("busy machines", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -88,3 +88,10 @@ def ledger_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Led
     """Where a ledger can be: whatever asks for this is tried in both."""
     with place_of(request, tmp_path) as place:
         yield place
+
+
+@pytest.fixture
+def place(postgres: PostgresServer) -> Iterator[Server]:
+    """A database of its own on PostgreSQL."""
+    with postgres.database() as name:
+        yield Server(address=postgres.address(name))

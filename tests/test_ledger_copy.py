@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from campaigns import IDENTITY, address, once_each, received, send, source, start, write_letter, write_list
 from made_up_campaigns import Person, crowd, made_up
-from postgres_server import PostgresServer
 from program import Program
 from smtp_server import ScriptedServer
 from test_ledger_alike import QUESTIONS, clean
@@ -19,12 +17,6 @@ from mailer.ledger import Ledger, SenderLock
 from mailer.ledger.postgres.moving import move
 from mailer.model import Reason, Server, Status, Tally
 from mailer.tokens import Purpose, Tokens
-
-
-@pytest.fixture
-def place(postgres: PostgresServer) -> Iterator[Server]:
-    with postgres.database() as name:
-        yield Server(address=postgres.address(name))
 
 
 @pytest.fixture

@@ -38,12 +38,6 @@ NEXT = formats.SCHEMA_VERSION + 1
 
 
 @pytest.fixture
-def place(postgres: PostgresServer) -> Iterator[Server]:
-    with postgres.database() as name:
-        yield Server(address=postgres.address(name))
-
-
-@pytest.fixture
 def ledger(place: Server) -> Iterator[Ledger]:
     with Ledger(place) as opened:
         yield opened

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 import keyring
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from chromium import Requests, browser
+from chromium import browser, watched_page
 from line_server import imap
 from oauth_server import ACCOUNT, CLIENT, SignInService
 from organiser import Office, Stranger, people
@@ -58,21 +57,10 @@ def at_work(tmp_path: Path, server: ScriptedServer) -> Iterator[Office]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A page at which nothing goes wrong, and that fetches from this computer only."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
-    made, wrong = context.new_page(), []
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    made.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
-    made.set_default_timeout(10_000)
-    requests = Requests(made, "http://127.0.0.1:", "data:", "blob:")
-    yield made
-    wrong += requests.left()
-    context.close()
-    assert [
-        one
-        for one in wrong
-        if not re.search("status of 4|ERR_CONNECTION_REFUSED|^Blocked script|violates the following", one)
-    ] == []
+    with watched_page(
+        chromium, admitted="status of 4|ERR_CONNECTION_REFUSED|^Blocked script|violates the following"
+    ) as made:
+        yield made
 
 
 def complaints(page: Page) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from chromium import Requests, browser
+from chromium import browser, watched_page
 from ledger_places import place_of, setting
 from organiser import Office, office, people
 from playwright.sync_api import Browser, Page, expect
@@ -35,23 +35,11 @@ def at_work(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A page at which nothing goes wrong, and that fetches from its own server only."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-GB")
-    made, wrong = context.new_page(), []
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    made.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
-    made.set_default_timeout(10_000)
-    requests = Requests(made, "http://127.0.0.1:", "data:", "blob:")
-    yield made
-    wrong += requests.left()
-    context.close()
-    assert [
-        one
-        for one in wrong
-        if not re.search(
-            r"status of 4|ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED)|^Blocked script|violates the following", one
-        )
-    ] == []
+    with watched_page(
+        chromium,
+        admitted=r"status of 4|ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED)|^Blocked script|violates the following",
+    ) as made:
+        yield made
 
 
 def picture(page: Page, name: str) -> None:

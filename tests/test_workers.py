@@ -27,12 +27,6 @@ PEOPLE = [address(number) for number in range(1, 31)]
 
 
 @pytest.fixture
-def place(postgres: PostgresServer) -> Iterator[Server]:
-    with postgres.database() as name:
-        yield Server(address=postgres.address(name))
-
-
-@pytest.fixture
 def ledger(place: Server) -> Iterator[Ledger]:
     with Ledger(place) as opened:
         yield opened
