@@ -145,7 +145,7 @@ def draw_courses(lines: Sequence[Line], span: tuple[float, float], width: int, h
         if line.kind == Status.SENT:
             canvas.line([*corners, at(last, 0)], f"area {line.kind}", closed=True)
         canvas.line(corners, f"line {line.kind}")
-    places = apart([at(last, line.end)[1] for line in lines])
+    places = apart([at(last, line.end)[1] for line in lines], highest=top)
     for number, (name, line) in enumerate(zip(named, lines, strict=True)):
         if beside:
             canvas.words(right + 8, places[number] + 4, name, f"name {line.kind}")
@@ -165,13 +165,21 @@ def _steps(points: Sequence[tuple[float, int]], at: Callable[[float, float], Pla
     return corners
 
 
-def apart(places: Sequence[float], least: float = LINE) -> list[float]:
-    """The same places from the lowest upwards, moved up where two would touch. Larger numbers are lower."""
+def apart(places: Sequence[float], *, highest: float = -math.inf, least: float = LINE) -> list[float]:
+    """The same places from the lowest upwards, moved up where two would touch; larger numbers are lower.
+
+    Above `highest` there is no room: who would come to stand there moves down, and the others with them.
+    """
+    lowest_first = sorted(range(len(places)), key=lambda number: (-places[number], number))
     moved = dict.fromkeys(range(len(places)), 0.0)
     free = math.inf
-    for number in sorted(range(len(places)), key=lambda number: (-places[number], number)):
+    for number in lowest_first:
         moved[number] = min(places[number], free)
         free = moved[number] - least
+    taken = highest
+    for number in reversed(lowest_first):
+        moved[number] = max(moved[number], taken)
+        taken = moved[number] + least
     return list(moved.values())
 
 
