@@ -8,7 +8,8 @@
      |   +- ListError              the contact list as a whole, or its rows (problems)
      |   +- LetterError            the template, or merging it with a row (problems)
      |   +- SealError              something that shapes the messages changed after the preview
-     |   +- CampaignError          the campaign's state forbids it (running elsewhere, finished, changed)
+     |   +- CampaignError          the campaign's state forbids it (finished, changed, moved)
+     |       +- InUseError         somebody else sends just now: the same command works later
      +- Paused (3)                 work left, the same command continues
      +- LedgerError (3)            the durable record cannot be written, so nothing more is sent
      |   +- BrokenLedgerError (2)  it cannot be opened at all: the same command would not continue
@@ -74,6 +75,10 @@ class SealError(Refused):
 
 class CampaignError(Refused):
     """The campaign's state forbids the command."""
+
+
+class InUseError(CampaignError):
+    """Somebody else sends the campaign, or over the account, just now; once they are done, the same command works."""
 
 
 class Paused(MailerError):

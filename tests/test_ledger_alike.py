@@ -113,12 +113,14 @@ QUESTIONS: dict[str, Question] = {
     "troubles": lambda ledger, campaign: sorted(ledger.troubles(campaign), key=lambda one: (one.at, one.person.row)),
     "used": lambda ledger, _: [ledger.used("u@smtp.example", Quota(count=count, seconds=100), BEGIN + 500) for count in (1, 5, 500)],
     "went_down": lambda ledger, campaign: ledger.went_down(campaign),
+    "wishes": lambda ledger, _: ledger.wishes(),
 }  # fmt: skip
 
 WRITES = {
-    "add_events", "approve", "ask_to_pause", "erase_suppressed", "finish", "forget_to_pause", "hold", "keep_preview", "mark_moved",
+    "add_events", "approve", "ask_to_pause", "erase_suppressed", "finish", "forget_to_pause", "forget_wish", "hold", "keep_preview", "mark_moved",
     "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_owner", "start", "suppress",
     "take_over", "unsubscribe", "unsuppress", "write_diary", "write_late",
+    "take_turn", "wish",
 }  # fmt: skip
 ABOUT_ITSELF = {
     "close", "described", "from_description", "is_shared", "lender", "lock", "path", "pen", "place", "secret", "shared", "shares_quotas",
@@ -202,6 +204,10 @@ def live(ledger: Ledger, everybody: list[Person]) -> CampaignRecord:
     ledger.approve("made up", "seal", "Ana \0")
     ledger.note_read("INBOX", 7, 2**40)
     ledger.ask_to_pause("other")
+    ledger.wish("other", b"mark")
+    assert (ledger.take_turn("other", b"else", b"x"), ledger.take_turn("other", b"mark", b"m")) == (False, True)
+    ledger.wish("third")
+    assert ledger.forget_wish("third")
     ledger.set_owner(campaign, "process 1")
     ledger.hold(campaign, 3)
     ledger.note_lines(campaign, "u@smtp.example", 2)

@@ -13,10 +13,10 @@ import pytest
 
 from mailer.errors import MailerError
 from mailer.web.journey import command
+from mailer.web.journey.continuing import Continuing
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.returning import Returning
-from mailer.web.journey.sending import Sendings
 
 TALKER = """
 import sys
@@ -33,7 +33,7 @@ def means(folder: Path, program: str) -> Means:
         raise MailerError("not here")
 
     return Means(
-        folder=folder, settings=nothing, ledger=nothing, unlock=nothing, encrypted=nothing, bug=nothing,
+        folder=folder, settings=nothing, ledger=nothing, unlock=nothing, encrypted=nothing, bug=nothing, warn=nothing,
         command=(sys.executable, "-c", program), environment={},
     )  # fmt: skip
 
@@ -56,9 +56,9 @@ async def test_what_a_command_says_is_whole_however_many_look_at_it_meanwhile(tm
 @pytest.mark.parametrize("twice", ["send", "look", "watch"])
 async def test_two_clicks_at_the_same_moment_begin_one_command(tmp_path: Path, twice: str) -> None:
     with_means, pages = means(tmp_path, WAITER), cast("Pages", None)
-    sendings, returning = Sendings(with_means, pages, cast("Any", None)), Returning(with_means, pages)
+    continuing, returning = Continuing(with_means), Returning(with_means, pages)
     click: dict[str, Callable[[], Any]] = {
-        "send": lambda: sendings._start("appeal--people", ["send"]),
+        "send": lambda: continuing.start("appeal--people", ["send"], goes_on=False),
         "look": lambda: returning.look(cast("Any", SimpleNamespace())),
         "watch": lambda: returning.watch(cast("Any", SimpleNamespace())),
     }

@@ -189,20 +189,6 @@ def test_whoever_goes_wrong_is_told_and_stays_where_they_were(page: Page, at_wor
     expect(page.get_by_text("Nobody has approved exactly these messages yet.")).to_be_visible()
 
 
-@pytest.mark.thorough
-def test_who_is_asked_to_come_back_later_needs_nobody_at_the_page_for_it(page: Page, at_work: Office) -> None:
-    at_work.server.on("rcpt", nth=2, reply="451 4.7.1 Greylisted, try again later")
-    prepared(page, at_work, 3)
-    approved(page)
-    sent_off(page, 3)
-    at_work.server.wait_for(2)
-    expect(page.get_by_text("which happens by itself at")).to_be_visible()
-    state(page, "sending")
-    page.get_by_role("button", name="Pause").click()
-    state(page, "paused")
-    expect(page.get_by_text("Those to be tried again are due at")).to_be_visible()
-
-
 def test_by_keyboard_alone(page: Page, at_work: Office) -> None:
     """No mouse, and no script of the test's own that clicks: Tab, letters, Space, Enter."""
     at_work.write_list(people(3))

@@ -76,8 +76,10 @@ def note_end(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | Non
     last = ledger.last_entry(campaign)
     if last is None or last.kind not in UNDER_WAY:
         return
-    kind, words = Happening.FINISHED, ""
+    kind, words, until = Happening.FINISHED, "", None
     if work_left:
+        tally = ledger.tally(campaign)
+        until = ledger.next_due(campaign) if reason is None and not tally.queued else None
         kind = Happening.STOPPED if isinstance(reason, RelayStopped) else Happening.PAUSED
         words = HINTED.join(text for text in (reason.message, reason.hint) if text) if reason else ""
-    ledger.write_diary(campaign, [Entry(at=time.time(), kind=kind, text=words)])
+    ledger.write_diary(campaign, [Entry(at=time.time(), kind=kind, text=words, until=until)])

@@ -214,6 +214,8 @@ def conclude(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | Non
     tally = ledger.tally(campaign)
     if not tally.work_left:
         ledger.finish(campaign)
+    if reason or not tally.work_left:
+        ledger.forget_wish(campaign.name)  # what ended it is for a person to look at, or nothing is left
     note_end(ledger, campaign, reason, work_left=bool(tally.work_left))
     return Result(campaign=ledger.find(campaign.name), tally=tally, reason=reason, next_due=ledger.next_due(campaign))
 

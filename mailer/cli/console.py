@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from unicodedata import category
 
-from mailer.errors import LetterError, ListError, MailerError
+from mailer.errors import InUseError, LetterError, ListError, MailerError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -266,7 +266,8 @@ def show_error(error: MailerError, *, as_json: bool = False) -> None:
     if as_json:
         from mailer.model import Findings  # noqa: PLC0415
 
-        emit({"error": error.message, "hint": error.hint, "problems": Findings(error.problems)})
+        told = {"error": error.message, "hint": error.hint, "problems": Findings(error.problems)}
+        emit({**told, "in_use": True} if isinstance(error, InUseError) else told)
     message = error.message
     if message.partition(" ")[0].isalpha():  # a file's name stays as it is written
         message = message[:1].upper() + message[1:]

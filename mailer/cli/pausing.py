@@ -33,5 +33,6 @@ def pause(campaign: CampaignArgument, *, as_json: JsonOption = False) -> None:
 SAID = {
     "WORKERS": "paused for all workers; they finish what is on its way.",
     "PROGRAM": "whoever sends it was asked to pause; that takes a moment.",
+    "PAGE": "paused; its page (mailer web) does not go on with it by itself any more.",
     "NOBODY": "nobody is sending it just now.",
 }

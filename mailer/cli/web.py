@@ -9,6 +9,7 @@ import sys
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,12 +75,15 @@ def show_journey(port: int | None, *, open_it: bool, as_json: bool) -> None:
     journey = create_app(means_of(settings))
 
     def ready(page: str) -> None:
+        journey.begin()
         address = page.rstrip("/") + journey.ticket()
         if as_json:
             console.emit({"page": address})
         else:
             console.say(f"The page is at  {address}")
             console.say("It opens once with this address. Ctrl-C ends it.")
+        for name in journey.goes_on_with:
+            console.note(f"Campaign {name} goes on by itself, as it was to when the page was closed.")
         sys.stdout.flush()  # whoever started it in a pipe waits for this
         if open_it:
             open_browser(address)
@@ -127,6 +131,7 @@ def means_of(settings: Settings) -> Means:
         command=(sys.executable, "-m", "mailer"),
         environment=typed,
         bug=bug,
+        warn=partial(console.note, style="yellow"),
     )
 
 

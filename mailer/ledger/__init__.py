@@ -9,6 +9,7 @@ from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger, require_server
 from mailer.ledger.lock import AccountLock, DomainsLock, SenderLock, mark_interrupted, settle
 from mailer.ledger.memory import Digests, Preview
+from mailer.ledger.wishes import taken_at, turn
 from mailer.ledger.writer import Writer
 
 __all__ = [
@@ -31,4 +32,6 @@ __all__ = [
     "require_server",
     "settle",
     "synced_warning",
+    "taken_at",
+    "turn",
 ]

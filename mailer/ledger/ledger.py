@@ -17,6 +17,7 @@ from mailer.ledger.figures import Figures
 from mailer.ledger.memory import Memory
 from mailer.ledger.proofs import Proofs
 from mailer.ledger.suppressions import Suppressions
+from mailer.ledger.wishes import Wishes
 from mailer.model import LedgerPlace, Lender, Server
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def require_server(place: LedgerPlace) -> None:
         )
 
 
-class Ledger(Campaigns, Deliveries, Diary, Events, Figures, Memory, Proofs, Suppressions):
+class Ledger(Campaigns, Deliveries, Diary, Events, Figures, Memory, Proofs, Suppressions, Wishes):
     """A file, or a database on PostgreSQL. Reads and single decisions happen here; outcomes go through `Writer`.
 
     Raises CampaignError for a file from which everything was `moved`, unless that is what is being done.

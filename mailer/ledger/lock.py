@@ -7,14 +7,14 @@ import socket
 from datetime import UTC, datetime
 from typing import Self
 
-from mailer.errors import CampaignError, quoted
+from mailer.errors import InUseError, quoted
 from mailer.ledger.connection import SENT_FROM_HERE
 from mailer.ledger.ledger import Ledger
 from mailer.model import CampaignRecord
 
 
 class SenderLock:
-    """Held while a campaign is being sent. Raises CampaignError if another process holds it.
+    """Held while a campaign is being sent. Raises InUseError if another process holds it.
 
     The lock is the operating system's, or the database server's, so that it ends with the process however it ends; the owner's
     host, pid and start time stand in the ledger, for the message only.
@@ -32,7 +32,7 @@ class SenderLock:
         # `status` holds it for an instant to see whether it is held
         if not self._lock.acquire(1):
             who = who_sends(self._ledger, self._campaign)
-            raise CampaignError(
+            raise InUseError(
                 f"Campaign {self._campaign!r} is being sent just now{f' by {who}' if who else ''}. "
                 "Nothing was sent from here.",
                 hint=f"mailer status {quoted(self._campaign)}",
@@ -80,7 +80,7 @@ def mark_interrupted(ledger: Ledger, campaign: CampaignRecord) -> None:
 class AccountLock:
     """Held while a mail account sends from this ledger, since two senders at once would each use its whole quota.
 
-    Raises CampaignError if another process holds it.
+    Raises InUseError if another process holds it.
     """
 
     what = "This mail account is sending just now"
@@ -90,10 +90,11 @@ class AccountLock:
         self._lock = ledger.lock(account, SENT_FROM_HERE)
 
     def __enter__(self) -> Self:
-        if not self._lock.acquire(0):
+        # a page holds it for an instant to see whether it is held
+        if not self._lock.acquire(1):
             sending = (c for c in self._ledger.campaigns() if c.owner and SenderLock(self._ledger, c.name).is_held())
             who = next((f", for campaign {c.name!r} ({c.owner})" for c in sending), "")
-            raise CampaignError(
+            raise InUseError(
                 f"{self.what}{who}. Two at once would go beyond its limit. Nothing was sent from here.",
                 hint="wait until it is done, or pause it there with Ctrl-C",
             )
@@ -101,6 +102,10 @@ class AccountLock:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+    def is_held(self) -> bool:
+        """Whether somebody sends over the account just now."""
+        return self._lock.is_held()
 
 
 class DomainsLock(AccountLock):

@@ -59,11 +59,9 @@ class Accounts:
     async def examine(self, request: Request) -> Response:
         """Run `mailer doctor`, on the letter and the list that are being prepared if there are any. It mails nobody."""
         draft = self._pages.draft(request)
-        arguments = ["doctor"]
-        if draft.letter:
-            arguments.append(draft.letter)
-            if draft.list:
-                arguments += [draft.list, *(f"--email-column={draft.column}" for _ in [0] if draft.column)]
+        names = [draft.letter, *[draft.list] * bool(draft.list)] if draft.letter else []
+        column = [f"--email-column={draft.column}"] if len(names) == 2 and draft.column else []
+        arguments = ["doctor", *column, "--", *names]
         key = await self.errands.begin("doctor", arguments, DOCTOR_SECONDS)
         url = draft.url("account")
         return RedirectResponse(f"{url}{'&' if '?' in url else '?'}looked={key}#look", 303)

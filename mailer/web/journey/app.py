@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from starlette.applications import Starlette
@@ -19,6 +20,7 @@ from mailer.web.access import Access, refused
 from mailer.web.guard import Guard
 from mailer.web.journey.accounts import Accounts
 from mailer.web.journey.care import Care
+from mailer.web.journey.continuing import Continuing, wished
 from mailer.web.journey.letters import Letters
 from mailer.web.journey.lists import Lists
 from mailer.web.journey.means import Means
@@ -60,9 +62,10 @@ class Journey:
         pages = Pages(means)
         lists = Lists(means, pages)
         previews, standings = Previews(means, pages), Standings(means, pages)
-        self._sendings, care = Sendings(means, pages, previews), Care(means, pages)
+        self._continuing, care = Continuing(means), Care(means, pages)
+        sendings = Sendings(means, pages, previews, self._continuing)
         self._practice = Practice(means, pages, Journey)
-        self._watching = Watching(means, pages, self._sendings.running)
+        self._watching = Watching(means, pages, self._continuing.running)
         self._returning = Returning(means, pages)
         routes: list[BaseRoute] = [
             Route("/", standings.start),
@@ -77,14 +80,16 @@ class Journey:
             Route("/practice/leave", self._practice.leave, methods=["POST"]),
             *_account(means, pages),
             *_inbox(self._returning),
-            *_steps(lists, Letters(means, pages, lists), previews, self._sendings),
-            *_campaign(self._sendings, self._watching, care, standings),
+            *_steps(lists, Letters(means, pages, lists), previews, sendings),
+            *_campaign(sendings, self._watching, care, standings),
         ]
         if means.practice_mailbox:
             routes = [one for one in routes if not str(getattr(one, "path", "")).startswith(REAL_ONLY)]
             routes.append(Mount("/mailbox", mailbox_page.create_app(means.practice_mailbox, home="/")))
         with means.ledger(means.settings()) as ledger:
             secret = ledger.secret
+            self.goes_on_with = wished(ledger, time.time())
+            """The campaigns that an earlier page was to go on with, and this one is."""
         starlette = Starlette(
             routes=routes,
             exception_handlers={MailerError: pages.refused, HTTPException: _elsewhere},
@@ -95,6 +100,10 @@ class Journey:
     def ticket(self, to: str = "/") -> str:
         return self._access.ticket(to)
 
+    def begin(self) -> None:
+        """Go on with the campaigns that are to go on by themselves. Call it within the loop."""
+        self._continuing.begin()
+
     def end(self) -> None:
         self._practice.end()
         self._watching.end()
@@ -103,7 +112,7 @@ class Journey:
     async def shut(self) -> None:
         await self._practice.shut()
         await self._returning.shut()
-        await self._sendings.shut()
+        await self._continuing.shut()
 
 
 class Calm:

@@ -71,8 +71,9 @@ async def run(means: Means, arguments: Sequence[str]) -> Command:
     said, found = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - they live as long as the command
     process = await asyncio.create_subprocess_exec(
         *means.command,
-        *arguments,
+        *arguments[:1],
         "--json",
+        *arguments[1:],  # the end of them may be names, behind `--`
         stdin=subprocess.DEVNULL,
         stdout=found,
         stderr=said,

@@ -70,15 +70,16 @@ class Draft:
         )
 
     def arguments(self) -> Sequence[str]:
-        """The same on a command line."""
-        words = [self.letter, self.list]
+        """The same at the end of a command line."""
+        words: list[str] = []
         for option, value in (
             ("--campaign", self.campaign),
             ("--email-column", self.column),
             ("--sheet", self.sheet),
         ):
             words += [f"{option}={value}"] if value else []
-        return words + ["--skip-problems"] * self.skips
+        # a file may be called like an option
+        return [*words, *["--skip-problems"] * self.skips, "--", self.letter, self.list]
 
 
 def lists_in(folder: Path) -> list[str]:

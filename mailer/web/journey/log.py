@@ -126,6 +126,8 @@ def _told(entry: Entry) -> tuple[str, str]:
         return _waited(entry), ""
     if entry.kind in {Happening.PAUSED, Happening.STOPPED}:
         said, _newline, hint = entry.text.partition("\n")
+        if entry.until and not said:
+            return _("Nobody can be tried just now. Those to be tried again are due at {until}."), ""
         return translated(said) or _("Paused. Nobody loses their place."), hint
     if entry.kind is Happening.DECIDED:
         return _decided(entry) % {"number": f"{entry.number:,}"}, ""

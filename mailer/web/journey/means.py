@@ -17,7 +17,8 @@ class Means:
     """How to get at settings, ledger and keys of the campaign folder, as the commands do; and how to run a command.
 
     `settings` reads them anew, since they may be edited at any time, and raises SettingsError. `encrypted` tells whether the ledger
-    is, so that nothing readable may be written beside it. `bug` keeps the details of an error that nobody foresaw, and says where.
+    is, so that nothing readable may be written beside it. `bug` keeps the details of an error that nobody foresaw, and says where;
+    `warn` tells whoever sits at the terminal.
     `practice_of` is the address of the page of which this is the practice, and `practice_mailbox` where its mail goes; the real page
     has neither.
     """
@@ -30,5 +31,6 @@ class Means:
     command: Sequence[str]
     environment: Mapping[str, str]
     bug: Callable[[Exception], MailerError]
+    warn: Callable[[str], None]
     practice_of: str = ""
     practice_mailbox: Path | None = None

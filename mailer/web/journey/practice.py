@@ -45,6 +45,7 @@ class Served(Protocol):
     app: ASGIApp
 
     def ticket(self, to: str = "/") -> str: ...
+    def begin(self) -> None: ...
     def end(self) -> None: ...
     async def shut(self) -> None: ...
 
@@ -105,6 +106,7 @@ class Practice:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
                 await serving
+            journey.begin()
             port = int(ready.result().rstrip("/").rpartition(":")[2])
         except BaseException:
             await mailbox.stop()
@@ -124,6 +126,7 @@ class Practice:
             "MAILER_SMTP_PASSWORD": WORD,
             "MAILER_SMTP_PASSWORD_FILE": "",
             "MAILER_LEDGER": f"sqlite:///{(folder / 'practice.db').as_posix()}",
+            "MAILER_PROXY": "",
             "MAILER_RATE": "unlimited",
             "MAILER_DOMAIN_RATE": "unlimited",
             "MAILER_BATCH_PAUSE": "0s",

@@ -33,10 +33,12 @@ function figures(now) {
 function holding(now) {
   const full = now.quotas.filter((quota) => quota.until).sort((one, other) => other.until - one.until)[0];
   if (now.state === "sending" && full && full.until - Date.now() / 1000 > 2) return told(words.limit, { limit: full.limit, time: clock(full.until, true) });
-  if (now.next_due && now.counts.deferred === now.left) {
-    if (now.state === "paused") return told(words.due, { time: clock(now.next_due) });
-    if (now.state === "sending") return told(words.later, { time: clock(now.next_due) });
+  if (now.state === "waiting") {
+    if (now.in_use) return told(words.other, { name: now.in_use });
+    if (now.in_use === "") return words.busy;
+    return now.next_due > Date.now() / 1000 ? told(words.later, { time: clock(now.next_due) }) : words.soon;
   }
+  if (now.state === "paused" && now.next_due && now.counts.deferred === now.left) return told(words.due, { time: clock(now.next_due) });
   return "";
 }
 
@@ -66,7 +68,7 @@ function show(now) {
   }
   part("returned").hidden = !Object.values(now.returned).some(Boolean);
   write(part("total"), NUMBER.format(now.total));
-  const under = now.state === "sending" || now.state === "starting";
+  const under = ["sending", "starting", "waiting"].includes(now.state);
   part("pause").hidden = !under;
   part("go-on").hidden = now.state !== "paused";
   for (const link of area.querySelectorAll("[data-begun]")) link.hidden = !now.total;

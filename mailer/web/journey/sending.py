@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -13,11 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from mailer.campaign.pausing import pause as pause_it
 from mailer.errors import SettingsError, UsageError
 from mailer.model import CampaignRecord, Quota
 from mailer.web.journey import command
-from mailer.web.journey.command import Command
+from mailer.web.journey.continuing import Continuing, go_on
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.previews import Look, Previews
@@ -26,15 +26,11 @@ from mailer.web.journey.ways import pace
 from mailer.web.journey.words import gettext as _
 
 TEST_SECONDS = 180.0
-PAUSE_SECONDS = 15.0
-"""How long the page waits at its end for what it sends to pause."""
 
 
 class Sendings:
-    def __init__(self, means: Means, pages: Pages, previews: Previews) -> None:
-        self._means, self._pages, self._previews = means, pages, previews
-        self._running: dict[str, Command] = {}
-        self._starting = asyncio.Lock()
+    def __init__(self, means: Means, pages: Pages, previews: Previews, continuing: Continuing) -> None:
+        self._means, self._pages, self._previews, self._continuing = means, pages, previews, continuing
 
     # -- test
 
@@ -57,9 +53,8 @@ class Sendings:
         """Run `mailer test`, which mails nobody of the list."""
         draft, form = self._pages.draft(request), request.state.form
         rows = [name[4:] for name in form if name.startswith("row-") and name[4:].isdecimal()]
-        arguments = ["test", *draft.arguments(), f"--to={form.get('to', '').strip()}"]
-        arguments += [f"--row={row}" for row in rows]
-        ran = await command.run(self._means, arguments)
+        options = [f"--to={form.get('to', '').strip()}", *(f"--row={row}" for row in rows)]
+        ran = await command.run(self._means, ["test", *options, *draft.arguments()])
         try:
             await asyncio.wait_for(ran.process.wait(), TEST_SECONDS)
         except TimeoutError:
@@ -144,44 +139,29 @@ class Sendings:
                 _("The number that was typed is not the number of messages. Nothing was sent."),
                 hint=_("go back and type it again"),
             )
-        arguments = ["send", *draft.arguments(), "--seal", look.seal, "--yes", "--wait"]
         hold = form.get("hold", "").strip()
-        if hold.isdecimal() and int(hold) > 0:
-            arguments += ["--hold-after", hold]
-        await self._start(draft.name, arguments)
+        held = [f"--hold-after={hold}"] if re.fullmatch(r"0*[1-9][0-9]{0,8}", hold) else []
+        await self._continuing.start(draft.name, ["send", "--yes", f"--seal={look.seal}", *held, *draft.arguments()])
         return RedirectResponse(campaign_url(draft.name), 303)
 
     async def go_on(self, request: Request) -> Response:
         """The command that continues a campaign, as `mailer status` gives it."""
         name = request.path_params["name"]
         campaign = await run_in_threadpool(self._find, name)
-        manifest = campaign.manifest
-        words = ["send", manifest.template, manifest.list_name, "--campaign", name, "--yes"]
-        await self._start(name, [*words, *(await run_in_threadpool(self._to_workers, campaign) or ["--wait"])])
+        workers = await run_in_threadpool(self._to_workers, campaign)
+        await self._continuing.start(name, go_on(campaign, *workers), goes_on=not workers)
         return RedirectResponse(campaign_url(name), 303)
-
-    async def _start(self, name: str, arguments: list[str]) -> None:
-        async with self._starting:
-            running = self._running.get(name)
-            if running and running.code is None:
-                return  # a second click
-            self._running[name] = await command.run(self._means, arguments)
 
     async def pause(self, request: Request) -> Response:
         name = request.path_params["name"]
-        await run_in_threadpool(self._ask_to_pause, name)
+        await self._continuing.pause(name)
         return RedirectResponse(campaign_url(name), 303)
-
-    def _ask_to_pause(self, name: str) -> None:
-        with self._means.ledger(self._means.settings()) as ledger:
-            if campaign := ledger.campaign(name):
-                pause_it(ledger, campaign)
 
     def _to_workers(self, campaign: CampaignRecord) -> list[str]:
         """Where it is left to workers it stays so."""
         with self._means.ledger(self._means.settings()) as ledger:
             left = ledger.shared.standing(campaign) if ledger.is_shared else None
-        return ["--detach", "--queue", left.queue] if left else []
+        return ["--detach", f"--queue={left.queue}"] if left else []
 
     def _find(self, name: str) -> CampaignRecord:
         with self._means.ledger(self._means.settings()) as ledger:
@@ -189,19 +169,6 @@ class Sendings:
         if campaign is None:
             raise HTTPException(404)
         return campaign
-
-    def running(self, name: str) -> Command | None:
-        """The command of this page that sends the campaign, or that has ended."""
-        return self._running.get(name)
-
-    async def shut(self) -> None:
-        """Ask what the page sends to pause, and wait for it a little. It would go on by itself otherwise."""
-        ours = {name: one for name, one in self._running.items() if one.code is None}
-        for name in ours:
-            await run_in_threadpool(self._ask_to_pause, name)
-        waits = [asyncio.ensure_future(one.process.wait()) for one in ours.values()]
-        if waits:
-            await asyncio.wait(waits, timeout=PAUSE_SECONDS)
 
 
 def least_seconds(messages: int, rates: Sequence[Quota]) -> int:

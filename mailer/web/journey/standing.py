@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from mailer.errors import MailerError, SettingsError
 from mailer.ledger import Ledger, SenderLock
 from mailer.model import CampaignRecord, Returned, Status, Tally
 from mailer.report import Report
+from mailer.web.journey.continuing import wished
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.sending import campaign_url
@@ -129,7 +131,7 @@ def _read_ahead() -> None:
 KEYS = {
     "begun": lambda one: -one.begun.timestamp(),
     "name": lambda one: one.name.casefold(),
-    "state": lambda one: (("sending", "paused", "finished").index(one.state), -one.begun.timestamp()),
+    "state": lambda one: (("sending", "waiting", "paused", "finished").index(one.state), -one.begun.timestamp()),
     "left": lambda one: (-one.left, -one.begun.timestamp()),
 }
 
@@ -148,11 +150,11 @@ def _found(ledger: Ledger, request: Request) -> CampaignRecord:
 
 
 def _standings(ledger: Ledger, campaigns: Sequence[CampaignRecord]) -> list[Standing]:
-    tallies = ledger.tallies()
+    tallies, goes_on = ledger.tallies(), wished(ledger, time.time())
     found = []
     for campaign in campaigns:
         tally = tallies.get(campaign.id, Tally())
-        state = "paused" if tally.work_left else "finished"
+        state = ("waiting" if campaign.name in goes_on else "paused") if tally.work_left else "finished"
         if campaign.owner and SenderLock(ledger, campaign.name).is_held():
             state = "sending"
         found.append(

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from mailer.campaign.resuming import Next, Step, next_step
 from mailer.ledger import Ledger, SenderLock
 from mailer.model import CampaignRecord, Entry, Happening, Quota, Status, Tally
 from mailer.web.journey import log
@@ -107,6 +108,7 @@ class Watching:
     def _state(self, name: str) -> dict[str, Any] | None:
         """Everything that is told of a campaign at one moment; None for one that nobody has begun."""
         running = self._running(name)
+        alive = running is not None and running.code is None
         settings = self._means.settings()
         with self._means.ledger(settings) as ledger:
             campaign = ledger.campaign(name)
@@ -114,8 +116,8 @@ class Watching:
                 return None
             tally = ledger.tally(campaign) if campaign else Tally()
             held = SenderLock(ledger, name).is_held()
+            waits = self._waits(ledger, campaign) if campaign and not held and not alive else None
             known = _known(ledger, campaign, settings.rate or ()) if campaign else {}
-        alive = running is not None and running.code is None
         if held and campaign:
             state = "sending"
         elif alive:
@@ -123,16 +125,25 @@ class Watching:
         elif campaign is None:
             state = "refused"
         else:
-            state = "paused" if tally.work_left else "finished"
+            state = ("waiting" if waits else "paused") if tally.work_left else "finished"
         return {
             "state": state,
             "counts": {status.value: getattr(tally, status) for status in Status},
             "total": tally.total,
             "left": tally.work_left,
             "done": tally.total - tally.work_left,
-            **_ended(running, practising=bool(self._means.practice_of)),
+            "in_use": waits.other if waits and waits.next is Next.IN_USE else None,
+            # whoever waits for another campaign to be done has nothing to mend
+            **_ended(None if waits else running, practising=bool(self._means.practice_of)),
             **({"last": None, "quotas": [], "returned": {}, "next_due": None, "news": []} | known),
         }
+
+    def _waits(self, ledger: Ledger, campaign: CampaignRecord) -> Step | None:
+        """What a campaign waits for that goes on by itself; None for one that does not."""
+        if campaign.name not in ledger.wishes():
+            return None
+        step = next_step(ledger, campaign, time.time())
+        return None if step.next is Next.NOTHING else step
 
     def end(self) -> None:
         """Tell nobody any more."""

@@ -123,6 +123,7 @@ FROM_BELOW = (
     # the states of a campaign
     later("starting"),
     later("sending"),
+    later("waiting"),
     later("paused"),
     later("finished"),
     later("refused"),
