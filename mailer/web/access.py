@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailer.markup import ENGLISH, Voice, asset, fill
+from mailer.web.other_end import GONE, stranger, user_name
 
 LIFETIME = 24 * 3600
 """Seconds for which a browser that was let in stays so."""
@@ -39,6 +40,10 @@ CLOSED_WORDS = (
         " being sent is paused by that, and goes on where it was."
     ),
 )
+TRIED = (
+    "Another user of this computer ({user}) tried to open the page by its address, and was refused. The address still opens it."
+    " If that was you: run mailer web as that user."
+)
 NOT_DONE = "This could not be done"
 REFUSED = {
     403: "Nothing was changed. This form is out of date: go back, open the page again, and repeat the last step.",
@@ -50,11 +55,20 @@ class Access:
     """Lets in who has the ticket of the opening address, once, and then who has the cookie that it gave.
 
     The cookie is signed with the ledger's `secret`, so that it outlives a restart of the page. What is handed on has
-    `request.state.csrf`, to be put into forms and headers, and `request.state.form` for a form that had it.
+    `request.state.csrf`, to be put into forms and headers, and `request.state.form` for a form that had it. `warn` tells whoever sits at
+    the terminal that another user of this computer has tried a ticket.
     """
 
-    def __init__(self, app: ASGIApp, secret: bytes, voice: Callable[[], Voice] = lambda: ENGLISH) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        secret: bytes,
+        voice: Callable[[], Voice] = lambda: ENGLISH,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.app = app
+        self._warn = warn
+        self._told: set[int] = set()
         self._voice = voice
         self._secret = hashlib.sha256(b"organiser's page" + secret).digest()
         self._tickets: dict[str, str] = {}
@@ -103,6 +117,8 @@ class Access:
         if ticket not in self._tickets:
             # somebody who is in already has opened the address again
             return RedirectResponse("/", 303) if self._session(request) else closed(self._voice())
+        if self._is_strange(request):
+            return closed(self._voice())
         to = self._tickets.pop(ticket)
         until = int(time.time()) + LIFETIME
         session = f"{until}.{secrets.token_urlsafe(18)}"
@@ -115,6 +131,15 @@ class Access:
             samesite="strict",
         )
         return response
+
+    def _is_strange(self, request: Request) -> bool:
+        """Whether another user of this computer has come by the ticket: it stands in the command line of a browser."""
+        client, server = request.scope.get("client"), request.scope.get("server")
+        other = stranger(client, server) if client and server else None
+        if other is not None and other != GONE and other not in self._told:
+            self._told.add(other)
+            self._warn(TRIED.format(user=user_name(other)))
+        return other is not None
 
     def _session(self, request: Request) -> str | None:
         try:

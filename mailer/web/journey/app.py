@@ -94,7 +94,7 @@ class Journey:
             routes=routes,
             exception_handlers={MailerError: pages.refused, HTTPException: _elsewhere},
         )
-        self._access = Access(starlette, secret, voice)
+        self._access = Access(starlette, secret, voice, means.warn)
         self.app = Guard(Calm(self._access, means.bug))
 
     def ticket(self, to: str = "/") -> str:
