@@ -62,7 +62,8 @@ def test_a_message_its_eml_and_its_attachments_can_be_had(box):
         assert content == (box / f"{key}.eml").read_bytes()
         assert eml.headers["Content-Disposition"].startswith("attachment;")
         assert ask(port, f"/messages/{key}/attachments/0")[1] == MOTION.content
-        assert ask(port, f"/messages/{key}/attachments/9")[0].status == 404
+        for number in ("9", "9" * 5000, "-1", "x"):
+            assert ask(port, f"/messages/{key}/attachments/{number}")[0].status == 404
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ NOT_DONE = "This could not be done"
 REFUSED = {
     403: "Nothing was changed. This form is out of date: go back, open the page again, and repeat the last step.",
     413: "Nothing was changed. That is more than this page takes.",
+    415: "Nothing was changed. This page takes what its own forms send, and this was something else.",
 }
 
 
@@ -56,7 +57,7 @@ class Access:
 
     The cookie is signed with the ledger's `secret`, so that it outlives a restart of the page. What is handed on has
     `request.state.csrf`, to be put into forms and headers, and `request.state.form` for a form that had it. `warn` tells whoever sits at
-    the terminal that another user of this computer has tried a ticket.
+    the terminal that another user of this computer has tried a ticket. `uploads` are paths that take other things than forms.
     """
 
     def __init__(
@@ -65,8 +66,11 @@ class Access:
         secret: bytes,
         voice: Callable[[], Voice] = lambda: ENGLISH,
         warn: Callable[[str], None] = lambda _: None,
+        *,
+        uploads: frozenset[str] = frozenset(),
     ) -> None:
         self.app = app
+        self._uploads = uploads
         self._warn = warn
         self._told: set[int] = set()
         self._voice = voice
@@ -99,7 +103,9 @@ class Access:
     async def _stranger(self, request: Request, csrf: str) -> Response | None:
         """Why a change is refused; None if it comes from a page of ours. Keeps the form that it came with."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-            return None if _same(request.headers.get("x-csrf", ""), csrf) else refused(403, voice=self._voice())
+            if not _same(request.headers.get("x-csrf", ""), csrf):
+                return refused(403, voice=self._voice())
+            return None if request.url.path in self._uploads else refused(415, voice=self._voice())
         try:
             body = await _body(request)
         except ClientDisconnect:

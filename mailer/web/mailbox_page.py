@@ -59,7 +59,7 @@ def create_app(folder: Path, home: str = "") -> Starlette:
             Route("/messages", page.listing),
             Route("/messages/{key}", page.message),
             Route("/messages/{key}/message.eml", page.download),
-            Route("/messages/{key}/attachments/{number:int}", page.attachment),
+            Route("/messages/{key}/attachments/{number}", page.attachment),
             Route("/delete", page.delete, methods=["POST"]),
         ],
         middleware=[Middleware(Guard)],
@@ -128,9 +128,9 @@ class _MailboxPage:
     def attachment(self, request: Request) -> Response:
         attachments = self._read(request).attachments
         number = request.path_params["number"]
-        if number >= len(attachments):
+        if not re.fullmatch(r"[0-9]{1,9}", number) or int(number) >= len(attachments):
             raise HTTPException(404)
-        return _file(attachments[number].content, attachments[number].filename)
+        return _file(attachments[int(number)].content, attachments[int(number)].filename)
 
     async def delete(self, request: Request) -> Response:
         # a form that is here already has brought the token of the page below which this one stands

@@ -18,6 +18,7 @@ from mailer.markup import asset
 from mailer.web import mailbox_page
 from mailer.web.access import Access, refused
 from mailer.web.guard import Guard
+from mailer.web.journey import addresses  # noqa: F401 - the kinds of names and numbers in addresses
 from mailer.web.journey.accounts import Accounts
 from mailer.web.journey.care import Care
 from mailer.web.journey.continuing import Continuing, wished
@@ -53,6 +54,10 @@ ASSETS = {
     "log.js": ("mailer.web.journey", "text/javascript"),
     "back.js": ("mailer.web.journey", "text/javascript"),
 }
+
+
+UPLOADS = frozenset({"/list/upload", "/letter/attachment"})
+"""Where a file comes by itself, and not in a form."""
 
 
 class Journey:
@@ -94,7 +99,7 @@ class Journey:
             routes=routes,
             exception_handlers={MailerError: pages.refused, HTTPException: _elsewhere},
         )
-        self._access = Access(starlette, secret, voice, means.warn)
+        self._access = Access(starlette, secret, voice, means.warn, uploads=UPLOADS)
         self.app = Guard(Calm(self._access, means.bug))
 
     def ticket(self, to: str = "/") -> str:
@@ -161,9 +166,9 @@ def _steps(lists: Lists, letters: Letters, previews: Previews, sendings: Sending
         Route("/preview", previews.page),
         Route("/preview/state", previews.state),
         Route("/preview/rows", previews.rows, methods=["POST"]),
-        Route("/preview/message/{row:int}", previews.message),
-        Route("/preview/message/{row:int}/message.eml", previews.download),
-        Route("/preview/message/{row:int}/attachments/{number:int}", previews.attachment),
+        Route("/preview/message/{row:count}", previews.message),
+        Route("/preview/message/{row:count}/message.eml", previews.download),
+        Route("/preview/message/{row:count}/attachments/{number:count}", previews.attachment),
         Route("/test", sendings.test),
         Route("/test", sendings.send_test, methods=["POST"]),
         Route("/approve", sendings.approve),
@@ -174,19 +179,19 @@ def _steps(lists: Lists, letters: Letters, previews: Previews, sendings: Sending
 
 
 def _campaign(sendings: Sendings, watching: Watching, care: Care, standings: Standings) -> list[BaseRoute]:
-    """One that has begun. Names may hold slashes, so the shortest address is the last."""
+    """One that has begun."""
     return [
-        Route("/campaign/{name:path}/events", watching.events),
-        Route("/campaign/{name:path}/log", watching.log, methods=["POST"]),
-        Route("/campaign/{name:path}/pause", sendings.pause, methods=["POST"]),
-        Route("/campaign/{name:path}/go-on", sendings.go_on, methods=["POST"]),
-        Route("/campaign/{name:path}/uncertain", care.uncertain),
-        Route("/campaign/{name:path}/uncertain", care.resolve, methods=["POST"]),
-        Route("/campaign/{name:path}/retry", care.retry, methods=["POST"]),
-        Route("/campaign/{name:path}/report", standings.report),
-        Route("/campaign/{name:path}/report/page", standings.page),
-        Route("/campaign/{name:path}/report.csv", standings.table),
-        Route("/campaign/{name:path}", watching.watch),
+        Route("/campaign/{name:campaign}/events", watching.events),
+        Route("/campaign/{name:campaign}/log", watching.log, methods=["POST"]),
+        Route("/campaign/{name:campaign}/pause", sendings.pause, methods=["POST"]),
+        Route("/campaign/{name:campaign}/go-on", sendings.go_on, methods=["POST"]),
+        Route("/campaign/{name:campaign}/uncertain", care.uncertain),
+        Route("/campaign/{name:campaign}/uncertain", care.resolve, methods=["POST"]),
+        Route("/campaign/{name:campaign}/retry", care.retry, methods=["POST"]),
+        Route("/campaign/{name:campaign}/report", standings.report),
+        Route("/campaign/{name:campaign}/report/page", standings.page),
+        Route("/campaign/{name:campaign}/report.csv", standings.table),
+        Route("/campaign/{name:campaign}", watching.watch),
     ]
 
 

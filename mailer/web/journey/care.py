@@ -12,9 +12,9 @@ from mailer.errors import UsageError
 from mailer.ledger import Ledger, settle
 from mailer.model import CampaignRecord, Reason, Status
 from mailer.suppression import is_entry, normalise
+from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
-from mailer.web.journey.sending import campaign_url
 from mailer.web.journey.words import gettext as _
 
 MOST = 500

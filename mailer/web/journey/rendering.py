@@ -15,6 +15,7 @@ from starlette.templating import Jinja2Templates
 from mailer.errors import MailerError
 from mailer.model import Problem
 from mailer.preview.page import sentence
+from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.draft import STEPS, Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.ways import mended_at, parts
@@ -49,6 +50,7 @@ class Pages:
             "number": lambda value: f"{value:,}",
             "sentence": sentence,
             "json": json.dumps,
+            "campaign_url": campaign_url,
             "led": partial(parts, practising=bool(means.practice_of)),
         }
         environment.filters.update(filters)

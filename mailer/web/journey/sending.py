@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -17,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from mailer.errors import SettingsError, UsageError
 from mailer.model import CampaignRecord, Quota
 from mailer.web.journey import command
+from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.continuing import Continuing, go_on
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
@@ -179,7 +179,3 @@ def least_seconds(messages: int, rates: Sequence[Quota]) -> int:
 def first(draft: Draft, step: str) -> Response:
     """To the step that comes before the one that was asked for, which says so."""
     return RedirectResponse(f"{draft.url(step)}&first=1", 303)
-
-
-def campaign_url(name: str) -> str:
-    return f"/campaign/{quote(name, safe='')}"

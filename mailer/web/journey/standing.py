@@ -22,10 +22,10 @@ from mailer.errors import MailerError, SettingsError
 from mailer.ledger import Ledger, SenderLock
 from mailer.model import CampaignRecord, Returned, Status, Tally
 from mailer.report import Report
+from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.continuing import wished
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
-from mailer.web.journey.sending import campaign_url
 from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import later
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from urllib.parse import quote
 
 from mailer.account import CHOICES
 from mailer.model import Quota
+from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import later
 
@@ -16,9 +16,9 @@ PLACES = (
     (r"mailer setup --seed-test(?: --yes)?", "/account#seed", later("See how a letter arrives")),
     (r"mailer setup(?: --auth xoauth2)?", "/account/setup", later("Set up the account")),
     (r"mailer doctor(?: TEMPLATE LIST)?", "/account#look", later("Will mail arrive?")),
-    (rf"mailer resolve {NAME}", "/campaign/{}/uncertain", later("Decide what is in doubt")),
-    (rf"mailer report {NAME}", "/campaign/{}/report", later("Report")),
-    (rf"mailer (?:status|retry) {NAME}", "/campaign/{}", later("To the campaign")),
+    (rf"mailer resolve {NAME}", "{}/uncertain", later("Decide what is in doubt")),
+    (rf"mailer report {NAME}", "{}/report", later("Report")),
+    (rf"mailer (?:status|retry) {NAME}", "{}", later("To the campaign")),
     (r"mailer suppress list", "/suppressed", later("Never mailed")),
     (r"mailer check LIST", "/list", later("List")),
 )
@@ -67,7 +67,7 @@ def parts(text: str, *, practising: bool = False) -> Iterator[tuple[str, str]]:
         yield text[at : found.start()], ""
         url, title = next((url, title) for command, url, title in PLACES if re.fullmatch(command, found[0]))
         name = next((group for group in found.groups() if group), "").strip("\"'")
-        yield _(title), "" if practising and url.startswith("/account") else url.format(quote(name, safe=""))
+        yield _(title), "" if practising and url.startswith("/account") else url.format(campaign_url(name))
         at = found.end()
     yield text[at:], ""
 
