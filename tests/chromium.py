@@ -25,10 +25,17 @@ def executable() -> str:
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
+def browser(*more: str) -> Iterator[Browser]:
+    """Chromium, with more arguments of its command line."""
     with sync_playwright() as playwright:
         # Chromium refuses its own sandbox to root; the walls under test are the pages' own.
-        arguments = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+        arguments = [
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--no-first-run",
+            *more,
+        ]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             arguments.append("--no-sandbox")
         running = playwright.chromium.launch(executable_path=executable(), args=arguments)

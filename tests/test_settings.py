@@ -543,3 +543,13 @@ def test_what_is_missing_for_reading_the_mailbox_is_named(tmp_path: Path) -> Non
 
 def test_the_keyring_waits_long_enough_to_unlock_it() -> None:
     assert passwords.PATIENCE >= 30
+
+
+def test_that_there_is_no_proxy_can_be_said_against_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mailer.toml").write_text('proxy = "socks5://127.0.0.1:9"\nsmtp_host = "127.0.0.1"\n', encoding="utf-8")
+    found = load(tmp_path, env())
+    assert found.proxy
+    assert [one.code for one in found.warnings] == ["beside-proxy"]
+    found = load(tmp_path, env(proxy=" None"))
+    assert found.proxy is None
+    assert found.warnings == ()

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
 from mailer.model import Problem, Security, Severity
-from mailer.settings import sources
+from mailer.settings import sources, values
 from mailer.settings.model import DEFAULT_RATE, UNENCRYPTED, Settings
 from mailer.settings.sources import SECRETS, Entry, Layer, Origin
 
@@ -164,8 +164,8 @@ def holds_a_password(name: str, text: str) -> bool:
 
 def beside_proxy(merged: Mapping[str, Entry]) -> list[Problem]:
     """Warn of a mail server here that goes on by ways of its own: who sets a proxy means everything."""
-    host = merged.get("smtp_host")
-    if host is None or "proxy" not in merged or not is_loopback(host.text.strip()):
+    host, proxy = merged.get("smtp_host"), merged.get("proxy")
+    if host is None or proxy is None or values.is_no_proxy(proxy.text) or not is_loopback(host.text.strip()):
         return []
     sentence = "this mail server is on this computer, and what it sends on does not go through the proxy"
     return [host.origin.problem("beside-proxy", sentence, severity=Severity.WARNING)]

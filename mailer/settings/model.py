@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     complaint_brake: Annotated[tuple[int, float] | None, PlainValidator(values.bounce_brake)] = example(
         "3, 0.3%", default=(STOP_LEAST, STOP_PERCENT)
     )
-    proxy: Annotated[Proxy, PlainValidator(values.proxy)] | None = example("socks5://127.0.0.1:9050", private=True)
+    proxy: Annotated[Proxy | None, PlainValidator(values.proxy)] = example("socks5://127.0.0.1:9050", private=True)
     dns_server: Annotated[tuple[str, int], PlainValidator(values.server)] | None = example("192.0.2.53")
 
     imap_host: Host | None = example("imap.example.org")

@@ -318,8 +318,10 @@ def ledger(text: str) -> str | Server:
     return text
 
 
-def proxy(text: str) -> Proxy:
-    """`socks5://[user[:password]@]host:port`; in socks5h the h asks for what is always done, look-ups beyond the proxy."""
+def proxy(text: str) -> Proxy | None:
+    """`socks5://[user[:password]@]host:port`, or `none`; in socks5h the h asks for what is always done, look-ups beyond the proxy."""
+    if is_no_proxy(text):
+        return None
     text = line(text)
     try:
         parts = urlsplit(text)
@@ -334,6 +336,11 @@ def proxy(text: str) -> Proxy:
     if any(part and not (part.isascii() and part.isprintable() and len(part) < 256) for part in known):
         raise ValueError("user name and password of a proxy must be up to 255 plain letters, digits and signs")
     return Proxy(host=host(name), port=port, username=known[0], password=known[1])
+
+
+def is_no_proxy(text: str) -> bool:
+    """Whether it says that there is none, so that a proxy that is set elsewhere does not hold."""
+    return text.strip().lower() == "none"
 
 
 def server(text: str) -> tuple[str, int]:

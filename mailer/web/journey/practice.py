@@ -126,7 +126,7 @@ class Practice:
             "MAILER_SMTP_PASSWORD": WORD,
             "MAILER_SMTP_PASSWORD_FILE": "",
             "MAILER_LEDGER": f"sqlite:///{(folder / 'practice.db').as_posix()}",
-            "MAILER_PROXY": "",
+            "MAILER_PROXY": "none",
             "MAILER_RATE": "unlimited",
             "MAILER_DOMAIN_RATE": "unlimited",
             "MAILER_BATCH_PAUSE": "0s",
