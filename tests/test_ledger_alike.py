@@ -113,6 +113,7 @@ QUESTIONS: dict[str, Question] = {
     "troubles": lambda ledger, campaign: sorted(ledger.troubles(campaign), key=lambda one: (one.at, one.person.row)),
     "used": lambda ledger, _: [ledger.used("u@smtp.example", Quota(count=count, seconds=100), BEGIN + 500) for count in (1, 5, 500)],
     "went_down": lambda ledger, campaign: ledger.went_down(campaign),
+    "prepared": lambda ledger, _: [dataclasses.replace(one, at=None) for one in ledger.prepared()],
     "wishes": lambda ledger, _: ledger.wishes(),
 }  # fmt: skip
 
@@ -120,7 +121,7 @@ WRITES = {
     "add_events", "approve", "ask_to_pause", "erase_suppressed", "finish", "forget_to_pause", "forget_wish", "hold", "keep_preview", "mark_moved",
     "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_owner", "start", "suppress",
     "take_over", "unsubscribe", "unsuppress", "write_diary", "write_late",
-    "take_turn", "wish",
+    "forget_prepared", "keep_prepared", "take_turn", "wish",
 }  # fmt: skip
 ABOUT_ITSELF = {
     "close", "described", "from_description", "is_shared", "lender", "lock", "path", "pen", "place", "secret", "shared", "shares_quotas",
@@ -206,6 +207,11 @@ def live(ledger: Ledger, everybody: list[Person]) -> CampaignRecord:
     ledger.ask_to_pause("other")
     ledger.wish("other", b"mark")
     assert (ledger.take_turn("other", b"else", b"x"), ledger.take_turn("other", b"mark", b"m")) == (False, True)
+    for name in ("begins soon", "made up", "appeal--branches", "never approved"):
+        ledger.keep_prepared(name, "list=ä.csv&letter=x")
+    ledger.approve("begins soon", "seal", "Ana")
+    ledger.approve("begins soon", "another seal", "Bo")
+    ledger.forget_prepared("made up")
     ledger.wish("third")
     assert ledger.forget_wish("third")
     ledger.set_owner(campaign, "process 1")

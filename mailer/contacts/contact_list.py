@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import merge
-from itertools import pairwise
+from itertools import islice, pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import overload
@@ -24,6 +24,7 @@ from mailer.contacts.problems_file import write_rows
 from mailer.contacts.refuse import BadRows, Refuse, reasoned
 from mailer.contacts.slices import Slice, Tables, made
 from mailer.contacts.table import TEXT, Positions, arrow, chosen, picked
+from mailer.contacts.typos import LIKELY_TYPO, suggestion
 from mailer.model import Contact, Findings, PackedContact, SkippedRow
 
 STEP = 4096
@@ -52,6 +53,22 @@ class Body:
     name: pa.ChunkedArray
     language: pa.ChunkedArray
     joins: Mapping[str, Join] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mistyped:
+    """An address that looks mistyped, and what was probably meant."""
+
+    row: int
+    address: str
+    meant: str
+
+
+def corrected(contact: Contact) -> str:
+    """The contact's address with the domain that was probably meant; empty if it looks right."""
+    local, _at, domain = contact.address.rpartition("@")
+    meant = suggestion(domain.lower())
+    return f"{local}@{meant}" if meant else ""
 
 
 class ContactList(Sequence[Contact]):
@@ -117,6 +134,20 @@ class ContactList(Sequence[Contact]):
     def bad_rows(self) -> Sequence[SkippedRow]:
         """The rows that have problems, each with its reason."""
         return BadRows(self._refuse, self.problems, self._fields)
+
+    def mistyped(self, most: int) -> list[Mistyped]:
+        """The first contacts whose address looks mistyped, each with the one that was probably meant."""
+        kinds = {at for at, said in enumerate(self.warnings.said) if said.code == LIKELY_TYPO}
+        rows = (row for kind, row in zip(self.warnings.kinds, self.warnings.rows, strict=True) if kind in kinds)
+        numbers = self._body.frame.index.to_numpy()[self._body.places]
+        listed = ((row, int(np.searchsorted(numbers, row))) for row in rows)
+        # a repeated address is told of as well, and is no contact
+        contacts = (self[at] for row, at in listed if at < len(numbers) and numbers[at] == row)
+        return [
+            Mistyped(row=one.row, address=one.address, meant=meant)
+            for one in islice(contacts, most)
+            if (meant := corrected(one))
+        ]
 
     def keys(self) -> Iterator[str]:
         """The key of each contact, in the list's order."""

@@ -15,7 +15,7 @@ from mailer.address import PLAIN, PLAIN_LENGTH, SPECIAL
 from mailer.contacts.address import Checked, Fault, check
 from mailer.contacts.found import Found, in_rows
 from mailer.contacts.table import TEXT, arrow, text_array
-from mailer.contacts.typos import suggestion
+from mailer.contacts.typos import LIKELY_TYPO, suggestion
 from mailer.model import Problem, Severity
 
 Mask = npt.NDArray[np.bool_]
@@ -161,7 +161,7 @@ class _Said:
         for meant, mistyped in codes.items():
             found += self._warn(
                 np.isin(domains.indices.to_numpy(), mistyped),
-                "likely-typo",
+                LIKELY_TYPO,
                 f"The domain of the address looks mistyped: {meant} was probably meant.",
                 "Correct it in the list.",
             )

@@ -42,6 +42,9 @@ RUINED_ENDINGS = {
     "de": ("ed", "dee", "dde"),
     "fr": ("rf", "frr"),
 }
+LIKELY_TYPO = "likely-typo"
+"""The code of the warning about one."""
+
 SHORTEST_NAME = 5
 """A provider's name shorter than this has too many honest neighbours (web.de, wep.de)."""
 

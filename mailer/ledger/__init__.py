@@ -8,7 +8,7 @@ from mailer.ledger.figures import Grouped
 from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger, require_server
 from mailer.ledger.lock import AccountLock, DomainsLock, SenderLock, mark_interrupted, settle
-from mailer.ledger.memory import Digests, Preview
+from mailer.ledger.memory import Digests, Prepared, Preview
 from mailer.ledger.wishes import taken_at, turn
 from mailer.ledger.writer import Writer
 
@@ -21,6 +21,7 @@ __all__ = [
     "Intent",
     "Ledger",
     "LedgerKey",
+    "Prepared",
     "Preview",
     "Record",
     "Row",

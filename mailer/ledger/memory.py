@@ -12,6 +12,8 @@ from datetime import datetime
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import Manifest
 
+PREPARED = "prepared:"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
@@ -20,6 +22,16 @@ class Preview:
     manifest: Manifest
     made_at: datetime
     digests: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A campaign that somebody approved last, and that has not begun; `draft` is what its steps are called with."""
+
+    campaign: str
+    draft: str
+    by: str
+    at: datetime
 
 
 class Digests:
@@ -86,3 +98,26 @@ class Memory(Store):
         """Who approved it, and when; the first one first."""
         query = "SELECT name, at FROM approvals WHERE campaign = ? AND seal = ? ORDER BY at, name"
         return [(name, moment(at)) for name, at in self._all(query, campaign, seal)]
+
+    def keep_prepared(self, campaign: str, draft: str) -> None:
+        """Remember a campaign that was approved on the page, with the address of its steps, until it begins."""
+        statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+        self._run(statement, PREPARED + campaign, draft.encode())
+
+    def prepared(self) -> list[Prepared]:
+        """The campaigns that were approved and have not begun, the latest first."""
+        found = []
+        begun = {name for (name,) in self._all("SELECT name FROM campaigns")}
+        rows = self._all("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", len(PREPARED), PREPARED)
+        for key, draft in rows:
+            name = key.removeprefix(PREPARED)
+            query = "SELECT name, at FROM approvals WHERE campaign = ? ORDER BY at DESC, name LIMIT 1"
+            approved = self._all(query, name)
+            if approved and name not in begun:
+                by, at = approved[0]
+                found.append(Prepared(campaign=name, draft=bytes(draft).decode(), by=by, at=moment(at)))
+        return sorted(found, key=lambda one: one.at, reverse=True)
+
+    def forget_prepared(self, campaign: str) -> None:
+        """Leave it out from now on. That it was approved stays on record."""
+        self._run("DELETE FROM meta WHERE key = ?", PREPARED + campaign)

@@ -74,6 +74,7 @@ class Journey:
         self._returning = Returning(means, pages)
         routes: list[BaseRoute] = [
             Route("/", standings.start),
+            Route("/prepared/forget", standings.forget, methods=["POST"]),
             Route("/assets/{name}", _asset),
             Route("/suppressed", care.suppressed),
             Route("/suppressed", care.search, methods=["POST"]),

@@ -20,7 +20,7 @@ from mailer.merge.fronttext import body_of, with_front
 from mailer.merge.place import Place
 from mailer.web.journey.draft import A_LANGUAGE, letters_in
 from mailer.web.journey.words import gettext as _
-from mailer.web.journey.words import speaking
+from mailer.web.journey.words import later, speaking
 
 LARGEST = 500_000
 """Octets of a letter's text."""
@@ -35,17 +35,12 @@ OFFERED = (
 
 YAML = (".yaml", ".yml")
 
-STARTER = """---
-subject: "{subject}"
-language: en
----
-
-Dear {{{{ {name} or "friend" }}}},
-
-write here what you ask them to do, and why.
-
-With thanks
-"""
+GREETING, FRIEND, TEXT, END = (
+    later("Dear {name},"),
+    later("friend"),
+    later("write here what you ask them to do, and why."),
+    later("With thanks"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,8 +136,7 @@ class LetterFiles:
         (self._folder / "templates").mkdir(exist_ok=True)
         # whatever the columns are called, mailer knows by what name it writes to somebody
         addressed = "contact.name" if columns and "name" not in columns else "name"
-        text = STARTER.format(subject=name.replace("-", " ").capitalize(), name=addressed)
-        self.write(LetterFile(path=f"templates/{name}.md", text=""), text)
+        self.write(LetterFile(path=f"templates/{name}.md", text=""), starter(name, addressed))
         return name
 
     def begin_language(self, letter: str, code: str, spoken: str) -> str:
@@ -163,6 +157,15 @@ class LetterFiles:
         there = {language_of(one) for one in self.of(letter)} | {spoken}
         found = [(code, language_name(code)) for code in OFFERED.split() if code not in there]
         return sorted(found, key=lambda one: one[1].casefold())
+
+
+def starter(name: str, addressed: str) -> str:
+    """A letter to begin with, in the language of the page. `addressed` is the field that holds somebody's name."""
+    # where the page has no such text yet it is English, and says so
+    language = speaking() if _(TEXT) != TEXT else "en"
+    greeting = _(GREETING).format(name=f'{{{{ {addressed} or "{_(FRIEND)}" }}}}')
+    subject = name.replace("-", " ").capitalize()
+    return f'---\nsubject: "{subject}"\nlanguage: {language}\n---\n\n{greeting}\n\n{_(TEXT)}\n\n{_(END)}\n'
 
 
 def _to_translate(text: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -16,9 +17,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from mailer import contacts
 from mailer.age import Opener
+from mailer.contacts.typos import LIKELY_TYPO
 from mailer.errors import MailerError, UsageError
 from mailer.harmless import is_device
-from mailer.model import Lookup
+from mailer.model import Lookup, Problem
 from mailer.web.journey.draft import LISTS, Draft, lists_in
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 LARGEST = 200_000_000
 """Octets of an upload: a list of a million people has less than half."""
 
-FIRST, MENDED, PROBLEMS = 10, 50, 200
-"""Rows that are shown, rows that can be mended on the page at once, and problems that are told."""
+FIRST, MENDED, PROBLEMS, WARNINGS = 10, 50, 200, 20
+"""Rows that are shown, rows that can be mended on the page at once, problems and warnings that are told."""
 
 KEPT = 3
 NO_LOOKUPS: Mapping[str, Lookup] = {}
@@ -97,6 +99,8 @@ class Lists:
             first=list(people[:FIRST]) if people is not None else [],
             mended=list(people.bad_rows[:MENDED]) if people is not None else [],
             problems=people.problems[:PROBLEMS] if people is not None else [],
+            mistyped=people.mistyped(MENDED) if people is not None else [],
+            warnings=list(islice(_others(people), WARNINGS)) if people is not None else [],
         )
 
     async def upload(self, request: Request) -> Response:
@@ -147,6 +151,11 @@ class Lists:
         finally:
             part.unlink(missing_ok=True)
         return RedirectResponse(draft.url("list", list=kept.relative_to(self._means.folder).as_posix(), sheet=""), 303)
+
+
+def _others(people: ContactList) -> Iterator[Problem]:
+    """What is told besides the addresses that look mistyped, which can be corrected at their place."""
+    return (one for one in people.warnings if one.code != LIKELY_TYPO)
 
 
 def write_mended(path: Path, people: ContactList, addresses: dict[int, str]) -> None:

@@ -92,6 +92,8 @@ async function state() {
   if (said.total) Object.assign(bar, { max: said.total, value: said.done });
   const text = { checking: said.total ? words.checking : words.reading, making: words.making, ready: words.ready, failed: "" }[said.phase];
   part("phase").textContent = told(text, { done: said.done, total: said.phase === "ready" ? said.messages : said.total });
+  part("account").textContent = said.account;
+  part("account").hidden = !said.account;
   if (said.error) {
     part("refused").replaceChildren(...said.error.filter(Boolean).map((line) => data("p", line)));
     part("refused").hidden = part("failed").hidden = false;

@@ -30,6 +30,7 @@ from mailer.preview.page import ARRIVED, message_page
 from mailer.preview.page import POLICY as MESSAGE_POLICY
 from mailer.preview.reading import Reading, read
 from mailer.preview.telling import Choice, Telling
+from mailer.web.journey.accounting import Account, account
 from mailer.web.journey.draft import Draft, lists_in
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages, said
@@ -70,6 +71,7 @@ class Look:
     chosen: dict[str, Telling] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
     messages: int = 0
+    account: Account | None = None
     error: MailerError | None = None
 
     @property
@@ -196,9 +198,11 @@ class Previews:
 
     def _gather(self, look: Look, ledger: Ledger) -> None:
         assert look.plan
-        people = list(look.plan.mailed(look.plan.held_back(ledger)))
+        suppressed = look.plan.held_back(ledger)
+        people = list(look.plan.mailed(suppressed))
         look.words = [f"{one.row} {one.name} {one.address}".casefold() for one in people]
         look.people, look.messages = people, len(people)
+        look.account = account(look.plan, suppressed, len(people))
 
     def current(self, draft: Draft) -> Look:
         """The look, without those who were suppressed since, and with those who may be mailed again."""
@@ -228,6 +232,7 @@ class Previews:
                 "done": look.done,
                 "total": look.total,
                 "messages": look.messages if plan else None,
+                "account": look.account.told() if checked and look.account else "",
                 "seal": look.seal,
                 "telling": [
                     [one.number, ", ".join(_(reason) for reason in one.reasons), one.name, one.subject]

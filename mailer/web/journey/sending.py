@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -92,6 +93,7 @@ class Sendings:
             )
         with self._means.ledger(self._means.settings()) as ledger:
             ledger.approve(draft.name, look.seal, name)
+            ledger.keep_prepared(draft.name, urlencode(list(draft.items())))
         return RedirectResponse(draft.url("approve" if form.get("then") == "again" else "send"), 303)
 
     def _approvals(self, draft: Draft, seal: str) -> list[tuple[str, Any]]:

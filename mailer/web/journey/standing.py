@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from threading import Thread
+from urllib.parse import parse_qsl
 
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
@@ -19,11 +20,12 @@ from mailer import report
 from mailer.campaign.report import make_report
 from mailer.contacts.naming import plain
 from mailer.errors import MailerError, SettingsError
-from mailer.ledger import Ledger, SenderLock
+from mailer.ledger import Ledger, Prepared, SenderLock
 from mailer.model import CampaignRecord, Returned, Status, Tally
 from mailer.report import Report
 from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.continuing import wished
+from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.words import gettext as _
@@ -65,6 +67,7 @@ class Standings:
             every = ledger.campaigns()
             found = [one for one in every if all(word in one.name.casefold() for word in words)]
             rows = sorted(_standings(ledger, found), key=KEYS[order])
+            prepared = [(one, self._draft(one)) for one in ledger.prepared()]
         return self._pages.show(
             request,
             "start",
@@ -74,8 +77,18 @@ class Standings:
             search=" ".join(words),
             order=order,
             missing=missing,
+            prepared=prepared,
             background=BackgroundTask(_read_ahead),
         )
+
+    def _draft(self, prepared: Prepared) -> Draft:
+        return Draft.given(dict(parse_qsl(prepared.draft)), self._means.folder)
+
+    def forget(self, request: Request) -> Response:
+        """Leave out a campaign that was approved and is not to be sent."""
+        with self._means.ledger(self._means.settings()) as ledger:
+            ledger.forget_prepared(request.state.form.get("campaign", ""))
+        return RedirectResponse("/", 303)
 
     def report(self, request: Request) -> Response:
         """The report with what can be chosen about it, anew whenever the ledger has something new."""

@@ -1,0 +1,193 @@
+"""What the steps of the page say and offer: typing mistakes in addresses, who gets no message and why, what is prepared, a letter to begin with."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from organiser import Office, Stranger, office, people
+
+from mailer import contacts
+from mailer.ledger import Ledger
+from mailer.merge.front import split
+from mailer.model import Reason
+from mailer.web.journey.accounting import Account
+from mailer.web.journey.letterfiles import starter
+from mailer.web.journey.words import languages, speak
+
+
+@pytest.fixture
+def at_work(tmp_path: Path) -> Iterator[Office]:
+    with office(tmp_path / "office") as made:
+        yield made
+
+
+def entered(at_work: Office) -> tuple[Stranger, str]:
+    at_work.open()
+    inside = Stranger(at_work.port)
+    return inside, inside.enter(at_work.page)
+
+
+def ready(inside: Stranger, **draft: str) -> dict[str, object]:
+    """What the preview says once everything is checked."""
+    import json
+
+    until = time.monotonic() + 40
+    while (found := json.loads(inside.ask("GET", f"/preview/state?{urlencode(draft)}")[1]))["phase"] != "ready":
+        assert found["phase"] != "failed", found
+        assert time.monotonic() < until
+    return found
+
+
+# -- typing mistakes
+
+
+MISTYPED = ["ann@gmail.com", "bo@gmial.com", "cy@hotmail.con", "bo@gmial.com", "x@", "dee@union.example"]
+
+
+def test_a_likely_typing_mistake_is_corrected_at_its_place(at_work: Office) -> None:
+    name = at_work.write_list(MISTYPED)
+    before = (at_work.folder / name).read_bytes()
+    inside, token = entered(at_work)
+    _, text = inside.ask("GET", f"/list?list={name}")
+    offered = re.findall(r'<input type="checkbox" name="(row-\d+)" value="([^"]+)" checked>', text)
+    assert offered == [("row-3", "bo@gmail.com"), ("row-4", "cy@hotmail.com")]
+    assert "looks mistyped" not in text  # said once
+    # one of the two is right as it stands
+    answer, _ = inside.post("/list/mend", csrf=token, list=name, **dict(offered[:1]))
+    kept = dict(parse_qsl(urlsplit(answer.getheader("Location") or "").query))["list"]
+    assert [one.address for one in contacts.read(at_work.folder / kept)] == [
+        "ann@gmail.com",
+        "bo@gmail.com",
+        "cy@hotmail.con",
+        "dee@union.example",
+    ]
+    assert (at_work.folder / name).read_bytes() == before
+
+
+@given(
+    st.lists(
+        st.sampled_from(["a@gmial.com", "b@gmail.com", "c@hotmail.con", "no address", "d@union.example"]), max_size=30
+    )
+)
+def test_what_was_probably_meant_is_told_of_the_rows_that_are_contacts(addresses: list[str]) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "list.csv"
+        path.write_text("\n".join(["email", "z@union.example", *addresses, ""]), encoding="utf-8")
+        found = contacts.read(path)
+        expected = {
+            one.row: one.address.replace("gmial", "gmail").replace("hotmail.con", "hotmail.com")
+            for one in found
+            if one.address[0] in "ac"
+        }
+        assert {one.row: one.meant for one in found.mistyped(50)} == expected
+        assert len(found.mistyped(1)) == min(1, len(expected))
+
+
+# -- who gets no message
+
+
+def test_the_preview_says_who_gets_no_message_and_the_numbers_add_up(at_work: Office) -> None:
+    name = at_work.write_list([*people(6), people(6)[0], "broken@", people(6)[1]])
+    with Ledger(at_work.folder / "mailer.db") as ledger:
+        ledger.suppress([(people(6)[2], "")], source="by hand", reason=Reason.MANUAL)
+        ledger.suppress([(people(6)[3], ""), (people(6)[4], "")], source="bounces", reason=Reason.BOUNCE)
+    inside, _ = entered(at_work)
+    found = ready(inside, list=name, letter="appeal", skip="1")
+    assert found["messages"] == 3
+    assert found["account"] == (
+        "9 rows in the list: 3 get the letter, 2 are there twice, 1 has a problem, 2 have a dead address, 1 is never mailed."
+    )
+    # where nobody is left out there is nothing to say
+    name = at_work.write_list(people(2), "few.csv")
+    assert ready(inside, list=name, letter="appeal")["account"] == ""
+
+
+@given(st.lists(st.integers(0, 2000), min_size=5, max_size=5))
+def test_the_numbers_of_the_sentence_add_up_to_the_rows(numbers: list[int]) -> None:
+    speak("en")
+    messages, repeated, bad, dead, unwilling = numbers
+    rows = sum(numbers)
+    told = Account(rows=rows, messages=messages, repeated=repeated, bad=bad, dead=dead, unwilling=unwilling).told()
+    if rows == messages:
+        assert told == ""
+        return
+    first, *rest = (int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*(?= )", told))
+    assert first == rows == sum(rest)
+
+
+# -- what is prepared
+
+
+def test_what_is_approved_and_not_sent_stands_on_the_first_page_with_the_way_on(at_work: Office) -> None:
+    name = at_work.write_list(people(3))
+    inside, token = entered(at_work)
+    draft = {"list": name, "letter": "appeal", "campaign": "Spring & more", "column": "email"}
+    seal = str(ready(inside, **draft)["seal"])
+    assert "Prepared" not in inside.ask("GET", "/")[1]
+    inside.post("/approve", csrf=token, **draft, seal=seal, name="Ana", looked="1")
+    # it is there after a restart as well
+    at_work.end()
+    inside, token = entered(at_work)
+    _, text = inside.ask("GET", "/")
+    shown = text.partition('id="prepared"')[2].partition("</section>")[0]
+    assert "Spring &amp; more" in shown
+    assert "<bdi>Ana</bdi>" in shown
+    way = re.findall(r'href="([^"]+)"', shown)[0].replace("&amp;", "&")
+    assert dict(parse_qsl(urlsplit(way).query)) == draft
+    ready(inside, **draft)
+    answer, text = inside.ask("GET", way)
+    assert answer.status == 200
+    assert "To send, type the number of messages: 3" in text
+    assert inside.post("/send", csrf=token, **draft, number="3")[0].status == 303
+    at_work.server.wait_for(3)
+    until = time.monotonic() + 30
+    while 'id="prepared"' in inside.ask("GET", "/")[1]:
+        assert time.monotonic() < until
+
+
+def test_what_is_not_to_be_sent_is_left_out(at_work: Office) -> None:
+    with Ledger(at_work.folder / "mailer.db") as ledger:
+        ledger.approve("one", "seal", "Ana")
+        ledger.keep_prepared("one", "list=contacts/gone.csv&letter=../x")
+    inside, token = entered(at_work)
+    _, text = inside.ask("GET", "/")
+    assert (
+        'href="/send"' in text.partition('id="prepared"')[2].partition("</section>")[0]
+    )  # no path leads out of the folder
+    assert inside.post("/prepared/forget", csrf=token, campaign="one")[0].status == 303
+    assert 'id="prepared"' not in inside.ask("GET", "/")[1]
+
+
+# -- a letter to begin with
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_new_letter_is_in_the_language_of_the_page(at_work: Office, language: str) -> None:
+    speak(language)
+    try:
+        text = starter("spring-appeal", "name")
+    finally:
+        speak("en")
+    found = split(text, "templates/spring-appeal.md")
+    assert found.values == {"subject": "Spring appeal", "language": language}
+    assert '{{ name or "' in found.body
+    assert ("what you ask them to do" in found.body) is (language == "en")
+
+
+def test_a_letter_that_was_begun_on_a_german_page_is_checked_without_a_word(at_work: Office) -> None:
+    name = at_work.write_list(people(2))
+    inside, token = entered(at_work)
+    body = urlencode({"csrf": token, "list": name, "new": "Aufruf"}).encode()
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Accept-Language": "de-AT,de;q=0.9"}
+    assert inside.ask("POST", "/letter/save", body, **kind)[0].status == 303
+    assert "language: de\n" in (at_work.folder / "templates" / "aufruf.md").read_text("utf-8")
+    assert ready(inside, list=name, letter="aufruf")["messages"] == 2
