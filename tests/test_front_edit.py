@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mailer.errors import LetterError
 from mailer.merge.front import KEYS, split
 from mailer.merge.fronttext import body_of, with_body, with_front
-from mailer.merge.yamledit import CannotEditError, same
+from mailer.merge.yamledit import CannotEditError, TooMuchError, same
 
 BODY = "\nDear {{ name }},\n\n---\n\nsubject: not this one # nor this\n"
 NAMES = st.sampled_from([*KEYS, "our_own", "x-note", "Zeichen"])
@@ -210,3 +210,29 @@ def test_what_cannot_be_read_is_left_to_its_author(text: str) -> None:
 def test_a_remark_within_brackets_is_not_lost_but_told() -> None:
     with pytest.raises(CannotEditError):
         with_front("---\nrequired: [a, # this one\n  b]\n---\n", {"required": ["b"]})
+
+
+def settings(number: int, value: str = "x") -> str:
+    return "".join(f"  key{at}: {value}\n" for at in range(number))
+
+
+def test_more_settings_than_any_letter_has_are_refused_in_plain_words_and_not_read_to_their_end() -> None:
+    text = f"---\nsubject: s\ncase:\n{settings(20_000)}---\n{BODY}"
+    with pytest.raises(LetterError) as refused:
+        split(text, "templates/appeal.md")
+    [problem] = refused.value.problems
+    assert problem.message == "line 2: there are more than 2,000 settings here, and no letter needs so many."
+    assert problem.code == "yaml-size"
+    with pytest.raises(LetterError):
+        with_front(text, {"subject": "other"})
+    assert len(split(f"---\nsubject: s\ncase:\n{settings(1_900)}---\n", "").values["case"]) == 1_900  # type: ignore[arg-type]
+
+
+def test_what_would_take_minutes_to_change_one_by_one_is_refused_at_once() -> None:
+    text = f"---\nsubject: s\ncase:\n{settings(1_500)}---\n{BODY}"
+    with pytest.raises(TooMuchError):
+        with_front(text, {"case": {f"key{at}": "z" for at in range(1_500)}})
+    # one of them is changed all the same, and so are all of a usual letter
+    assert with_front(text, {"subject": "other"}) == text.replace("subject: s", "subject: other")
+    text = f"---\nsubject: s\ncase:\n{settings(60)}---\n{BODY}"
+    assert with_front(text, {"case": {f"key{at}": "z" for at in range(60)}}) == text.replace(": x", ": z")

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from mailer.errors import LetterError
-from mailer.merge.yamltext import Loader, Value, read_mapping
+from mailer.merge.yamltext import Loader, TooManyError, Value, read_mapping
 
-STEPS = 5000
-"""Differences that are mended in one go; no letter has so many settings."""
+WORK = 30_000
+"""Keys and values that are read while the differences are mended, each time anew: some seconds."""
 
 PLAIN = re.compile(r"[^\W\d_](?:[\w ./()'+-]*[\w./()'+-])?")
 SPECIAL = re.compile(r"(?i)true|false|null|yes|no|on|off|y|n")
@@ -32,6 +32,10 @@ class CannotEditError(Exception):
     """The text is written in a way that only its author can change."""
 
 
+class TooMuchError(CannotEditError):
+    """So much differs that to mend it one by one would take minutes."""
+
+
 class Splice(NamedTuple):
     start: int
     end: int
@@ -41,21 +45,27 @@ class Splice(NamedTuple):
 def changed(text: str, wanted: Mapping[str, Value], *, order: Sequence[str] = ()) -> str:
     """The text so that it means these values; None takes a key out. A new key stands behind those that precede it in `order`.
 
-    Raises CannotEditError where that would cost something else in the text, and LetterError for one that cannot be read.
+    Raises CannotEditError where that would cost something else in the text, TooMuchError where it would take too long, and LetterError for one that cannot be read.
     """
     before, _ = read_mapping(text, "")
     expected = {**before, **wanted}
     for key, value in wanted.items():
         if value is None:
             del expected[key]
+    work = 0
     try:
-        for _ in range(STEPS):
+        while True:
             tree = _Tree(text, order)
+            work += tree.size
+            if work > WORK:
+                raise TooMuchError
             splice = next(filter(None, (tree.step(key, value) for key, value in wanted.items())), None)
             if splice is None:
                 break
             text = text[: splice.start] + splice.text + text[splice.end :]
         after, _ = read_mapping(text, "")
+    except TooManyError as error:
+        raise TooMuchError from error
     except (LetterError, yaml.YAMLError) as error:
         raise CannotEditError from error
     if not same(after, expected):
@@ -115,7 +125,9 @@ class _Tree:
     def __init__(self, text: str, order: Sequence[str]) -> None:
         self._text = text
         self._order = {key: number for number, key in enumerate(order)}
-        root = Loader(text).get_single_node()
+        loader = Loader(text)
+        root = loader.get_single_node()
+        self.size = loader.nodes
         if root is not None and not isinstance(root, yaml.MappingNode):
             raise CannotEditError
         self._root: yaml.MappingNode | None = root

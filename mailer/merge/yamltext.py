@@ -13,10 +13,27 @@ from mailer.merge.yamlwords import explained, in_quotes
 
 Value = str | int | bool | None | list[Any] | dict[str, Any]
 MAX_DEPTH = 20
+MOST_NODES = 4000
+"""Keys and values of one text. A letter has some dozens; to read more, and to change them one by one, takes minutes."""
+
+
+class TooManyError(ValueError):
+    """More keys and values than any letter has."""
 
 
 class Loader(yaml.SafeLoader):
-    """YAML 1.1 would read `no` (Norwegian) as false and 007 as 7: here only plain numbers, true, false, null are not text."""
+    """YAML 1.1 would read `no` (Norwegian) as false and 007 as 7: here only plain numbers, true, false, null are not text.
+
+    Raises TooManyError as soon as there are more of them than any letter has.
+    """
+
+    nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            raise TooManyError
+        return super().compose_node(parent, index)
 
 
 Loader.yaml_implicit_resolvers = {}
@@ -32,6 +49,10 @@ def read_mapping(text: str, file: str, *, line: int = 1) -> tuple[dict[str, Valu
     except yaml.MarkedYAMLError as error:
         number, sentence, hint = explained(error, text)
         raise refuse("yaml-syntax", sentence, at=Origin(file=file, line=line + number), hint=hint) from error
+    except TooManyError as error:
+        sentence = f"there are more than {MOST_NODES // 2:,} settings here, and no letter needs so many."
+        hint = "Keep long tables in a file of their own, and look them up (lookups)."
+        raise refuse("yaml-size", sentence, at=Origin(file=file, line=line), hint=hint) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise refuse("yaml-syntax", "these lines cannot be understood.", at=Origin(file=file, line=line)) from error
     if node is None:

@@ -23,7 +23,7 @@ from mailer.merge.front import split
 from mailer.merge.fronttext import body_of, with_body, with_front
 from mailer.merge.layout import is_rtl
 from mailer.merge.place import Place
-from mailer.merge.yamledit import CannotEditError
+from mailer.merge.yamledit import CannotEditError, TooMuchError
 from mailer.preview.page import POLICY as MESSAGE_POLICY
 from mailer.preview.page import message_page
 from mailer.preview.reading import read
@@ -238,6 +238,11 @@ class Letters:
             body = body_of(file.text)
             above = len(body) - len(body.lstrip("\n"))  # blank lines that the form does not show
             return with_body(changed, "\n" * above + form["body"].replace("\r\n", "\n"))
+        except TooMuchError as error:
+            raise UsageError(
+                _("So much is changed at once that the form cannot write it into the letter. Nothing was changed."),
+                hint=_("go back, and change it in the whole file as text"),
+            ) from error
         except CannotEditError as error:
             raise UsageError(
                 _(
