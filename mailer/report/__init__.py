@@ -9,7 +9,7 @@ from mailer.report.groups import Counted, Spread, count, is_grouping, telling
 from mailer.report.page import content, is_html_report, page, policy, script, style, write_html
 from mailer.report.pictures import Picture, pictures
 from mailer.report.summary import ATTENTION, LISTED, SMALLEST, Report, counts_only, facts, refusals
-from mailer.report.table import is_csv_report, write_count_lines, write_counts, write_csv, write_lines
+from mailer.report.table import is_csv_report, parts, write_count_lines, write_counts, write_csv, write_lines
 
 __all__ = [
     "ATTENTION",
@@ -29,6 +29,7 @@ __all__ = [
     "is_grouping",
     "is_html_report",
     "page",
+    "parts",
     "pictures",
     "policy",
     "refusals",

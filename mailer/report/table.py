@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,9 @@ COLUMNS = (
     "came_back",
 )
 
+AT_ONCE = 500
+"""Lines of a piece."""
+
 OLDER = COLUMNS[:-1]
 """What earlier versions wrote."""
 
@@ -54,9 +58,21 @@ def write_csv(path: Path, campaign: CampaignRecord, records: Iterable[DeliveryRe
 
 def write_lines(file: IO[str], campaign: CampaignRecord, records: Iterable[DeliveryRecord]) -> None:
     """The same into a file that is open already."""
-    writer = csv.writer(file)
+    file.writelines(parts(campaign, records))
+
+
+def parts(campaign: CampaignRecord, records: Iterable[DeliveryRecord]) -> Iterator[str]:
+    """The same in pieces, so that those of a million people are never there at once."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows(_cells(campaign, record) for record in records)
+    for number, record in enumerate(records, start=1):
+        writer.writerow(_cells(campaign, record))
+        if number % AT_ONCE == 0:
+            yield text.getvalue()
+            text.seek(0)
+            text.truncate()
+    yield text.getvalue()
 
 
 def _cells(campaign: CampaignRecord, record: DeliveryRecord) -> list[str]:

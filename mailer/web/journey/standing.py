@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 import io
 import time
-from collections.abc import Sequence
+from codecs import BOM_UTF8
+from collections.abc import AsyncIterator, Generator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from threading import Thread
 from urllib.parse import parse_qsl
 
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from mailer import report
 from mailer.campaign.report import make_report
@@ -33,6 +35,8 @@ from mailer.web.journey.words import later
 
 SHOWN = 50
 """Campaigns on one page; the others are found by searching."""
+
+AS_TABLE = {"Content-Disposition": 'attachment; filename="report.csv"'}
 
 ORDERS = ("begun", "name", "state", "left")
 
@@ -115,22 +119,35 @@ class Standings:
 
     def table(self, request: Request) -> Response:
         """A line for everybody, or with `?counts=1` one for each number, as `mailer report --csv` writes them."""
-        text = io.StringIO(newline="")
         if request.query_params.get("counts") == "1":
+            text = io.StringIO(newline="")
             report.write_count_lines(text, self._made(request))
-        else:
-            with self._means.ledger(self._means.settings()) as ledger:
-                campaign = _found(ledger, request)
-                report.write_lines(text, campaign, ledger.records(campaign))
-        response = Response(text.getvalue().encode("utf-8-sig"), media_type="text/csv")
-        response.headers["Content-Disposition"] = 'attachment; filename="report.csv"'
-        return response
+            return Response(text.getvalue().encode("utf-8-sig"), media_type="text/csv", headers=AS_TABLE)
+        with self._means.ledger(self._means.settings()) as ledger:
+            campaign = _found(ledger, request)
+        return StreamingResponse(_streamed(self._lines(campaign)), media_type="text/csv", headers=AS_TABLE)
+
+    def _lines(self, campaign: CampaignRecord) -> Generator[bytes]:
+        """What is read stands under one look at the ledger, from its first line to its last."""
+        yield BOM_UTF8
+        with self._means.ledger(self._means.settings()) as ledger:
+            for part in report.parts(campaign, ledger.records(campaign)):
+                yield part.encode()
 
     def _made(self, request: Request) -> Report:
         with self._means.ledger(self._means.settings()) as ledger:
             campaign = _found(ledger, request)
             made = make_report(ledger, campaign, by=request.query_params.get("by") or None)
         return report.counts_only(made) if request.query_params.get("counts") == "1" else made
+
+
+async def _streamed(parts: Generator[bytes]) -> AsyncIterator[bytes]:
+    """Each part is made when the one before has left, and none any more once nobody listens."""
+    try:
+        while part := await run_in_threadpool(next, parts, b""):
+            yield part
+    finally:
+        parts.close()
 
 
 def _read_ahead() -> None:
