@@ -67,10 +67,10 @@ class Office:
         path.write_text("\n".join(["email,name,branch", *lines, ""]), encoding="utf-8")
         return f"contacts/{name}"
 
-    def open(self) -> str:
-        """Start the page; comes to the address that opens it."""
+    def open(self, port: int = 0) -> str:
+        """Start the page, on any port or this one; comes to the address that opens it."""
         self.process = subprocess.Popen(
-            [*COMMAND, "web", "--no-open", "--port", "0", "--json"], cwd=self.folder, encoding="utf-8",
+            [*COMMAND, "web", "--no-open", "--port", str(port), "--json"], cwd=self.folder, encoding="utf-8",
             env=os.environ | {"PYTHONUTF8": "1"} | self.settings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )  # fmt: skip

@@ -9,7 +9,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from organiser import Office, Stranger, office, people
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
+from mailer.web import access
 from mailer.web.access import LARGEST_FORM, LIFETIME
 from mailer.web.journey.enclosing import LARGEST as LARGEST_ATTACHMENT
 
@@ -70,7 +73,7 @@ def test_no_other_ticket_opens(member: object, outside: Stranger, ticket: str) -
         "",
         "{name}=",
         "{name}=x.y.z",
-        "{name}=9999999999.x.{mac}",
+        "{name}=9999999999.1.x.{mac}",
         "{name}={session}.{mac}x",
         "other={session}.{mac}",
         "{name}=\x7f",
@@ -84,34 +87,68 @@ def test_no_other_cookie_opens(member: tuple[Stranger, str], outside: Stranger, 
     assert outside.ask("GET", "/")[0].status == 403
 
 
-def test_a_cookie_is_good_for_a_day(member: tuple[Stranger, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from starlette.requests import Request
+class Clock:
+    """A page whose day goes by as it is told."""
 
-    from mailer.web import access
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000_000.0
+        monkeypatch.setattr(access.time, "time", lambda: self.now)
+        self.page = access.Access(self._answered, b"secret")
+        self.csrf = ""
 
-    now = 1_000_000.0
-    monkeypatch.setattr(access.time, "time", lambda: now)
-    made = access.Access(lambda *_: None, b"secret")  # type: ignore[arg-type]
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.csrf = scope["state"]["csrf"]
+        await Response("inside")(scope, receive, send)
 
-    def request(path: str, cookie: str = "", query: str = "") -> Request:
-        return Request(
-            {
-                "type": "http", "method": "GET", "path": path, "query_string": query.encode(), "server": ("127.0.0.1", 1),
-                "headers": [(b"cookie", cookie.encode())],
-            }
-        )  # fmt: skip
+    async def ask(self, path: str, cookie: str = "", page: access.Access | None = None) -> tuple[int, str]:
+        """The answer's status, and the cookie that it sets."""
+        said: list[Message] = []
 
-    opened = made._open(request("/open", query=made.ticket().partition("?")[2]))
-    set_cookie = opened.headers["set-cookie"]
-    cookie = set_cookie.partition(";")[0]
-    assert {"httponly", "samesite=strict"} <= {part.strip().lower() for part in set_cookie.split(";")}
-    now += LIFETIME - 1
-    assert made._session(request("/", cookie))
+        async def send(message: Message) -> None:
+            said.append(message)
+
+        place, _, query = path.partition("?")
+        scope = {
+            "type": "http", "method": "GET", "path": place, "query_string": query.encode(), "server": ("127.0.0.1", 1),
+            "headers": [(b"cookie", cookie.encode())],
+        }  # fmt: skip
+        await (page or self.page)(scope, None, send)  # type: ignore[arg-type]
+        return said[0]["status"], dict(said[0]["headers"]).get(b"set-cookie", b"").decode()
+
+
+async def test_a_cookie_is_good_until_a_day_without_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    status, given = await clock.ask(clock.page.ticket())
+    assert status == 303
+    assert {"httponly", "samesite=strict", f"max-age={LIFETIME}"} <= {part.strip().lower() for part in given.split(";")}
+    first = cookie = given.partition(";")[0]
+    assert await clock.ask("/", cookie) == (200, "")
+    token = clock.csrf
+    # used once a day, it lasts, and forms that are open stay good; for a month
+    for _day in range(29):
+        clock.now += LIFETIME - 1
+        status, given = await clock.ask("/", cookie)
+        assert status == 200
+        assert f"Max-Age={LIFETIME}" in given
+        cookie = given.partition(";")[0]
+    assert clock.csrf == token
+    assert (await clock.ask("/", first))[0] == 403
     # a page that was started anew over the same ledger knows it, one over another ledger does not
-    assert access.Access(made.app, b"secret")._session(request("/", cookie))
-    assert access.Access(made.app, b"another")._session(request("/", cookie)) is None
-    now += 2
-    assert made._session(request("/", cookie)) is None
+    assert (await clock.ask("/", cookie, access.Access(clock._answered, b"secret")))[0] == 200
+    assert (await clock.ask("/", cookie, access.Access(clock._answered, b"another")))[0] == 403
+    clock.now += LIFETIME - 1
+    assert await clock.ask("/", cookie) == (200, "")  # the last of it: the month is over
+    clock.now += 2
+    assert await clock.ask("/", cookie) == (403, "")
+
+
+async def test_a_cookie_that_was_just_given_is_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    cookie = (await clock.ask(clock.page.ticket()))[1].partition(";")[0]
+    clock.now += access.RENEWED - 1
+    assert await clock.ask("/", cookie) == (200, "")
+    clock.now += 1
+    assert (await clock.ask("/", cookie))[1]
 
 
 @pytest.mark.parametrize(

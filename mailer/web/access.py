@@ -1,4 +1,4 @@
-"""Who may use the organiser's page: whoever opened the address that the command printed, in that browser, for a day.
+"""Who may use the organiser's page: whoever opened the address that the command printed, in that browser, until a day without use.
 
 Other programs and other users of this computer can reach the port, too; the Host and Origin checks of `guard` stop other web pages,
 and this stops everybody else. Every change is a form or a request that carries the page's own token.
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,7 +25,13 @@ from mailer.markup import ENGLISH, Voice, asset, fill
 from mailer.web.other_end import GONE, stranger, user_name
 
 LIFETIME = 24 * 3600
-"""Seconds for which a browser that was let in stays so."""
+"""Seconds without use after which a browser that was let in is so no more."""
+
+RENEWED = 3600
+"""Seconds after which using the page prolongs it again."""
+
+LONGEST = 30 * 24 * 3600
+"""Seconds after which it ends, however much it was used."""
 
 LARGEST_FORM = 2_000_000
 """Octets of a form: a letter of a hundred pages has less. Files come by themselves, not in forms."""
@@ -34,7 +43,7 @@ CLOSED = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'no
 
 CLOSED_WORDS = (
     "This page is closed",
-    "It opens only from the address that mailer web shows in the terminal, once, and stays open in that browser for a day.",
+    "It opens only from the address that mailer web shows in the terminal, once, and stays open in that browser until it was not used for a day.",
     (
         "To open it again: go to the terminal, press Ctrl-C there if it is still running, and type mailer web. A campaign that is"
         " being sent is paused by that, and goes on where it was."
@@ -50,6 +59,28 @@ REFUSED = {
     413: "Nothing was changed. That is more than this page takes.",
     415: "Nothing was changed. This page takes what its own forms send, and this was something else.",
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """A browser that was let in: until when, since when, and a name of its own."""
+
+    until: int
+    since: int
+    name: str
+
+    @classmethod
+    def read(cls, text: str) -> Session | None:
+        found = re.fullmatch(r"([0-9]{1,12})\.([0-9]{1,12})\.([\w-]{1,60})", text)
+        return cls(until=int(found[1]), since=int(found[2]), name=found[3]) if found else None
+
+    def __str__(self) -> str:
+        return f"{self.until}.{self.since}.{self.name}"
+
+    def prolonged(self, now: float) -> Session | None:
+        """The same for a day from now; None while there is time, or when it has lasted long enough."""
+        until = min(int(now) + LIFETIME, self.since + LONGEST)
+        return replace(self, until=until) if until - self.until >= RENEWED else None
 
 
 class Access:
@@ -94,7 +125,10 @@ class Access:
         elif session is None:
             answer = closed(self._voice())
         else:
-            scope.setdefault("state", {})["csrf"] = csrf = self._sign("csrf", session)
+            # the same as long as the session lasts: forms that are open stay good when it is prolonged
+            scope.setdefault("state", {})["csrf"] = csrf = self._sign("csrf", f"{session.since}.{session.name}")
+            if longer := session.prolonged(time.time()):
+                send = _with_cookie(send, self._cookie(request, longer))
             answer = None if scope["method"] in {"GET", "HEAD"} else await self._stranger(request, csrf)
             if "form" in scope["state"]:
                 receive = _nothing_more
@@ -126,17 +160,22 @@ class Access:
         if self._is_strange(request):
             return closed(self._voice())
         to = self._tickets.pop(ticket)
-        until = int(time.time()) + LIFETIME
-        session = f"{until}.{secrets.token_urlsafe(18)}"
+        now = int(time.time())
         response = RedirectResponse(to, 303)
-        response.set_cookie(
+        session = Session(until=now + LIFETIME, since=now, name=secrets.token_urlsafe(18))
+        response.headers["Set-Cookie"] = self._cookie(request, session)
+        return response
+
+    def _cookie(self, request: Request, session: Session) -> str:
+        carrier = Response()
+        carrier.set_cookie(
             _name(request),
-            f"{session}.{self._sign('session', session)}",
-            max_age=LIFETIME,
+            f"{session}.{self._sign('session', str(session))}",
+            max_age=session.until - int(time.time()),
             httponly=True,
             samesite="strict",
         )
-        return response
+        return carrier.headers["Set-Cookie"]
 
     def _is_strange(self, request: Request) -> bool:
         """Whether another user of this computer has come by the ticket: it stands in the command line of a browser."""
@@ -147,19 +186,30 @@ class Access:
             self._warn(TRIED.format(user=user_name(other)))
         return other is not None
 
-    def _session(self, request: Request) -> str | None:
+    def _session(self, request: Request) -> Session | None:
         try:
             cookie = SimpleCookie(request.headers.get("cookie", "")).get(_name(request))
         except CookieError:
             return None
-        session, _, signature = (cookie.value if cookie else "").rpartition(".")
-        if not _same(signature, self._sign("session", session)):
+        text, _, signature = (cookie.value if cookie else "").rpartition(".")
+        if not _same(signature, self._sign("session", text)):
             return None
-        until = session.partition(".")[0]
-        return session if until.isdecimal() and int(until) > time.time() else None
+        session = Session.read(text)
+        return session if session and session.until > time.time() else None
 
     def _sign(self, purpose: str, text: str) -> str:
         return hmac.new(self._secret, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def _with_cookie(send: Send, cookie: str) -> Send:
+    """The same answer, and with it a cookie."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).append("Set-Cookie", cookie)
+        await send(message)
+
+    return sent
 
 
 def _same(given: str, expected: str) -> bool:

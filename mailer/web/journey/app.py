@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,6 +43,8 @@ ASSETS = {
     "journey.css": ("mailer.web.journey", "text/css"),
     "list.js": ("mailer.web.journey", "text/javascript"),
     "letter.js": ("mailer.web.journey", "text/javascript"),
+    "unkept.js": ("mailer.web.journey", "text/javascript"),
+    "forget.js": ("mailer.web.journey", "text/javascript"),
     "letter.css": ("mailer.web.journey", "text/css"),
     "preview.js": ("mailer.web.journey", "text/javascript"),
     "send.js": ("mailer.web.journey", "text/javascript"),
@@ -74,6 +76,7 @@ class Journey:
         self._returning = Returning(means, pages)
         routes: list[BaseRoute] = [
             Route("/", standings.start),
+            Route("/session", _session),
             Route("/prepared/forget", standings.forget, methods=["POST"]),
             Route("/assets/{name}", _asset),
             Route("/suppressed", care.suppressed),
@@ -227,6 +230,11 @@ def _account(means: Means, pages: Pages) -> list[BaseRoute]:
         Route("/account/setup/{key}/keep", setting_up.answer, methods=["POST"]),
         Route("/errand/{key}/state", accounts.errands.state),
     ]
+
+
+def _session(request: Request) -> Response:
+    """The token for forms as of now: a page that was closed meanwhile, and opened again in another tab, has another."""
+    return JSONResponse({"csrf": request.state.csrf})
 
 
 def _asset(request: Request) -> Response:

@@ -19,8 +19,9 @@ if (form) {
   let leaving = false;
   let taking = text;
 
+  const closed = document.getElementById("closed");
   const values = () => new URLSearchParams(new FormData(form));
-  const before = values().toString();
+  const before = JSON.stringify(written(form));
 
   function showProblems(said) {
     const lines = [...(said.problems || []), said.error, said.hint].filter(Boolean);
@@ -49,7 +50,10 @@ if (form) {
   async function show() {
     const number = ++asked;
     try {
-      const answer = await fetch("/letter/look", { method: "POST", body: values(), headers: { Accept: "application/json" } });
+      const asking = () => fetch("/letter/look", { method: "POST", body: values(), headers: { Accept: "application/json" } });
+      let answer = await asking();
+      if (answer.status === 403 && await isOpen()) answer = await asking();
+      if (answer.status === 403) return;
       const said = await answer.json();
       if (number !== asked) return;
       showProblems(said);
@@ -64,7 +68,15 @@ if (form) {
     }
   }
 
-  const unkept = () => values().toString() !== before;
+  // Whether the page is open to this browser; says so where it is not, and that nothing is lost.
+  async function isOpen() {
+    const found = await token();
+    closed.hidden = found !== null;
+    if (found === undefined) standing.textContent = form.dataset.lost;
+    return Boolean(found);
+  }
+
+  const unkept = () => JSON.stringify(written(form)) !== before;
 
   function changed() {
     standing.textContent = unkept() ? form.dataset.changed : "";
@@ -107,7 +119,30 @@ if (form) {
       changed();
     });
   }
-  form.addEventListener("submit", () => { leaving = true; });
+  // never into a page that is closed, which would throw it away
+  let asking = false;
+  form.addEventListener("submit", async (event) => {
+    if (leaving) return;
+    event.preventDefault();
+    if (asking) return;
+    asking = true;
+    const open = await isOpen();
+    asking = false;
+    if (!open) return;
+    leaving = true;
+    form.requestSubmit(event.submitter);
+    leaving = form.checkValidity();
+  });
+  addEventListener("pagehide", () => { if (!leaving && unkept()) remember(form); });
+  const back = document.getElementById("recalled");
+  if (recall(form, grow)) {
+    back.hidden = false;
+    standing.textContent = form.dataset.changed;
+    back.querySelector("button").addEventListener("click", () => {
+      leaving = true;
+      location.reload();
+    });
+  }
   addEventListener("pageshow", () => { leaving = false; });
   addEventListener("beforeunload", (event) => { if (!leaving && unkept()) event.preventDefault(); });
   show();
