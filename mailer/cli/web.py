@@ -44,7 +44,8 @@ def web(
     """Do it all on a page: list, letter, preview, test, approve, send, report.
 
     The page opens in the browser of this computer, and answers nobody else. It uses the same folder and the same ledger as the
-    commands: what is begun here can be continued there. Ctrl-C ends it, and pauses what it is sending.
+    commands: what is begun here can be continued there. Ctrl-C ends it, and pauses what it is sending. Whoever was only waiting to
+    be tried again is so by the page that is opened next.
 
     With --public it is another page, which takes unsubscribes and shows nothing else. It belongs behind a web server that
     speaks HTTPS, at the address that MAILER_UNSUBSCRIBE_URL names. It keeps no log and sets no cookie.
