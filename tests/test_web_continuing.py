@@ -178,6 +178,29 @@ def test_a_page_that_is_killed_while_it_sends_is_followed_by_one_that_goes_on(pa
     assert exactly_once(at_work, 3)
 
 
+@pytest.mark.thorough
+def test_a_page_that_ends_while_it_tries_people_again_leaves_the_rest_to_the_next_page(
+    page: Page, at_work: Office
+) -> None:
+    for nth in (2, 3):
+        at_work.server.on("rcpt", nth=nth, reply=GREY)
+    prepared(page, at_work, 4)
+    approved(page)
+    sent_off(page, 4)
+    state(page, "waiting")
+    at_work.server.on("accepted", address=LATE, delay=4)
+    make_due(at_work)
+    state(page, "sending")
+    at_work.server.wait_for(3)
+    at_work.end()
+    assert status(at_work)["deferred"] == 1
+    assert goes_on(at_work) == [CAMPAIGN]
+    page.goto(at_work.open())
+    page.get_by_role("link", name=CAMPAIGN).click()
+    state(page, "finished")
+    assert exactly_once(at_work, 4)
+
+
 # -- what stands in the ledger
 
 

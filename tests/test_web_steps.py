@@ -152,6 +152,8 @@ def test_what_is_approved_and_not_sent_stands_on_the_first_page_with_the_way_on(
     until = time.monotonic() + 30
     while 'id="prepared"' in inside.ask("GET", "/")[1]:
         assert time.monotonic() < until
+    with Ledger(at_work.folder / "mailer.db") as ledger:
+        assert not ledger._all("SELECT 1 FROM meta WHERE key LIKE 'prepared:%'")  # nor does it come back one day
 
 
 def test_what_is_not_to_be_sent_is_left_out(at_work: Office) -> None:

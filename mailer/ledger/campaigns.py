@@ -13,6 +13,7 @@ from mailer.ledger.boot import has_passed, this_start
 from mailer.ledger.database import Filling
 from mailer.ledger.diary import note
 from mailer.ledger.leaving import LEAVE, UNLIST
+from mailer.ledger.memory import PREPARED
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import CampaignRecord, Contact, Happening, Manifest, PackedContact, Status
 from mailer.suppression import list_name
@@ -106,6 +107,7 @@ class Campaigns(Store):
             now = time.time()
             adding = "INSERT INTO campaigns (name, started_at, list) VALUES (?, ?, ?) RETURNING id"
             [campaign_id] = self._db.execute(adding, (start.campaign, now, start.list_key)).fetchone()
+            self._db.execute("DELETE FROM meta WHERE key = ?", (PREPARED + start.campaign,))
             self._add_revision(campaign_id, 1, start, now)
             self._enqueue(campaign_id, 1, start.rows, now)
             # who was suppressed since the rows were screened

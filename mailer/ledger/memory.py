@@ -13,6 +13,7 @@ from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import Manifest
 
 PREPARED = "prepared:"
+"""Before the name of a campaign that was approved and has not begun."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

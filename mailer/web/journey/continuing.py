@@ -22,6 +22,9 @@ from mailer.web.journey.means import Means
 PAUSE_SECONDS = 15.0
 """How long the page waits at its end for what it sends to pause."""
 
+NOTED_SECONDS = 3.0
+"""How long it waits at its end for what its commands came to to be noted."""
+
 INSIST = 1.0
 """Seconds until a command that is to pause is asked again: while it begins it forgets what an earlier run was asked."""
 
@@ -194,6 +197,8 @@ class Continuing:
         waits = [asyncio.ensure_future(one.process.wait()) for one in ours.values()]
         if waits:
             await asyncio.wait(waits, timeout=PAUSE_SECONDS)
+        if self._tasks:  # what the commands came to is noted first: a pause forgets the wish
+            await asyncio.wait(self._tasks, timeout=NOTED_SECONDS)
         await run_in_threadpool(self._keep_in_mind, list(ours))
         for task in list(self._tasks):
             task.cancel()
