@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mailer.errors import LockedError, SettingsError
+from mailer.model import said
 
 SUFFIX = ".age"
 INSTALL = "python -m pip install sqlcipher3 pyrage"
@@ -37,6 +38,12 @@ Unlock = Callable[[Opener], str]
 def no_key(_: Opener) -> str:
     """Where nobody can be asked."""
     raise LockedError("It is encrypted, and there is no key for it here.", hint="use a copy that is not encrypted")
+
+
+OPENS_NOT = {
+    Opener.KEY: said("It is encrypted, and the key does not open it; or it is damaged."),
+    Opener.PASSPHRASE: said("It is encrypted, and the passphrase does not open it; or it is damaged."),
+}
 
 
 def opener_of(secret: str) -> Opener:
@@ -90,7 +97,8 @@ def decrypt(data: bytes, unlock: Unlock) -> bytes:
         return bytes(pyrage.decrypt(data, [_identity(pyrage, secret)]))
     except pyrage.DecryptError as error:
         raise LockedError(
-            f"It is encrypted, and the {needed.value} does not open it; or it is damaged.", hint=way_out(needed)
+            OPENS_NOT[needed],
+            hint=way_out(needed),
         ) from error
 
 

@@ -25,7 +25,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 from mailer.errors import Refused
 from mailer.loopback import is_loopback
-from mailer.model import Envelope
+from mailer.model import Envelope, said
 
 MAX_SIZE = 50 * 1024 * 1024
 HOSTNAME = "mailbox.test"  # reserved by RFC 6761: says nothing about this machine
@@ -66,7 +66,11 @@ class Store:
             (self.folder / UNFINISHED).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Refused(
-                f"The mailbox folder {self.folder} cannot be created: {error.strerror}.",
+                said(
+                    "The mailbox folder {folder} cannot be created: {strerror}.",
+                    folder=self.folder,
+                    strerror=error.strerror,
+                ),
                 hint="Choose a folder you may write to.",
             ) from error
 
@@ -288,7 +292,7 @@ class CaptureServer:
         except (OSError, OverflowError) as error:
             reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else "there is no such port"
             raise Refused(
-                f"The mailbox cannot listen on port {self.port}: {reason}.",
+                said("The mailbox cannot listen on port {port}: {reason}.", port=self.port, reason=reason),
                 hint="Another program may be using it; choose another port with --port, or --port 0 for any free one.",
             ) from error
         self.port = self._server.sockets[0].getsockname()[1]

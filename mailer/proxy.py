@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from mailer.model import Said, said
+
 if TYPE_CHECKING:
     from python_socks.async_.asyncio import Proxy as AsyncioDoor
     from python_socks.sync import Proxy as SyncDoor
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
 Door = TypeVar("Door", "AsyncioDoor", "SyncDoor")
 
 SAID = {
-    1: "has a problem of its own",
-    2: "does not allow it",
-    3: "has no network",
-    4: "did not find it",
-    5: "was turned away there",
-    6: "got no answer from there in time",
+    1: said("has a problem of its own"),
+    2: said("does not allow it"),
+    3: said("has no network"),
+    4: said("did not find it"),
+    5: said("was turned away there"),
+    6: said("got no answer from there in time"),
 }
 """What a proxy says of the way beyond it (RFC 1928, 6)."""
 
@@ -69,24 +71,32 @@ class Proxy:
     def _in_words(self, beyond: str) -> Iterator[None]:
         import python_socks as library  # noqa: PLC0415
 
-        where = f"{BY_PROXY}at {self.host} port {self.port}"
+        where = said("the proxy at {host} port {port}", host=self.host, port=self.port)
         try:
             yield
         except library.ProxyConnectionError as error:
-            raise ProxyError(f"{where} does not answer (is it running?)") from error
+            raise ProxyError(said("{where} does not answer (is it running?)", where=where)) from error
         except library.ProxyTimeoutError as error:
-            raise ProxyError(f"{beyond} was not reached in time through {where}") from error
+            raise ProxyError(
+                said("{beyond} was not reached in time through {where}", beyond=beyond, where=where)
+            ) from error
         except library.ProxyError as error:
             if why := SAID.get(error.error_code or 0):
-                raise ProxyError(f"{beyond} was not reached: {where} {why}") from error
-            raise ProxyError(f"{where} did not let us in: {_refusal(str(error))}") from error
+                raise ProxyError(
+                    said("{beyond} was not reached: {where} {why}", beyond=beyond, where=where, why=why)
+                ) from error
+            raise ProxyError(
+                said("{where} did not let us in: {refusal}", where=where, refusal=_refusal(str(error)))
+            ) from error
         except (OSError, ValueError) as error:
-            raise ProxyError(f"{where} broke off, or speaks no SOCKS5") from error
+            raise ProxyError(said("{where} broke off, or speaks no SOCKS5", where=where)) from error
 
 
-def _refusal(said: str) -> str:
+def _refusal(answer: str) -> Said:
     """Why a proxy does not even take the question."""
-    said = said.lower()
-    if "authentication fail" in said:
-        return "it refused the user name or password"
-    return "it wants a user name and password" if "authentication methods" in said else "it speaks no SOCKS5"
+    answer = answer.lower()
+    if "authentication fail" in answer:
+        return said("it refused the user name or password")
+    return (
+        said("it wants a user name and password") if "authentication methods" in answer else said("it speaks no SOCKS5")
+    )

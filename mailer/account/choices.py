@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailer.account.keeping import write
+from mailer.model import said, words_of
 
 CHOICES = (
     "postal_address",
@@ -68,12 +69,12 @@ def _wrong(name: str, text: str, before: Choice, folder: Path) -> str:
     from mailer.settings import check, written  # noqa: PLC0415 - imports pydantic
 
     if before.is_fixed:
-        return "it is set in the environment, which goes before what is written here"
+        return said("it is set in the environment, which goes before what is written here")
     if not text:
         in_toml = name in written(folder)[-1]
-        return "it also stands in mailer.toml: take the line out there" if in_toml else ""
+        return said("it also stands in mailer.toml: take the line out there") if in_toml else ""
     try:
         check(name, text)
     except ValueError as error:
-        return str(error)
+        return words_of(error)
     return ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from mailer.errors import UsageError
 from mailer.loopback import is_loopback
+from mailer.model import said
 
 if TYPE_CHECKING:
     from mailer.model import Mailbox, Security, SignIn
@@ -146,7 +147,12 @@ def host_of(interview: Interview, given: Given, settings: Settings, address: str
     ours = chosen(given)
     if given.host is not None and ours and ours.host and ours.host != given.host:
         raise UsageError(
-            f"--host {given.host} is not the server of {ours.title}, which is {ours.host}. Nothing was changed.",
+            said(
+                "--host {host} is not the server of {provider}, which is {server}. Nothing was changed.",
+                host=given.host,
+                provider=ours.title,
+                server=ours.host,
+            ),
             hint="leave out --host, or --provider",
         )
     if given.host is not None:
@@ -157,16 +163,24 @@ def host_of(interview: Interview, given: Given, settings: Settings, address: str
         if preset is None:
             names = ", ".join(one.name for one in presets.all())
             raise UsageError(
-                f"There is no provider {given.provider!r} here. Nothing was changed.", hint=f"one of: {names}"
+                said("There is no provider {provider!r} here. Nothing was changed.", provider=given.provider),
+                hint=said("one of: {names}", names=names),
             )
         return host_at(interview, preset, domain)
     if host := presets.host_for(domain):
         preset = presets.for_host(host)
-        interview.note(f"{domain}: mail goes out through {preset.title if preset else 'its server'}, {host}.")
+        interview.note(
+            said(
+                "{domain}: mail goes out through {provider}, {host}.",
+                domain=domain,
+                provider=(preset.title if preset else said("its server")),
+                host=host,
+            )
+        )
         return host
     if not interview.asks:
         raise UsageError(
-            f"Which provider has the mail of {domain} is not known. Nothing was changed.",
+            said("Which provider has the mail of {domain} is not known. Nothing was changed.", domain=domain),
             hint="add --provider NAME or --host SERVER; to be asked instead: mailer setup",
         )
     return picked(interview, settings, domain)
@@ -185,7 +199,7 @@ def picked(interview: Interview, settings: Settings, domain: str) -> str:
     def check(text: str) -> Preset | str:
         if text.isascii() and text.isdigit():
             if not 1 <= int(text[:9]) <= len(known):
-                raise ValueError(f"the numbers go from 1 to {len(known)}")
+                raise ValueError(said("the numbers go from 1 to {count}", count=len(known)))
             return known[int(text) - 1]
         if named := called(text, known):
             return named

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mailer.account.description import Account
 from mailer.account.login import NOTHING_CHANGED
 from mailer.errors import SettingsError, UsageError
+from mailer.model import said
 
 if TYPE_CHECKING:
     from mailer.model import Problem, RelayFacts
@@ -20,7 +21,7 @@ HEADING = "Written by mailer setup. What stands here goes before mailer.toml."
 SECRET_FILE = "smtp-password.txt"  # noqa: S105  the name of a file
 NO_KEYRING = "This computer has no keyring that could keep the password."
 NO_ANSWER = "No answer, so nothing was changed."
-FILE_QUESTION = f"Keep it in the file {SECRET_FILE} here, which only you can read?"
+FILE_QUESTION = said("Keep it in the file {file} here, which only you can read?", file=SECRET_FILE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +36,10 @@ def refuse_overruled(settings: Settings) -> None:
     """Raise SettingsError if something elsewhere would go before what is written to `.env` and the keyring."""
     written = ("host", "port", "security", "username", "auth", "password", "oauth_client_id", "oauth_client_secret")
     if found := overruled(settings, (*(f"smtp_{one}" for one in written), "sender"), "smtp_password"):
-        raise SettingsError(f"Something else decides about the account. {NOTHING_CHANGED}", problems=found)
+        raise SettingsError(
+            said("Something else decides about the account. {unchanged}", unchanged=NOTHING_CHANGED),
+            problems=found,
+        )
 
 
 def overruled(settings: Settings, names: Iterable[str], password: str) -> list[Problem]:
@@ -62,7 +66,14 @@ def new_file(settings: Settings, folder: Path) -> Place:
     """The file of our own for the secret, where there is no keyring. Raises UsageError if another one stands there."""
     ours = settings.origin("smtp_password")
     if (folder / SECRET_FILE).exists() and not (ours and ours.spelling.upper().endswith("_FILE")):
-        raise UsageError(f"There is a {SECRET_FILE} already. {NOTHING_CHANGED}", hint="rename it, then run it again")
+        raise UsageError(
+            said(
+                "There is a {file} already. {unchanged}",
+                file=SECRET_FILE,
+                unchanged=NOTHING_CHANGED,
+            ),
+            hint="rename it, then run it again",
+        )
     return Place(file=Path(SECRET_FILE), made=True)
 
 

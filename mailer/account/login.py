@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from mailer.account.description import Account
 from mailer.errors import MailerError, Paused, RelayStopped, SettingsError
+from mailer.model import as_said, joined, said
 
 if TYPE_CHECKING:
     from mailer.model import Outcome, RelayFacts, Tokens
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 """Seconds for the login test."""
 
-NOTHING_CHANGED = "Nothing was changed."
+NOTHING_CHANGED = said("Nothing was changed.")
 
 
 class Sign(Protocol):
@@ -70,7 +71,10 @@ def tested(relay: Relay) -> RelayFacts | Outcome:
     try:
         return asyncio.run(asked())
     except TimeoutError:
-        raise Paused(f"The mail server keeps silent. {NOTHING_CHANGED}", hint="run the same command later") from None
+        raise Paused(
+            said("The mail server keeps silent. {unchanged}", unchanged=NOTHING_CHANGED),
+            hint="run the same command later",
+        ) from None
 
 
 def trouble_of(found: Outcome) -> Trouble:
@@ -97,14 +101,14 @@ def refusal(account: Account, found: Outcome) -> MailerError:
     from mailer.outcome import explain  # noqa: PLC0415
 
     ours = account.preset
-    advice = f" With {ours.title}: {ours.login}." if ours and found.phase is Phase.AUTH else ""
     kind = RelayStopped if found.action in {Action.STOP, Action.PAUSE} else Paused
     if found.reply or found.phase is Phase.AUTH:
-        return kind(f"{explain(found)}{advice} {NOTHING_CHANGED}", hint=f"what happened: {found.text}")
-    words = f"{found.text[:1].upper()}{found.text[1:].rstrip('.')}"
-    return kind(
-        f"{words}{'' if words.endswith('?') else '.'} {NOTHING_CHANGED}", hint="mend it, and run the same command again"
-    )
+        parts = [explain(found), NOTHING_CHANGED]
+        if ours and found.phase is Phase.AUTH:
+            parts.insert(1, said("With {provider}: {login}.", provider=ours.title, login=as_said(ours.login)))
+        return kind(joined(" ", parts), hint=said("what happened: {text}", text=as_said(found.text)))
+    words = said("{text:A.}", text=as_said(found.text))
+    return kind(joined(" ", [words, NOTHING_CHANGED]), hint="mend it, and run the same command again")
 
 
 def refuse_tokens_behind_proxy(settings: Settings) -> None:
@@ -132,7 +136,11 @@ def sign_in(account: Account, settings: Settings, sign: Sign) -> tuple[str, Rela
     grant = _granted(client, account.username, sign)
     if grant.refresh is None:
         raise RelayStopped(
-            f"{service.title} gave no lasting sign-in (no refresh token). {NOTHING_CHANGED}",
+            said(
+                "{title} gave no lasting sign-in (no refresh token). {unchanged}",
+                title=service.title,
+                unchanged=NOTHING_CHANGED,
+            ),
             hint="look at the rights of the application that you registered, then run the same command again",
         )
     sign.trying()

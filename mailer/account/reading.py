@@ -10,6 +10,7 @@ from mailer.account.keeping import overruled, write
 from mailer.account.login import NOTHING_CHANGED
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
+from mailer.model import said, words_of
 
 if TYPE_CHECKING:
     from mailer.inbox.mailbox import Access
@@ -24,25 +25,28 @@ PATIENCE = 30.0
 def refuse_overruled_reading(settings: Settings) -> None:
     """Raise SettingsError if something elsewhere would go before what is written to `.env` and the keyring."""
     if found := overruled(settings, (*FIELDS, "imap_auth", "imap_password"), "imap_password"):
-        raise SettingsError(f"Something else decides about the mailbox. {NOTHING_CHANGED}", problems=found)
+        raise SettingsError(
+            said("Something else decides about the mailbox. {unchanged}", unchanged=NOTHING_CHANGED),
+            problems=found,
+        )
 
 
 def wrong_fields(texts: Mapping[str, str]) -> dict[str, str]:
     """What is wrong, a sentence for each name; port and encryption may be blank."""
     from mailer.settings import check  # noqa: PLC0415 - imports pydantic
 
-    wrong = {}
+    wrong: dict[str, str] = {}
     for name in FIELDS:
         text = texts.get(name, "")
         try:
             if text:
                 check(name, text)
             elif name in {"imap_host", "imap_username"}:
-                raise ValueError("it is still missing")  # noqa: TRY301 - told as any other
+                raise ValueError(said("it is still missing"))  # noqa: TRY301 - told as any other
         except ValueError as error:
-            wrong[name] = str(error)
+            wrong[name] = words_of(error)
     if texts.get("imap_security") == "none" and not is_loopback(texts.get("imap_host")):
-        wrong["imap_security"] = "without encryption everyone on the way could read the password"
+        wrong["imap_security"] = said("without encryption everyone on the way could read the password")
     return wrong
 
 
@@ -83,8 +87,11 @@ def set_up_reading(
     if not passwords.keep(texts["imap_username"], texts["imap_host"], secret):
         if not in_file:
             raise SettingsError(
-                f"This computer has no keyring that could keep the password. {NOTHING_CHANGED}",
-                hint=f"say below that it may stand in the file {SECRET_FILE}",
+                said(
+                    "This computer has no keyring that could keep the password. {unchanged}",
+                    unchanged=NOTHING_CHANGED,
+                ),
+                hint=said("say below that it may stand in the file {file}", file=SECRET_FILE),
             )
         file = SECRET_FILE
         dotenv_file.write_private(folder / file, f"{secret}\n")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mailer.model import Manifest
+from mailer.model import Manifest, as_said, joined, said
 
 LABELS = {
-    "letter": "The letter changed",
-    "list": "The list changed",
-    "attachments": "The attachments changed",
-    "settings": "The settings changed",
-    "messages": "The messages come out differently",
+    "letter": said("The letter changed"),
+    "list": said("The list changed"),
+    "attachments": said("The attachments changed"),
+    "settings": said("The settings changed"),
+    "messages": said("The messages come out differently"),
 }
 NAMED = 5
 
@@ -30,11 +30,11 @@ def differences(
     details = {
         "letter": _files(before.letter, after.letter),
         "attachments": _files(before.attachments, after.attachments),
-        "settings": "; ".join(_settings(before.settings, after.settings)),
+        "settings": joined("; ", _settings(before.settings, after.settings)),
         "list": _contacts(before, after, old_digests, new_digests),
-        "messages": "the letter says which row somebody is in, or mailer itself has changed",
+        "messages": said("the letter says which row somebody is in, or mailer itself has changed"),
     }
-    return [f"{LABELS[part]}: {details[part]}." for part in changed]
+    return [said("{part}: {details}.", part=as_said(LABELS[part]), details=as_said(details[part])) for part in changed]
 
 
 def changed_parts(seal: str, manifest: Manifest) -> list[str]:
@@ -47,35 +47,37 @@ def changed_parts(seal: str, manifest: Manifest) -> list[str]:
 
 
 def _files(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    return "; ".join(
-        f"{_named(paths)} {verb}"
-        for paths, verb in (
-            ([path for path in before if path in after and before[path] != after[path]], "edited"),
-            ([path for path in after if path not in before], "added"),
-            ([path for path in before if path not in after], "removed"),
-        )
-        if paths
+    edited = [path for path in before if path in after and before[path] != after[path]]
+    added = [path for path in after if path not in before]
+    removed = [path for path in before if path not in after]
+    told = (
+        (edited, said("{files} edited", files=_named(edited))),
+        (added, said("{files} added", files=_named(added))),
+        (removed, said("{files} removed", files=_named(removed))),
     )
+    return joined("; ", [sentence for paths, sentence in told if paths])
 
 
 def _settings(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     for name in sorted({*before, *after}):
         old, new = before.get(name, ""), after.get(name, "")
         if old != new:
-            yield f"{name} was {old!r}, is now {new!r}"
+            yield said("{name} was {old!r}, is now {new!r}", name=name, old=old, new=new)
 
 
 def _contacts(before: Manifest, after: Manifest, old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> str:
     if old is None or new is None:
-        return f"{before.count} people then, {after.count} now"
+        return said("{before} people then, {now} now", before=before.count, now=after.count)
+    added, gone = len(new.keys() - old.keys()), len(old.keys() - new.keys())
+    changed = sum(old[key] != new[key] for key in old.keys() & new.keys())
     counts = (
-        (len(new.keys() - old.keys()), "new"),
-        (len(old.keys() - new.keys()), "gone"),
-        (sum(old[key] != new[key] for key in old.keys() & new.keys()), "with other details"),
+        (added, said("{number} new", number=added)),
+        (gone, said("{number} gone", number=gone)),
+        (changed, said("{number} with other details", number=changed)),
     )
-    return ", ".join(f"{number} {what}" for number, what in counts if number) or "other details"
+    return joined(", ", [what for number, what in counts if number]) or said("other details")
 
 
 def _named(paths: list[str]) -> str:
-    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-    return ", ".join(paths[:NAMED]) + more
+    named = ", ".join(paths[:NAMED])
+    return said("{named} and {count} more", named=named, count=len(paths) - NAMED) if len(paths) > NAMED else named

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from mailer.model import Delivery, Outcome, Status, Verdict
+from mailer.model import Delivery, Outcome, Status, Verdict, counted
 from mailer.outcome import explain
 from mailer.retry import LONGEST, next_attempt
 
@@ -45,6 +45,10 @@ def _later(delivery: Delivery, outcome: Outcome, now: float, longest: float) -> 
     first = delivery.first_attempt_at if delivery.first_attempt_at is not None else now
     again = next_attempt(delivery.attempts + 1, now, first, jitter=_CHANCE, longest=longest)
     if again is None:
-        tries = f"{delivery.attempts + 1} tries" if delivery.attempts else "one try"
-        return Decision(status=Status.FAILED, reason=f"Given up after {tries}, since the time for it is used up.")
+        sentence = counted(
+            "Given up after one try, since the time for it is used up.",
+            "Given up after {number} tries, since the time for it is used up.",
+            delivery.attempts + 1,
+        )
+        return Decision(status=Status.FAILED, reason=str(sentence))
     return Decision(status=Status.DEFERRED, reason=explain(outcome), next_attempt_at=again)

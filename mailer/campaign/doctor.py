@@ -18,7 +18,7 @@ from mailer.campaign.notes import MAY_BE_BLANK
 from mailer.campaign.plan import MANY, WAY_OUT, Plan
 from mailer.campaign.source import Source
 from mailer.errors import LetterError, SettingsError
-from mailer.model import Identity, Letter, Manifest, Outcome, Problem, RelayFacts, Severity
+from mailer.model import Identity, Letter, Manifest, Outcome, Problem, RelayFacts, Severity, as_said, counted, said
 from mailer.preflight import Account, Area, Check, Domains, Level
 from mailer.preflight.check import Reporter
 from mailer.smtp import Relay, survey
@@ -99,7 +99,10 @@ def unset(error: SettingsError) -> list[Check]:
     """What keeps from sending at all, as checks; the way out stands below the last."""
     if not error.problems:
         return [account.fail("setting", error.message, error.hint or "")]
-    found = [account.fail(item.code, f"{item.message.rstrip('.')}.", item.hint or "") for item in error.problems]
+    found = [
+        account.fail(item.code, said("{sentence:.}", sentence=as_said(item.message)), item.hint or "")
+        for item in error.problems
+    ]
     return [*found[:-1], replace(found[-1], fix=found[-1].fix or error.hint or "")]
 
 
@@ -108,16 +111,14 @@ def unasked(senders: Iterable[str], *, hidden: bool) -> Iterator[Check]:
     public = [domain for domain in senders if not preflight.domain.is_reserved(domain)]
     for domain in senders:
         if domain not in public:
-            text = f"{domain} is a domain for examples: nobody can answer you there, so DNS was not asked."
+            text = said(
+                "{domain} is a domain for examples: nobody can answer you there, so DNS was not asked.", domain=domain
+            )
             yield names.warn("domain-example", text, "Set sender to your own address.")
     if public and hidden:
-        text = "A proxy is set, so DNS was not asked: this computer's DNS would show where you are."
+        because = "A proxy is set, so DNS was not asked: this computer's DNS would show where you are."
         fix = "Set dns_server to the address of a DNS server that you trust; mailer asks it through the proxy."
-        yield names.warn("proxy", text, fix)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+        yield names.warn("proxy", because, fix)
 
 
 def look_at_letter(reference: str, identity: Identity) -> list[Check]:
@@ -139,7 +140,7 @@ def look_at_plan(plan: Plan) -> list[Check]:
     """The letters that the list's people get, one in each language; whether many of one institution get the same."""
     found = [_as_check(flaw) for flaw in (*plan.problems.without_row(), *plan.warnings.without_row())]
     if rows := len(plan.contacts.bad_rows) + len(plan.unrendered):
-        text = f"{rows} rows of the list get no message."
+        text = counted("{number} row of the list gets no message.", "{number} rows of the list get no message.", rows)
         found.append(letters.warn("list", text, "To see them: mailer check LIST"))
     same = preflight.letter.same_for_all(plan.template.fields, islice(plan.contacts.keys(), LOOKED_AT))
     return combined([*found, *same], _examples(plan))
@@ -178,7 +179,12 @@ def combined(known: Iterable[Check], made: Iterable[Letter]) -> list[Check]:
 
 
 def _as_check(flaw: Problem) -> Check:
-    where = f"{flaw.file}, line {flaw.row}: " if flaw.file and flaw.row else f"{flaw.file}: " if flaw.file else ""
-    message = flaw.message if where else _sentence(flaw.message)
+    message = as_said(flaw.message)
+    if flaw.file and flaw.row:
+        sentence = said("{file}, line {line}: {sentence}", file=flaw.file, line=flaw.row, sentence=message)
+    elif flaw.file:
+        sentence = said("{file}: {sentence}", file=flaw.file, sentence=message)
+    else:
+        sentence = said("{sentence:A.}", sentence=message)
     say = letters.warn if flaw.severity is Severity.WARNING else letters.fail
-    return say(flaw.code, where + message, flaw.hint or "")
+    return say(flaw.code, sentence, flaw.hint or "")

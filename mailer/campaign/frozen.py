@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from mailer import merge
 from mailer.errors import LetterError
+from mailer.model import said
 
 
 class Recorded(merge.Folder):
@@ -53,7 +54,8 @@ class Recorded(merge.Folder):
         content = self._readers[path].read(path)
         if self.digests[path] != expected:
             raise LetterError(
-                f"{path} was changed while the messages were being checked.", hint="run the command again"
+                said("{path} was changed while the messages were being checked.", path=path),
+                hint="run the command again",
             )
         return content
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from mailer.address import domain_of
 from mailer.errors import LetterError
-from mailer.model import Contact, Identity, Problem, Severity, SkippedRow
+from mailer.merge.complaints import at_line
+from mailer.model import Contact, Identity, Problem, Severity, SkippedRow, as_said, counted, joined, said
 
 # Most relays take 10 to 50 MB, and a letter to thousands should be far below; see also the relay's own SIZE.
 MAX_MESSAGE_BYTES = 10_000_000
@@ -31,14 +32,19 @@ def told(warnings: Iterable[Problem], blank: Mapping[str, tuple[int, int]]) -> l
 
 
 def _counted(item: Problem, count: int, first: int) -> Problem:
-    where = f"row {first}" if count == 1 else f"{count} rows, the first of them row {first}"
-    message = item.message.replace("may be blank in some rows", f"is blank in {where}")
-    return replace(item, code="blank-field", message=message)
+    sentence = counted(
+        "the field {name} is blank in row {row}.",
+        "the field {name} is blank in {number} rows, the first of them row {row}.",
+        count,
+        name=item.column,
+        row=first,
+    )
+    return replace(item, code="blank-field", message=at_line(item.line, sentence))
 
 
 def skipped(contact: Contact, problems: Iterable[Problem]) -> SkippedRow:
     """The row that gets no message, with all the reasons in one."""
-    reason = "; ".join(problem.message for problem in problems)
+    reason = joined("; ", (problem.message for problem in problems))
     return SkippedRow(row=contact.row, address=contact.address, reason=reason)
 
 
@@ -49,7 +55,9 @@ def problems_of(contact: Contact, error: LetterError) -> Sequence[Problem]:
 
 def in_list(path: str, problem: Problem) -> Problem:
     """What came up while a row was merged, told with the file whose row it is; the letter's file and line follow."""
-    message = f"{problem.file}, {problem.message}" if problem.file else problem.message
+    if not problem.file:
+        return replace(problem, file=path)
+    message = said("{file}, {sentence}", file=problem.file, sentence=as_said(problem.message))
     return replace(problem, file=path, message=message)
 
 
@@ -63,8 +71,12 @@ def unaligned(identity: Identity, senders: Iterable[str]) -> list[Problem]:
     return [
         Problem(
             code="dkim-not-aligned",
-            message=f"messages are from {domain}, but signed by {signer}: that counts with receivers (DMARC) only if both "
-            "are parts of one domain",
+            message=said(
+                "messages are from {domain}, but signed by {signer}: that counts with receivers (DMARC) "
+                "only if both are parts of one domain",
+                domain=domain,
+                signer=signer,
+            ),
             severity=Severity.WARNING,
             hint="set dkim_domain to the sender's domain, and publish the key there",
         )
@@ -77,6 +89,10 @@ def unaligned(identity: Identity, senders: Iterable[str]) -> list[Problem]:
 def check_size(contact: Contact, size: int) -> None:
     """Raise LetterError for a message that relays would refuse."""
     if size > MAX_MESSAGE_BYTES:
-        sentence = f"the message has {size / 1e6:.1f} MB with its attachments; at most {MAX_MESSAGE_BYTES / 1e6:.0f} MB"
+        sentence = said(
+            "the message has {size:.1f} MB with its attachments; at most {most:.0f} MB",
+            size=size / 1e6,
+            most=MAX_MESSAGE_BYTES / 1e6,
+        )
         problem = Problem(code="message-too-large", message=sentence, row=contact.row, hint="use smaller attachments")
-        raise LetterError(f"Row {contact.row}: {sentence}.", problems=[problem])
+        raise LetterError(said("Row {row}: {sentence}.", row=contact.row, sentence=sentence), problems=[problem])

@@ -32,6 +32,7 @@ from mailer.model import (
     Severity,
     SkippedRow,
     Status,
+    said,
 )
 
 WAY_OUT = "unsubscribe"
@@ -243,7 +244,10 @@ def _without_way_out(plan: Plan) -> Iterator[Problem]:
     if plan.without_way_out and len(plan.contacts) > MANY:
         yield Problem(
             code=WAY_OUT,
-            message=f"the letter does not show how to get no more of them; to more than {MANY} people it is not sent so.",
+            message=said(
+                "the letter does not show how to get no more of them; to more than {many} people it is not sent so.",
+                many=MANY,
+            ),
             severity=Severity.WARNING,
             hint=way_out(plan.identity),
         )

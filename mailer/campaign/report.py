@@ -9,7 +9,7 @@ from mailer import report as reports
 from mailer.destination import provider
 from mailer.errors import UsageError
 from mailer.ledger import Grouped, Ledger
-from mailer.model import CampaignRecord, DeliveryRecord, EventKind, Status
+from mailer.model import CampaignRecord, DeliveryRecord, EventKind, Status, said
 from mailer.report import ATTENTION, LISTED, Course, Report, Spread
 
 PROGRESS = (Status.SENT, Status.FAILED, Status.UNCERTAIN)
@@ -89,10 +89,13 @@ def _known(by: str, names: list[str]) -> str:
     if wanted in plain:
         return plain[wanted]
     close = difflib.get_close_matches(wanted, plain, 1)
-    meant = f"did you mean {plain[close[0]]}? " if close else ""
+    known = ", ".join(names[:20])
+    hint = said("fields: {known}", known=known) if names else said("this list has no fields")
+    if close:
+        hint = said("did you mean {name}? fields: {known}", name=plain[close[0]], known=known)
     raise UsageError(
-        f"The list of this campaign has no field {by!r}.",
-        hint=f"{meant}fields: {', '.join(names[:20])}" if names else "this list has no fields",
+        said("The list of this campaign has no field {by!r}.", by=by),
+        hint=hint,
     )
 
 

@@ -17,9 +17,9 @@ from mailer.campaign.couriers import Couriers
 from mailer.campaign.decide import SENT, Decision, decide
 from mailer.campaign.line import Line, Wire
 from mailer.campaign.pacing import Pacing
-from mailer.campaign.reasons import stopped_by, unreachable
+from mailer.campaign.reasons import broken_off, complained_of, distrusted, stopped_by, too_many_refused, unreachable
 from mailer.campaign.retries import Retries
-from mailer.errors import MailerError, Paused, RelayStopped, quoted
+from mailer.errors import MailerError
 from mailer.ledger import Ledger, Writer
 from mailer.model import (
     Action,
@@ -32,7 +32,6 @@ from mailer.model import (
     Status,
     Verdict,
 )
-from mailer.outcome import explain
 from mailer.reaction import STOP_LEAST, STOP_PERCENT, Complaints, judge_complaints
 from mailer.retry import LONGEST, BounceBrake, PolicyStreak
 from mailer.smtp import Relay, connect
@@ -276,12 +275,7 @@ class Run:
         complained, sent = self._ledger.complaints(self._campaign)
         verdict = judge_complaints(complained, sent, least=least, percent=self.options.complaint_percent)
         if verdict is Complaints.STOP:
-            self.stop(
-                RelayStopped(
-                    f"{complained:,} of {sent:,} people reported this campaign as spam; going on would have all your mail refused.",
-                    hint="find out why they did; to go on all the same, set complaint_brake in mailer.toml higher, or to off",
-                )
-            )
+            self.stop(complained_of(complained, sent))
 
     async def _unless_stopped(self, connecting: Coroutine[Any, Any, Wire | Outcome]) -> Wire | Outcome | None:
         """Its result, or None as soon as the run is stopped: nobody waits a minute for a silent server after Ctrl-C."""
@@ -352,22 +346,11 @@ class Run:
         elif outcome.action in {Action.STOP, Action.PAUSE}:
             self.stop(stopped_by(outcome, delivery), outcome.scope)
         elif self._streak.record(outcome):
-            self.stop(RelayStopped(f"Several messages in a row were refused for what they are. {explain(outcome)}"))
+            self.stop(distrusted(outcome))
         elif self._bounced(outcome):
-            self.stop(
-                RelayStopped(
-                    "Too many addresses of this list are refused; going on would harm your account's reputation.",
-                    hint=f"mailer report {quoted(self._campaign.name)}",
-                )
-            )
+            self.stop(too_many_refused(self._campaign.name))
         elif self._uncertain >= UNCERTAIN_IN_A_ROW:
-            self.stop(
-                Paused(
-                    f"The connection broke {self._uncertain} times in a row just after a message was handed over. Find out"
-                    " whether they arrived before you go on: each further try may leave more in doubt.",
-                    hint=f"mailer resolve {quoted(self._campaign.name)}",
-                )
-            )
+            self.stop(broken_off(self._uncertain, self._campaign.name))
 
     def _adapt(self, outcome: Outcome) -> None:
         if outcome.reply and 400 <= outcome.reply.code < 500 and self._throttle.observe(put_off=True):

@@ -15,7 +15,7 @@ from mailer.campaign.marks import marker
 from mailer.inbox import authentication
 from mailer.inbox.authentication import Results, Signed, in_line
 from mailer.inbox.mailbox import OpenMailbox
-from mailer.model import Contact, Identity, Letter, Mailbox, Message
+from mailer.model import Contact, Identity, Letter, Mailbox, Message, said
 from mailer.preflight import Area, Check
 from mailer.preflight.check import Reporter
 
@@ -97,7 +97,11 @@ def wait_for(box: OpenMailbox, message_id: str, *, since: float, patience: float
 
 def lost(patience: float) -> Check:
     """It was not found."""
-    text = f"The mail server took it, but after {patience:.0f} seconds it is neither in the inbox nor in a folder for spam."
+    text = said(
+        "The mail server took it, but after {patience:.0f} seconds it is neither in the inbox "
+        "nor in a folder for spam.",
+        patience=patience,
+    )
     fix = (
         "Is this mailbox (imap_ settings) that of the address? Look for it there yourself, in all folders, and for a mail"
         " that says why it came back; some servers keep a first mail for a quarter of an hour."
@@ -108,9 +112,11 @@ def lost(patience: float) -> Check:
 def unread() -> Check:
     """There is no mailbox to look into."""
     text = "Your mailbox is not in the settings (imap_), so look for yourself how it arrived."
-    fix = (
-        f'Open "{SUBJECT}" in your mail program: is it among the spam? Its source (headers) has a line'
-        " Authentication-Results, where spf, dkim and dmarc should say pass. Or set imap_host and imap_username, and run this again."
+    fix = said(
+        'Open "{subject}" in your mail program: is it among the spam? Its source (headers) has a '
+        "line Authentication-Results, where spf, dkim and dmarc should say pass. Or set "
+        "imap_host and imap_username, and run this again.",
+        subject=SUBJECT,
     )
     return report.warn("mailbox", text, fix)
 
@@ -130,11 +136,11 @@ def judge(found: Found, sender: str) -> list[Check]:
 
 
 def _place(found: Found) -> Check:
-    when = f"It arrived after {max(found.seconds, 1):.0f} s"
+    when = said("It arrived after {seconds:.0f} s", seconds=max(found.seconds, 1))
     if found.junk:
         fix = "Mend what is named below; then write a subject and a letter that look like a person's, and mark this one as no spam."
-        return report.warn("arrived", f"{when}, but among the spam.", fix)
-    return report.ok("arrived", f"{when}, in the inbox, and stays there unread.")
+        return report.warn("arrived", said("{when}, but among the spam.", when=when), fix)
+    return report.ok("arrived", said("{when}, in the inbox, and stays there unread.", when=when))
 
 
 def _silent() -> Check:
@@ -148,41 +154,48 @@ def _authentication(results: Results, sender: str, *, aligned: Sequence[Signed])
     spf = next(iter(results.of("spf")), None)
     spf_domain = spf.property("smtp.mailfrom").rpartition("@")[2] if spf else ""
     named = {"fail": report.fail, "permerror": report.fail}
-    said = spf.result if spf else "none"
-    if said == "pass":
+    result = spf.result if spf else "none"
+    if result == "pass":
         yield report.ok("spf", "SPF: pass. The mail server may send for your domain.")
-    elif said == "none":
+    elif result == "none":
         yield report.warn("spf", "SPF: none. The receiver found nobody who may send for your domain.", FIX_DOMAIN)
     else:
-        text = f"SPF: {said}. The mail server is not among those that may send for your domain."
-        yield named.get(said, report.warn)("spf", text, FIX_DOMAIN)
+        text = said("SPF: {result}. The mail server is not among those that may send for your domain.", result=result)
+        yield named.get(result, report.warn)("spf", text, FIX_DOMAIN)
     yield _dkim(results, sender, aligned)
-    by_spf = said == "pass" and in_line(spf_domain, sender)
+    by_spf = result == "pass" and in_line(spf_domain, sender)
     dmarc = next(iter(results.of("dmarc")), None)
     if dmarc and dmarc.result == "pass":
         yield report.ok("dmarc", "DMARC: pass. From, and who answers for the mail, are of one domain.")
     elif dmarc and dmarc.result == "fail":
         yield report.fail("dmarc", "DMARC: fail. Receivers see that nobody answers for the domain in From.", FIX_SIGN)
     elif aligned or by_spf:
-        text = (
-            "From and who answers for the mail are of one domain, but the receiver names no DMARC record that passes."
+        yield report.warn(
+            "dmarc",
+            "From and who answers for the mail are of one domain, but the receiver names no DMARC record that passes.",
+            FIX_DOMAIN,
         )
-        yield report.warn("dmarc", text, FIX_DOMAIN)
     else:
-        text = f"Nobody answers for {sender}, the domain in From: neither SPF nor DKIM is of this domain and passes."
+        text = said(
+            "Nobody answers for {sender}, the domain in From: neither SPF nor DKIM is of this domain and passes.",
+            sender=sender,
+        )
         yield report.fail("dmarc", text, FIX_SIGN)
 
 
 def _dkim(results: Results, sender: str, aligned: Sequence[Signed]) -> Check:
-    said = [one.result for one in results.of("dkim")]
+    found = [one.result for one in results.of("dkim")]
     if aligned:
-        return report.ok("dkim", f"DKIM: pass, signed for {aligned[0].domain}.")
-    if "pass" in said:
-        text = f"DKIM: pass, but the signature is not of {sender}, the domain in From, and does not count for it."
+        return report.ok("dkim", said("DKIM: pass, signed for {domain}.", domain=aligned[0].domain))
+    if "pass" in found:
+        text = said(
+            "DKIM: pass, but the signature is not of {sender}, the domain in From, and does not count for it.",
+            sender=sender,
+        )
         return report.warn("dkim", text, FIX_SIGN)
-    if set(said) <= {"none"}:
+    if set(found) <= {"none"}:
         return report.warn("dkim", "DKIM: none. The mail bears no signature.", FIX_SIGN)
-    return report.fail("dkim", f"DKIM: {said[0]}. The signature is not valid.", FIX_DOMAIN)
+    return report.fail("dkim", said("DKIM: {result}. The signature is not valid.", result=found[0]), FIX_DOMAIN)
 
 
 def _unsubscribe(found: Found, aligned: Sequence[Signed], *, checked: bool) -> Check:
@@ -201,5 +214,8 @@ def _unsubscribe(found: Found, aligned: Sequence[Signed], *, checked: bool) -> C
         )
         fix = "Large providers ask for it from those who send thousands a day: set unsubscribe_url to a page by https."
         return report.warn("unsubscribe", text, fix)
-    good = "The signature covers" if checked else "A signature that nobody checked here covers"
-    return report.ok("unsubscribe", f"{good} List-Unsubscribe and List-Unsubscribe-Post.")
+    if checked:
+        return report.ok("unsubscribe", "The signature covers List-Unsubscribe and List-Unsubscribe-Post.")
+    return report.ok(
+        "unsubscribe", "A signature that nobody checked here covers List-Unsubscribe and List-Unsubscribe-Post."
+    )

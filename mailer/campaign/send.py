@@ -27,6 +27,10 @@ from mailer.model import (
     Identity,
     Manifest,
     Tally,
+    as_said,
+    counted,
+    joined,
+    said,
 )
 from mailer.smtp import Relay
 
@@ -126,17 +130,33 @@ def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
     count, name = max((len(keys & ledger.reached(campaign)), campaign.name) for campaign in others)
     if not count:
         return ()
-    sentence = (
-        f"{count} of these {len(keys)} people already got this letter, in campaign {name!r}, and would get it again."
-        f" Was the list only renamed? Then continue that one: --campaign {quoted(name)}"
+    sentence = said(
+        "{count} of these {total} people already got this letter, in campaign {name!r}, and "
+        "would get it again. Was the list only renamed? Then continue that one: --campaign "
+        "{quoted}",
+        count=count,
+        total=len(keys),
+        name=name,
+        quoted=quoted(name),
     )
     return (sentence,)
 
 
 def _other_contents(campaign: CampaignRecord, changes: Sequence[str]) -> CampaignError:
-    when = f"was finished on {campaign.finished_at:%Y-%m-%d}" if campaign.finished_at else "has begun"
+    name, different = campaign.name, joined(" ", changes)
     return CampaignError(
-        f"Campaign {campaign.name!r} {when}, with other contents. Nothing was sent. " + " ".join(changes),
+        said(
+            "Campaign {name!r} was finished on {day:%Y-%m-%d}, with other contents. Nothing was sent. {different}",
+            name=name,
+            day=campaign.finished_at,
+            different=different,
+        )
+        if campaign.finished_at
+        else said(
+            "Campaign {name!r} has begun, with other contents. Nothing was sent. {different}",
+            name=name,
+            different=different,
+        ),
         hint="add --update to send the rest as it is now (new addresses are added),"
         " or --campaign NAME to start another campaign, which mails everybody again",
     )
@@ -259,8 +279,12 @@ def _check_problems(plan: Plan, *, skip_problems: bool) -> None:
         raise LetterError("The letter cannot be sent as it is. Nothing was sent.", problems=letter)
     if not skip_problems:
         rows = len(set(plan.problems.rows))
-        what = "1 row that cannot" if rows == 1 else f"{rows} rows that cannot"
-        raise ListError(f"The list has {what} be mailed. Nothing was sent.", problems=plan.problems, hint=hint)
+        sentence = counted(
+            "The list has {number} row that cannot be mailed. Nothing was sent.",
+            "The list has {number} rows that cannot be mailed. Nothing was sent.",
+            rows,
+        )
+        raise ListError(sentence, problems=plan.problems, hint=hint)
     if not any(True for _ in plan.ready()):
         raise ListError("Not one row of the list can be mailed.", problems=plan.problems)
 
@@ -273,12 +297,20 @@ def _check_way_out(plan: Plan, keys: Iterable[str]) -> None:
     if identity.unsubscribe_url or identity.unsubscribe_mailto:
         languages = ", ".join(plan.without_way_out)
         raise LetterError(
-            f"This letter goes to more than {MANY} people and does not show them the link to get no more letters"
-            f" (in: {languages}). Nothing was sent.",
+            said(
+                "This letter goes to more than {many} people and does not show them the link to get no "
+                "more letters (in: {languages}). Nothing was sent.",
+                many=MANY,
+                languages=languages,
+            ),
             hint=way_out(identity),
         )
     raise SettingsError(
-        f"This letter goes to more than {MANY} people and does not tell them how to get no more letters. Nothing was sent.",
+        said(
+            "This letter goes to more than {many} people and does not tell them how to get no more "
+            "letters. Nothing was sent.",
+            many=MANY,
+        ),
         hint=way_out(identity),
     )
 
@@ -291,7 +323,11 @@ def _check_nobody_else(seal: str | None, ledger: Ledger, keys: Iterable[str]) ->
     others = sum(key not in previewed.digests for key in keys)
     if others:
         raise SealError(
-            f"{others} of those who would be mailed were not in the preview: they were suppressed then. Nothing was sent.",
+            said(
+                "{others} of those who would be mailed were not in the preview: they were suppressed "
+                "then. Nothing was sent.",
+                others=others,
+            ),
             hint="look at a new preview, and send with the seal that it prints",
         )
 
@@ -302,11 +338,16 @@ def _check_seal(seal: str | None, manifest: Manifest, ledger: Ledger, plan: Plan
     previewed = ledger.preview(seal)
     if previewed:
         digests = plan.digests() if plan else None
-        changes = differences(previewed.manifest, manifest, previewed.digests, digests)
+        changes: Sequence[str] = differences(previewed.manifest, manifest, previewed.digests, digests)
     else:
-        changes = [f"{label} (or the preview was made elsewhere)." for label in changed_parts(seal, manifest)]
+        changes = [
+            said("{part} (or the preview was made elsewhere).", part=as_said(label))
+            for label in changed_parts(seal, manifest)
+        ]
     raise SealError(
-        "What would be sent is not what was previewed. Nothing was sent. "
-        + (" ".join(changes) or "The seal is not one that mailer preview prints."),
+        said(
+            "What would be sent is not what was previewed. Nothing was sent. {different}",
+            different=joined(" ", changes) or said("The seal is not one that mailer preview prints."),
+        ),
         hint="look at a new preview, and send with the seal that it prints",
     )

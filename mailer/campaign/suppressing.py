@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mailer.age import Unlock, no_key
 from mailer.errors import ListError, Refused, quoted
-from mailer.model import EVERYWHERE, Problem, Reason, Suppression
+from mailer.model import EVERYWHERE, Problem, Reason, Suppression, said
 from mailer.report.table import begins_with, replacing
 from mailer.suppression import is_entry, list_name, normalise
 from mailer.times import iso
@@ -157,7 +157,7 @@ def _keys(path: Path, key_file: Path | None) -> Iterator[bytes]:
         secrets = []
     if not secrets:
         raise ListError(
-            f"{keys} holds no key. Nothing was changed.",
+            said("{keys} holds no key. Nothing was changed.", keys=keys),
             hint="Use the .key file as `mailer suppress export` wrote it, unchanged.",
         )
     yield from secrets
@@ -195,7 +195,7 @@ def _rows(path: Path, separator: str) -> Iterator[tuple[int, dict[str, str]]]:
                     yield row, {name: values.get(name, "") for name in COLUMNS}
                 names = names or [cell.strip().lower() for cell in cells]
     except csv.Error as error:
-        raise ListError(f"{path} is damaged: {error}.", hint="Export it again.") from error
+        raise ListError(said("{path} is damaged: {error}.", path=path, error=error), hint="Export it again.") from error
 
 
 def _identified(one: Suppression, values: Mapping[str, str], known: Mapping[str, bytes]) -> Suppression | Problem:
@@ -206,8 +206,7 @@ def _identified(one: Suppression, values: Mapping[str, str], known: Mapping[str,
         entry = normalise(values["address"] or f"@{values['domain'].removeprefix('@')}")
         if is_entry(entry) and entry.startswith("@") == bool(values["domain"]):
             return replace(one, entry=entry)
-        name = "address" if values["address"] else "domain"
-        return _odd(name, f"This is no {name}.")
+        return _odd("address", "This is no address.") if values["address"] else _odd("domain", "This is no domain.")
     try:
         digest = bytes.fromhex(values["hash"])
     except ValueError:
@@ -313,7 +312,9 @@ def _text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise ListError(f"{quoted(path)} cannot be read.", hint="Check the name and the folder you are in.") from error
+        raise ListError(
+            said("{path} cannot be read.", path=quoted(path)), hint="Check the name and the folder you are in."
+        ) from error
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
     try:

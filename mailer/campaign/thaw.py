@@ -13,7 +13,7 @@ from mailer.campaign.marks import marker
 from mailer.campaign.sealing import fingerprint, identity_of
 from mailer.errors import LetterError, Paused
 from mailer.ledger import Ledger
-from mailer.model import CampaignRecord, Delivery, Identity, Marks, Message
+from mailer.model import CampaignRecord, Delivery, Identity, Marks, Message, as_said, said
 
 if TYPE_CHECKING:
     from mailer.mime.dkim import Signer
@@ -42,7 +42,11 @@ def renderer(ledger: Ledger, campaign: CampaignRecord, signer: Signer | None = N
         except LetterError as error:
             # no recipient's doing: nobody may be failed for it
             raise Paused(
-                f"The letter that was checked cannot be read any more: {error.message} Nothing was sent.", hint=ANEW
+                said(
+                    "The letter that was checked cannot be read any more: {message} Nothing was sent.",
+                    message=as_said(error.message),
+                ),
+                hint=ANEW,
             ) from error
 
     def message(delivery: Delivery) -> Message:

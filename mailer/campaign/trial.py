@@ -13,7 +13,7 @@ from mailer.campaign.limits import Limits, alone, make_pace
 from mailer.campaign.plan import Plan
 from mailer.errors import ListError, Paused, RelayStopped
 from mailer.ledger import Ledger, Record, Writer
-from mailer.model import Action, Contact, Mailbox, Message, Outcome, Status
+from mailer.model import Action, Contact, Mailbox, Message, Outcome, Status, as_said, said
 from mailer.outcome import explain
 from mailer.pace import Pace, SharedPace
 from mailer.smtp import Connection, Relay, connect
@@ -35,7 +35,10 @@ def pick(plan: Plan, rows: Sequence[int]) -> list[Contact]:
     for row in rows:
         if row not in found:
             raise ListError(
-                f"Row {row} of the list gets no message: it is the header, blank, a duplicate, or has a problem.",
+                said(
+                    "Row {row} of the list gets no message: it is the header, blank, a duplicate, or has a problem.",
+                    row=row,
+                ),
                 hint="choose another row with --row",
             )
     return [found[row] for row in rows]
@@ -72,7 +75,8 @@ async def _send_all(messages: Iterable[Message], *, ledger: Ledger, relay: Relay
     if isinstance(connection, Outcome):
         stopped = connection.action in {Action.STOP, Action.PAUSE}
         raise (RelayStopped if stopped else Paused)(
-            f"No test was sent. {explain(connection)}", hint=f"what happened: {connection.text}"
+            said("No test was sent. {why}", why=as_said(explain(connection))),
+            hint=said("what happened: {text}", text=as_said(connection.text)),
         )
     try:
         async with pace, Writer(ledger) as writer:

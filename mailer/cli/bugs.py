@@ -21,6 +21,8 @@ def bug(error: Exception) -> MailerError:
     import tempfile  # noqa: PLC0415 - hopefully never needed
     import traceback  # noqa: PLC0415
 
+    from mailer.model import said  # noqa: PLC0415
+
     text = scrubbed("".join(traceback.format_exception(error)))
     path = None
     for folder in (tempfile.gettempdir(), "."):
@@ -31,6 +33,8 @@ def bug(error: Exception) -> MailerError:
             break
         except OSError:
             path = None
-    where = f"What happened is written in {Path(path)}" if path else "What happened could not be written to a file."
+    sentence = said("This is a bug in mailer, sorry. What happened could not be written to a file.")
+    if path:
+        sentence = said("This is a bug in mailer, sorry. What happened is written in {file}", file=Path(path))
     hint = "Running the same command again is safe. Please report the file; e-mail addresses were removed from it."
-    return MailerError(f"This is a bug in mailer, sorry. {where}", hint=hint)
+    return MailerError(sentence, hint=hint)

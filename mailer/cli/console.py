@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
     from mailer.model import Problem
 
+PARTS = "MAILER_JSON_PARTS"
+"""Set by the page for the commands that it runs."""
+
+SPOKEN = 200
+"""Problems of which it is told what their sentences were made of; a page shows no more."""
+
 SHOWN = 20
 """Problems on the screen; a broken list may have one in every row."""
 
@@ -189,8 +195,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def emit(result: Mapping[str, Any]) -> None:
     """The one JSON object of a command with --json, in ASCII so that any encoding carries it.
 
-    Findings are written one by one: there may be a million.
+    Findings are written one by one: there may be a million. For a page that says its sentences in another language, what they
+    were made of stands beside them.
     """
+    from mailer.model import Findings  # noqa: PLC0415 - what --help does not need
+    from mailer.model.said import parted  # noqa: PLC0415
+
+    if os.environ.get(PARTS):
+        shown = {name: value[:SPOKEN] if isinstance(value, Findings) else value for name, value in result.items()}
+        result = {**result, "made_of": parted(shown)}
     sys.stdout.write("{")
     for number, (name, value) in enumerate(result.items()):
         sys.stdout.write(f"{', ' if number else ''}{json.dumps(name)}: ")

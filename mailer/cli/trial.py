@@ -103,9 +103,12 @@ def refuse_problems(plan: Plan, *, skip_problems: bool) -> None:
 
 def own_address(text: str) -> str:
     """One address, nothing else. Raises UsageError."""
+    from mailer.model import said  # noqa: PLC0415
     from mailer.settings import values  # noqa: PLC0415
 
     try:
         return values.address(text)
     except ValueError as error:
-        raise UsageError(f"--to is to be your own address: {error}.", hint="for example --to me@example.org") from error
+        raise UsageError(
+            said("--to is to be your own address: {error}.", error=error), hint="for example --to me@example.org"
+        ) from error

@@ -92,11 +92,16 @@ def keep_outside(path: Path | None, settings: Settings | None = None) -> None:
 
     To be called before the ledger is opened (`cipher.opener`).
     """
+    from mailer.model import said  # noqa: PLC0415
+
     if path is not None and is_beside(path) and is_encrypted(settings):
         raise UsageError(
             "The ledger of this folder is encrypted, and what this would write here holds addresses that anybody could read."
             " Nothing was written.",
-            hint=f"name a place outside of this folder, best on an encrypted disk: {quoted(Path('..') / path.name)}",
+            hint=said(
+                "name a place outside of this folder, best on an encrypted disk: {file}",
+                file=quoted(Path("..") / path.name),
+            ),
         )
 
 

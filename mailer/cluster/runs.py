@@ -18,7 +18,7 @@ from mailer.cluster.terms import Terms
 from mailer.errors import CampaignError, MailerError
 from mailer.ledger import Ledger, Writer
 from mailer.ledger.database import Lock
-from mailer.model import CampaignRecord, Delivery, Outcome, Quota, Status
+from mailer.model import CampaignRecord, Delivery, Outcome, Quota, Status, said
 
 WAIT = 1.0
 """Seconds: `status` holds a campaign's lock for an instant, to see whether it is held."""
@@ -85,7 +85,10 @@ class Runs:
         signatures = signed_by(terms.signer.signatures if terms.signer else ())
         if signatures != campaign.manifest.settings.get("DKIM", ""):
             raise CampaignError(
-                f"Campaign {name!r} was checked to be signed (DKIM) otherwise than this worker would sign it.",
+                said(
+                    "Campaign {name!r} was checked to be signed (DKIM) otherwise than this worker would sign it.",
+                    name=name,
+                ),
                 hint="give the worker the same dkim_ settings as the computer from which it was left to workers",
             )
         standing = self._ledger.shared.standing(campaign)

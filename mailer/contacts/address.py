@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email_validator import EmailNotValidError, validate_email
 
 from mailer.address import address_key
+from mailer.model import said
 
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -45,8 +46,8 @@ class Fault:
     reason: str
 
 
-MISSING = Fault(code="missing-address", reason="is missing")
-NO_AT = Fault(code="malformed-address", reason="has no @ sign")
+MISSING = Fault(code="missing-address", reason=said("is missing"))
+NO_AT = Fault(code="malformed-address", reason=said("has no @ sign"))
 
 
 def check(cell: str) -> Checked | Fault:
@@ -55,7 +56,7 @@ def check(cell: str) -> Checked | Fault:
     if not text or (not text.isascii() and not INVISIBLE.sub("", text).strip()):
         return MISSING
     if CONTROL.search(text):
-        return Fault(code="control-character", reason="contains a line break, tab or other control character")
+        return Fault(code="control-character", reason=said("contains a line break, tab or other control character"))
     return _validated(text) or _dug_out(text)
 
 
@@ -67,7 +68,7 @@ def _dug_out(text: str) -> Checked | Fault:
         return NO_AT  # as below, but quicker: the wrong column may be taken for that of the addresses
     written = {part.strip(QUOTES).lower() for part in PARTS.split(bare) if "@" in part}
     if len(written) > 1:
-        return Fault(code="two-addresses", reason="is not one but several in the same cell")
+        return Fault(code="two-addresses", reason=said("is not one but several in the same cell"))
     named = NAMED.fullmatch(bare)
     once = written.pop() if bare.count("@") > 1 and written else None  # Outlook repeats an address as the name
     inner = _bare(named[1]) if named else once
@@ -119,24 +120,27 @@ def _bare(text: str) -> str:
 def _what_is_wrong(text: str) -> str:
     local, at, domain = text.rpartition("@")
     checks = (
-        (_disguised(text), "contains a character that only looks like @, a comma or a bracket; type the plain one"),
-        (not at, "has no @ sign"),
-        ("@" in local, "has more than one @ sign"),
-        (not local, "has nothing before the @ sign"),
-        (not domain, "has nothing after the @ sign"),
+        (
+            _disguised(text),
+            said("contains a character that only looks like @, a comma or a bracket; type the plain one"),
+        ),
+        (not at, said("has no @ sign")),
+        ("@" in local, said("has more than one @ sign")),
+        (not local, said("has nothing before the @ sign")),
+        (not domain, said("has nothing after the @ sign")),
         (
             IP_DOMAIN.fullmatch(domain.lower()) is not None,
-            "names a computer by its number instead of a mail domain",
+            said("names a computer by its number instead of a mail domain"),
         ),
-        (any(map(str.isspace, text)), "contains a space"),
-        ("." not in domain, "has no dot after the @ sign, so it names no mail domain"),
-        (".." in text, "has two dots in a row"),
+        (any(map(str.isspace, text)), said("contains a space")),
+        ("." not in domain, said("has no dot after the @ sign, so it names no mail domain")),
+        (".." in text, said("has two dots in a row")),
         (
             domain.lower().endswith((".local", ".localhost", ".invalid", ".arpa", ".onion")),
-            "has a domain that exists on no mail server",
+            said("has a domain that exists on no mail server"),
         ),
-        (ENCODED_WORD in text, "contains =? which some mail programs read as something else"),
-        (len(text.encode()) > LONGEST or len(local.encode()) > LONGEST_LOCAL, "is too long"),
-        (local.startswith(".") or local.endswith("."), "has a dot at the start or directly before the @ sign"),
+        (ENCODED_WORD in text, said("contains =? which some mail programs read as something else")),
+        (len(text.encode()) > LONGEST or len(local.encode()) > LONGEST_LOCAL, said("is too long")),
+        (local.startswith(".") or local.endswith("."), said("has a dot at the start or directly before the @ sign")),
     )
-    return next((reason for wrong, reason in checks if wrong), "contains a character that addresses cannot have")
+    return next((reason for wrong, reason in checks if wrong), said("contains a character that addresses cannot have"))

@@ -21,7 +21,7 @@ from mailer.contacts.encoding import CHUNK, decode, utf8_of
 from mailer.contacts.header import DEPTH, find_header
 from mailer.contacts.table import Packer, Table, Wanted, arrow, text_series
 from mailer.errors import ListError
-from mailer.model import Problem
+from mailer.model import Problem, said
 
 SEPARATORS = ",;\t|"
 SAMPLE = 60
@@ -66,7 +66,7 @@ def read_delimited(path: Path, data: bytes, wanted: Wanted) -> Table:
         return _read_careful(path, str(octets, "utf-8") if octets else text, layout, warnings)
     except csv.Error as error:
         raise ListError(
-            f"{path} has a cell that is longer than any cell should be.",
+            said("{path} has a cell that is longer than any cell should be.", path=path),
             hint="Probably a quotation mark opens a cell and none closes it.",
         ) from error
 
@@ -121,7 +121,9 @@ def _layout(path: Path, text: str, start: int, separator: str, wanted: Wanted) -
     some = list(_some_records(text[start : start + HEAD], separator, DEPTH + 30))
     position = find_header([record for record, _ in some], wanted)
     if position is None:
-        raise ListError(f"{path} is empty.", hint="Put a row of column names and one row for each person into it.")
+        raise ListError(
+            said("{path} is empty.", path=path), hint="Put a row of column names and one row for each person into it."
+        )
     header, end = some[position]
     while len(header) > 1 and not header[-1].strip() and _width_after(some, position) < len(header):
         header = header[:-1]
@@ -214,8 +216,12 @@ def _read_careful(path: Path, text: str, layout: _Layout, warnings: tuple[Proble
         pending = record
     if pending != [END]:
         raise ListError(
-            f'{path}: in row {number + 1} or before, a quotation mark (") opens a cell and none closes it, so the rows '
-            "after it cannot be told apart.",
+            said(
+                '{path}: in row {number} or before, a quotation mark (") opens a cell and none closes '
+                "it, so the rows after it cannot be told apart.",
+                path=path,
+                number=number + 1,
+            ),
             hint="Close it, or write the mark twice where it belongs to the text.",
         )
     return Table(

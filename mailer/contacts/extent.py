@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from mailer.errors import ListError
+from mailer.model import said
 
 MOST_CELLS = 40_000_000
 """A full sheet of 1,048,576 rows with 38 columns."""
@@ -48,7 +49,12 @@ def refuse_stray_cells(path: Path, data: bytes) -> bool:
             judged = True
             if width * height > MOST_CELLS:
                 raise ListError(
-                    f"{path} has something in a cell far away from the list, in column {width} or row {height}.",
+                    said(
+                        "{path} has something in a cell far away from the list, in column {width} or row {height}.",
+                        path=path,
+                        width=width,
+                        height=height,
+                    ),
                     hint="Delete the rows below and the columns right of the list, or copy the list to a new sheet.",
                 )
     return judged
@@ -61,7 +67,7 @@ def _unpacked(file: IO[bytes], part: zipfile.ZipInfo, path: Path) -> Iterator[by
         octets += len(chunk)
         if octets > MOST_OCTETS or (octets > LARGE and octets > part.compress_size * MOST_SWOLLEN):
             raise ListError(
-                f"{path} unpacks to far more than any list holds, so it was not read.",
+                said("{path} unpacks to far more than any list holds, so it was not read.", path=path),
                 hint="Copy the list itself to a new sheet, and save that.",
             )
         yield chunk

@@ -22,7 +22,7 @@ from mailer.contacts.screen import Screened, replaced, screen
 from mailer.contacts.table import Positions, Table, Wanted, arrow, text_series
 from mailer.contacts.vocabulary import is_email_header
 from mailer.errors import ListError
-from mailer.model import Lookup, Problem
+from mailer.model import Lookup, Problem, said
 
 NO_LOOKUPS: Mapping[str, Lookup] = {}
 
@@ -91,7 +91,9 @@ def read(
 def _grid(path: Path, table: Table, email_column: str | None) -> tuple[Grid, tuple[Problem, ...]]:
     columns = columns_of(table.header)
     if not len(table.frame) and not table.ragged:
-        raise ListError(f"{path} has column names, but no rows below them.", hint="Add one row for each person.")
+        raise ListError(
+            said("{path} has column names, but no rows below them.", path=path), hint="Add one row for each person."
+        )
     frame = rows.stripped(table.frame)
     found = roles.email_column(frame, columns, file=str(path), named=email_column)
     return Grid(frame=frame, columns=columns, email=found.position, file=str(path)), found.warnings

@@ -15,7 +15,7 @@ from mailer.contacts.sniff import SUFFIXES, Kind, sniff
 from mailer.contacts.table import Table, Wanted, clean_text
 from mailer.contacts.workbook import read_workbook
 from mailer.errors import ListError
-from mailer.model import Problem, Severity
+from mailer.model import Problem, Severity, said
 
 
 def load(path: Path, wanted: Wanted, unlock: Unlock) -> Table:
@@ -24,7 +24,7 @@ def load(path: Path, wanted: Wanted, unlock: Unlock) -> Table:
     path = plain_name(path)
     kind = sniff(path, data)
     if wanted.sheet is not None and kind is not Kind.WORKBOOK:
-        raise ListError(f"{path} has no sheets; it is not a spreadsheet.", hint="Leave out --sheet.")
+        raise ListError(said("{path} has no sheets; it is not a spreadsheet.", path=path), hint="Leave out --sheet.")
     if kind is Kind.WORKBOOK:
         table = read_workbook(path, data, wanted)
     elif kind is Kind.TEXT:
@@ -39,14 +39,16 @@ def load(path: Path, wanted: Wanted, unlock: Unlock) -> Table:
 
 def _misnamed(path: Path, kind: Kind) -> Problem:
     what = {
-        Kind.TEXT: "text (CSV)",
-        Kind.WORKBOOK: "a spreadsheet",
-        Kind.PARQUET: "a Parquet file",
+        Kind.TEXT: said("text (CSV)"),
+        Kind.WORKBOOK: said("a spreadsheet"),
+        Kind.PARQUET: said("a Parquet file"),
         Kind.JSON: "JSON",
     }[kind]
     return Problem(
         code="misnamed-file",
-        message=f"The file is really {what}, whatever the ending of its name says; it was read as such.",
+        message=said(
+            "The file is really {what}, whatever the ending of its name says; it was read as such.", what=what
+        ),
         file=str(path),
         severity=Severity.WARNING,
     )

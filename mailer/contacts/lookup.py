@@ -25,7 +25,7 @@ from mailer.contacts.roles import MOSTLY, address_share, position_in
 from mailer.contacts.rows import IN_A_LINE, IN_TEXT, Grid, matching, stripped
 from mailer.contacts.table import Wanted, arrow
 from mailer.errors import ListError
-from mailer.model import Lookup, Problem, Severity
+from mailer.model import Lookup, Problem, Severity, counted, said
 
 GUESSES = 500
 """Values for which the nearest in the table is looked for; more of them are no slips, and each costs a look at all keys."""
@@ -67,13 +67,18 @@ def join_tables(
     for name, lookup in lookups.items():
         if find(grid.columns, name) is not None:
             raise ListError(
-                f'{grid.file} has a column that is called "{name}" like the look-up table.',
+                said('{file} has a column that is called "{name}" like the look-up table.', file=grid.file, name=name),
                 hint="Rename one of the two.",
             )
         position = find(grid.columns, lookup.on)
         if position is None:
             raise ListError(
-                f'{grid.file} has no column "{lookup.on}", by which "{name}" is looked up.',
+                said(
+                    '{file} has no column "{on}", by which "{name}" is looked up.',
+                    file=grid.file,
+                    on=lookup.on,
+                    name=name,
+                ),
                 hint=did_you_mean(lookup.on, grid.columns),
             )
         table = read_table(lookup, folders, unlock)
@@ -97,11 +102,19 @@ def read_table(lookup: Lookup, folders: Sequence[Path], unlock: Unlock) -> Looku
     columns = columns_of(loaded.header)
     position = find(columns, key)
     if position is None:
-        raise ListError(f'{lookup.table} has no column "{key}".', hint=did_you_mean(key, columns))
+        raise ListError(
+            said('{table} has no column "{key}".', table=lookup.table, key=key), hint=did_you_mean(key, columns)
+        )
     if loaded.ragged:
         row, torn = next(loaded.ragged.rows())
         raise ListError(
-            f"{lookup.table}, row {row}: the row has {len(torn)} cells, but there are {len(columns)} columns.",
+            said(
+                "{table}, row {row}: the row has {cells} cells, but there are {columns} columns.",
+                table=lookup.table,
+                row=row,
+                cells=len(torn),
+                columns=len(columns),
+            ),
             hint="A separator is missing or too many; a cell that holds one must stand in quotation marks.",
         )
     frame = stripped(loaded.frame)
@@ -131,7 +144,7 @@ def _locate(table: str, folders: Sequence[Path]) -> Path:
             return path
     places = ", ".join(str(path) for path in dict.fromkeys(tried))
     raise ListError(
-        f"The look-up table {table} is not there. Looked for: {places}.",
+        said("The look-up table {table} is not there. Looked for: {places}.", table=table, places=places),
         hint="Create it or correct its name in the letter.",
     )
 
@@ -142,7 +155,13 @@ def _by_key(keys: Sequence[str], numbers: Sequence[int], file: str, column: str)
         earlier = by_key.setdefault(key_of(text), at)
         if earlier != at:
             raise ListError(
-                f'{file} names the same "{column}" in rows {numbers[earlier]} and {numbers[at]}.',
+                said(
+                    '{file} names the same "{column}" in rows {earlier} and {later}.',
+                    file=file,
+                    column=column,
+                    earlier=numbers[earlier],
+                    later=numbers[at],
+                ),
                 hint="Keep one of the two rows.",
             )
     return by_key
@@ -159,7 +178,10 @@ def _faults(
         is_email = vocabulary.speaks_of_email(column.original) or address_share(cells) > MOSTLY
         one_line = is_email or vocabulary.is_name_header(column.original)
         for at in np.flatnonzero(matching(cells, IN_A_LINE if one_line else IN_TEXT)).tolist():
-            faults[at] = ("control-character", f'a line break or other control character in "{column.original}"')
+            faults[at] = (
+                "control-character",
+                said('a line break or other control character in "{original}"', original=column.original),
+            )
         if not is_email:
             continue
         for at, cell in enumerate(cells.tolist()):
@@ -167,7 +189,15 @@ def _faults(
             if isinstance(result, Checked):
                 addresses.setdefault(position, {})[at] = result.address
             elif result:
-                faults.setdefault(at, (result.code, f'an address in "{column.original}" that {result.reason}'))
+                faults.setdefault(
+                    at,
+                    (
+                        result.code,
+                        said(
+                            'an address in "{original}" that {reason}', original=column.original, reason=result.reason
+                        ),
+                    ),
+                )
     return faults, addresses
 
 
@@ -209,15 +239,35 @@ def _complaint(
 ) -> tuple[str, str, str | None]:
     if at >= 0:
         code, why = table.faults[at]
-        return code, f"The {name} has {why} ({table.file}, row {table.numbers[at]}).", "Correct it in the table."
+        return (
+            code,
+            said(
+                "The {name} has {why} ({file}, row {row}).",
+                name=name,
+                why=why,
+                file=table.file,
+                row=table.numbers[at],
+            ),
+            "Correct it in the table.",
+        )
     if not value:
-        return "no-lookup-match", f'"{column.original}" is blank, so no {name} can be found.', "Fill in the cell."
-    shown = f"'{value}'" if "@" not in value and len(value) < LONGEST_SHOWN else "this value"
+        return (
+            "no-lookup-match",
+            said('"{original}" is blank, so no {name} can be found.', original=column.original, name=name),
+            "Fill in the cell.",
+        )
+    shown = f"'{value}'" if "@" not in value and len(value) < LONGEST_SHOWN else said("this value")
     keys = [key for key in table.by_key if "@" not in key] if guess else []
     near = difflib.get_close_matches(key_of(value), keys, n=1)
-    meant = f' Did you mean "{table.keys[table.by_key[near[0]]]}"?' if near else ""
-    hint = f"Correct the cell or add a row to {table.file}.{meant}"
-    return "no-lookup-match", f"no {name} for {column.name} {shown} in {table.file}", hint
+    hint = said("Correct the cell or add a row to {file}.", file=table.file)
+    if near:
+        meant = table.keys[table.by_key[near[0]]]
+        hint = said('Correct the cell or add a row to {file}. Did you mean "{meant}"?', file=table.file, meant=meant)
+    return (
+        "no-lookup-match",
+        said("no {name} for {column} {shown} in {file}", name=name, column=column.name, shown=shown, file=table.file),
+        hint,
+    )
 
 
 def _stale(table: LookupTable, used: Sequence[int], max_age_days: int, today: date) -> list[Problem]:
@@ -228,13 +278,23 @@ def _stale(table: LookupTable, used: Sequence[int], max_age_days: int, today: da
         if checked and (today - checked).days <= max_age_days:
             continue
         when = (
-            f"on {checked.isoformat()}, {(today - checked).days} days ago" if checked else "on no date that can be read"
+            counted(
+                "on {checked}, {number} day ago",
+                "on {checked}, {number} days ago",
+                (today - checked).days,
+                checked=checked.isoformat(),
+            )
+            if checked
+            else said("on no date that can be read")
         )
-        whose = f' for "{table.keys[at]}"' if "@" not in table.keys[at] else ""
+        key = table.keys[at]
+        sentence = said("The row was last checked {when}.", when=when)
+        if "@" not in key:
+            sentence = said('The row for "{key}" was last checked {when}.', key=key, when=when)
         warnings.append(
             Problem(
                 code="stale-lookup",
-                message=f"The row{whose} was last checked {when}.",
+                message=sentence,
                 file=table.file,
                 row=table.numbers[at],
                 column="checked_on",

@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mailer.model import said
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -86,7 +88,7 @@ def find(columns: Sequence[Column], wanted: str) -> int | None:
 
 def listed(columns: Iterable[Column]) -> str:
     """The columns for a sentence, by their headers."""
-    return ", ".join(_quoted(column) for column in columns) or "none"
+    return ", ".join(_quoted(column) for column in columns) or said("none")
 
 
 def _quoted(column: Column) -> str:
@@ -98,5 +100,6 @@ def did_you_mean(wanted: str, columns: Sequence[Column]) -> str:
     """A sentence that lists the columns and names the nearest."""
     names = {n.casefold(): c.original for c in columns for n in (c.name, c.original) if "@" not in c.original}
     near = difflib.get_close_matches(wanted.casefold(), names, n=1)
-    guess = f' Did you mean "{names[near[0]]}"?' if near else ""
-    return f"The columns are {listed(columns)}.{guess}"
+    if near:
+        return said('The columns are {columns}. Did you mean "{name}"?', columns=listed(columns), name=names[near[0]])
+    return said("The columns are {columns}.", columns=listed(columns))

@@ -9,6 +9,7 @@ from mailer import age
 from mailer.age import Unlock
 from mailer.contacts.sniff import FORMATS
 from mailer.errors import ListError, LockedError, quoted
+from mailer.model import as_said, said
 
 
 def file_digest(path: Path) -> str:
@@ -28,22 +29,36 @@ def content(path: Path, unlock: Unlock) -> bytes:
         raise _unreadable(path, error) from error
     if age.opener(data) is None:
         if path.suffix.lower() == age.SUFFIX:
-            raise ListError(f"{path} is not encrypted, or it is damaged.", hint="take the ending .age from its name")
+            raise ListError(
+                said("{path} is not encrypted, or it is damaged.", path=path), hint="take the ending .age from its name"
+            )
         return data
     try:
         return age.decrypt(data, unlock)
     except LockedError as error:
-        raise LockedError(f"{path}: {error.message}", hint=error.hint) from error
+        raise LockedError(
+            said("{path}: {sentence}", path=path, sentence=as_said(error.message)), hint=error.hint
+        ) from error
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> ListError:
     if path.is_dir() and path.suffix.lower() == ".numbers":
-        return ListError(f"{path} is an Apple Numbers file.", hint="In Numbers choose File, Export To, CSV or Excel.")
+        return ListError(
+            said("{path} is an Apple Numbers file.", path=path), hint="In Numbers choose File, Export To, CSV or Excel."
+        )
     if path.is_dir():
-        return ListError(f"{path} is a folder, not a list.", hint=f"Name a file in it. Lists are {FORMATS} files.")
+        return ListError(
+            said("{path} is a folder, not a list.", path=path),
+            hint=said("Name a file in it. Lists are {formats} files.", formats=FORMATS),
+        )
     if "\\" in str(path) and (meant := Path(str(path).replace("\\", "/"))).exists():
-        return ListError(f"{path} does not exist.", hint=f"Write / instead of \\: {quoted(meant)}")
+        return ListError(
+            said("{path} does not exist.", path=path), hint=said("Write / instead of \\: {meant}", meant=quoted(meant))
+        )
     if isinstance(error, FileNotFoundError):
-        return ListError(f"{path} does not exist.", hint="Check the name and the folder you are in.")
-    why = getattr(error, "strerror", None) or "its name is not a file name"
-    return ListError(f"{path} cannot be read: {why}.", hint="Close it in other programs and check who may read it.")
+        return ListError(said("{path} does not exist.", path=path), hint="Check the name and the folder you are in.")
+    why = getattr(error, "strerror", None) or said("its name is not a file name")
+    return ListError(
+        said("{path} cannot be read: {why}.", path=path, why=why),
+        hint="Close it in other programs and check who may read it.",
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mailer.contacts.extent import MOST_CELLS
 from mailer.errors import ListError
+from mailer.model import said
 
 PATIENCE = 120
 """Seconds."""
@@ -38,7 +39,7 @@ def probe(path: Path, data: bytes) -> None:
         raise _damaged(path) from error
     if done.returncode == 0 and int(done.stdout) > MOST_CELLS:
         raise ListError(
-            f"{path} has something in a cell far away from the list.",
+            said("{path} has something in a cell far away from the list.", path=path),
             hint="Delete the rows below and the columns right of the list, or copy the list to a new sheet.",
         )
     if done.returncode < 0 or done.returncode > 1:  # 1 is an exception, told in full by the reading that follows
@@ -47,6 +48,6 @@ def probe(path: Path, data: bytes) -> None:
 
 def _damaged(path: Path) -> ListError:
     return ListError(
-        f"{path} cannot be opened as a spreadsheet; it is damaged.",
+        said("{path} cannot be opened as a spreadsheet; it is damaged.", path=path),
         hint="Open it in a spreadsheet program and save it again as .xlsx or as CSV UTF-8.",
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mailer.errors import UsageError
 from mailer.harmless import cell
+from mailer.model import said
 
 SUFFIXES = {".csv": ",", ".txt": ",", ".tsv": "\t", "": ","}
 
@@ -22,8 +23,8 @@ def write_rows(
     separator = SUFFIXES.get(path.suffix.lower())
     if separator is None:
         raise UsageError(
-            f"Problems are written as CSV, not as {path.suffix}.",
-            hint=f"Name the file {path.with_suffix('.csv').name}.",
+            said("Problems are written as CSV, not as {suffix}.", suffix=path.suffix),
+            hint=said("Name the file {name}.", name=path.with_suffix(".csv").name),
         )
     try:
         with path.open("w", encoding="utf-8-sig", newline="") as file:
@@ -32,5 +33,7 @@ def write_rows(
             for number, cells, problem in rows:
                 writer.writerow([*cells, *[""] * (width - len(cells)), number, cell(problem)])
     except OSError as error:
-        why = error.strerror or "it cannot be written"
-        raise UsageError(f"{path} cannot be written: {why}.", hint="Choose another place or close the file.") from error
+        why = error.strerror or said("it cannot be written")
+        raise UsageError(
+            said("{path} cannot be written: {why}.", path=path, why=why), hint="Choose another place or close the file."
+        ) from error

@@ -15,6 +15,7 @@ from mailer.contacts.encoding import decode
 from mailer.contacts.table import BLOCK, Packer, Table, clean_text
 from mailer.contacts.workbook import cell_text
 from mailer.errors import ListError
+from mailer.model import said
 
 FIRST = 2
 """The first record stands where a spreadsheet would show it: in row 2, below the column names."""
@@ -28,7 +29,7 @@ def read_json(path: Path, data: bytes) -> Table:
     for number, record in enumerate(records, start=1):
         if not isinstance(record, dict):
             raise ListError(
-                f"{path}: record {number} is not a record with named fields.",
+                said("{path}: record {number} is not a record with named fields.", path=path, number=number),
                 hint='Each must look like {"name": "...", "email": "..."}.',
             )
         header.update(dict.fromkeys(record))
@@ -50,7 +51,10 @@ def _records(path: Path, text: str) -> list[Any]:
         try:
             records.append(_parse(line))
         except (ValueError, RecursionError) as error:
-            raise ListError(f"{path}: line {number} is not a JSON record.", hint="Export the list again.") from error
+            raise ListError(
+                said("{path}: line {number} is not a JSON record.", path=path, number=number),
+                hint="Export the list again.",
+            ) from error
     return records
 
 
@@ -65,12 +69,16 @@ def _listed(path: Path, value: Any) -> list[Any]:
         return lists[0] if len(lists) == 1 else [value]
     if isinstance(value, list):
         return value
-    raise ListError(f"{path} holds no records.", hint='It must look like [{"name": "...", "email": "..."}].')
+    raise ListError(
+        said("{path} holds no records.", path=path), hint='It must look like [{"name": "...", "email": "..."}].'
+    )
 
 
 def _broken(path: Path, error: Exception) -> NoReturn:
-    where = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-    raise ListError(f"{path} is not valid JSON{where}.", hint="Export the list again.") from error
+    sentence = said("{path} is not valid JSON.", path=path)
+    if isinstance(error, json.JSONDecodeError):
+        sentence = said("{path} is not valid JSON at line {line}.", path=path, line=error.lineno)
+    raise ListError(sentence, hint="Export the list again.") from error
 
 
 def read_parquet(path: Path, data: bytes) -> Table:
@@ -86,7 +94,7 @@ def read_parquet(path: Path, data: bytes) -> Table:
                     number += 1
     except (pa.ArrowException, OSError, ValueError, KeyError, NotImplementedError, OverflowError) as error:
         raise ListError(
-            f"{path} is not a Parquet file that can be read, or it is damaged.", hint="Export it again."
+            said("{path} is not a Parquet file that can be read, or it is damaged.", path=path), hint="Export it again."
         ) from error
     return Table(header=tuple(names), frame=packer.frame(), blank=packer.blank)
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from mailer.contacts.address import Checked, check
 from mailer.contacts.table import Positions, arrow, picked
 from mailer.contacts.torn import Torn
-from mailer.model import Findings, SkippedRow
+from mailer.model import Findings, SkippedRow, joined
 
 STEP = 4096
 
@@ -92,4 +92,4 @@ def reasoned(refuse: Refuse, problems: Findings) -> Iterator[tuple[Entry, str]]:
             if said[0] == entry[0]:
                 reasons.append(said[1])
             said = next(sentences, None)
-        yield entry, " ".join(reasons)
+        yield entry, reasons[0] if len(reasons) == 1 else joined(" ", reasons)

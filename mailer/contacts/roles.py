@@ -13,7 +13,7 @@ from mailer.contacts import vocabulary
 from mailer.contacts.naming import Column, compact, did_you_mean, find, listed
 from mailer.contacts.table import arrow, text_series
 from mailer.errors import ListError
-from mailer.model import Problem, Severity
+from mailer.model import Problem, Severity, said
 
 SAMPLE = 2000
 """Filled rows by which a column's content is judged."""
@@ -35,8 +35,10 @@ def email_column(frame: pd.DataFrame, columns: Sequence[Column], *, file: str, n
     if named is not None:
         position = find(columns, named)
         if position is None:
-            asked = f'"{named}"' if "@" not in named else "of that name"
-            raise ListError(f"{file} has no column {asked}.", hint=did_you_mean(named, columns))
+            hint = did_you_mean(named, columns)
+            if "@" in named:
+                raise ListError(said("{file} has no column of that name.", file=file), hint=hint)
+            raise ListError(said('{file} has no column "{name}".', file=file, name=named), hint=hint)
         return EmailColumn(position=position)
     full = [position for position in range(len(columns)) if address_share(frame[position]) > MOSTLY]
     usual = [position for position, column in enumerate(columns) if vocabulary.is_email_header(column.original)]
@@ -52,7 +54,9 @@ def email_column(frame: pd.DataFrame, columns: Sequence[Column], *, file: str, n
         if named_so:  # nothing in it is an address: every row will be shown with its problem
             return EmailColumn(position=_only(named_so, columns, file))
     raise ListError(
-        f"{file} has no column with e-mail addresses. Its columns are {listed(columns)}.",
+        said(
+            "{file} has no column with e-mail addresses. Its columns are {columns}.", file=file, columns=listed(columns)
+        ),
         hint='Name the column with --email-column "...", or add one called email.',
     )
 
@@ -71,18 +75,22 @@ def _only(positions: Sequence[int], columns: Sequence[Column], file: str) -> int
         return positions[0]
     several = [columns[position] for position in positions]
     raise ListError(
-        f"{file} has several columns with e-mail addresses: {listed(several)}.",
-        hint=f'Name the one to write to, for example --email-column "{several[0].original.strip()}".',
+        said("{file} has several columns with e-mail addresses: {several}.", file=file, several=listed(several)),
+        hint=said(
+            'Name the one to write to, for example --email-column "{original}".', original=several[0].original.strip()
+        ),
     )
 
 
 def _guess(column: Column, file: str) -> Problem:
     return Problem(
         code="guessed-column",
-        message=f'No column is called e-mail; "{column.original}" was taken because it holds addresses.',
+        message=said(
+            'No column is called e-mail; "{original}" was taken because it holds addresses.', original=column.original
+        ),
         file=file,
         column=column.original,
-        hint=f'Say so with --email-column "{column.original}", or rename the column to email.',
+        hint=said('Say so with --email-column "{original}", or rename the column to email.', original=column.original),
         severity=Severity.WARNING,
     )
 

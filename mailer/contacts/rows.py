@@ -20,7 +20,7 @@ from mailer.contacts.naming import Column, did_you_mean, find
 from mailer.contacts.roles import position_in
 from mailer.contacts.table import Positions, Table, arrow, text_series
 from mailer.errors import ListError
-from mailer.model import NUMBER, Problem, Severity
+from mailer.model import NUMBER, Problem, Severity, counted, said
 
 IN_A_LINE = r"[\x00-\x1f\x7f\x{80}-\x{9f}\x{2028}\x{2029}]"
 IN_TEXT = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{84}\x{86}-\x{9f}]"
@@ -74,10 +74,14 @@ def ragged(table: Table, file: str) -> list[Found]:
 
 
 def _torn(found: int, width: int, file: str) -> Problem:
-    cells = "1 cell" if found == 1 else f"{found} cells"
     return Problem(
         code="ragged-row",
-        message=f"The row has {cells}, but there are {width} columns.",
+        message=counted(
+            "The row has {number} cell, but there are {width} columns.",
+            "The row has {number} cells, but there are {width} columns.",
+            found,
+            width=width,
+        ),
         file=file,
         hint="A separator is missing or too many; a cell that holds one must stand in quotation marks.",
     )
@@ -101,10 +105,12 @@ def control_characters(grid: Grid) -> list[Found]:
             continue
         one_line = vocabulary.is_name_header(column.original) or vocabulary.speaks_of_email(column.original)
         mask = matching(grid.frame[position], IN_A_LINE if one_line else IN_TEXT)
-        what = "a line break, tab or other control character" if one_line else "an invisible control character"
+        what = (
+            said("a line break, tab or other control character") if one_line else said("an invisible control character")
+        )
         problem = Problem(
             code="control-character",
-            message=f"The cell contains {what}.",
+            message=said("The cell contains {what}.", what=what),
             file=grid.file,
             column=column.original,
             hint="Retype the cell on one line." if one_line else "Retype the cell.",
@@ -152,13 +158,14 @@ def blank_required(grid: Grid, required: Sequence[str], joins: Mapping[str, Join
         position = find(grid.columns, name)
         if position is None:
             raise ListError(
-                f'{grid.file} has no column "{name}", which the letter requires.', hint=did_you_mean(name, grid.columns)
+                said('{file} has no column "{name}", which the letter requires.', file=grid.file, name=name),
+                hint=did_you_mean(name, grid.columns),
             )
         if position != grid.email:
             column = grid.columns[position].original
             problem = Problem(
                 code="blank-required",
-                message=f'"{column}" is blank, but the letter requires it.',
+                message=said('"{column}" is blank, but the letter requires it.', column=column),
                 file=grid.file,
                 column=column,
                 hint="Fill in the cell or remove the row.",
@@ -169,10 +176,16 @@ def blank_required(grid: Grid, required: Sequence[str], joins: Mapping[str, Join
 
 def _blank_in_table(grid: Grid, join: Join, lookup: str, key: str) -> list[Found]:
     if join.rows and key not in join.rows[0]:
-        raise ListError(f'The look-up table "{lookup}" has no column "{key}", which the letter requires.')
+        raise ListError(
+            said(
+                'The look-up table "{lookup}" has no column "{key}", which the letter requires.', lookup=lookup, key=key
+            )
+        )
     problem = Problem(
         code="blank-required",
-        message=f'The "{key}" of this row\'s {lookup} is blank, but the letter requires it.',
+        message=said(
+            'The "{key}" of this row\'s {lookup} is blank, but the letter requires it.', key=key, lookup=lookup
+        ),
         file=grid.file,
         hint="Fill it in in the look-up table.",
     )
@@ -245,7 +258,11 @@ def differing(grid: Grid, repeats: Repeats) -> list[Found]:
         named = ", ".join(f'"{grid.columns[others[number]].original}"' for number in np.flatnonzero(pattern))
         problem = Problem(
             code="duplicate-differs",
-            message=f"The address was already in row {NUMBER} with another {named}; that row is used.",
+            message=said(
+                "The address was already in row {number} with another {named}; that row is used.",
+                number=NUMBER,
+                named=named,
+            ),
             file=grid.file,
             hint="Keep the right one of the two rows.",
             severity=Severity.WARNING,

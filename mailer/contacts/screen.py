@@ -16,7 +16,7 @@ from mailer.contacts.address import Checked, Fault, check
 from mailer.contacts.found import Found, in_rows
 from mailer.contacts.table import TEXT, arrow, text_array
 from mailer.contacts.typos import LIKELY_TYPO, suggestion
-from mailer.model import Problem, Severity
+from mailer.model import Problem, Severity, said
 
 Mask = npt.NDArray[np.bool_]
 
@@ -130,7 +130,7 @@ class _Said:
     def fault(self, fault: Fault, mask: Mask) -> list[Found]:
         problem = Problem(
             code=fault.code,
-            message=f"The e-mail address {fault.reason}.",
+            message=said("The e-mail address {reason}.", reason=fault.reason),
             file=self._file,
             column=self._column,
             hint=HINTS[fault.code],
@@ -162,7 +162,7 @@ class _Said:
             found += self._warn(
                 np.isin(domains.indices.to_numpy(), mistyped),
                 LIKELY_TYPO,
-                f"The domain of the address looks mistyped: {meant} was probably meant.",
+                said("The domain of the address looks mistyped: {meant} was probably meant.", meant=meant),
                 "Correct it in the list.",
             )
         return found

@@ -19,6 +19,7 @@ from mailer.contacts.naming import columns_of, find
 from mailer.contacts.probe import probe
 from mailer.contacts.table import Packer, Table, Wanted
 from mailer.errors import ListError
+from mailer.model import said
 
 WHOLE = 1e15
 """Up to here a spreadsheet shows a whole number digit by digit."""
@@ -103,14 +104,14 @@ def read_workbook(path: Path, data: bytes, wanted: Wanted) -> Table:
         if isinstance(error, calamine.PasswordError):
             raise _protected(path) from error
         raise ListError(
-            f"{path} cannot be opened as a spreadsheet; it is damaged or not what its name says.",
+            said("{path} cannot be opened as a spreadsheet; it is damaged or not what its name says.", path=path),
             hint="Open it in a spreadsheet program and save it again as .xlsx or as CSV UTF-8.",
         ) from error
 
 
 def _protected(path: Path) -> ListError:
     return ListError(
-        f"{path} is protected by a password.",
+        said("{path} is protected by a password.", path=path),
         hint="Open it in the spreadsheet program, save a copy without a password, and use the copy.",
     )
 
@@ -123,7 +124,9 @@ def _read_book(path: Path, book: calamine.CalamineWorkbook, wanted: Wanted) -> T
     sheets = {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in _visible(book)}
     filled = {name: rows for name, rows in sheets.items() if any(any(map(_filled, row)) for row in rows)}
     if not filled:
-        raise ListError(f"{path} is empty.", hint="Put a row of column names and one row for each person into it.")
+        raise ListError(
+            said("{path} is empty.", path=path), hint="Put a row of column names and one row for each person into it."
+        )
     name = _sheet_with_addresses(path, filled, wanted)
     return _table(path, name, filled[name], wanted)
 
@@ -145,7 +148,10 @@ def _named_sheet(path: Path, names: Sequence[str], asked: str) -> str:
     for name in names:
         if name.strip().casefold() == asked.strip().casefold():
             return name
-    raise ListError(f'{path} has no sheet "{asked}".', hint=f"Its sheets are {_list(names)}.")
+    raise ListError(
+        said('{path} has no sheet "{asked}".', path=path, asked=asked),
+        hint=said("Its sheets are {names}.", names=_list(names)),
+    )
 
 
 def _list(names: Sequence[str]) -> str:
@@ -161,11 +167,15 @@ def _sheet_with_addresses(path: Path, sheets: Mapping[str, Rows], wanted: Wanted
             return fit[0]
         if fit:
             raise ListError(
-                f"{path} has several sheets that could be the list: {_list(fit)}.",
-                hint=f'Name the one you mean, for example --sheet "{fit[0]}".',
+                said("{path} has several sheets that could be the list: {sheets}.", path=path, sheets=_list(fit)),
+                hint=said('Name the one you mean, for example --sheet "{sheet}".', sheet=fit[0]),
             )
     raise ListError(
-        f"No sheet of {path} has a column with e-mail addresses. Its sheets are {_list(list(sheets))}.",
+        said(
+            "No sheet of {path} has a column with e-mail addresses. Its sheets are {sheets}.",
+            path=path,
+            sheets=_list(list(sheets)),
+        ),
         hint="Name the sheet with --sheet and the column with --email-column.",
     )
 
@@ -195,7 +205,9 @@ def _table(path: Path, sheet: str, rows: Rows, wanted: Wanted) -> Table:
     head = [[cell_text(value) for value in row] for row in rows[: DEPTH + 30]]
     position = find_header(head, wanted)
     if position is None:
-        raise ListError(f'Sheet "{sheet}" of {path} is empty.', hint="Choose another one with --sheet.")
+        raise ListError(
+            said('Sheet "{sheet}" of {path} is empty.', sheet=sheet, path=path), hint="Choose another one with --sheet."
+        )
     width = _used_width(rows[position:])
     header = head[position][:width]
     packer = Packer(width)

@@ -19,7 +19,7 @@ from imap_tools.utils import encode_folder
 
 from mailer.errors import Paused, RelayStopped, SettingsError
 from mailer.loopback import is_loopback
-from mailer.model import Security, Tokens
+from mailer.model import Security, Tokens, said, words_of
 from mailer.privacy import without_addresses
 from mailer.proxy import Proxy, ProxyError
 
@@ -130,8 +130,8 @@ class OpenMailbox:
         except MailboxFolderSelectError as error:
             names = ", ".join(sorted(self._folders())[:10])
             raise SettingsError(
-                f"The mailbox has no folder {access.folder!r} (MAILER_IMAP_FOLDER).",
-                hint=f"write one that it has: {names}" if names else None,
+                said("The mailbox has no folder {folder!r} (MAILER_IMAP_FOLDER).", folder=access.folder),
+                hint=said("write one that it has: {names}", names=names) if names else None,
             ) from error
         except imaplib.IMAP4.abort as error:
             raise away(error) from error
@@ -272,26 +272,27 @@ class OpenMailbox:
 
 def away(error: BaseException | None) -> Paused:
     """The server cannot be reached, or broke off."""
-    why = error.strerror or str(error) if isinstance(error, OSError) else str(error or "")
+    why = (isinstance(error, OSError) and error.strerror) or (words_of(error) if error else "")
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = f"its certificate is not valid ({error.verify_message})"
+        why = said("its certificate is not valid ({verify_message})", verify_message=error.verify_message)
     elif isinstance(error, ssl.SSLError) and "WRONG_VERSION" in str(error):
-        why = "this port does not begin with TLS; usual are 993 with tls, 143 with starttls"
-    why = without_addresses(why).strip().rstrip(".")
-    check = "the network, and host, port and security of the imap_ settings"
+        why = said("this port does not begin with TLS; usual are 993 with tls, 143 with starttls")
+    else:
+        why = without_addresses(why).strip().rstrip(".")
+    hint = "check the network, and host, port and security of the imap_ settings; then run the same command again"
     if isinstance(error, ProxyError):
-        check = "that the proxy runs, and proxy, imap_host and imap_port in the settings"
-    return Paused(
-        f"The mailbox's server cannot be reached, or broke off{f': {why}' if why else ''}. Nothing was lost.",
-        hint=f"check {check}; then run the same command again",
-    )
+        hint = "check that the proxy runs, and proxy, imap_host and imap_port in the settings; then run the same command again"
+    sentence = said("The mailbox's server cannot be reached, or broke off. Nothing was lost.")
+    if why:
+        sentence = said("The mailbox's server cannot be reached, or broke off: {why}. Nothing was lost.", why=why)
+    return Paused(sentence, hint=hint)
 
 
 def _refused(answer: object) -> RelayStopped:
     return RelayStopped(
         "The mailbox's server refused the user name or password. Check both; many providers want an app password, or have"
         " IMAP switched off until you allow it in the account's settings.",
-        hint=f"the server's own words: {_words(answer)}",
+        hint=said("the server's own words: {words}", words=_words(answer)),
     )
 
 

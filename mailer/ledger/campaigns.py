@@ -15,7 +15,7 @@ from mailer.ledger.diary import note
 from mailer.ledger.leaving import LEAVE, UNLIST
 from mailer.ledger.memory import PREPARED
 from mailer.ledger.store import Store, manifest_from, moment
-from mailer.model import CampaignRecord, Contact, Happening, Manifest, PackedContact, Status
+from mailer.model import CampaignRecord, Contact, Happening, Manifest, PackedContact, Status, said
 from mailer.suppression import list_name
 
 encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -74,8 +74,10 @@ class Campaigns(Store):
             return found
         known = [record.name for record in self.campaigns()]
         raise CampaignError(
-            f"There is no campaign {name!r} in the ledger {self.place}.",
-            hint=f"campaigns here: {', '.join(known[:10])}" if known else "no campaign has been started here yet",
+            said("There is no campaign {name!r} in the ledger {place}.", name=name, place=self.place),
+            hint=said("campaigns here: {known}", known=", ".join(known[:10]))
+            if known
+            else "no campaign has been started here yet",
         )
 
     def _campaigns(self, clause: str, *values: object) -> Iterator[CampaignRecord]:
@@ -235,9 +237,13 @@ class Campaigns(Store):
     def refuse_moved(self, name: str | None = None) -> None:
         """Raises CampaignError if the campaign, or everything, goes on in another ledger."""
         for key in self._all("SELECT key FROM meta WHERE key IN ('moved', ?)", f"moved:{name}"):
-            what = "Everything in this ledger" if key == ("moved",) else f"Campaign {name!r}"
             raise CampaignError(
-                f"{what} was moved to PostgreSQL, and goes on there. Nothing was sent from here.",
+                "Everything in this ledger was moved to PostgreSQL, and goes on there. Nothing was sent from here."
+                if key == ("moved",)
+                else said(
+                    "Campaign {name!r} was moved to PostgreSQL, and goes on there. Nothing was sent from here.",
+                    name=name,
+                ),
                 hint="set MAILER_LEDGER to that database; was the move interrupted? then run it again: mailer ledger copy",
             )
 

@@ -10,16 +10,22 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from mailer.age import way_out
+from mailer.age import Opener, way_out
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, LockedError
 from mailer.ledger import cipher
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.filesystem import refuse_network
 from mailer.ledger.formats import MIGRATIONS, SCHEMA_VERSION, make_secret
+from mailer.model import Said, said
 from mailer.suppression import fingerprint
 
 # In the name of a lock file that stays when mail was sent: without a ledger beside it, the ledger was lost.
 SENT_FROM_HERE = "-account"
+
+NOT_OPENED = {
+    Opener.KEY: said("It was not opened: its key is missing or wrong, or it is damaged."),
+    Opener.PASSPHRASE: said("It was not opened: its passphrase is missing or wrong, or it is damaged."),
+}
 
 BROKEN = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_CANTOPEN")
 """What running the same command again does not mend."""
@@ -36,7 +42,8 @@ def connect(path: Path, *, create: bool = True, key: LedgerKey | None = None) ->
     """
     if not create and not path.exists():
         raise CampaignError(
-            f"There is no ledger at {path}.", hint="run the command in the folder in which the campaign was sent"
+            said("There is no ledger at {path}.", path=path),
+            hint="run the command in the folder in which the campaign was sent",
         )
     _refuse_to_forget(path)
     refuse_network(path)
@@ -78,10 +85,17 @@ def _refuse_to_forget(path: Path) -> None:
     traces = sorted(path.parent.glob(f"{glob.escape(path.name)}{SENT_FROM_HERE}-*.lock"))
     if traces:
         raise CampaignError(
-            f"{path.name}, the record of who was mailed, is {'empty' if path.exists() else 'missing'}, although mail was sent"
-            " from this folder. Nothing was sent.",
-            hint="bring it back (from the wastebasket or a backup); if you are sure that nobody was mailed, delete"
-            f" {', '.join(trace.name for trace in traces)} and run the command again",
+            said(
+                "{name}, the record of who was mailed, is {state}, although mail was sent from this "
+                "folder. Nothing was sent.",
+                name=path.name,
+                state=(said("empty") if path.exists() else said("missing")),
+            ),
+            hint=said(
+                "bring it back (from the wastebasket or a backup); if you are sure that nobody was "
+                "mailed, delete {traces} and run the command again",
+                traces=", ".join(trace.name for trace in traces),
+            ),
         )
 
 
@@ -89,8 +103,11 @@ def _refuse_two_names(path: Path) -> None:
     """Two hard links to one ledger, in two folders, would have two locks. Raises CampaignError."""
     if path.is_file() and path.stat().st_nlink > 1:
         raise CampaignError(
-            f"The ledger {path} has a second name on this disk (a hard link): under each a campaign could be sent at the"
-            " same time. Nothing was sent.",
+            said(
+                "The ledger {path} has a second name on this disk (a hard link): under each a campaign "
+                "could be sent at the same time. Nothing was sent.",
+                path=path,
+            ),
             hint="make a copy of it, delete both names, and give the copy the name of one of them",
         )
 
@@ -101,7 +118,12 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         return
     if version > SCHEMA_VERSION:
         raise BrokenLedgerError(
-            f"{path} was written by a newer mailer (format {version}, this one knows {SCHEMA_VERSION}).",
+            said(
+                "{path} was written by a newer mailer (format {version}, this one knows {known}).",
+                path=path,
+                version=version,
+                known=SCHEMA_VERSION,
+            ),
             hint="update mailer on this machine, then run the same command again",
         )
     connection.execute("BEGIN IMMEDIATE")
@@ -126,7 +148,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         raise BrokenLedgerError(
-            f"{path} is a database of another program, not a ledger.",
+            said("{path} is a database of another program, not a ledger.", path=path),
             hint="set MAILER_LEDGER to another file, or bring the right one back",
         )
 
@@ -153,13 +175,15 @@ def plain_errors(path: Path, *, opening: bool = False) -> Iterator[None]:
         code = getattr(error, "sqlite_errorname", "")
         if opening and code == "SQLITE_NOTADB" and (needed := cipher.opener(path)):
             raise LockedError(
-                f"The ledger {path} is encrypted. It was not opened: its {needed.value} is missing or wrong, or it is damaged.",
+                said("The ledger {path} is encrypted. {why}", path=path, why=NOT_OPENED[needed]),
                 hint=way_out(needed),
             ) from error
         kind = BrokenLedgerError if opening and code.startswith(BROKEN) else LedgerError
-        raise kind(f"The ledger {path} {_in_words(error)}", hint=_way_out(error)) from error
+        raise kind(said("The ledger {path} {what}", path=path, what=_in_words(error)), hint=_way_out(error)) from error
     except OSError as error:
-        raise LedgerError(f"The ledger {path} cannot be used: {error.strerror or error}.") from error
+        raise LedgerError(
+            said("The ledger {path} cannot be used: {why}.", path=path, why=error.strerror or error)
+        ) from error
 
 
 def is_busy(error: BaseException | None) -> bool:
@@ -172,19 +196,20 @@ def _without_room(code: str) -> bool:
     return code.startswith("SQLITE_FULL") or (code.startswith("SQLITE_IOERR") and "READ" not in code)
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: Exception) -> Said:
     code = getattr(error, "sqlite_errorname", "")
     if _without_room(code):
-        return f"cannot be written: {'the disk is full.' if code.startswith('SQLITE_FULL') else 'is the disk full?'}"
+        full = code.startswith("SQLITE_FULL")
+        return said("cannot be written: the disk is full.") if full else said("cannot be written: is the disk full?")
     if code.startswith("SQLITE_READONLY"):
-        return "is read-only."
+        return said("is read-only.")
     if code.startswith("SQLITE_CANTOPEN"):
-        return "cannot be opened."
+        return said("cannot be opened.")
     if code.startswith("SQLITE_BUSY"):
-        return "is in use by another program that does not let go of it."
+        return said("is in use by another program that does not let go of it.")
     if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return "is not a ledger, or is damaged."
-    return f"cannot be used ({error})."
+        return said("is not a ledger, or is damaged.")
+    return said("cannot be used ({error}).", error=error)
 
 
 def _way_out(error: Exception) -> str:

@@ -13,6 +13,7 @@ from mailer.ledger import cipher
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.connection import connect, is_busy, plain_errors
 from mailer.ledger.formats import SCHEMA_VERSION
+from mailer.model import said
 
 STEP = 1 << 20
 NOT_THE_CONTENTS = ("-journal", "-wal", "-shm")
@@ -41,7 +42,7 @@ def convert(path: Path, *, old: LedgerKey | None, new: LedgerKey | None) -> None
         except cipher.errors() as error:
             if is_busy(error):
                 raise CampaignError(
-                    f"Another program has the ledger {path} open. Nothing was changed.",
+                    said("Another program has the ledger {path} open. Nothing was changed.", path=path),
                     hint="pause what is being sent with Ctrl-C and close what shows it, then run the same command again",
                 ) from error
             raise

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
 from mailer.errors import CampaignError
-from mailer.model import LedgerPlace, Problem, Severity
+from mailer.model import LedgerPlace, Problem, Severity, said
 
 PLATFORM: str = sys.platform
 MOUNTINFO = Path("/proc/self/mountinfo")
@@ -100,9 +100,17 @@ def refuse_network(path: Path) -> None:
     if kind is None:
         return
     raise CampaignError(
-        f"The ledger {path} lies on a network drive ({kind}). There it cannot be kept safe that nobody is mailed twice.",
-        hint=f"set MAILER_LEDGER to a file on this computer's own disk, e.g. sqlite:///{_own_disk(path)}; "
-        "if the campaign has begun, move the ledger there first, with nothing running",
+        said(
+            "The ledger {path} lies on a network drive ({kind}). There it cannot be kept safe that "
+            "nobody is mailed twice.",
+            path=path,
+            kind=kind,
+        ),
+        hint=said(
+            "set MAILER_LEDGER to a file on this computer's own disk, e.g. sqlite:///{file}; "
+            "if the campaign has begun, move the ledger there first, with nothing running",
+            file=_own_disk(path),
+        ),
     )
 
 
@@ -159,9 +167,15 @@ def synced_warning(path: LedgerPlace) -> Problem | None:
         return None
     return Problem(
         code="synced-ledger",
-        message=f"The ledger lies in a folder that {service} copies to other computers. A copy made in the middle of a "
-        "campaign may be damaged, and two computers could mail the same people.",
+        message=said(
+            "The ledger lies in a folder that {service} copies to other computers. A copy made in "
+            "the middle of a campaign may be damaged, and two computers could mail the same people.",
+            service=service,
+        ),
         file=str(path),
-        hint=f"Set MAILER_LEDGER to a file outside of it, e.g. sqlite:///{_own_disk(path)}; move it with nothing running.",
+        hint=said(
+            "Set MAILER_LEDGER to a file outside of it, e.g. sqlite:///{file}; move it with nothing running.",
+            file=_own_disk(path),
+        ),
         severity=Severity.WARNING,
     )

@@ -10,7 +10,7 @@ from typing import Self
 from mailer.errors import InUseError, quoted
 from mailer.ledger.connection import SENT_FROM_HERE
 from mailer.ledger.ledger import Ledger
-from mailer.model import CampaignRecord
+from mailer.model import CampaignRecord, counted, said
 
 
 class SenderLock:
@@ -33,9 +33,14 @@ class SenderLock:
         if not self._lock.acquire(1):
             who = who_sends(self._ledger, self._campaign)
             raise InUseError(
-                f"Campaign {self._campaign!r} is being sent just now{f' by {who}' if who else ''}. "
-                "Nothing was sent from here.",
-                hint=f"mailer status {quoted(self._campaign)}",
+                said(
+                    "Campaign {name!r} is being sent just now by {who}. Nothing was sent from here.",
+                    name=self._campaign,
+                    who=who,
+                )
+                if who
+                else said("Campaign {name!r} is being sent just now. Nothing was sent from here.", name=self._campaign),
+                hint=said("{command}", command=f"mailer status {quoted(self._campaign)}"),
             )
         if not self._moved:
             try:
@@ -58,7 +63,7 @@ def who_sends(ledger: Ledger, campaign: str) -> str | None:
     if ledger.is_shared:
         there = [one.owner for one in ledger.shared.presences() if campaign in one.campaigns]
         if there:
-            return f"{'a worker' if len(there) == 1 else f'{len(there)} workers'} ({'; '.join(there)})"
+            return counted("a worker ({owners})", "{number} workers ({owners})", len(there), owners="; ".join(there))
     return ledger.owner(campaign)
 
 
@@ -83,7 +88,7 @@ class AccountLock:
     Raises InUseError if another process holds it.
     """
 
-    what = "This mail account is sending just now"
+    what = said("This mail account is sending just now")
 
     def __init__(self, ledger: Ledger, account: str) -> None:
         self._ledger = ledger
@@ -93,9 +98,15 @@ class AccountLock:
         # a page holds it for an instant to see whether it is held
         if not self._lock.acquire(1):
             sending = (c for c in self._ledger.campaigns() if c.owner and SenderLock(self._ledger, c.name).is_held())
-            who = next((f", for campaign {c.name!r} ({c.owner})" for c in sending), "")
+            known = next(
+                (
+                    said("{what}, for campaign {name!r} ({owner})", what=self.what, name=c.name, owner=c.owner)
+                    for c in sending
+                ),
+                self.what,
+            )
             raise InUseError(
-                f"{self.what}{who}. Two at once would go beyond its limit. Nothing was sent from here.",
+                said("{what}. Two at once would go beyond its limit. Nothing was sent from here.", what=known),
                 hint="wait until it is done, or pause it there with Ctrl-C",
             )
         return self
@@ -111,7 +122,7 @@ class AccountLock:
 class DomainsLock(AccountLock):
     """Held while domains have quotas of their own: they count whatever account a message goes over."""
 
-    what = "A limit of a domain is in use by another sender just now"
+    what = said("A limit of a domain is in use by another sender just now")
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__(ledger, "every domain")

@@ -17,6 +17,7 @@ from mailer.ledger.database import Pen
 from mailer.ledger.entries import Intent, Record
 from mailer.ledger.ledger import Ledger
 from mailer.ledger.scribe import Scribe
+from mailer.model import said
 
 ASK_AGAIN = 0.004
 """Seconds until the next look at whether another program has let go of the ledger."""
@@ -143,7 +144,11 @@ class Writer:
     def _fail(self, error: BaseException) -> None:
         """Tell everybody, and whoever comes later."""
         if not isinstance(error, LedgerError):
-            broken = LedgerError(f"The ledger {self._ledger.place} refused a record ({type(error).__name__}).")
+            broken = LedgerError(
+                said(
+                    "The ledger {place} refused a record ({name}).", place=self._ledger.place, name=type(error).__name__
+                )
+            )
             broken.__cause__ = error
             error = broken
         self._broken = error

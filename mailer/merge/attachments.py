@@ -18,7 +18,7 @@ from mailer.merge.layout import is_rtl
 from mailer.merge.media import media_type
 from mailer.merge.part import Part, PartError
 from mailer.merge.place import Place, in_language, normal, other_letter, split_file
-from mailer.model import Attachment, Problem
+from mailer.model import Attachment, Problem, as_said, said
 
 KEPT = 64
 """Documents and files of the last rows kept in memory: rows often share them."""
@@ -69,10 +69,12 @@ def _fixed_file(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclosur
     found = find(compiler.files, path, compiler.place.folders)
     if found is None:
         hint = _nearest_file(path, compiler) or compiler.where
-        missing = problem("file-missing", f"the attachment {path} is not there.", at=rule.origin, hint=hint)
+        missing = problem(
+            "file-missing", said("the attachment {path} is not there.", path=path), at=rule.origin, hint=hint
+        )
 
         def fail(_: Values) -> Attachment:
-            raise PartError(missing.code, f"the attachment {path} is not there.", rule.origin, hint)
+            raise PartError(missing.code, said("the attachment {path} is not there.", path=path), rule.origin, hint)
 
         return Enclosure(origin=rule.origin, make=fail, missing=missing)
     name = rule.name or path.rpartition("/")[2]
@@ -101,17 +103,30 @@ def _file_per_row(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclos
         filled = path_part.render(values)
         reason = unsafe_reason(filled)
         if reason:
-            raise PartError("file-unsafe", f"the attachment's path {reason}.", rule.origin, "Correct the cell.")
+            raise PartError(
+                "file-unsafe",
+                said("the attachment's path {reason}.", reason=as_said(reason)),
+                rule.origin,
+                "Correct the cell.",
+            )
         name = name_part.render(values) if name_part else filled.rpartition("/")[2]
 
         def read() -> Attachment:
             found = _found_inside(files, filled, folders, inside)
             if found is None:
-                raise PartError("file-missing", f"the attachment {_without_at(filled)} is not there.", rule.origin)
+                raise PartError(
+                    "file-missing",
+                    said("the attachment {path} is not there.", path=_without_at(filled)),
+                    rule.origin,
+                )
             try:
                 content = traces.without(files.peek(found)) if cleans else files.peek(found)
             except traces.TracesStayError as error:
-                raise PartError("metadata", f"the attachment {_without_at(filled)} {error}.", rule.origin) from error
+                raise PartError(
+                    "metadata",
+                    said("the attachment {path} {error}.", path=_without_at(filled), error=error),
+                    rule.origin,
+                ) from error
             return Attachment(filename=_filename(name), content_type=media_type(name), content=content)
 
         return kept.get((filled, name), read)
@@ -162,7 +177,7 @@ def _document(rule: AttachmentRule, document: str, compiler: Compiler) -> Enclos
     if extension not in FORMATS:
         raise refuse(
             "document-format",
-            f"a document cannot become {wanted!r}.",
+            said("a document cannot become {wanted!r}.", wanted=wanted),
             at=rule.origin,
             hint="End its name with .docx, .pdf, .txt or .html.",
         )
@@ -179,7 +194,7 @@ def _document(rule: AttachmentRule, document: str, compiler: Compiler) -> Enclos
             try:
                 data = build(extension, content, language=language, rtl=rtl, title=heading, fonts=fonts)
             except DocumentError as error:
-                raise PartError("document", f"{error}.", rule.origin, error.hint) from error
+                raise PartError("document", said("{error}.", error=error), rule.origin, error.hint) from error
             return Attachment(filename=name, content_type=media_type(name), content=data)
 
         return kept.get((content, name, heading), produce)
@@ -226,7 +241,9 @@ def _word_template(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclo
         try:
             data = word_template(content, values, compiler.html_env)
         except DocumentError as error:
-            raise PartError("document", f"{path}: {error}.", rule.origin, error.hint) from error
+            raise PartError(
+                "document", said("{path}: {error}.", path=path, error=error), rule.origin, error.hint
+            ) from error
         filename = _filename(name_part.render(values))
         return Attachment(filename=filename, content_type=media_type(filename), content=data)
 

@@ -10,6 +10,7 @@ from mailer.merge.files import Recorder, find, text_of
 from mailer.merge.front import FrontMatter
 from mailer.merge.place import Place
 from mailer.merge.yamltext import read_mapping
+from mailer.model import said
 
 
 def read_case(front: FrontMatter, place: Place, files: Recorder, wanted: list[str]) -> Mapping[str, Any]:
@@ -21,8 +22,11 @@ def read_case(front: FrontMatter, place: Place, files: Recorder, wanted: list[st
     path = find(files, front.case, place.folders)
     if path is None:
         at = front.origin("case")
-        hint = f"Put it into {place.folder or 'the campaign folder'} or name it from the campaign folder."
-        raise refuse("file-missing", f"the case file {front.case} is not there.", at=at, hint=hint)
+        hint = said(
+            "Put it into {folder} or name it from the campaign folder.",
+            folder=(place.folder or said("the campaign folder")),
+        )
+        raise refuse("file-missing", said("the case file {case} is not there.", case=front.case), at=at, hint=hint)
     case, _ = read_mapping(text_of(files, path), path)
     stem, dot, extension = path.rpartition(".")
     for code in reversed(wanted):

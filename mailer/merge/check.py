@@ -10,7 +10,7 @@ from mailer.merge.complaints import did_you_mean, problem, warning
 from mailer.merge.part import Part, Use
 from mailer.merge.slips import empty, lookalikes
 from mailer.merge.version import RESERVED, Version
-from mailer.model import Problem
+from mailer.model import Problem, said
 
 
 def findings(version: Version, columns: Collection[str]) -> Iterator[Problem]:
@@ -49,7 +49,10 @@ def _unknown_uses(version: Version, columns: Collection[str]) -> list[Problem]:
     shown = {name for name in {*known, "case", "contact", "sender", "language"} if name.isidentifier()}
     result = [
         problem(
-            "unknown-field", f"the field {use.name} is not known.", at=use.origin, hint=did_you_mean(use.name, shown)
+            "unknown-field",
+            said("the field {name} is not known.", name=use.name),
+            at=use.origin,
+            hint=did_you_mean(use.name, shown),
         )
         for use in row_uses(version)
         if use.name not in known and use.name not in optional
@@ -57,7 +60,7 @@ def _unknown_uses(version: Version, columns: Collection[str]) -> list[Problem]:
     result += [
         problem(
             "unknown-field",
-            f"the required field {name} is not a column of the list.",
+            said("the required field {name} is not a column of the list.", name=name),
             at=version.front.origin("required"),
             hint=did_you_mean(name, shown),
         )
@@ -78,7 +81,7 @@ def _unknown_case(use: Use, version: Version, part: Part) -> list[Problem]:
             return []
         if step not in table:
             hint = did_you_mean(step, [str(key) for key in table])
-            return [problem("unknown-field", f"there is no {step} in case.", at=use.origin, hint=hint)]
+            return [problem("unknown-field", said("there is no {step} in case.", step=step), at=use.origin, hint=hint)]
         table = table[step]
     return []
 
@@ -94,9 +97,12 @@ def _unrequired(version: Version, columns: Collection[str]) -> list[Problem]:
         replace(
             warning(
                 "field-not-required",
-                f"the field {use.name} may be blank in some rows.",
+                said("the field {name} may be blank in some rows.", name=use.name),
                 at=use.origin,
-                hint=f"Write required: [{use.name}] between the lines ---, or {{{{ {use.name} or 'something else' }}}}.",
+                hint=said(
+                    "Write required: [{name}] between the lines ---, or {{{{ {name} or 'something else' }}}}.",
+                    name=use.name,
+                ),
             ),
             column=use.name,
         )

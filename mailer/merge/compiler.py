@@ -25,7 +25,7 @@ from mailer.merge.place import Place, in_language, other_letter, split_file
 from mailer.merge.plain import PlainWriter
 from mailer.merge.sandbox import LetterEnvironment
 from mailer.merge.tags import FORBIDDEN, MARKER, Kind, Source, Tag, Tags
-from mailer.model import Attachment, Problem
+from mailer.model import Attachment, Problem, said
 
 INCLUDE = re.compile(r"""include\s+(['"])([^'"]+)\1\s*(?:with(?:out)? context)?\s*""")
 RAW_HTML = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>|<!--")
@@ -74,7 +74,9 @@ class Compiler:
         for piece in self.tags.marked(text):
             if isinstance(piece, Tag) and piece.keyword in FORBIDDEN:
                 hint = 'To use the text of another letter, write {% include "NAME" %}.'
-                raise refuse("letter-tag", f"{piece.shown} is not used in letters.", at=piece.origin, hint=hint)
+                raise refuse(
+                    "letter-tag", said("{shown} is not used in letters.", shown=piece.shown), at=piece.origin, hint=hint
+                )
 
     # --- Markdown
 
@@ -83,7 +85,7 @@ class Compiler:
         text = self._captures_apart(text)
         found = RAW_HTML.search(re.sub(r"(?s)```.*?```|`[^`\n]*`", "", MARKER.sub("", text)))
         if found:
-            message = f"HTML such as {found[0][:40]} is shown as text in a Markdown letter."
+            message = said("HTML such as {found} is shown as text in a Markdown letter.", found=found[0][:40])
             hint = "Use Markdown, or write the HTML yourself in letter.html beside letter.md."
             self.warnings.append(warning("letter-html", message, at=Origin(file=file, line=line), hint=hint))
         return parse(text, self.tags)
@@ -111,15 +113,19 @@ class Compiler:
     def _included_text(self, tag: Tag, stack: tuple[str, ...]) -> str:
         match = INCLUDE.fullmatch(tag.inner)
         if not match:
-            raise refuse("letter-include", f"{tag.shown} must name a letter in quotes.", at=tag.origin)
+            raise refuse(
+                "letter-include", said("{shown} must name a letter in quotes.", shown=tag.shown), at=tag.origin
+            )
         other = other_letter(match[2], self.place, self.files, tag.origin)
         path = in_language(other, [normal for normal in self.wanted if normal], self.files)
         if path in stack:
-            raise refuse("letter-include", f"{tag.shown} goes round in a circle.", at=tag.origin)
+            raise refuse("letter-include", said("{shown} goes round in a circle.", shown=tag.shown), at=tag.origin)
         found = split_file(self.files, path)
         self._included += len(found.body)
         if self._included > MAX_INCLUDED or len(stack) > 20:
-            raise refuse("letter-include", f"{tag.shown} makes the letter far too long.", at=tag.origin)
+            raise refuse(
+                "letter-include", said("{shown} makes the letter far too long.", shown=tag.shown), at=tag.origin
+            )
         body = self._protected(_untrimmed(found.body), Origin(file=path, line=found.body_line))
         return self._with_includes(body, (*stack, path))
 
@@ -141,7 +147,7 @@ class Compiler:
             origin = node.tag.origin
             name = re.sub(r"^\s*set\s+", "", node.tag.inner).strip()
             if not re.fullmatch(r"[\w.]+", name):
-                raise refuse("letter-tag", f"{node.tag.shown} must only give a name.", at=origin)
+                raise refuse("letter-tag", said("{shown} must only give a name.", shown=node.tag.shown), at=origin)
             writer = PlainWriter(tags=self.tags, base=origin, captured=self.captured)
             text = writer.blocks(node.children[1:-1]).strip("\n")
             self.blocks.append(Part(self.text_env, self.tags.restore(text), origin))
@@ -269,14 +275,14 @@ class Compiler:
     def embedded(self, path: str, at: Origin) -> Attachment:
         found = None if unsafe_reason(path) else find(self.files, path, self.place.folders)
         if found is None:
-            raise refuse("file-missing", f"the picture {path} is not there.", at=at, hint=self.where)
+            raise refuse("file-missing", said("the picture {path} is not there.", path=path), at=at, hint=self.where)
         if found not in self.images:
             content = self.as_sent(self.files.read(found), path, at)
             name = path.rpartition("/")[2]
             kind = media_type(name)
             if not kind.startswith("image/") or kind == "image/svg+xml":
                 hint = "Use a .png, .jpg or .gif file."
-                raise refuse("letter-image", f"mail programs do not show {path}.", at=at, hint=hint)
+                raise refuse("letter-image", said("mail programs do not show {path}.", path=path), at=at, hint=hint)
             number = sha256(content).hexdigest()[:20]
             self.images[found] = Attachment(
                 filename=name, content_type=kind, content=content, content_id=f"{number}@picture.invalid"
@@ -291,11 +297,14 @@ class Compiler:
             return traces.without(content)
         except traces.TracesStayError as error:
             hint = "Or take out strip_metadata, if everybody may know who made it, where and with what."
-            raise refuse("metadata", f"{path} {error}.", at=at, hint=hint) from error
+            raise refuse("metadata", said("{path} {error}.", path=path, error=error), at=at, hint=hint) from error
 
     @property
     def where(self) -> str:
-        return f"Put it into {self.place.folder or 'the campaign folder'} or name it from the campaign folder."
+        return said(
+            "Put it into {folder} or name it from the campaign folder.",
+            folder=(self.place.folder or said("the campaign folder")),
+        )
 
     def _named_images(self, html: str) -> str:
         """`cid:logo` in hand-made HTML stands for the picture of that name in the front matter."""

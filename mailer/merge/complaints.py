@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mailer.errors import LetterError
-from mailer.model import Problem, Severity
+from mailer.model import Problem, Said, Severity, as_said, joined, said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,9 +36,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     names = sorted(set(known))
     match = nearest(name, names)
     if match and match != name:
-        return f"Did you mean {match}?"
+        return said("Did you mean {match}?", match=match)
     if 0 < len(names) <= 30:
-        return "Known here: " + ", ".join(names) + "."
+        return said("Known here: {names}.", names=", ".join(names))
     return None
 
 
@@ -54,11 +54,22 @@ def problem(
 ) -> Problem:
     """A problem whose sentence starts with the line of the letter, because `Problem.row` is the list's row."""
     if at is not None:
-        message = f"line {at.line}: {message}"
+        message = at_line(at.line, message)
     file, line = (at.file, at.line) if at else (None, None)
     return Problem(
         code=code, message=message, file=file, row=row, column=column, hint=hint, severity=severity, line=line
     )
+
+
+def at_line(line: int | None, sentence: str) -> Said:
+    """A sentence with the line of a letter's file before it."""
+    return said("line {line}: {sentence}", line=line, sentence=as_said(sentence))
+
+
+def without_line(message: str) -> str:
+    """The sentence alone."""
+    sentence = message.values.get("sentence") if isinstance(message, Said) else None
+    return sentence if isinstance(sentence, Said) else message
 
 
 def warning(code: str, message: str, *, at: Origin | None = None, hint: str | None = None) -> Problem:
@@ -68,11 +79,17 @@ def warning(code: str, message: str, *, at: Origin | None = None, hint: str | No
 def refusal(*problems: Problem) -> LetterError:
     """The exception that carries these problems; its text is that of the only one."""
     first = problems[0]
-    place = ", ".join(part for part in (first.file, f"row {first.row}" if first.row else None) if part)
-    text = f"{place}: {first.message}" if place else first.message
+    parts = (first.file, said("row {row}", row=first.row) if first.row else None)
+    place, text = joined(", ", filter(None, parts)), first.message
+    if place:
+        text = said("{place}: {sentence}", place=place, sentence=as_said(text))
     if len(problems) > 1:
         # in a row's reason the first one must be told; on the screen all of them follow
-        text = f"{text} (and {len(problems) - 1} more)" if first.row else f"The letter has {len(problems)} mistakes."
+        text = (
+            said("{sentence} (and {count} more)", sentence=as_said(text), count=len(problems) - 1)
+            if first.row
+            else said("The letter has {count} mistakes.", count=len(problems))
+        )
     return LetterError(text, hint=first.hint, problems=problems)
 
 

@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from mailer.merge.sandbox import BUDGET, Budget, LetterEnvironment, UnknownName
+from mailer.model import said
 
 FORMATS = frozenset({"docx", "pdf", "txt", "html"})
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -190,11 +191,13 @@ def word_template(content: bytes, values: dict[str, Any], env: LetterEnvironment
         make_nameless(document.docx.core_properties)
         document.save(target)
     except UnknownName as error:
-        raise DocumentError(f"the field {error.name} is not known") from error
+        raise DocumentError(said("the field {name} is not known", name=error.name)) from error
     except TemplateError as error:
-        raise DocumentError(f"a tag in it cannot be worked out ({type(error).__name__})") from error
+        raise DocumentError(said("a tag in it cannot be worked out ({name})", name=type(error).__name__)) from error
     except Exception as error:  # a broken Word file can fail in any way
-        raise DocumentError(f"it is not a Word document that can be filled in ({type(error).__name__})") from error
+        raise DocumentError(
+            said("it is not a Word document that can be filled in ({name})", name=type(error).__name__)
+        ) from error
     return repacked(target.getvalue())
 
 

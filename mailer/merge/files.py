@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from mailer.errors import LetterError
 from mailer.harmless import is_device
 from mailer.merge.complaints import Origin, refuse
-from mailer.model import Files
+from mailer.model import Files, said
 
 PACKAGED = "mailer:"
 """Prefix of files that come with the program; frozen with a campaign like any other, so that an update of the program
@@ -21,7 +21,7 @@ PRIVATE = re.compile(r"\.(?!\.?$).*|mailer\.toml|.*(\.db|\.lock|\.[^.]+-(wal|shm
 """Passwords stand in .env and mailer.toml, everybody's addresses in the ledger: no letter has a use for them."""
 SQLITE = b"SQLite format 3\x00"
 """A ledger may have any name."""
-NOT_FOR_LETTERS = "names a hidden file, the settings or a ledger, which no letter may hold"
+NOT_FOR_LETTERS = said("names a hidden file, the settings or a ledger, which no letter may hold")
 
 
 class Folder(Files):
@@ -46,7 +46,7 @@ class Folder(Files):
         except PermissionError as error:
             if target.is_dir():
                 raise FileNotFoundError(path) from error
-            raise LetterError(f"{path} cannot be read: permission denied.") from error
+            raise LetterError(said("{path} cannot be read: permission denied.", path=path)) from error
         except (ValueError, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 raise
@@ -75,11 +75,11 @@ class Folder(Files):
             raise FileNotFoundError(path) from error
         if not any(resolved.is_relative_to(base) for base in self._inside):
             raise LetterError(
-                f"{path} lies outside the campaign folder.",
+                said("{path} lies outside the campaign folder.", path=path),
                 hint="Copy the file into the campaign folder and name it from there.",
             )
         if any(is_private(str(inside)) for inside in self._relative(resolved, target)):
-            raise LetterError(f"{path} {NOT_FOR_LETTERS}.")
+            raise LetterError(said("{path} {reason}.", path=path, reason=NOT_FOR_LETTERS))
         return target
 
     def _relative(self, *paths: Path) -> Iterator[Path]:
@@ -132,7 +132,7 @@ class Recorder(Files):
 
 def _public(content: bytes, path: str) -> bytes:
     if content.startswith(SQLITE):
-        raise LetterError(f"{path} is a database, which no letter may hold.")
+        raise LetterError(said("{path} is a database, which no letter may hold.", path=path))
     return content
 
 
@@ -176,24 +176,24 @@ def unsafe_reason(path: str) -> str | None:
     """Why a path that holds merged data may not be opened; None if it may. A cell could say ../../etc/passwd."""
     parts = path.split("/")
     if not path or path.startswith("/") or "\\" in path or (len(path) > 1 and path[1] == ":"):
-        return "must be a path inside the letter's folder or the campaign folder"
+        return said("must be a path inside the letter's folder or the campaign folder")
     if ".." in parts or "." in parts or "" in parts:
-        return "must not go up to other folders or hold empty parts"
+        return said("must not go up to other folders or hold empty parts")
     if any(is_device(part) or UNPORTABLE.search(part) or part.endswith((".", " ")) for part in parts):
-        return "holds characters or a name that cannot be a file name on every computer"
+        return said("holds characters or a name that cannot be a file name on every computer")
     if any(len(part.encode("utf-8", "replace")) > 255 for part in parts):
-        return "is too long for a file name"
+        return said("is too long for a file name")
     return NOT_FOR_LETTERS if is_private(path) else None
 
 
 def written_reason(path: str) -> str | None:
     """Why a path in a letter's front matter cannot be meant; None if it can."""
     if not path.strip():
-        return "is empty"
+        return said("is empty")
     if "\\" in path:
-        return "must be written with / between folders, also on Windows"
+        return said("must be written with / between folders, also on Windows")
     if path.startswith("/") or (len(path) > 1 and path[1] == ":") or ".." in PurePosixPath(path).parts:
-        return "must lie inside the letter's folder or the campaign folder"
+        return said("must lie inside the letter's folder or the campaign folder")
     return NOT_FOR_LETTERS if is_private(path) else None
 
 

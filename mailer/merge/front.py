@@ -11,7 +11,7 @@ from mailer.errors import LetterError
 from mailer.merge.complaints import Origin, did_you_mean, nearest, problem, refusal, refuse
 from mailer.merge.files import written_reason
 from mailer.merge.yamltext import Value, read_mapping
-from mailer.model import Lookup, Mailbox, Problem
+from mailer.model import Lookup, Mailbox, Problem, joined, said
 
 KEYS = {
     "subject": 'subject: "Hello {{ first_name }}"',
@@ -113,7 +113,7 @@ def read(values: Mapping[str, Value], origins: Mapping[str, Origin], file: str) 
     reader = _Reader(values, origins, file)
     for key in values:
         if key not in KEYS:
-            reader.complain(key, f"the key {key} is not known.", hint=did_you_mean(key, KEYS))
+            reader.complain(key, said("the key {key} is not known.", key=key), hint=did_you_mean(key, KEYS))
     meant = {nearest(key, KEYS) for key in values if key not in KEYS}
     if not values.get("subject") and "subject" not in meant:
         at = origins.get("subject") or Origin(file=file)
@@ -122,7 +122,9 @@ def read(values: Mapping[str, Value], origins: Mapping[str, Origin], file: str) 
                 "front-matter",
                 "the letter has no subject.",
                 at=at,
-                hint=f"Write it at the top, between two lines ---, for example: {KEYS['subject']}",
+                hint=said(
+                    "Write it at the top, between two lines ---, for example: {example}", example=KEYS["subject"]
+                ),
             )
         )
     front = reader.front()
@@ -157,7 +159,7 @@ class _Reader:
 
     def complain(self, key: str, message: str, *, hint: str | None = None) -> None:
         at = self._origins.get(key, Origin(file=self._file))
-        example = f"For example: {KEYS[key]}" if key in KEYS else None
+        example = said("For example: {example}", example=KEYS[key]) if key in KEYS else None
         self.problems.append(problem("front-matter", message, at=at, hint=hint or example))
 
     def front(self) -> FrontMatter:
@@ -189,14 +191,14 @@ class _Reader:
             return None
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        hint = f'Put text that begins with {{{{ into quotes, e.g. {key}: "{{{{ name }}}}, ..."'
-        self.complain(key, f"{key} must be one text.", hint=hint)
+        hint = said('Put text that begins with {{{{ into quotes, e.g. {key}: "{{{{ name }}}}, ..."', key=key)
+        self.complain(key, said("{key} must be one text.", key=key), hint=hint)
         return None
 
     def _flag(self, key: str) -> bool:
         value = self._values.get(key)
         if value is not None and not isinstance(value, bool):
-            self.complain(key, f"{key} must be true or false.")
+            self.complain(key, said("{key} must be true or false.", key=key))
         return value is True
 
     def _mailbox(self, key: str) -> Mailbox | None:
@@ -206,7 +208,7 @@ class _Reader:
         try:
             return parse_mailbox(text)
         except ValueError as error:
-            self.complain(key, f"{key} {error}.")
+            self.complain(key, said("{key} {error}.", key=key, error=error))
             return None
 
     def _list_id(self) -> str | None:
@@ -223,7 +225,11 @@ class _Reader:
             return None
         code = str(value).strip().lower().replace("_", "-")
         if not LANGUAGE.match(code):
-            self.complain(key, f"{value!r} is not a language code.", hint="Codes are for example en, de, ur, pt-br.")
+            self.complain(
+                key,
+                said("{value!r} is not a language code.", value=value),
+                hint="Codes are for example en, de, ur, pt-br.",
+            )
         return code
 
     def _fallbacks(self) -> dict[str, str]:
@@ -255,13 +261,19 @@ class _Reader:
         unknown = [key for key in entry if key not in known]
         table, on, key, age = (entry.get(item) for item in known)
         if not name.isidentifier():
-            self.complain("lookups", f"the look-up name {name!r} must be one word.")
+            self.complain("lookups", said("the look-up name {name!r} must be one word.", name=name))
         elif unknown:
-            self.complain("lookups", f"{unknown[0]} is not known in a look-up.", hint=did_you_mean(unknown[0], known))
+            self.complain(
+                "lookups",
+                said("{unknown} is not known in a look-up.", unknown=unknown[0]),
+                hint=did_you_mean(unknown[0], known),
+            )
         elif not isinstance(table, str) or not isinstance(on, str) or not isinstance(key, str | None):
-            self.complain("lookups", f"the look-up {name} needs table: (a file) and on: (a column of the list).")
+            self.complain(
+                "lookups", said("the look-up {name} needs table: (a file) and on: (a column of the list).", name=name)
+            )
         elif written_reason(table):
-            self.complain("lookups", f"the table {table!r} {written_reason(table)}.")
+            self.complain("lookups", said("the table {table!r} {reason}.", table=table, reason=written_reason(table)))
         elif age is not None and (not isinstance(age, int) or isinstance(age, bool) or age < 1):
             self.complain("lookups", "max_age_days must be a number of days.")
         else:
@@ -275,7 +287,7 @@ class _Reader:
         if not isinstance(value, str):
             self.complain("case", "case must be the path of a YAML file, or lines of the form name: value.")
         elif reason := written_reason(value):
-            self.complain("case", f"the case file {value!r} {reason}.")
+            self.complain("case", said("the case file {value!r} {reason}.", value=value, reason=reason))
         else:
             return value
         return None
@@ -295,7 +307,11 @@ class _Reader:
             return None
         unknown = next((key for key in values if key not in known), None)
         if unknown:
-            self.complain("attachments", f"{unknown} is not known in an attachment.", hint=did_you_mean(unknown, known))
+            self.complain(
+                "attachments",
+                said("{unknown} is not known in an attachment.", unknown=unknown),
+                hint=did_you_mean(unknown, known),
+            )
             return None
         if ("file" in values) == ("document" in values):
             self.complain("attachments", "an attachment needs either file: or document:.")
@@ -305,12 +321,12 @@ class _Reader:
         folder = rule.literal_folder
         if folder is not None and not folder.strip("./"):
             hint = "Put the files into a folder of their own, named before the first field: leaflets/{{ leaflet }}"
-            message = f"the attachment {path!r} would let a cell name any file of the campaign folder."
+            message = said("the attachment {path!r} would let a cell name any file of the campaign folder.", path=path)
             self.complain("attachments", message, hint=hint)
             return None
         reason = written_reason(path if folder is None else folder)
         if reason:
-            self.complain("attachments", f"the attachment {path!r} {reason}.")
+            self.complain("attachments", said("the attachment {path!r} {reason}.", path=path, reason=reason))
             return None
         return rule
 
@@ -321,16 +337,20 @@ class _Reader:
             return {}
         for path in value.values():
             if written_reason(str(path)):
-                self.complain("images", f"the picture {path!r} {written_reason(str(path))}.")
+                self.complain(
+                    "images", said("the picture {path!r} {reason}.", path=path, reason=written_reason(str(path)))
+                )
         return {str(name): str(path) for name, path in value.items()}
 
 
 def missing_letter(name: str, known: list[str]) -> LetterError:
     """No such letter: say which there are."""
-    there = "Letters there are: " + ", ".join(known) + "." if known else "There is no letter in templates/ yet."
+    there = said("There is no letter in templates/ yet.")
+    if known:
+        there = said("Letters there are: {names}.", names=", ".join(known))
     match = did_you_mean(name, known)
-    hint = f"{match} {there}" if match and match.startswith("Did") else there
+    hint = joined(" ", [match, there]) if match and match.startswith("Did") else there
     if LIST.search(name):
-        hint = f"The letter comes first, then the list. {there}"
-    found = problem("letter-missing", f"There is no letter called {name}.", hint=hint)
+        hint = said("The letter comes first, then the list. {there}", there=there)
+    found = problem("letter-missing", said("There is no letter called {name}.", name=name), hint=hint)
     return refusal(found)

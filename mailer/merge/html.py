@@ -13,6 +13,7 @@ from mailer.merge.complaints import Origin, refuse
 from mailer.merge.links import BadLink, check_target
 from mailer.merge.markdown import Node
 from mailer.merge.tags import Kind, Tag, Tags
+from mailer.model import said
 
 WRITTEN_SCHEME = re.compile(r"(?i)^(https?://|mailto:|tel:)")
 
@@ -30,7 +31,7 @@ def target_expression(target: str, tags: Tags) -> str | None:
         elif piece.kind is Kind.STATEMENT:
             raise refuse(
                 "letter-link",
-                f"{piece.shown} cannot stand inside a link's target.",
+                said("{shown} cannot stand inside a link's target.", shown=piece.shown),
                 at=piece.origin,
                 hint="Put the whole link into the {% if %}, or use {{ a if condition else b }}.",
             )
@@ -167,11 +168,11 @@ def safe_target(target: str, tags: Tags, base: Origin) -> str:
     if not WRITTEN_SCHEME.match(target):
         raise refuse(
             "letter-link",
-            f"the link to {target!r} leads nowhere from an e-mail.",
+            said("the link to {target!r} leads nowhere from an e-mail.", target=target),
             at=None if origin is base and base.line == 0 else origin,
             hint="Begin links with https:// or mailto:",
         )
     try:
         return escape(check_target(target) if not target.lower().startswith("tel:") else target)
     except BadLink as error:
-        raise refuse("letter-link", f"{error}.", at=origin) from error
+        raise refuse("letter-link", said("{error}.", error=error), at=origin) from error

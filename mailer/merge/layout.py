@@ -15,7 +15,7 @@ from mailer.merge.files import PACKAGED, Recorder, text_of
 from mailer.merge.sandbox import markup
 from mailer.merge.tags import MARKER, Kind, Tag, Tags
 from mailer.merge.yamltext import read_mapping
-from mailer.model import MARK_PLACE, Identity
+from mailer.model import MARK_PLACE, Identity, said
 
 OWN_LAYOUT = "templates/layout.html"
 LAYOUT = f"{PACKAGED}layout.html"
@@ -178,7 +178,9 @@ def _checked_target(before: str, marker: str, tag: Tag, tags: Tags) -> str:
         return marker
     written = re.sub(r"(?is)^.*?=\s*[\"']?", "", found[0])
     if not re.search(r"=\s*[\"']", found[0]):
-        raise refuse("letter-html", f"put quotes around {tag.shown}.", at=tag.origin, hint='href="{{ ... }}"')
+        raise refuse(
+            "letter-html", said("put quotes around {shown}.", shown=tag.shown), at=tag.origin, hint='href="{{ ... }}"'
+        )
     if not written:
         return tags.add(Kind.EXPRESSION, f"['', ({tag.inner})] | link_", tag.origin)
     return tags.add(Kind.EXPRESSION, f"({tag.inner}) | urlencode", tag.origin)

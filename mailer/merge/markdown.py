@@ -13,6 +13,7 @@ from markdown_it.token import Token
 
 from mailer.merge.complaints import refuse
 from mailer.merge.tags import MARKER, Kind, Tag, Tags
+from mailer.model import said
 
 LISTS = {"bullet_list", "ordered_list"}
 ANGLED = re.compile(rf"<({MARKER.pattern})>")
@@ -131,7 +132,10 @@ def _check_balance(token: Token, tags: Tags) -> None:
 def _unbalanced(tag: Tag) -> Exception:
     return refuse(
         "letter-structure",
-        f"{tag.shown} opens or closes inside a paragraph, list or table that its partner stands outside of.",
+        said(
+            "{shown} opens or closes inside a paragraph, list or table that its partner stands outside of.",
+            shown=tag.shown,
+        ),
         at=tag.origin,
         hint="Put both tags alone on a line with the same indentation, or both inside the same paragraph.",
     )

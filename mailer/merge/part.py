@@ -21,6 +21,7 @@ from mailer.merge.sandbox import BUDGET, MAX_LENGTH, Budget, LetterEnvironment, 
 from mailer.merge.straight import Item, items_of
 from mailer.merge.tags import Source, syntax_refusal
 from mailer.merge.tree import with_constants, without_dead_branches
+from mailer.model import said
 from mailer.model.messages import Merged, Mould
 
 NUMBERS = itertools.count()
@@ -104,17 +105,21 @@ class Part:
             case UnknownName():
                 return _unknown(error, origin, values)
             case TooMuch():
-                return PartError("letter-too-much", f"the letter asks for too much here: {error}.", origin)
+                return PartError(
+                    "letter-too-much", said("the letter asks for too much here: {error}.", error=error), origin
+                )
             case NotText() | BadLink() | BadDate():
                 code = {NotText: "not-text", BadLink: "bad-link", BadDate: "bad-date"}[type(error)]
-                return PartError(code, f"{error}.", origin)
+                return PartError(code, said("{error}.", error=error), origin)
             case SecurityError():
                 return PartError("letter-unsafe", "letters may not use this function or attribute.", origin)
             case RecursionError():
                 return PartError("letter-too-much", "the letter asks for too much here: it calls itself.", origin)
             case TypeError() if "@" not in str(error):
-                return PartError("letter-fill", f"this tag cannot be worked out ({error}).", origin)
-        return PartError("letter-fill", f"this tag cannot be worked out ({type(error).__name__}).", origin)
+                return PartError("letter-fill", said("this tag cannot be worked out ({error}).", error=error), origin)
+        return PartError(
+            "letter-fill", said("this tag cannot be worked out ({name}).", name=type(error).__name__), origin
+        )
 
     def _place(self, error: Exception) -> Origin | None:
         for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
@@ -126,11 +131,11 @@ class Part:
 def _unknown(error: UnknownName, origin: Origin | None, values: Mapping[str, Any]) -> PartError:
     if error.holder is not None:
         known: Collection[str] = [str(key) for key in error.holder]
-        message = f"there is no {error.name} here."
+        message = said("there is no {name} here.", name=error.name)
     else:
         named = [name for name, value in values.items() if not callable(value)]  # Jinja's own functions are no fields
         known = [name for name in named if name.isidentifier() and not name.endswith("_")]
-        message = f"the field {error.name} is not known."
+        message = said("the field {name} is not known.", name=error.name)
     return PartError("unknown-field", message, origin, did_you_mean(error.name, known))
 
 

@@ -13,6 +13,7 @@ from fpdf.enums import XPos, YPos
 from fpdf.errors import FPDFException
 
 from mailer.merge.documents import HEADINGS, DocumentError, Paragraph
+from mailer.model import said
 
 SIZES = {1: 18, 2: 15, 3: 13, 4: 12}
 SHAPED = ((0x0590, 0x08FF), (0x0900, 0x0DFF), (0x0E00, 0x109F), (0x1780, 0x17FF), (0xFB1D, 0xFDFF), (0xFE70, 0xFEFF))
@@ -67,10 +68,10 @@ def _own_family(page: FPDF, texts: Sequence[str], fonts: Mapping[str, bytes]) ->
             try:
                 page.add_font("letter", style, path)
             except Exception as error:  # a broken font can fail in any way
-                raise DocumentError(f"the font {name} cannot be read", HINT) from error
+                raise DocumentError(said("the font {name} cannot be read", name=name), HINT) from error
     known: Any = getattr(page.fonts["letter"], "cmap", {})
     if any(ord(char) not in known for text in texts for char in text if not char.isspace()):
-        raise DocumentError(f"the font {regular} has no letters for some of this text", HINT)
+        raise DocumentError(said("the font {regular} has no letters for some of this text", regular=regular), HINT)
     return "letter"
 
 

@@ -11,7 +11,7 @@ from mailer.errors import LetterError
 from mailer.merge.complaints import Origin, refuse
 from mailer.merge.files import Folder, join, parent, text_of, unsafe_reason
 from mailer.merge.front import Split, missing_letter, split
-from mailer.model import Files
+from mailer.model import Files, said
 
 TEMPLATES = "templates"
 
@@ -134,7 +134,7 @@ def other_letter(name: str, place: Place, files: Files, at: Origin) -> Place:
     """Another letter that this one names, on the same shelf first. Raises LetterError."""
     name = name.removesuffix(".md")
     if unsafe_reason(name):
-        raise refuse("letter-missing", f"{name!r} is not the name of a letter here.", at=at)
+        raise refuse("letter-missing", said("{name!r} is not the name of a letter here.", name=name), at=at)
     for shelf in dict.fromkeys((place.folder, place.shelf, TEMPLATES)):
         found = on_shelf(name, shelf, files)
         if found:
@@ -156,4 +156,4 @@ def split_file(files: Files, path: str) -> Split:
     try:
         return split(text_of(files, path), path)
     except FileNotFoundError as error:
-        raise LetterError(f"{path} is missing.") from error
+        raise LetterError(said("{path} is missing.", path=path)) from error

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from mailer.merge.allowed import FILTER_NAMES, SAFE_METHODS, TEST_NAMES
 from mailer.merge.generator import LetterGenerator, as_text, written, written_in_html
 from mailer.merge.tree import CHARACTERS_PER_STEP, JOINED, LOOP, TICK, bound, with_constants
+from mailer.model import said
 
 MAX_STEPS = 100_000
 MAX_LENGTH = 5_000_000
@@ -109,7 +110,7 @@ def _check_length(length: int) -> None:
 def _check_arguments(values: Iterable[Any]) -> None:
     for value in values:
         if isinstance(value, int | float) and abs(value) > MAX_NUMBER:
-            raise TooMuch(f"a number here is larger than {MAX_NUMBER}")
+            raise TooMuch(said("a number here is larger than {most}", most=MAX_NUMBER))
 
 
 def _check_format(pattern: str) -> None:
@@ -245,7 +246,7 @@ def limited_range(context: Context, *args: int) -> range:
     """`range`, at most 10,000 long."""
     numbers = range(*args)
     if len(numbers) > MAX_RANGE:
-        raise TooMuch(f"range() is longer than {MAX_RANGE}")
+        raise TooMuch(said("range() is longer than {most}", most=MAX_RANGE))
     spend(context, 1 + len(numbers) // 100)
     return numbers
 

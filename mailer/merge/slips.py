@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from mailer.merge.complaints import Origin, problem, warning
 from mailer.merge.yamltext import Value
-from mailer.model import Problem
+from mailer.model import Problem, said
 
 TAG = re.compile(r"(?s)\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}")
 NOTE = re.compile(r"(?s)\{#.*?#\}")
@@ -39,14 +39,16 @@ def lookalikes(text: str, origin: Origin, columns: Collection[str]) -> Iterator[
         if name in columns and name not in told:
             told.add(name)
             at = Origin(file=origin.file, line=origin.line + plain.count("\n", 0, match.start()))
-            message = f"{match[0]} looks like a field, but everybody will read it as it is."
-            yield warning("field-like", message, at=at, hint=f"Fields have two braces: {{{{ {name} }}}}")
+            message = said("{written} looks like a field, but everybody will read it as it is.", written=match[0])
+            yield warning(
+                "field-like", message, at=at, hint=said("Fields have two braces: {{{{ {name} }}}}", name=name)
+            )
 
 
 def curly_quotes(values: Mapping[str, Value], origins: Mapping[str, Origin]) -> Iterator[Problem]:
     """Quotes as word processors make them: here they are letters like any other."""
     for key, value in values.items():
         if isinstance(value, str) and len(value) > 1 and value[0] in CURLY and value[-1] in CURLY:
-            message = f"{key} stands in curly quotes, and everybody will see them."
-            hint = f'If you do not want that, use straight ones: {key}: "..."'
+            message = said("{key} stands in curly quotes, and everybody will see them.", key=key)
+            hint = said('If you do not want that, use straight ones: {key}: "..."', key=key)
             yield warning("curly-quotes", message, at=origins[key], hint=hint)

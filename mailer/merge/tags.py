@@ -12,6 +12,7 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from mailer.errors import LetterError
 from mailer.merge.complaints import Origin, did_you_mean, refuse
+from mailer.model import as_said, said
 
 PREFIX = "qzjtag"
 MARKER = re.compile(PREFIX + r"(\d+)z")
@@ -119,7 +120,9 @@ class Tags:
     def protect(self, source: str, file: str, *, line: int = 1) -> str:
         """Replace the tags of an author's text by markers. Raises LetterError for text that is not Jinja."""
         if PREFIX in source:
-            raise refuse("reserved-word", f"the word {PREFIX} is reserved.", at=Origin(file=file, line=line))
+            raise refuse(
+                "reserved-word", said("the word {prefix} is reserved.", prefix=PREFIX), at=Origin(file=file, line=line)
+            )
         self.parse(source, file, line=line)
         text: list[str] = []
         inner: list[str] = []
@@ -156,12 +159,19 @@ class Tags:
     def _check_names(self, tree: nodes.Template, file: str, line: int) -> None:
         """Jinja would complain about an unknown filter inside {% if %} only when a row gets there."""
         for node in [*tree.find_all(nodes.Filter), *tree.find_all(nodes.Test)]:
-            known, kind = (self._env.filters, "filter") if isinstance(node, nodes.Filter) else (self._env.tests, "test")
+            known, sentence = (
+                (self._env.filters, said("there is no filter {name}.", name=node.name))
+                if isinstance(node, nodes.Filter)
+                else (self._env.tests, said("there is no test {name}.", name=node.name))
+            )
             if node.name not in known:
                 at = Origin(file=file, line=line + node.lineno - 1)
                 shown = [name for name in known if name.isidentifier() and not name.endswith("_")]
                 raise refuse(
-                    "letter-syntax", f"there is no {kind} {node.name}.", at=at, hint=did_you_mean(node.name, shown)
+                    "letter-syntax",
+                    sentence,
+                    at=at,
+                    hint=did_you_mean(node.name, shown),
                 )
 
     def restore(self, text: str) -> Source:
@@ -197,22 +207,28 @@ def unclosed(source: str, at: Origin) -> LetterError | None:
         end = CLOSING[begin[0]]
         if end not in text[begin.end() : after.start() if after else None]:
             place = Origin(file=at.file, line=at.line + text.count("\n", 0, begin.start()))
-            message = f"the braces {begin[0]} are not closed with {end}."
-            return refuse("letter-syntax", message, at=place, hint=f"Write for example {EXAMPLE[begin[0]]}.")
+            message = said("the braces {begin} are not closed with {end}.", begin=begin[0], end=end)
+            return refuse(
+                "letter-syntax", message, at=place, hint=said("Write for example {example}.", example=EXAMPLE[begin[0]])
+            )
     return None
 
 
 def syntax_refusal(error: TemplateSyntaxError, at: Origin | None) -> LetterError:
     """Jinja's complaint in the author's words where we know them."""
-    message = (error.message or "this tag cannot be understood").rstrip(".")
+    message = error.message or said("this tag cannot be understood")
     hint = None
     if "end of print statement" in message:
-        message = "a field here is not one word"
+        message = said("a field here is not one word")
         hint = "Write for example {{ first_name }}, without spaces inside the name."
     elif "unexpected end of template" in message.lower():
         opened = re.search(r"innermost block that needs to be closed is '(\w+)'", message)
-        message = f"{{% {opened[1]} %}} is opened and never closed" if opened else "a tag is never closed"
-        hint = f"Close it with {{% end{opened[1]} %}}." if opened else None
+        message = (
+            said("{{% {opened} %}} is opened and never closed", opened=opened[1])
+            if opened
+            else said("a tag is never closed")
+        )
+        hint = said("Close it with {{% end{opened} %}}.", opened=opened[1]) if opened else None
     elif "Encountered unknown tag" in message:
         hint = "Tags are: if, for, set, include, macro, with, and their ends."
-    return refuse("letter-syntax", message + ".", at=at, hint=hint)
+    return refuse("letter-syntax", said("{sentence:.}", sentence=as_said(message)), at=at, hint=hint)

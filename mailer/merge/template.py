@@ -25,7 +25,19 @@ from mailer.merge.sandbox import LetterEnvironment, limited_range
 from mailer.merge.slips import curly_quotes
 from mailer.merge.standin import stand_in
 from mailer.merge.version import RESERVED, Fitted, Quick, Version
-from mailer.model import NO_MARKS, Attachment, Contact, FieldValue, Files, Identity, Letter, Mailbox, Marks, Problem
+from mailer.model import (
+    NO_MARKS,
+    Attachment,
+    Contact,
+    FieldValue,
+    Files,
+    Identity,
+    Letter,
+    Mailbox,
+    Marks,
+    Problem,
+    said,
+)
 
 
 class Template:
@@ -74,7 +86,8 @@ class Template:
                 found.setdefault((item.code, item.file, item.message), item)
         for name in sorted(set(columns) & (RESERVED - {"language"})):
             item = warning(
-                "reserved-name", f"the column {name} is reached as fields[{name!r}] only: letters use the word."
+                "reserved-name",
+                said("the column {name} is reached as fields[{name!r}] only: letters use the word.", name=name),
             )
             found[item.code, None, item.message] = item
         return [*self.warnings, *found.values()]
@@ -183,7 +196,12 @@ def _quickly(quick: Quick, language: str, identity: Identity, contact: Contact, 
 
 def _filled(version: Version, fitted: Fitted, values: dict[str, Any], contact: Contact) -> Letter:
     problems = [
-        problem("blank-field", f"the field {name} is blank, and the letter needs it.", row=contact.row, column=name)
+        problem(
+            "blank-field",
+            said("the field {name} is blank, and the letter needs it.", name=name),
+            row=contact.row,
+            column=name,
+        )
         for name in version.front.required
         if not contact.fields.get(name)
     ]
@@ -225,7 +243,10 @@ def _at_row(error: PartError, contact: Contact) -> Problem:
 
 
 def _long_link(contact: Contact, version: Version) -> Problem:
-    message = f"a mail link with its text would be longer than {MAX_MAILTO} characters, so the text was left out of it."
+    message = said(
+        "a mail link with its text would be longer than {most} characters, so the text was left out of it.",
+        most=MAX_MAILTO,
+    )
     item = warning("mailto-too-long", message, hint="Shorten the text, or let readers copy it from a block (```).")
     return replace(item, row=contact.row, file=version.text.origin.file)
 
@@ -249,7 +270,12 @@ def _version(code: str, place: Place, files: Recorder, default: FrontMatter, war
     own = split_file(files, path) if path != place.base else base
     if own is not base and own.values.get("language") not in (None, code):
         at = own.origins["language"]
-        raise refuse("front-matter", f"this file's name says its language is {code}.", at=at, hint="Remove language:")
+        raise refuse(
+            "front-matter",
+            said("this file's name says its language is {code}.", code=code),
+            at=at,
+            hint="Remove language:",
+        )
     origins = {**base.origins, **own.origins}
     values = {**base.values, **own.values, "language": code}
     front = read(values, {**origins, "language": origins.get("language", Origin(file=path))}, path)

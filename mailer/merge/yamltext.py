@@ -10,6 +10,7 @@ import yaml
 
 from mailer.merge.complaints import Origin, refuse
 from mailer.merge.yamlwords import explained, in_quotes
+from mailer.model import said
 
 Value = str | int | bool | None | list[Any] | dict[str, Any]
 MAX_DEPTH = 20
@@ -50,7 +51,9 @@ def read_mapping(text: str, file: str, *, line: int = 1) -> tuple[dict[str, Valu
         number, sentence, hint = explained(error, text)
         raise refuse("yaml-syntax", sentence, at=Origin(file=file, line=line + number), hint=hint) from error
     except TooManyError as error:
-        sentence = f"there are more than {MOST_NODES // 2:,} settings here, and no letter needs so many."
+        sentence = said(
+            "there are more than {most:,} settings here, and no letter needs so many.", most=MOST_NODES // 2
+        )
         hint = "Keep long tables in a file of their own, and look them up (lookups)."
         raise refuse("yaml-size", sentence, at=Origin(file=file, line=line), hint=hint) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -89,7 +92,7 @@ class _Reading:
                 return None
             case "tag:yaml.org,2002:str":
                 return str(node.value)
-        raise refuse("yaml-syntax", f"tags such as {node.tag} are not allowed.", at=at)
+        raise refuse("yaml-syntax", said("tags such as {tag} are not allowed.", tag=node.tag), at=at)
 
     def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Value]:
         result: dict[str, Value] = {}
@@ -99,6 +102,6 @@ class _Reading:
                 hint = in_quotes(self._lines[key.start_mark.line]) or "Put {{ ... }} in quotes."
                 raise refuse("yaml-syntax", "this text needs quotes around it.", at=at, hint=hint)
             if key.value in result:
-                raise refuse("yaml-twice", f"the key {key.value} appears twice.", at=at)
+                raise refuse("yaml-twice", said("the key {key} appears twice.", key=key.value), at=at)
             result[str(key.value)] = self.value(child, depth + 1)
         return result

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import yaml
 
+from mailer.model import said
+
 ENTRY = re.compile(r"(\s*(?:-\s+)?[\w-]+:|\s*-)\s+(.*?)\s*")
 
 Told = tuple[int, str, str | None]
@@ -24,16 +26,20 @@ def explained(error: yaml.MarkedYAMLError, text: str) -> Told:
     if known:
         return known
     if hint := in_quotes(lines[number]):
-        return number, "this text needs quotes around it.", hint
-    return number, "this line cannot be understood.", 'Write every line like this: subject: "Hello"'
+        return number, said("this text needs quotes around it."), hint
+    return number, said("this line cannot be understood."), said('Write every line like this: subject: "Hello"')
 
 
 def _inside(problem: str, number: int) -> Told | None:
     """A character that means something else here."""
     if r"'\t'" in problem:
-        return number, "there is a tab.", "Use two spaces instead of the tab."
+        return number, said("there is a tab."), said("Use two spaces instead of the tab.")
     if "escape" in problem:
-        return number, r"between double quotes, \ has a meaning of its own.", r"Write folders with / instead of \."
+        return (
+            number,
+            said(r"between double quotes, \ has a meaning of its own."),
+            said(r"Write folders with / instead of \."),
+        )
     return None
 
 
@@ -43,11 +49,15 @@ def _begun(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> Told | None:
         return None
     begun = error.context_mark.line
     if "quoted scalar" in (error.context or ""):
-        return begun, "the quotes that begin here are not closed.", 'Put " before the text and after it.'
+        return begun, said("the quotes that begin here are not closed."), said('Put " before the text and after it.')
     if "expected ':'" in (error.problem or ""):
-        return begun, "there is no colon after the first word.", 'Write it like this: subject: "Hello"'
+        return begun, said("there is no colon after the first word."), said('Write it like this: subject: "Hello"')
     if "flow" in (error.context or "") and "{{" not in lines[begun]:
-        return begun, "a bracket that begins here is not closed.", "Write for example required: [branch, city]"
+        return (
+            begun,
+            said("a bracket that begins here is not closed."),
+            said("Write for example required: [branch, city]"),
+        )
     return None
 
 
@@ -60,10 +70,14 @@ def _misplaced(lines: Sequence[str], number: int, column: int) -> Told | None:
         return None
     begins = len(lines[above]) - len(lines[above].lstrip(" "))
     if indent > begins:
-        hint = "Begin it exactly below the beginning of the line above." if begins else "Begin it at the left edge."
-        return number, "this line begins further right than the line above.", hint
+        hint = (
+            said("Begin it exactly below the beginning of the line above.")
+            if begins
+            else said("Begin it at the left edge.")
+        )
+        return number, said("this line begins further right than the line above."), hint
     if indent < begins and not indent:
-        return number, "this line begins further left than the line above.", "Begin both at the left edge."
+        return number, said("this line begins further left than the line above."), said("Begin both at the left edge.")
     return None
 
 
@@ -77,4 +91,4 @@ def in_quotes(line: str) -> str | None:
         text = "..."  # an address has no place in a hint
     single = "'" + text.replace("'", "''") + "'"
     quoted = single if '"' in text or "\\" in text else f'"{text}"'
-    return f"Put the text in quotes: {match[1].strip()} {quoted}"
+    return said("Put the text in quotes: {name} {quoted}", name=match[1].strip(), quoted=quoted)

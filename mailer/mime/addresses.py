@@ -6,7 +6,7 @@ import re
 
 from mailer.mime import words
 from mailer.mime.flaw import Flaw, refuse_controls
-from mailer.model import Mailbox
+from mailer.model import Mailbox, said
 
 LINE = 998
 """RFC 5322, section 2.1.1: the longest line, in octets, without its CRLF."""
@@ -73,7 +73,7 @@ def phrase(text: str, *, used: int, room: int) -> str:
 
 def mailbox_line(header: str, mailbox: Mailbox) -> str:
     """A whole header with exactly one person in it, without the final CRLF. Raises a Flaw."""
-    return named_line(header, mailbox.name, addr_spec(mailbox.address, f"The {header} address"))
+    return named_line(header, mailbox.name, addr_spec(mailbox.address, said("The {header} address", header=header)))
 
 
 def named_line(header: str, name: str, spec: str) -> str:
@@ -81,7 +81,7 @@ def named_line(header: str, name: str, spec: str) -> str:
     if name.isascii() and SIMPLE_NAME.fullmatch(name):
         return f"{header}: {name} <{spec}>"
     if not name.isprintable():
-        refuse_controls(name, f"The name in the {header} header")
+        refuse_controls(name, said("The name in the {header} header", header=header))
     if not name.strip():
         return f"{header}: {spec}"
     used = len(header) + 2
@@ -102,6 +102,6 @@ def after_phrase(line: str, bracketed: str) -> str:
 def _bad_address(place: str) -> Flaw:
     return Flaw(
         "bad-address",
-        f"{place} is not one complete e-mail address.",
+        said("{place} is not one complete e-mail address.", place=place),
         "Write a single address such as name@example.org, without brackets, spaces or commas.",
     )

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from mailer.mime.addresses import LINE
 from mailer.mime.flaw import Flaw, refuse_controls
-from mailer.model import Attachment
+from mailer.model import Attachment, said
 
 SIMPLE_NAME = re.compile(r"[A-Za-z0-9._()'+,@#&!~^$\[\]{}-]+(?: [A-Za-z0-9._()'+,@#&!~^$\[\]{}-]+)*")
 TOKEN = r"[A-Za-z0-9!#$&^_.+-]+"  # noqa: S105  # RFC 6838, section 4.2, not a secret
@@ -79,7 +79,7 @@ def base64_lines(content: bytes) -> bytes:
 
 
 def _check_name(name: str) -> None:
-    refuse_controls(name, "The file name of an attachment")
+    refuse_controls(name, said("The file name of an attachment"))
     if not name.strip() or name in {".", ".."} or "/" in name or "\\" in name:
         raise Flaw(
             "bad-attachment-name",
@@ -93,14 +93,14 @@ def _content_type(attachment: Attachment) -> str:
 
     RFC 2046, section 5.2: message/* may not be base64, and 8-bit or long lines inside would not survive as they are.
     """
-    refuse_controls(attachment.content_type, "The type of an attachment")
+    refuse_controls(attachment.content_type, said("The type of an attachment"))
     match = CONTENT_TYPE.fullmatch(attachment.content_type)
     if not match or match[1].lower() in {"message", "multipart"} or len(match[0]) > 200:
         return "application/octet-stream"
     if re.search(r"; ?name\*?=", match[3], re.IGNORECASE):
         return f"{match[1]}/{match[2]}"
     if match[1].lower() == "text" and "charset=" not in match[3].lower() and _is_utf8(attachment.content):
-        return f"{match[0]}; charset=utf-8"
+        return said("{match}; charset=utf-8", match=match[0])
     return match[0]
 
 
@@ -130,7 +130,7 @@ def _with_name(header: str, value: str, parameter: str, name: str) -> str:
 
 
 def _content_id_line(content_id: str) -> str:
-    refuse_controls(content_id, "The Content-ID of an image")
+    refuse_controls(content_id, said("The Content-ID of an image"))
     bare = content_id.removeprefix("<").removesuffix(">")
     if not CONTENT_ID.fullmatch(bare):
         raise Flaw(

@@ -10,6 +10,7 @@ import binascii
 import re
 
 from mailer.mime.flaw import Flaw
+from mailer.model import said
 
 UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -23,7 +24,7 @@ def quoted_printable(text: str, subtype: str = "plain") -> bytes:
         place = "HTML" if subtype == "html" else "text"
         raise Flaw(
             "control-character",
-            f"The {place} of the letter contains a zero byte or half a character (broken text).",
+            said("The {place} of the letter contains a zero byte or half a character (broken text).", place=place),
             "Remove it from the cell or the letter; often it was pasted along with the text.",
         )
     if "\r" in text:

@@ -16,7 +16,7 @@ from mailer.mime.bodies import quoted_printable
 from mailer.mime.flaw import ComposeError, Flaw
 from mailer.mime.frame import Frame, sampled
 from mailer.mime.pieces import memory
-from mailer.model import Attachment, Contact, Envelope, Letter, Message
+from mailer.model import Attachment, Contact, Envelope, Letter, Message, said
 
 OWN_ID = re.compile(r"<([A-Za-z0-9]{1,60})@[A-Za-z0-9.-]{1,253}>")
 """A Message-ID such as `message_id` makes."""
@@ -38,7 +38,7 @@ def compose(letter: Letter, *, contact: Contact, message_id: str, date: datetime
     to = letter.to
     try:
         fixed = frame.of(letter.identity)
-        recipient = addr_spec(to.address, "The To address")
+        recipient = addr_spec(to.address, said("The To address"))
         token = _boundary_token(message_id)
         head = (
             f"{fixed.before_to}{named_line('To', to.name, recipient)}{fixed.before_subject}"
@@ -60,7 +60,7 @@ def compose(letter: Letter, *, contact: Contact, message_id: str, date: datetime
         else:
             pieces = [head.encode(), *_body(letter, token)]
         if contact.address != to.address:
-            recipient = addr_spec(contact.address, "The recipient's address")
+            recipient = addr_spec(contact.address, said("The recipient's address"))
     except Flaw:
         raise ComposeError.of(_flaws(letter, contact, message_id), row=contact.row) from None
     return Message(
@@ -140,9 +140,9 @@ def _flaws(letter: Letter, contact: Contact, message_id: str) -> Iterator[Flaw]:
     if identity.list_id:
         checks.append(partial(headers.list_id_line, identity.list_id))
     if identity.bounce_address:
-        checks.append(partial(addr_spec, sampled(identity.bounce_address), "The bounce address"))
+        checks.append(partial(addr_spec, sampled(identity.bounce_address), said("The bounce address")))
     if contact.address != letter.to.address:
-        checks.append(partial(addr_spec, contact.address, "The recipient's address"))
+        checks.append(partial(addr_spec, contact.address, said("The recipient's address")))
     checks += [partial(encoded_parts.part, attachment) for attachment in letter.attachments]
     for check in checks:
         try:

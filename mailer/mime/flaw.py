@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from mailer.errors import LetterError
-from mailer.model import Problem
+from mailer.model import Problem, as_said, said
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """C0 and C1 controls, DEL, Unicode's own line ends, and half characters that have no UTF-8 form.
@@ -33,7 +33,11 @@ class ComposeError(LetterError):
         """The exception for at least one flaw."""
         problems = [Problem(code=flaw.code, message=flaw.message, row=row, hint=flaw.hint) for flaw in flaws]
         first = problems[0]
-        return cls(f"Row {row}: {first.message}" if row else first.message, hint=first.hint, problems=problems)
+        return cls(
+            said("Row {row}: {sentence}", row=row, sentence=as_said(first.message)) if row else first.message,
+            hint=first.hint,
+            problems=problems,
+        )
 
 
 def refuse_controls(text: str, place: str) -> None:
@@ -45,16 +49,16 @@ def refuse_controls(text: str, place: str) -> None:
         return
     raise Flaw(
         "control-character",
-        f"{place} contains {_spoken(found[0])}, which must not stand there.",
+        said("{place} contains {found}, which must not stand there.", place=place, found=_spoken(found[0])),
         "Remove it from the cell, the letter or the setting it comes from; often it was pasted along with the text.",
     )
 
 
 def _spoken(character: str) -> str:
     if character in "\r\n\x85\u2028\u2029":
-        return "a line break"
+        return said("a line break")
     if character == "\t":
-        return "a tab"
+        return said("a tab")
     if "\ud800" <= character <= "\udfff":
-        return "half a character (broken text)"
-    return f"an invisible control character (U+{ord(character):04X})"
+        return said("half a character (broken text)")
+    return said("an invisible control character (U+{character:04X})", character=ord(character))

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, overload
 
 from mailer.mime import headers
 from mailer.mime.addresses import addr_spec, mailbox_line
-from mailer.model import MARK_PLACE, Identity
+from mailer.model import MARK_PLACE, Identity, said
 
 SAMPLE: Final = "sampletoken" + "0" * 41
 """As long as a token, and made of the same characters."""
@@ -55,7 +55,7 @@ def _fixed(identity: Identity) -> Fixed:
         before_to=mailbox_line("From", identity.sender) + "\r\n",
         before_subject="\r\n".join(["", *between, ""]),
         after_message_id="\r\n".join(["", *after, "MIME-Version: 1.0", ""]).split(SAMPLE),
-        mail_from=addr_spec(sampled(identity.mail_from), "The bounce address").split(SAMPLE),
+        mail_from=addr_spec(sampled(identity.mail_from), said("The bounce address")).split(SAMPLE),
     )
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from mailer.mime import words
 from mailer.mime.addresses import LINE, after_phrase, mailbox_line, phrase
 from mailer.mime.flaw import Flaw, refuse_controls
-from mailer.model import Mailbox
+from mailer.model import Mailbox, said
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -29,7 +29,7 @@ def from_line(sender: Mailbox) -> str:
 def subject_line(subject: str) -> str:
     """The subject as it is if it is plain ASCII that fits one line, else as encoded words (RFC 2047)."""
     if not subject.isprintable():
-        refuse_controls(subject, "The Subject")
+        refuse_controls(subject, said("The Subject"))
     if not subject:
         return "Subject:"
     if len(subject) + 9 <= LINE and words.is_plain(subject):
@@ -62,7 +62,7 @@ def message_id_line(message_id: str) -> str:
 @lru_cache(maxsize=256)
 def list_id_line(list_id: str) -> str:
     """`List-ID: Name <id>` (RFC 2919). A bare id gets its brackets; only the name may be encoded."""
-    refuse_controls(list_id, "The List-ID")
+    refuse_controls(list_id, said("The List-ID"))
     name, bracket, rest = list_id.strip().rpartition("<")
     identifier = rest.removesuffix(">") if bracket else list_id.strip()
     if not LIST_ID.fullmatch(identifier) or len(identifier) > 255 or (bracket and not rest.endswith(">")):
@@ -95,7 +95,7 @@ def unsubscribe_lines(url: str | None, mailto: str | None) -> list[str]:
             raise _bad_link("The unsubscribe mail address is not an address.")
         links.append(link)
     for link in links:
-        refuse_controls(link, "The List-Unsubscribe header")
+        refuse_controls(link, said("The List-Unsubscribe header"))
         if not URI.fullmatch(link):
             raise _bad_link("The unsubscribe link has a character that a link must not have (RFC 3986).")
     line = "List-Unsubscribe: " + ", ".join(f"<{link}>" for link in links)

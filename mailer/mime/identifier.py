@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mailer.mime.addresses import ascii_domain
 from mailer.mime.flaw import ComposeError, Flaw
+from mailer.model import said
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -57,7 +58,7 @@ def _keyed(secret: bytes, campaign: str) -> tuple[Hash, Hash]:
 
 @lru_cache(maxsize=256)
 def _domain(domain: str) -> str:
-    return ascii_domain(domain, "The From address").lower()
+    return ascii_domain(domain, said("The From address")).lower()
 
 
 def _spread() -> tuple[tuple[int, int, int], ...]:

@@ -12,7 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
-from mailer.model import Signature
+from mailer.model import Signature, said
 
 LEAST_BITS, SAFE_BITS, MOST_BITS = 1024, 2048, 4096
 """RFC 8301, section 3.2: receivers take no signature of a shorter RSA key, and need not take one of a longer."""
@@ -93,8 +93,8 @@ def unpacked(domain: str, selector: str, private: bytes) -> Key:
 def read_key(text: bytes, *, domain: str, selector: str) -> Key:
     """A private key in PEM form, as `openssl` and `opendkim-genkey` write them. Raises BadKeyError."""
     if b"PRIVATE KEY-----" not in text:
-        what = "a public key or a certificate" if b"-----BEGIN " in text else "something else"
-        raise BadKeyError(f"it holds {what}, but no private key, as openssl genrsa writes it")
+        what = said("a public key or a certificate") if b"-----BEGIN " in text else said("something else")
+        raise BadKeyError(said("it holds {what}, but no private key, as openssl genrsa writes it", what=what))
     if b"-----BEGIN OPENSSH PRIVATE KEY-----" in text:
         raise BadKeyError("it holds a key for SSH; make one of its own for signing")
     try:
@@ -114,8 +114,13 @@ def _usable(private: object) -> Private:
         raise BadKeyError("it is neither an RSA nor an Ed25519 key, and DKIM knows no other kind")
     if isinstance(private, rsa.RSAPrivateKey) and not LEAST_BITS <= private.key_size <= MOST_BITS:
         raise BadKeyError(
-            f"it has {private.key_size} bits; receivers take signatures of {LEAST_BITS} to {MOST_BITS}, and "
-            f"{SAFE_BITS} is what you want"
+            said(
+                "it has {bits} bits; receivers take signatures of {least} to {most}, and {usual} is what you want",
+                bits=private.key_size,
+                least=LEAST_BITS,
+                most=MOST_BITS,
+                usual=SAFE_BITS,
+            )
         )
     return private
 

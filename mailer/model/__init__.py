@@ -55,6 +55,7 @@ from mailer.model.relays import (
     Tokens,
     Verdict,
 )
+from mailer.model.said import Said, as_said, counted, joined, said, words_of
 from mailer.model.suppressions import EVERYWHERE, Held, Reason, Suppressed, Suppression
 from mailer.model.workers import Batch, Detached, Halt, Presence, Rest
 
@@ -112,6 +113,7 @@ __all__ = [
     "Rest",
     "Return",
     "Returned",
+    "Said",
     "Scope",
     "Security",
     "Sent",
@@ -127,4 +129,9 @@ __all__ = [
     "Tokens",
     "Trouble",
     "Verdict",
+    "as_said",
+    "counted",
+    "joined",
+    "said",
+    "words_of",
 ]

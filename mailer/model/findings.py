@@ -9,6 +9,7 @@ from operator import le
 from typing import overload
 
 from mailer.model.contacts import Problem
+from mailer.model.said import Said
 
 NUMBER = "\0"
 """Stands in a problem's message for a number that differs from row to row. A message holds no control character."""
@@ -143,4 +144,6 @@ class Findings(Sequence[Problem]):
 
 
 def _numbered(message: str, number: int) -> str:
-    return message.replace(NUMBER, str(number)) if number else message
+    if not number:
+        return message
+    return message.replaced(NUMBER, number) if isinstance(message, Said) else message.replace(NUMBER, str(number))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mailer.model.said import said
+
 
 class Phase(StrEnum):
     """Where in the SMTP dialogue something happened. Up to CONTENT nothing can have been delivered."""
@@ -150,7 +152,7 @@ class Quota:
         """Read `20/minute`, `500 / hour`, `1/10 seconds`. Raises ValueError with a sentence for the user."""
         match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d*)\s*(second|minute|hour|day|sec|min|s|m|h|d)s?\s*", text.lower())
         if not match or int(match[1]) < 1 or match[2] == "0":
-            raise ValueError(f"{text.strip()!r} is not a rate; write for example 20/minute or 500/hour")
+            raise ValueError(said("{text!r} is not a rate; write for example 20/minute or 500/hour", text=text.strip()))
         period = next(name for name in PERIODS if name.startswith(match[3]))
         return cls(count=int(match[1]), seconds=int(match[2] or 1) * PERIODS[period])
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from mailer.errors import Paused, RelayStopped
+from mailer.model import said
 from mailer.oauth.service import Service
 from mailer.privacy import without_addresses
 
@@ -25,13 +26,12 @@ LIFETIME = 3600.0
 SETUP = "mailer setup"
 
 MEANINGS = {
-    "invalid_grant": "The sign-in has ended, or was taken back",
-    "invalid_client": "The client id or client secret is not one that {title} knows",
-    "unauthorized_client": "The application with this client id may not be used so",
-    "access_denied": "Somebody said no to it",
-    "authorization_declined": "Somebody said no to it",
-    "expired_token": "Nobody signed in in time",
-    "invalid_scope": "The application with this client id has no right to mail",
+    "invalid_grant": said("The sign-in has ended, or was taken back"),
+    "unauthorized_client": said("The application with this client id may not be used so"),
+    "access_denied": said("Somebody said no to it"),
+    "authorization_declined": said("Somebody said no to it"),
+    "expired_token": said("Nobody signed in in time"),
+    "invalid_scope": said("The application with this client id has no right to mail"),
 }
 """What an error code (RFC 6749, 5.2; RFC 8628, 3.5) means for whoever signs in."""
 
@@ -86,10 +86,10 @@ def post(url: str, form: Mapping[str, str]) -> dict[str, Any]:
             code = _fields(error.read(LONGEST_ANSWER)).get("error") if error.code < 500 else None
         if isinstance(code, str):
             raise ServiceRefusedError(readable(code)) from error
-        raise away(f"it answers {error.code}") from error
+        raise away(said("it answers {code}", code=error.code)) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise away(str(getattr(reason, "strerror", None) or reason)) from error
+        raise away(readable(str(getattr(reason, "strerror", None) or reason)).rstrip(".")) from error
 
 
 def _fields(content: bytes) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _fields(content: bytes) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise away("it answers something else than it should")
+        raise away(said("it answers something else than it should"))
     return found
 
 
@@ -110,7 +110,7 @@ def readable(text: str) -> str:
 def away(why: str) -> Paused:
     """The service cannot be reached, or makes no sense."""
     return Paused(
-        f"The sign-in service cannot be reached: {readable(why).rstrip('.')}.",
+        said("The sign-in service cannot be reached: {why}.", why=why),
         hint="check the network, then run the same command again",
     )
 
@@ -120,7 +120,7 @@ def granted(client: Client, form: Mapping[str, str]) -> Grant:
     answer = post(client.service.token, {**client.credentials, **form})
     access, refresh, seconds = (answer.get(name) for name in ("access_token", "refresh_token", "expires_in"))
     if not isinstance(access, str) or not access.isascii() or not access.isprintable():
-        raise away("it answers without a token")
+        raise away(said("it answers without a token"))
     good = refresh if isinstance(refresh, str) and refresh.isascii() and refresh.isprintable() else None
     try:
         lifetime = float(seconds) if seconds is not None else LIFETIME
@@ -132,5 +132,10 @@ def granted(client: Client, form: Mapping[str, str]) -> Grant:
 def refused(client: Client, error: ServiceRefusedError) -> RelayStopped:
     """The service's refusal for people."""
     code, title = str(error), client.service.title
-    meaning = MEANINGS.get(code, f"{title} refused it").format(title=title)
-    return RelayStopped(f"No sign-in with {title}. {meaning} ({code}).", hint=f"to sign in again: {SETUP}")
+    meaning = MEANINGS.get(code) or said("{title} refused it", title=title)
+    if code == "invalid_client":
+        meaning = said("The client id or client secret is not one that {title} knows", title=title)
+    return RelayStopped(
+        said("No sign-in with {title}. {meaning} ({code}).", title=title, meaning=meaning, code=code),
+        hint=said("to sign in again: {setup}", setup=SETUP),
+    )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mailer.model import said
 from mailer.oauth.asking import Client, Grant, ServiceRefusedError, away, granted, post, refused
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -42,7 +43,7 @@ def begin(client: Client) -> Code:
             interval=max(0.0, float(answer.get("interval", INTERVAL))),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise away("it gives no code") from error
+        raise away(said("it gives no code")) from error
 
 
 def finish(client: Client, code: Code, *, sleep: Callable[[float], None] = time.sleep) -> Grant:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from mailer.loopback import is_loopback
-from mailer.model import Outcome, Phase, Quota, RelayFacts
+from mailer.model import Outcome, Phase, Quota, RelayFacts, Said, as_said, counted, joined, said
 from mailer.outcome import explain
 from mailer.preflight import presets
 from mailer.preflight.check import Area, Check, Reporter
@@ -49,9 +49,16 @@ def settings(account: Account, today: date) -> Iterator[Check]:
 def _freemail(account: Account) -> Iterator[Check]:
     for domain in account.sender_domains:
         if not presets.may_send_for(account.host, domain):
-            text = f"The sender's address is at {domain}, but {account.host} is not a server of {domain}: "
-            text += "receivers take such mail for forged."
-            fix = f"Send through {domain}'s own server, or from an address of your organisation's own domain."
+            text = said(
+                "The sender's address is at {domain}, but {host} is not a server of {domain}: "
+                "receivers take such mail for forged.",
+                domain=domain,
+                host=account.host,
+            )
+            fix = said(
+                "Send through {domain}'s own server, or from an address of your organisation's own domain.",
+                domain=domain,
+            )
             yield report.fail("freemail", text, fix)
 
 
@@ -61,16 +68,23 @@ def _login(preset: presets.Preset, account: Account, today: date) -> Iterator[Ch
     if preset.password is presets.Password.NONE:
         yield report.warn(
             "login-password",
-            f"{preset.title} takes no passwords from programs.",
-            f"{_big(preset.login)}. For this: mailer setup --auth xoauth2",
+            said("{title} takes no passwords from programs.", title=preset.title),
+            said("{login:A}. For this: mailer setup --auth xoauth2", login=as_said(preset.login)),
         )
     elif preset.passwords_end:
         over = today > preset.passwords_end
-        month = f"{preset.passwords_end:%B %Y}"
         text = (
-            f"{preset.title} has turned off SMTP passwords by default since the end of {month}."
+            said(
+                "{title} has turned off SMTP passwords by default since the end of {month:%B %Y}.",
+                title=preset.title,
+                month=preset.passwords_end,
+            )
             if over
-            else f"{preset.title} turns off SMTP passwords by default at the end of {month}."
+            else said(
+                "{title} turns off SMTP passwords by default at the end of {month:%B %Y}.",
+                title=preset.title,
+                month=preset.passwords_end,
+            )
         )
         yield report.warn(
             "login-password",
@@ -82,32 +96,41 @@ def _login(preset: presets.Preset, account: Account, today: date) -> Iterator[Ch
 def _rate(preset: presets.Preset, account: Account) -> Iterator[Check]:
     if not preset.limits:
         if not preset.captures:
-            text = f"{preset.title} publishes no limit that holds for every account. {preset.note}".rstrip()
-            yield report.ok("limit-unknown", text)
+            unknown = said("{title} publishes no limit that holds for every account.", title=preset.title)
+            yield report.ok("limit-unknown", _noted(unknown, preset.note))
         return
-    limits = ", ".join(map(str, preset.limits))
     above = [
         quota
         for quota in preset.limits
         if (allowed := presets.at_most(account.rate, quota.seconds)) is None or allowed > quota.count
     ]
-    known = f"{preset.title} lets an account send {limits} (as of {preset.checked_on}). {preset.note}".rstrip()
+    limits = said(
+        "{title} lets an account send {limits} (as of {day:%Y-%m-%d}).",
+        title=preset.title,
+        limits=joined(", ", map(in_words, preset.limits)),
+        day=preset.checked_on,
+    )
+    known = _noted(limits, preset.note)
     if above:
-        rate = ", ".join(map(str, account.rate)) or "none"
-        text = f"The rate is above the provider's limit: {rate}. {known}"
-        yield report.warn("rate", text, f'Write into mailer.toml: rate = "{preset.rate}" (80 % of the limit).')
+        rate = joined(", ", map(in_words, account.rate)) or said("none")
+        text = said("The rate is above the provider's limit: {rate}. {known}", rate=rate, known=known)
+        yield report.warn(
+            "rate", text, said('Write into mailer.toml: rate = "{rate}" (80 % of the limit).', rate=preset.rate)
+        )
     else:
-        yield report.ok("rate", f"The rate keeps to the limit. {known}")
+        yield report.ok("rate", said("The rate keeps to the limit. {known}", known=known))
 
 
 def relay(account: Account, facts: RelayFacts | Outcome, *, now: float, largest: int = 0) -> Iterator[Check]:
     """What came of connecting and signing in. `now` is in seconds since 1970, `largest` the longest message in octets."""
-    where = f"{account.host} port {account.port}"
+    where = said("{host} port {port}", host=account.host, port=account.port)
     if isinstance(facts, Outcome):
         yield _refusal(account, where, facts)
         return
-    login = "and takes the login" if facts.logged_in else "without a login"
-    yield report.ok("relay", f"{where} answers {login}. Nobody was mailed.")
+    if facts.logged_in:
+        yield report.ok("relay", said("{where} answers and takes the login. Nobody was mailed.", where=where))
+    else:
+        yield report.ok("relay", said("{where} answers without a login. Nobody was mailed.", where=where))
     yield from _encryption(facts, now, stays_here=is_loopback(account.host))
     yield from _size(facts.size, largest)
     if facts.pipelining:
@@ -124,19 +147,26 @@ def relay(account: Account, facts: RelayFacts | Outcome, *, now: float, largest:
 def _refusal(account: Account, where: str, outcome: Outcome) -> Check:
     preset = presets.for_host(account.host)
     code = {Phase.CONNECT: "relay", Phase.TLS: "tls", Phase.AUTH: "login"}.get(outcome.phase, "relay")
-    hint = f" With {preset.title}: {preset.login}." if preset and code == "login" and account.auth == "password" else ""
     if code == "login":
+        fixes = [explain(outcome)]
+        if preset and account.auth == "password":
+            fixes.append(said("With {provider}: {login}.", provider=preset.title, login=as_said(preset.login)))
         return report.fail(
-            code, f"{where} refused the login.", f"{explain(outcome)}{hint} To enter it anew: mailer setup"
+            code,
+            said("{where} refused the login.", where=where),
+            joined(" ", [*fixes, said("To enter it anew: mailer setup")]),
         )
     if outcome.reply:
-        return report.fail(code, f"{where} turned us away.", explain(outcome))
-    text = outcome.text[:1].upper() + outcome.text[1:] + ("" if outcome.text.endswith("?") else ".")
+        return report.fail(code, said("{where} turned us away.", where=where), explain(outcome))
+    text = said("{text:A.}", text=as_said(outcome.text))
     if outcome.text.startswith(BY_PROXY):
         return report.fail("proxy", text, explain(outcome))
-    ask = "Check smtp_host and smtp_port" + (" and smtp_security" if code == "tls" else "")
-    online = "." if is_loopback(account.host) else ", and whether this computer is online."
-    return report.fail(code, text, f"{ask} in mailer.toml{online}")
+    names = said("smtp_host, smtp_port and smtp_security") if code == "tls" else said("smtp_host and smtp_port")
+    if is_loopback(account.host):
+        return report.fail(code, text, said("Check {names} in mailer.toml.", names=names))
+    return report.fail(
+        code, text, said("Check {names} in mailer.toml, and whether this computer is online.", names=names)
+    )
 
 
 def _encryption(facts: RelayFacts, now: float, *, stays_here: bool) -> Iterator[Check]:
@@ -149,26 +179,53 @@ def _encryption(facts: RelayFacts, now: float, *, stays_here: bool) -> Iterator[
         return
     if facts.certificate_ends is not None and facts.certificate_ends - now < EXPIRES_SOON:
         days = max(0, int((facts.certificate_ends - now) // 86400))
-        text = f"The server's certificate, which proves that it is the right server, ends in {days} days."
+        text = counted(
+            "The server's certificate, which proves that it is the right server, ends in {number} day.",
+            "The server's certificate, which proves that it is the right server, ends in {number} days.",
+            days,
+        )
         fix = "Tell the provider; from that day on nothing can be sent."
         yield report.warn("certificate", text, fix)
     else:
-        yield report.ok("tls", f"The connection is encrypted ({facts.tls}), and the certificate is valid.")
+        yield report.ok(
+            "tls", said("The connection is encrypted ({tls}), and the certificate is valid.", tls=facts.tls)
+        )
 
 
 def _size(limit: int | None, largest: int) -> Iterator[Check]:
     if limit and largest > limit:
-        text = f"The largest message has {megabytes(largest)}; this server takes at most {megabytes(limit)}."
+        text = said(
+            "The largest message has {largest}; this server takes at most {limit}.",
+            largest=megabytes(largest),
+            limit=megabytes(limit),
+        )
         yield report.fail("size", text, "Make the attachments or images smaller, or put a link in their place.")
     elif limit:
-        say = f"; the largest here has {megabytes(largest)}" if largest else ""
-        yield report.ok("size", f"It takes messages of up to {megabytes(limit)}{say}.")
+        sentence = said("It takes messages of up to {limit}.", limit=megabytes(limit))
+        if largest:
+            sentence = said(
+                "It takes messages of up to {limit}; the largest here has {largest}.",
+                limit=megabytes(limit),
+                largest=megabytes(largest),
+            )
+        yield report.ok("size", sentence)
 
 
-def megabytes(octets: int) -> str:
+def megabytes(octets: int) -> Said:
     """A size for people."""
-    return f"{octets / 1e6:.1f} MB" if octets >= 100_000 else f"{octets / 1e3:.0f} KB"
+    if octets >= 100_000:
+        return said("{size:.1f} MB", size=octets / 1e6)
+    return said("{size:.0f} KB", size=octets / 1e3)
 
 
-def _big(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def in_words(quota: Quota) -> Said:
+    """A quota in a sentence, in English as in the settings."""
+    if quota.seconds == 60:
+        return said("{count}/minute", count=quota.count)
+    if quota.seconds == 3600:
+        return said("{count}/hour", count=quota.count)
+    return said("{count}/day", count=quota.count) if quota.seconds == 86400 else Said(str(quota))
+
+
+def _noted(sentence: Said, note: str) -> Said:
+    return joined(" ", filter(None, [sentence, note]))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlsplit
 
 from mailer import traces
-from mailer.model import Attachment, Identity, Letter
+from mailer.model import Attachment, Identity, Letter, Said, counted, said
 from mailer.preflight import presets
 from mailer.preflight.check import Area, Check, Reporter
 from mailer.preflight.colours import written
@@ -75,7 +75,7 @@ def _subject(subject: str) -> Iterator[Check]:
     if len(letters) > 7 and all(c.isupper() for c in letters):
         yield report.warn("subject-capitals", "The subject is all in capitals, as spam often is.", "Write it as usual.")
     if len(subject) > LONGEST_SUBJECT:
-        text = f"The subject has {len(subject)} characters; mail programs show the first 40 to 70."
+        text = said("The subject has {count} characters; mail programs show the first 40 to 70.", count=len(subject))
         yield report.warn("subject-long", text, "Put what matters first, and shorten the rest.")
 
 
@@ -83,16 +83,23 @@ def _links(page: Page) -> Iterator[Check]:
     web = [link for link in page.links if link.target.lower().startswith(("http://", "https://"))]
     hosts = [urlsplit(link.target).hostname or "" for link in web if _splits(link.target)]
     if private := sorted({host for host in hosts if _is_private(host)}):
-        text = f"A link leads to {private[0]}, which only your own computer or network can reach."
+        text = said("A link leads to {host}, which only your own computer or network can reach.", host=private[0])
         yield report.fail("link-private", text, "Put the public address in its place.")
     if plain := [link for link in web if link.target.lower().startswith("http://")]:
-        text = f"{_count(len(plain), 'link begins', 'links begin')} with http://: readers are warned of {_short(plain[0])}."
+        text = counted(
+            "{number} link begins with http://: readers are warned of {host}.",
+            "{number} links begin with http://: readers are warned of {host}.",
+            len(plain),
+            host=_short(plain[0]),
+        )
         yield report.warn("link-http", text, "Write https:// if the site has it; nearly all have.")
     for link in web:
         shown = ADDRESS_LIKE.match(link.words.strip())
         if shown and _splits(link.target) and _differs(shown[1], urlsplit(link.target).hostname or ""):
-            text = (
-                f"A link says {shown[1]}, but leads to {urlsplit(link.target).hostname}: filters take that for fraud."
+            text = said(
+                "A link says {shown}, but leads to {host}: filters take that for fraud.",
+                shown=shown[1],
+                host=urlsplit(link.target).hostname,
             )
             yield report.warn("link-text", text, "Let the words say what is there, not another address.")
             break
@@ -106,7 +113,7 @@ def _splits(target: str) -> bool:
 
 
 def _short(link: Link) -> str:
-    return urlsplit(link.target).hostname or "it" if _splits(link.target) else "it"
+    return (_splits(link.target) and urlsplit(link.target).hostname) or said("it")
 
 
 def _differs(shown: str, target: str) -> bool:
@@ -130,7 +137,7 @@ def _way_out(letter: Letter, page: Page) -> Iterator[Check]:
         fix = "Set unsubscribe_mailto (an address that you read) or unsubscribe_url in mailer.toml."
         yield report.warn("unsubscribe", text, fix)
     elif missing := _without(letter, page, lambda text, links: any(way in text or way in links for way in ways)):
-        text = f"The way to get no more letters is not to be seen in {missing}."
+        text = said("The way to get no more letters is not to be seen in {missing}.", missing=missing)
         yield report.warn("unsubscribe", text, "Write {{ footer }} into the layout, or {{ unsubscribe }} yourself.")
     else:
         yield report.ok("unsubscribe", "Readers see how to get no more letters.")
@@ -146,19 +153,20 @@ def _post(identity: Identity, letter: Letter, page: Page) -> Iterator[Check]:
     # lines may be joined or broken anew, so the words of its first line are what is looked for
     first = " ".join(re.split(r"[\n,]", identity.postal_address)[0].split())
     if missing := _without(letter, page, lambda text, _: first in text):
-        text = f"The sender's postal address is not to be seen in {missing}."
+        text = said("The sender's postal address is not to be seen in {missing}.", missing=missing)
         yield report.warn("postal-address", text, "Write {{ footer }} into the layout.")
     else:
         yield report.ok("postal-address", "Readers see the sender's postal address.")
 
 
-def _without(letter: Letter, page: Page, shows: _Shows) -> str:
+def _without(letter: Letter, page: Page, shows: _Shows) -> Said:
     """Which of the two forms of the letter does not show it, in words; blank if both do."""
     text = " ".join(letter.text.split())
     targets = " ".join(link.target for link in page.links)
-    missing = [] if shows(text, text) else ["its plain text"]
-    missing += [] if not letter.html or shows(page.words, targets) else ["its HTML"]
-    return " and ".join(missing)
+    in_text, in_html = shows(text, text), not letter.html or shows(page.words, targets)
+    if not in_text and not in_html:
+        return said("its plain text and its HTML")
+    return Said("") if in_text and in_html else said("its HTML") if in_text else said("its plain text")
 
 
 def _page(letter: Letter, page: Page) -> Iterator[Check]:
@@ -166,21 +174,35 @@ def _page(letter: Letter, page: Page) -> Iterator[Check]:
         return
     if not page.language:
         text = "The HTML does not say its language, so screen readers may read it out in the wrong one."
-        yield report.warn("lang", text, f'Write <html lang="{letter.language}"> in letter.html or the layout.')
+        yield report.warn(
+            "lang", text, said('Write <html lang="{language}"> in letter.html or the layout.', language=letter.language)
+        )
     if page.pictures_without_alt:
-        text = f"{_count(page.pictures_without_alt, 'picture has', 'pictures have')} no words for readers who do not see it."
+        text = counted(
+            "{number} picture has no words for readers who do not see it.",
+            "{number} pictures have no words for readers who do not see it.",
+            page.pictures_without_alt,
+        )
         yield report.warn("image-alt", text, 'Write alt="what it shows" into <img>.')
     for (colour, ground), words in list(page.faint.items())[:3]:
-        text = f'"{words}" is hard to read: {written(colour)} on {written(ground)}.'
+        text = said(
+            '"{words}" is hard to read: {colour} on {ground}.',
+            words=words,
+            colour=written(colour),
+            ground=written(ground),
+        )
         yield report.warn("contrast", text, "Choose a darker or lighter colour (contrast of at least 4.5 to 1).")
     size = len(letter.html.encode())
     if size > CLIPPED:
-        text = (
-            f"The HTML has {size / 1000:.0f} KB: Gmail cuts off what comes after 102, the way to unsubscribe included."
+        text = said(
+            "The HTML has {size:.0f} KB: Gmail cuts off what comes after 102, the way to unsubscribe included.",
+            size=size / 1000,
         )
         yield report.warn("letter-long", text, "Shorten the letter, or attach a part of it.")
     else:
-        yield report.ok("letter-long", f"The HTML has {max(1, size // 1000)} KB; up to 102 Gmail shows it whole.")
+        yield report.ok(
+            "letter-long", said("The HTML has {size} KB; up to 102 Gmail shows it whole.", size=max(1, size // 1000))
+        )
 
 
 def _attachments(attachments: Iterable[Attachment]) -> Iterator[Check]:
@@ -190,24 +212,47 @@ def _attachments(attachments: Iterable[Attachment]) -> Iterator[Check]:
     endings = {one.filename: one.filename.rpartition(".")[2].lower() for one in files}
     for name, ending in endings.items():
         if ending in REFUSED:
-            text = f"The attachment {name} is of a kind that most mail servers refuse (.{ending})."
+            text = said(
+                "The attachment {name} is of a kind that most mail servers refuse (.{ending}).",
+                name=name,
+                ending=ending,
+            )
             yield report.fail("attachment-kind", text, "Send a PDF, or a link to the file.")
         elif ending in DOUBTED:
-            text = f"The attachment {name} is of a kind that many offices hold back (.{ending})."
+            text = said(
+                "The attachment {name} is of a kind that many offices hold back (.{ending}).", name=name, ending=ending
+            )
             yield report.warn("attachment-kind", text, "Send a PDF, or a link to the file.")
     total = sum(len(one.content) for one in files)
     if total > HEAVY:
-        text = f"The attachments have {total / 1e6:.1f} MB together; many mailboxes refuse or fill up with that."
+        text = said(
+            "The attachments have {total:.1f} MB together; many mailboxes refuse or fill up with that.",
+            total=total / 1000000.0,
+        )
         yield report.warn("attachment-size", text, "Make them smaller, or put a link in their place.")
     elif files:
-        yield report.ok("attachment-size", f"{_count(len(files), 'attachment', 'attachments')}, {total / 1000:.0f} KB.")
+        yield report.ok(
+            "attachment-size",
+            counted(
+                "{number} attachment, {size:.0f} KB.",
+                "{number} attachments, {size:.0f} KB.",
+                len(files),
+                size=total / 1000,
+            ),
+        )
 
 
 def _traces(attachments: Iterable[Attachment]) -> Iterator[Check]:
     for one in attachments:
         if told := traces.found(one.content):
-            more = f" and {len(told) - SHOWN_TRACES} more" if len(told) > SHOWN_TRACES else ""
-            text = f"{one.filename} tells its readers more than it shows: {', '.join(told[:SHOWN_TRACES])}{more}."
+            named = ", ".join(told[:SHOWN_TRACES])
+            if len(told) > SHOWN_TRACES:
+                named = said("{named} and {count} more", named=named, count=len(told) - SHOWN_TRACES)
+            text = said(
+                "{filename} tells its readers more than it shows: {told}.",
+                filename=one.filename,
+                told=named,
+            )
             fix = "Write strip_metadata: true between the lines --- of the letter; mailer then sends a copy without."
             yield report.warn("metadata", text, fix)
 
@@ -223,12 +268,14 @@ def same_for_all(fields: frozenset[str], keys: Iterable[str]) -> Iterator[Check]
     institutions = [(count, domain) for domain, count in counts.items() if not presets.is_freemail(domain)]
     count, domain = max(institutions, default=(0, ""))
     if count >= MANY:
-        text = f"{count} people at {domain} get the very same letter: its filter may hold all of them back, and form "
-        text += "letters weigh little with those they are meant for."
-        fix = "Let the letter say something of each person's own, or write to fewer of them; also slower: "
-        fix += f'domain_rate = "{domain}=20/hour"'
+        text = said(
+            "{count} people at {domain} get the very same letter: its filter may hold all of them back, "
+            "and form letters weigh little with those they are meant for.",
+            count=count,
+            domain=domain,
+        )
+        fix = said(
+            "Let the letter say something of each person's own, or write to fewer of them; also slower: {setting}",
+            setting=f'domain_rate = "{domain}=20/hour"',
+        )
         yield report.warn("form-letter", text, fix)
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass, field
 
+from mailer.model import said
 from mailer.preflight.resolver import NoSuchNameError, Resolver
 
 MAX_LOOKUPS = 10
@@ -69,7 +70,7 @@ async def _follow(resolver: Resolver, walked: Walk, record: str, *, top: bool) -
             continue
         match = MECHANISM.fullmatch(term)
         if not match or not _is_known(match[2].lower(), match[3] or "", match[4]):
-            walked.error = f"the term {term[:40]!r} in it cannot be read"
+            walked.error = said("the term {term!r} in it cannot be read", term=term[:40])
             return
         name, target = match[2].lower(), match[3] or ""
         if name == "all":
@@ -96,7 +97,7 @@ def _is_known(name: str, target: str, prefix: str) -> bool:
 async def _ask(resolver: Resolver, walked: Walk, name: str, target: str, *, top: bool) -> None:
     walked.lookups += 1
     if walked.lookups > MAX_LOOKUPS:
-        walked.error = f"it makes a receiver ask DNS more than {MAX_LOOKUPS} times"
+        walked.error = said("it makes a receiver ask DNS more than {most} times", most=MAX_LOOKUPS)
         return
     if "%" in target or not target:
         return  # macros depend on the message (RFC 7208, 7); no name is the domain itself, which was asked
@@ -104,7 +105,11 @@ async def _ask(resolver: Resolver, walked: Walk, name: str, target: str, *, top:
         walked.includes.add(target.lower().rstrip("."))
         found = await _records(resolver, target)
         if len(found) != 1:
-            walked.error = f"it refers to {target}, which has {'no' if not found else 'more than one'} SPF record"
+            walked.error = (
+                said("it refers to {target}, which has more than one SPF record", target=target)
+                if found
+                else said("it refers to {target}, which has no SPF record", target=target)
+            )
             return
         await _follow(resolver, walked, found[0], top=top)
     else:
@@ -121,4 +126,4 @@ async def _count_void(resolver: Resolver, walked: Walk, target: str, kind: str) 
     if not found:
         walked.voids += 1
         if walked.voids > MAX_VOIDS:
-            walked.error = f"more than {MAX_VOIDS} of the names in it do not exist"
+            walked.error = said("more than {most} of the names in it do not exist", most=MAX_VOIDS)

@@ -46,8 +46,9 @@ function browse({ draw, haystack, facets, label, find, page, title, count }) {
   }
 
   function say() {
-    const share = list.searched < 1 ? ` so far; ${Math.floor(list.searched * 100)} % searched` : "";
-    el("found").textContent = count(list.found.length, list.rows.length).replace(/\.?$/, share || "$&");
+    const found = count(list.found.length, list.rows.length);
+    const sofar = (el("found").dataset.searched || "{found} so far; {percent} % searched").replace("{percent}", Math.floor(list.searched * 100));
+    el("found").textContent = list.searched < 1 ? sofar.replace("{found}", () => found.replace(/\.$/, "")) : found;
   }
   function look() { list.search(search.value, filter); say(); }
   function forward() { list.move(list.at + 1); }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mailer.errors import Refused
 from mailer.harmless import is_device
+from mailer.model import said
 
 MARKER = ".mailer-preview"
 MARKER_TEXT = "A preview written by mailer. This folder is replaced by the next preview.\n"
@@ -33,7 +34,9 @@ def replaced(out: Path) -> Iterator[Path]:
         _move(building, place)
     except OSError as error:
         reason, hint = _in_words(error)
-        raise Refused(f"The preview cannot be written to {out}: {reason}.", hint=hint) from error
+        raise Refused(
+            said("The preview cannot be written to {out}: {reason}.", out=out, reason=reason), hint=hint
+        ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
@@ -64,11 +67,13 @@ def _refuse_unless_free(place: Path, out: Path) -> None:
     if not place.exists():
         return
     if not place.is_dir():
-        raise Refused(f"{out} is a file; the preview needs a folder.", hint="Choose another name with --out.")
+        raise Refused(
+            said("{out} is a file; the preview needs a folder.", out=out), hint="Choose another name with --out."
+        )
     if (place / MARKER).is_file() or not any(place.iterdir()):
         return
     raise Refused(
-        f"The folder {out} is not empty and holds no earlier preview, so it is left alone.",
+        said("The folder {out} is not empty and holds no earlier preview, so it is left alone.", out=out),
         hint="Choose another folder with --out.",
     )
 

@@ -213,7 +213,7 @@ def _notes(warnings: Sequence[Problem]) -> Html:
     if not warnings:
         return Html("")
     count = f"{len(warnings):,} " + ("thing" if len(warnings) == 1 else "things") + " to know before sending"
-    lines = [sentence(problem) for problem in warnings[:SHOWN_WARNINGS]]
+    lines: list[str] = [sentence(problem) for problem in warnings[:SHOWN_WARNINGS]]
     if hidden := len(warnings) - len(lines):
         lines.append(f"And {hidden:,} more of this kind; the messages concerned are marked in the list.")
     listed = tag("ul", *(tag("li", line) for line in lines))

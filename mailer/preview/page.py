@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from mailer.markup import ENGLISH, Html, Voice, asset, escape, fill, join, tag
-from mailer.model import Problem
+from mailer.model import Problem, Said, joined, said
 from mailer.preview.frame import document
 from mailer.preview.reading import Enclosed, Reading
 
@@ -52,7 +52,7 @@ def message_page(
         assets=assets,
         subject=reading.header("Subject") or say("(no subject)"),
         people=join(_person(name, value) for name, value in reading.headers if name.title() in shown),
-        warnings=warning_list(warnings),
+        warnings=warning_list(warnings, say),
         tabs=join(_tab(key, label) for key, label, _panel in panels),
         panels=join(
             tag(
@@ -96,24 +96,22 @@ def _header(name: str, value: str) -> Html:
     return tag("tr", tag("td", name, class_="quiet"), tag("td", value, dir="auto", class_="code"))
 
 
-def warning_list(warnings: Sequence[Problem]) -> Html:
+def warning_list(warnings: Sequence[Problem], say: Say = str) -> Html:
     if not warnings:
         return Html("")
-    return tag("ul", *(tag("li", sentence(problem)) for problem in warnings), class_="warnings warning")
+    return tag("ul", *(tag("li", say(sentence(problem))) for problem in warnings), class_="warnings warning")
 
 
-def sentence(problem: Problem) -> str:
+def sentence(problem: Problem) -> Said:
     """A problem as one line: where, what, and the way out."""
-    place = ", ".join(
-        part
-        for part in (
-            problem.file,
-            f"row {problem.row}" if problem.row is not None else None,
-            f"column {problem.column}" if problem.column else None,
-        )
-        if part
+    told = joined(" ", filter(None, [problem.message, problem.hint]))
+    parts = (
+        said("{file}", file=problem.file) if problem.file else None,
+        said("row {row}", row=problem.row) if problem.row is not None else None,
+        said("column {column}", column=problem.column) if problem.column else None,
     )
-    return " ".join(part for part in (f"{place}:" if place else "", problem.message, problem.hint or "") if part)
+    place = joined(", ", filter(None, parts))
+    return said("{place}: {sentence}", place=place, sentence=told) if place else told
 
 
 def _panels(reading: Reading, attachments: Sequence[str | None], say: Say) -> list[tuple[str, str, Html]]:

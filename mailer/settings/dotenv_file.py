@@ -12,6 +12,7 @@ from pathlib import Path
 from dotenv.parser import parse_stream
 
 from mailer.errors import SettingsError
+from mailer.model import said
 from mailer.settings.sources import PREFIX, Layer, read_text
 
 PLAIN = re.compile(r"[A-Za-z0-9_.@:/+-]+")
@@ -59,7 +60,9 @@ def change(path: Path, values: Mapping[str, str | None], heading: str) -> None:
     layer = Layer()
     text = read_text(path, layer)
     if layer.problems:
-        raise SettingsError(f"{path.name} cannot be read. Nothing was changed.", problems=layer.problems)
+        raise SettingsError(
+            said("{name} cannot be read. Nothing was changed.", name=path.name), problems=layer.problems
+        )
     write_private(path, changed(text, values, heading))
 
 
@@ -79,6 +82,6 @@ def write_private(path: Path, text: str) -> None:
         if building:
             Path(building).unlink(missing_ok=True)
         raise SettingsError(
-            f"{path.name} cannot be written: {error.strerror}. Nothing was changed.",
+            said("{name} cannot be written: {strerror}. Nothing was changed.", name=path.name, strerror=error.strerror),
             hint="check that this folder may be written to, and that the disk is not full",
         ) from error

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
-from mailer.model import Problem, Security, Severity
+from mailer.model import Problem, Said, Security, Severity, counted, said, words_of
 from mailer.settings import sources, values
 from mailer.settings.model import DEFAULT_RATE, UNENCRYPTED, Settings
 from mailer.settings.sources import SECRETS, Entry, Layer, Origin
@@ -85,12 +85,14 @@ def check(name: str, text: str) -> None:
         TypeAdapter(kind).validate_python(text)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        raise ValueError(next(str(one["ctx"]["error"]) for one in details if "error" in one.get("ctx", {}))) from None
+        raise ValueError(
+            next(words_of(one["ctx"]["error"]) for one in details if "error" in one.get("ctx", {}))
+        ) from None
 
 
 def refusal(problems: list[Problem]) -> SettingsError:
     count = len(problems)
-    message = "There is a problem in the settings." if count == 1 else f"There are {count} problems in the settings."
+    message = counted("There is a problem in the settings.", "There are {number} problems in the settings.", count)
     hint = next((problem.hint for problem in problems if problem.hint), None)
     return SettingsError(message, hint=hint, problems=problems)
 
@@ -115,7 +117,7 @@ def defaults(merged: Mapping[str, Entry]) -> Layer:
         chosen["imap_port"] = str(IMAP_PORTS[Security(imap_security)])
     return Layer(
         entries={
-            name: Entry(text=value, origin=Origin(spelling=sources.PREFIX + name.upper(), place="the defaults"))
+            name: Entry(text=value, origin=Origin(spelling=sources.PREFIX + name.upper(), place=said("the defaults")))
             for name, value in chosen.items()
         }
     )
@@ -130,9 +132,10 @@ def unprotected(merged: Mapping[str, Entry]) -> list[Problem]:
         if entry is None or host is None or entry.text.strip().lower() != Security.NONE or allowed:
             continue
         if not is_loopback(host.text.strip()):
-            sentence = (
-                "without encryption everyone on the way can read the password and the letters; it is accepted only for "
-                f"a server on this computer. {instead(entry, 'starttls' if protocol == 'smtp' else 'tls')}"
+            sentence = said(
+                "without encryption everyone on the way can read the password and the letters; it is "
+                "accepted only for a server on this computer. {instead}",
+                instead=instead(entry, "starttls" if protocol == "smtp" else "tls"),
             )
             found.append(entry.origin.problem("unencrypted", sentence))
     return found
@@ -171,8 +174,8 @@ def beside_proxy(merged: Mapping[str, Entry]) -> list[Problem]:
     return [host.origin.problem("beside-proxy", sentence, severity=Severity.WARNING)]
 
 
-def instead(entry: Entry, value: str) -> str:
-    return f"Write for example {entry.origin.example(value)}"
+def instead(entry: Entry, value: str) -> Said:
+    return said("Write for example {example}", example=entry.origin.example(value))
 
 
 def wrong_values(error: ValidationError, merged: Mapping[str, Entry]) -> Iterable[Problem]:
@@ -183,6 +186,9 @@ def wrong_values(error: ValidationError, merged: Mapping[str, Entry]) -> Iterabl
         if entry is None or field is None:
             # Only our own defaults could end here.
             raise error
-        sentence = str(detail.get("ctx", {}).get("error", detail["msg"]))
+        error_said = detail.get("ctx", {}).get("error")
+        sentence = words_of(error_said) if isinstance(error_said, ValueError) else Said(detail["msg"])
         value = str((field.examples or [""])[0])
-        yield entry.origin.problem("wrong-setting", f"{sentence}. {instead(entry, value)}")
+        yield entry.origin.problem(
+            "wrong-setting", said("{sentence}. {instead}", sentence=sentence, instead=instead(entry, value))
+        )

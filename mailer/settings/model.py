@@ -15,7 +15,19 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
-from mailer.model import Identity, LedgerPlace, Mailbox, Pipelining, Problem, Quota, Security, Server, Severity, SignIn
+from mailer.model import (
+    Identity,
+    LedgerPlace,
+    Mailbox,
+    Pipelining,
+    Problem,
+    Quota,
+    Security,
+    Server,
+    Severity,
+    SignIn,
+    said,
+)
 from mailer.proxy import Proxy
 from mailer.reaction import STOP_LEAST, STOP_PERCENT
 from mailer.settings import passwords, signing, values
@@ -28,9 +40,9 @@ DEFAULT_RATE = "20/minute, 500/hour, 2000/day"
 """Below what ordinary providers allow a small account, so that nobody is locked out by a first campaign."""
 
 PLACEHOLDERS = {
-    "sender": "this is still the example; write your own name and address",
-    "smtp_host": "this is still the example; write the server that your provider names for outgoing mail (SMTP)",
-    "unsubscribe_mailto": "this is still the example; write an address that you read, or take the line out",
+    "sender": said("this is still the example; write your own name and address"),
+    "smtp_host": said("this is still the example; write the server that your provider names for outgoing mail (SMTP)"),
+    "unsubscribe_mailto": said("this is still the example; write an address that you read, or take the line out"),
 }
 """What `mailer new` writes, and what to do about it: nobody reads mail at example.org (RFC 2606)."""
 
@@ -341,5 +353,9 @@ class Settings(BaseSettings):
         written = Origin(spelling=name, place="mailer.toml").example(value)
         return Problem(
             code="missing-setting",
-            message=f"MAILER_{name.upper()} is not set; in mailer.toml write for example {written}",
+            message=said(
+                "MAILER_{name} is not set; in mailer.toml write for example {written}",
+                name=name.upper(),
+                written=written,
+            ),
         )

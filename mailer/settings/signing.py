@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailer.errors import SettingsError, quoted
-from mailer.model import Problem, Severity
+from mailer.model import Problem, Severity, said, words_of
 from mailer.settings.sources import Entry
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ NAMES = (*MAIN, "dkim_domain", *SECOND)
 
 KINDS = {MAIN: "rsa-sha256", SECOND: "ed25519-sha256"}
 MISPLACED = {
-    MAIN: "it is an Ed25519 key, which many receivers cannot use yet; put an RSA key here, and this one into "
-    "dkim_ed25519_key_file with a selector of its own",
-    SECOND: "it is an RSA key; it belongs into dkim_key_file",
+    MAIN: said(
+        "it is an Ed25519 key, which many receivers cannot use yet; put an RSA key here, and this one into "
+        "dkim_ed25519_key_file with a selector of its own"
+    ),
+    SECOND: said("it is an RSA key; it belongs into dkim_key_file"),
 }
 
 
@@ -54,22 +56,27 @@ class _Reading:
             path = self.folder / Path(pointer.text.strip()).expanduser()
             text = path.read_bytes()
         except (OSError, ValueError, RuntimeError) as error:
-            why = getattr(error, "strerror", None) or "that is no name of a file"
-            self._say(names[1], "the file cannot be read: " + why + "; see the README on how to make a key")
+            why = getattr(error, "strerror", None) or said("that is no name of a file")
+            sentence = said("the file cannot be read: {why}; see the README on how to make a key", why=why)
+            self._say(names[1], sentence)
             return None
         try:
             key = read_key(text, domain=self.domain, selector=selector)
         except BadKeyError as error:
-            self._say(names[1], str(error))
+            self._say(names[1], words_of(error))
             return None
         if key.algorithm != KINDS[names]:
             self._say(names[1], MISPLACED[names])
             return None
         if key.is_short:
-            sentence = f"the key has {key.bits} bits only; some receivers distrust less than 2048, so make a new one"
+            sentence = said(
+                "the key has {bits} bits only; some receivers distrust less than 2048, so make a new one", bits=key.bits
+            )
             self._say(names[1], sentence, Severity.WARNING)
         if _read_by_all(path):
-            sentence = f"everybody on this computer can read the private key; close it: chmod 600 {quoted(path)}"
+            sentence = said(
+                "everybody on this computer can read the private key; close it: chmod 600 {path}", path=quoted(path)
+            )
             self._say(names[1], sentence, Severity.WARNING)
         return key
 

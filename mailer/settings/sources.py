@@ -17,11 +17,11 @@ from typing import Any
 
 from dotenv.parser import parse_stream
 
-from mailer.model import Problem, Severity
+from mailer.model import Problem, Severity, as_said, said
 
 PREFIX = "MAILER_"
-NOT_SETTINGS = ("crash_at", "test_", "testing")
-"""Names after the prefix that belong to tests, not to people."""
+NOT_SETTINGS = ("crash_at", "test_", "testing", "json_parts")
+"""Names after the prefix that belong to tests and to the page's own commands, not to people."""
 
 CURLY = "“”„‟‘’‚‛«»‹›"
 """Quotes as word processors make them of straight ones."""
@@ -46,7 +46,9 @@ class Origin:
         return f'{self.spelling} "{value}"' if self.spelling.startswith("--") else f"{self.spelling}={value}"
 
     def problem(self, code: str, sentence: str, *, severity: Severity = Severity.PROBLEM) -> Problem:
-        message = f"{self.spelling} (from {self.place}): {sentence}"
+        message = said(
+            "{name} (from {place}): {sentence}", name=self.spelling, place=self.place, sentence=as_said(sentence)
+        )
         return Problem(code=code, message=message, file=self.file, row=self.line, severity=severity)
 
 
@@ -78,10 +80,10 @@ class Layer:
 
 def unknown(name: str, origin: Origin, known: Collection[str]) -> Problem:
     meant = get_close_matches(name.lower().removeprefix(PREFIX.lower()), known, n=1, cutoff=0.6)
-    sentence = "there is no such setting"
+    sentence = said("there is no such setting")
     if meant:
         spelling = meant[0] if origin.place == "mailer.toml" else PREFIX + meant[0].upper()
-        sentence += f"; did you mean {spelling}?"
+        sentence = said("there is no such setting; did you mean {name}?", name=spelling)
     # Something else on the computer may use the prefix, so only a likely typing error stops a command there.
     mild = origin.place == "the environment" and not meant
     return origin.problem("unknown-setting", sentence, severity=Severity.WARNING if mild else Severity.PROBLEM)
@@ -90,7 +92,7 @@ def unknown(name: str, origin: Origin, known: Collection[str]) -> Problem:
 def from_command_line(overrides: Mapping[str, str | None], known: Collection[str]) -> Layer:
     layer = Layer()
     for name, text in overrides.items():
-        origin = Origin(spelling=f"--{name.replace('_', '-')}", place="the command line")
+        origin = Origin(spelling=f"--{name.replace('_', '-')}", place=said("the command line"))
         if text is not None:
             layer.add(name, text, origin, known)
     return layer
@@ -101,7 +103,7 @@ def from_environment(environ: Mapping[str, str], known: Collection[str]) -> Laye
     for key, text in environ.items():
         if key.upper().startswith(PREFIX):
             name = key.upper().removeprefix(PREFIX).lower()
-            layer.add(name, text, Origin(spelling=key, place="the environment"), known)
+            layer.add(name, text, Origin(spelling=key, place=said("the environment")), known)
     return layer
 
 
@@ -115,10 +117,10 @@ def read_text(path: Path, layer: Layer) -> str:
         return ""
     except UnicodeDecodeError as error:
         row = data.count(b"\n", 0, error.start) + 1
-        message = f"{path.name} is not saved as UTF-8 text; save it again with the encoding UTF-8"
+        message = said("{name} is not saved as UTF-8 text; save it again with the encoding UTF-8", name=path.name)
         layer.problems.append(Problem(code="settings-encoding", message=message, file=str(path), row=row))
     except OSError as error:
-        message = f"{path.name} cannot be read: {error.strerror}"
+        message = said("{name} cannot be read: {strerror}", name=path.name, strerror=error.strerror)
         layer.problems.append(Problem(code="settings-unreadable", message=message, file=str(path)))
     return ""
 
@@ -131,7 +133,11 @@ def from_dotenv(path: Path, known: Collection[str]) -> Layer:
         row = binding.original.line + original.count("\n", 0, len(original) - len(original.lstrip()))
         # The rest of a broken line is never shown: it may be a password.
         if binding.error or (binding.key and binding.value is None):
-            message = f"line {row} of {path.name} cannot be read; write NAME=value, with quotes around a value with # or quotes"
+            message = said(
+                "line {row} of {name} cannot be read; write NAME=value, with quotes around a value with # or quotes",
+                row=row,
+                name=path.name,
+            )
             layer.problems.append(Problem(code="broken-settings", message=message, file=str(path), row=row))
         elif binding.key and binding.value is not None:
             origin = Origin(spelling=binding.key, place=path.name, file=str(path), line=row)
@@ -140,12 +146,14 @@ def from_dotenv(path: Path, known: Collection[str]) -> Layer:
                 layer.add(name, binding.value, origin, known)
                 layer.problems += misquoted(name, original, binding.value, origin)
             elif binding.key.lower() in known:
-                sentence = f"it is ignored without its prefix; did you mean {PREFIX}{binding.key.upper()}?"
-                layer.problems.append(origin.problem("no-prefix", sentence, severity=Severity.WARNING))
+                meant = said(
+                    "it is ignored without its prefix; did you mean {name}?", name=f"{PREFIX}{binding.key.upper()}"
+                )
+                layer.problems.append(origin.problem("no-prefix", meant, severity=Severity.WARNING))
     if (path.parent / ".env.txt").exists() and not path.exists():
-        message = "there is a .env.txt, which is not read; rename it to .env (Windows may hide the ending .txt)"
+        misnamed = "there is a .env.txt, which is not read; rename it to .env (Windows may hide the ending .txt)"
         layer.problems.append(
-            Problem(code="misnamed-env", message=message, file=f"{path}.txt", severity=Severity.WARNING)
+            Problem(code="misnamed-env", message=misnamed, file=f"{path}.txt", severity=Severity.WARNING)
         )
     return layer
 
@@ -157,7 +165,10 @@ def misquoted(name: str, original: str, value: str, origin: Origin) -> list[Prob
     if written[:1] not in {"'", '"'} and written != value:
         sentence = "what follows # is not used; if it belongs to the value, put the whole value in quotes '...'"
         if name in SECRETS:
-            sentence += ", and if it is a note, put it on a line of its own"
+            sentence = (
+                "what follows # is not used; if it belongs to the value, put the whole value in quotes '...', and if it is "
+                "a note, put it on a line of its own"
+            )
         return [origin.problem("cut-value", sentence, severity=severity)]
     if len(value) > 1 and value[0] in CURLY and value[-1] in CURLY:
         sentence = "it stands in curly quotes, which count as part of it; put it in straight quotes '...'"
@@ -198,9 +209,13 @@ def broken_toml(path: Path, error: str, source: str) -> Problem:
     hint = None
     if "\\" in error or "escape" in error.lower() or "hex" in error.lower():
         hint = "Write a Windows path with forward slashes, or between single quotes."
-    message = f'line {row} of {path.name} cannot be read; write name = "value", with the value in quotes'
+    message = said(
+        'line {row} of {name} cannot be read; write name = "value", with the value in quotes', row=row, name=path.name
+    )
     if "overwrite" in error.lower():
-        message = f"line {row} of {path.name} gives a setting a second time; keep one of the two"
+        message = said(
+            "line {row} of {name} gives a setting a second time; keep one of the two", row=row, name=path.name
+        )
     return Problem(code="broken-settings", message=message, file=str(path), row=row, hint=hint)
 
 
@@ -225,15 +240,19 @@ def read_secret_files(layer: Layer, folder: Path) -> None:
             continue
         if name in layer.entries:
             layer.problems.append(
-                pointer.origin.problem("two-secrets", f"give either this or {name.upper()}, not both")
+                pointer.origin.problem("two-secrets", said("give either this or {name}, not both", name=name.upper()))
             )
             continue
         try:
             path = folder / Path(pointer.text).expanduser()
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, ValueError, RuntimeError) as error:
-            why = getattr(error, "strerror", None) or "it is not a text file"
-            sentence = f"the file cannot be read: {why}. Write for example {pointer.origin.example('password.txt')}"
+            why = getattr(error, "strerror", None) or said("it is not a text file")
+            sentence = said(
+                "the file cannot be read: {why}. Write for example {example}",
+                why=why,
+                example=pointer.origin.example("password.txt"),
+            )
             layer.problems.append(pointer.origin.problem("secret-file", sentence))
             continue
         text = text.removesuffix("\n").removesuffix("\r")

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from mailer import age
 from mailer.address import is_plain
 from mailer.loopback import is_loopback
-from mailer.model import MARK_PLACE, Mailbox, Quota, Server
+from mailer.model import MARK_PLACE, Mailbox, Quota, Server, said, words_of
 from mailer.proxy import Proxy
 
 Kind = TypeVar("Kind", bound=StrEnum)
@@ -44,7 +44,7 @@ def choice(kind: type[Kind]) -> Callable[[str], Kind]:
         try:
             return kind(text.strip().lower())
         except ValueError:
-            raise ValueError(f"it must be one of: {', '.join(kind)}") from None
+            raise ValueError(said("it must be one of: {choices}", choices=", ".join(kind))) from None
 
     return read
 
@@ -53,7 +53,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         # isascii and the length first: int() would read Arabic digits, and take long over a million of them.
         if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
-            raise ValueError(f"it must be a whole number from {low} to {high}")
+            raise ValueError(said("it must be a whole number from {low} to {high}", low=low, high=high))
         return int(text)
 
     return read
@@ -103,8 +103,9 @@ def rates(text: str) -> tuple[Quota, ...]:
         quotas = Quota.parse_all(text)
     except ValueError as error:
         # The wrong part is quoted if it cannot be private.
-        sentence = str(error).partition(";")[0]
-        raise ValueError("it is not a rate" if "@" in sentence or len(sentence) > 60 else sentence) from None
+        wrong = str(words_of(error).values.get("text", "@"))
+        private = "@" in wrong or len(wrong) > 40
+        raise ValueError("it is not a rate" if private else said("{text!r} is not a rate", text=wrong)) from None
     if not quotas:
         raise ValueError("it names no rate; for no limit write unlimited")
     return quotas
@@ -141,7 +142,7 @@ def domain_rates(text: str) -> Mapping[str, tuple[Quota, ...]]:
 
 def domain(text: str) -> str:
     """A domain name in lower case and A-labels (RFC 5890)."""
-    return address(f"postmaster@{text.strip().removeprefix('@')}", "it is not a domain name").rpartition("@")[2]
+    return address(f"postmaster@{text.strip().removeprefix('@')}", said("it is not a domain name")).rpartition("@")[2]
 
 
 def selector(text: str) -> str:
@@ -155,7 +156,7 @@ def selector(text: str) -> str:
     return text
 
 
-def address(text: str, complaint: str = "it is not one e-mail address") -> str:
+def address(text: str, complaint: str = said("it is not one e-mail address")) -> str:
     """One bare address: local part as written, domain in lower case as A-labels. Reserved domains are fine."""
     text = line(text)
     if is_plain(text) and text.islower():

@@ -13,7 +13,7 @@ import aiosmtplib
 
 from mailer.errors import Paused, RelayStopped
 from mailer.loopback import is_loopback
-from mailer.model import Action, Outcome, Phase, Pipelining, Reply, Scope, Security, Tokens, Verdict
+from mailer.model import Action, Outcome, Phase, Pipelining, Reply, Said, Scope, Security, Tokens, Verdict, said
 from mailer.outcome import NO_ENCRYPTION, NO_TLS, SIGN_IN, classify, lost
 from mailer.proxy import Proxy, ProxyError
 from mailer.smtp.connection import Connection, Extensions
@@ -32,7 +32,7 @@ TLS_PORT_TIMEOUT = 10.0
 PLAIN_ANSWER = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
 """What OpenSSL calls it when the other side greets in plain text."""
 
-PORTS = "587 goes with starttls, 465 with tls"
+PORTS = said("587 goes with starttls, 465 with tls")
 
 
 Made = TypeVar("Made")
@@ -192,30 +192,37 @@ def _phase_of(error: Exception, phase: Phase) -> Phase:
     return Phase.TLS if isinstance(error.__cause__ or error, ssl.SSLError) else phase
 
 
-def _in_words(error: Exception, relay: Relay, phase: Phase) -> str:
+def _in_words(error: Exception, relay: Relay, phase: Phase) -> Said:
     cause = error.__cause__ or error
-    where = f"{relay.host} port {relay.port}"
+    where = said("{host} port {port}", host=relay.host, port=relay.port)
     if isinstance(cause, ssl.SSLError):
         return _tls_in_words(cause, where)
     if isinstance(error, aiosmtplib.SMTPTimeoutError | TimeoutError):
-        doubt = f"; is the port right? {PORTS}" if phase is Phase.CONNECT else ""
-        return f"{where} did not answer in time{doubt}"
+        if phase is Phase.CONNECT:
+            return said("{where} did not answer in time; is the port right? {ports}", where=where, ports=PORTS)
+        return said("{where} did not answer in time", where=where)
     if isinstance(error, aiosmtplib.SMTPConnectError | OSError):
-        return f"no connection to {where}{_unreached(cause, relay)}"
-    return str(error).rstrip(".") or type(error).__name__
+        return _unreached(cause, where, relay)
+    return Said(str(error).rstrip(".") or type(error).__name__)
 
 
-def _tls_in_words(cause: ssl.SSLError, where: str) -> str:
+def _tls_in_words(cause: ssl.SSLError, where: Said) -> Said:
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"the certificate of {where} is not valid for it ({cause.verify_message})"
+        why = cause.verify_message
+        return said("the certificate of {where} is not valid for it ({why})", where=where, why=why)
     if cause.reason in PLAIN_ANSWER:
-        return f"{where} {NO_TLS}; is the port right? {PORTS}"
-    return f"{where} does not speak TLS as configured; check SMTP_SECURITY and SMTP_PORT"
+        return said("{where} {no_tls}; is the port right? {ports}", where=where, no_tls=NO_TLS, ports=PORTS)
+    return said("{where} does not speak TLS as configured; check SMTP_SECURITY and SMTP_PORT", where=where)
 
 
-def _unreached(cause: BaseException, relay: Relay) -> str:
+def _unreached(cause: BaseException, where: Said, relay: Relay) -> Said:
     if isinstance(cause, socket.gaierror):
-        return ": no such name was found; is it written right, and is this computer online?"
+        return said(
+            "no connection to {where}: no such name was found; is it written right, and is this computer online?",
+            where=where,
+        )
     if isinstance(cause, ConnectionRefusedError):
-        return f": nothing answers at that port{'' if relay.is_local else f'; {PORTS}'}"
-    return ""
+        if relay.is_local:
+            return said("no connection to {where}: nothing answers at that port", where=where)
+        return said("no connection to {where}: nothing answers at that port; {ports}", where=where, ports=PORTS)
+    return said("no connection to {where}", where=where)

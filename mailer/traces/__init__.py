@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from mailer.model import said
 from mailer.traces.errors import TracesStayError
 
 __all__ = ["TracesStayError", "found", "without"]
@@ -55,7 +56,9 @@ def without(content: bytes) -> bytes:
             raise TracesStayError(NO_WAY)
     result = cleaned(content)
     if left := found(result):
-        raise TracesStayError(f"still tells {', '.join(left)} after all that mailer can take out; save it anew without")
+        raise TracesStayError(
+            said("still tells {left} after all that mailer can take out; save it anew without", left=", ".join(left))
+        )
     return result
 
 

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 
+from mailer.model import said
 from mailer.traces.errors import BROKEN, TracesStayError
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -111,7 +112,9 @@ def cleaned(content: bytes) -> bytes:
     if "[Content_Types].xml" not in parts and "mimetype" not in parts:
         raise TracesStayError("is an archive; attach what is in it, or a PDF")
     if hidden := next((name for name in parts if HIDDEN.match(name)), None):
-        raise TracesStayError(f"has macros, a signature or another document in it ({hidden}); save it as PDF")
+        raise TracesStayError(
+            said("has macros, a signature or another document in it ({hidden}); save it as PDF", hidden=hidden)
+        )
     with zipfile.ZipFile(target, "w") as archive:
         # ODF 1.2 part 3, 3.3: its kind comes first and as it is, so that it can be told by the first octets
         for name in sorted(parts, key=lambda one: (one != "mimetype", one != "[Content_Types].xml")):
@@ -135,7 +138,9 @@ def _cleaned_part(name: str, data: bytes) -> bytes:
         from mailer.traces import images  # noqa: PLC0415 - imports Pillow
 
         if not data.startswith((images.JPEG, images.PNG)):
-            raise TracesStayError(f"has a picture of a kind in it that mailer cannot clean ({name}); save it as PDF")
+            raise TracesStayError(
+                said("has a picture of a kind in it that mailer cannot clean ({name}); save it as PDF", name=name)
+            )
         return images.cleaned(data)
     return data
 

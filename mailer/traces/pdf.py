@@ -10,6 +10,7 @@ from typing import Any, cast
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import DictionaryObject, StreamObject
 
+from mailer.model import said
 from mailer.traces import images
 from mailer.traces.errors import BROKEN, TracesStayError
 
@@ -32,13 +33,13 @@ def fields(content: bytes) -> Iterator[str]:
             if name not in HARMLESS and text:
                 yield f"PDF {name[1:]}"
             elif name in {"/CreationDate", "/ModDate"} and not _is_utc(text):
-                yield f"PDF {name[1:]} (time zone)"
+                yield said("PDF {name} (time zone)", name=name[1:])
         for thing in _dictionaries(reader):
             yield from (f"PDF {name[1:]}" for name in TELLING if name in thing)
             if _is_note(thing):
                 yield "PDF author of a note"
             if picture := _picture(thing):
-                yield from (f"PDF picture: {field}" for field in images.fields(picture))
+                yield from (said("PDF picture: {field}", field=field) for field in images.fields(picture))
     except TracesStayError:
         raise
     except Exception as error:  # a broken PDF can fail in any way

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from mailer.errors import BrokenLedgerError, CampaignError
 from mailer.ledger.database import Rows
 from mailer.ledger.formats import MIGRATIONS, SCHEMA_VERSION, make_secret
+from mailer.model import said
 
 FIRST = 5
 """The format with which PostgreSQL began: there is no older one."""
@@ -71,7 +72,12 @@ def is_current(session: Session, *, create: bool) -> bool:
     [version] = session.native("SELECT version FROM ledger_format").fetchone()
     if version > SCHEMA_VERSION:
         raise BrokenLedgerError(
-            f"The ledger on PostgreSQL was written by a newer mailer (format {version}, this one knows {SCHEMA_VERSION}).",
+            said(
+                "The ledger on PostgreSQL was written by a newer mailer (format {version}, this one "
+                "knows {schema_version}).",
+                version=version,
+                schema_version=SCHEMA_VERSION,
+            ),
             hint="update mailer on this computer, then run the same command again",
         )
     return bool(version == SCHEMA_VERSION)

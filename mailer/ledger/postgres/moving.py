@@ -17,7 +17,7 @@ from mailer.errors import CampaignError, LedgerError
 from mailer.ledger.ledger import Ledger
 from mailer.ledger.lock import SenderLock, mark_interrupted
 from mailer.ledger.postgres.database import Postgres
-from mailer.model import CampaignRecord
+from mailer.model import CampaignRecord, said
 
 REMEMBERED = 32 * 86_400.0
 """Seconds: as far back as a quota may count. Other campaigns' attempts go along without their deliveries."""
@@ -210,5 +210,6 @@ class _Removal:
             same = self._source.tally(campaign) == self._target.tally(moved)
             if not same or tried[0] != tried[1] or self._source.returned(campaign) != self._target.returned(moved):
                 raise LedgerError(
-                    f"Campaign {campaign.name!r} did not arrive as it was. Nothing was moved.", hint="run it again"
+                    said("Campaign {name!r} did not arrive as it was. Nothing was moved.", name=campaign.name),
+                    hint="run it again",
                 )

@@ -11,7 +11,7 @@ from psycopg.types.string import StrDumperUnknown
 from mailer.errors import BrokenLedgerError, CampaignError, SettingsError
 from mailer.ledger.postgres.words import in_words
 from mailer.loopback import is_loopback
-from mailer.model import Server
+from mailer.model import Server, said
 
 OLDEST = 14
 PATIENCE_MS = 60_000
@@ -84,7 +84,8 @@ def address_of(server: Server) -> str:
 def _make_fit(connection: psycopg.Connection[Any]) -> None:
     if connection.info.server_version < OLDEST * 10_000:
         raise BrokenLedgerError(
-            f"The ledger's PostgreSQL is older than {OLDEST}.", hint=f"use a server with PostgreSQL {OLDEST} or newer"
+            said("The ledger's PostgreSQL is older than {oldest}.", oldest=OLDEST),
+            hint=said("use a server with PostgreSQL {oldest} or newer", oldest=OLDEST),
         )
     connection.adapters.register_dumper(str, _WithoutNul)
     _refuse_open_wire(connection)
@@ -97,9 +98,12 @@ def _make_fit(connection: psycopg.Connection[Any]) -> None:
     if fsync != "on" or pages != "on":
         setting = "fsync" if fsync != "on" else "full_page_writes"
         raise CampaignError(
-            f"The ledger's PostgreSQL is set not to keep what it has written through a power cut ({setting} = off). There it"
-            " cannot be kept safe that nobody is mailed twice.",
-            hint=f"set {setting} = on in the server's postgresql.conf",
+            said(
+                "The ledger's PostgreSQL is set not to keep what it has written through a power cut "
+                "({setting} = off). There it cannot be kept safe that nobody is mailed twice.",
+                setting=setting,
+            ),
+            hint=said("set {setting} = on in the server's postgresql.conf", setting=setting),
         )
     if encoding != "UTF8":
         raise CampaignError(

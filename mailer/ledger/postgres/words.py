@@ -11,6 +11,7 @@ from typing import NamedTuple
 from psycopg import Error
 
 from mailer.errors import BrokenLedgerError, LedgerError
+from mailer.model import as_said, said
 
 AGAIN = "run the same command again; it goes on where it stopped"
 ROLES = "the one who looks after the database can give it, see 'The ledger on PostgreSQL' in README.md"
@@ -39,11 +40,15 @@ LATER = Words("is just starting or stopping.", "wait a moment, then run the same
 
 BY_STATE = {
     "28": REFUSED,
-    "3D": Words("does not exist: the server has no database of this name.", f"create it, {ROLES}", lasting=True),
+    "3D": Words(
+        "does not exist: the server has no database of this name.",
+        said("create it, {roles}", roles=ROLES),
+        lasting=True,
+    ),
     "42501": Words("does not give this user the rights that are needed.", ROLES, lasting=True),
     "53100": Words(
         "cannot be written: the server's disk is full.",
-        f"make room on the server's disk, then {AGAIN}",
+        said("make room on the server's disk, then {again}", again=AGAIN),
     ),
     "53200": Words("cannot be used: the server is out of memory.", AGAIN),
     "53300": Words(
@@ -99,7 +104,7 @@ def in_words(error: Error, *, opening: bool = False) -> LedgerError:
     """To be raised `from None`: what psycopg says may hold more than may be told."""
     found = _found(error, opening=opening)
     kind = BrokenLedgerError if opening and found.lasting else LedgerError
-    return kind(f"The ledger on PostgreSQL {found.what}", hint=found.hint)
+    return kind(said("The ledger on PostgreSQL {what}", what=as_said(found.what)), hint=found.hint)
 
 
 def _found(error: Error, *, opening: bool) -> Words:
@@ -111,8 +116,8 @@ def _found(error: Error, *, opening: bool) -> Words:
         text = str(error)
         return next((words for pattern, words in BY_TEXT if pattern.search(text)), UNREACHABLE)
     if not state:
-        return LOST if is_lost(error) else Words(f"cannot be used ({type(error).__name__}).", AGAIN)
-    return Words(f"cannot be used ({type(error).__name__}, {state}).", AGAIN)
+        return LOST if is_lost(error) else Words(said("cannot be used ({name}).", name=type(error).__name__), AGAIN)
+    return Words(said("cannot be used ({name}, {state}).", name=type(error).__name__, state=state), AGAIN)
 
 
 def is_lost(error: Error) -> bool:
