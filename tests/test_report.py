@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mailer.errors import Refused
 from mailer.harmless import FORMULA
+from mailer.markup import Voice
 from mailer.model import CampaignRecord, DeliveryRecord, Manifest, Returned, Status, Tally
 from mailer.report import Course, Report, Spread, counts_only, is_html_report, page, refusals, write_csv, write_html
 
@@ -251,6 +252,13 @@ def test_a_campaign_without_anybody_still_has_a_page():
     assert "0 of 0 sent" in page(report)
     assert page(counts_only(report))
     assert counts_only(report).providers == nothing
+
+
+def test_a_page_in_another_language_is_known_as_ours(tmp_path):
+    voice = Voice(language="he", direction="rtl", say=str.upper)
+    write_html(tmp_path / "report.html", made(tally=Tally(sent=1)), voice)
+    assert '<html lang="he" dir="rtl">' in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert is_html_report(tmp_path / "report.html")
 
 
 def test_pages_of_earlier_versions_are_known_as_ours(tmp_path):

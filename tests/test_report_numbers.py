@@ -256,6 +256,13 @@ def test_the_command_writes_a_report_for_a_committee_that_names_nobody(program: 
 
 
 def test_the_command_counts_by_the_field_that_it_is_told(program: Program) -> None:
+    assert program.run("report", "appeal--branches", "--html", "bericht.html", "--language", "de").returncode == 0
+    german = (program.folder / "bericht.html").read_text(encoding="utf-8")
+    assert '<html lang="de" dir="ltr">' in german
+    assert "Versandt heißt, dass der nächste Mailserver die Nachricht angenommen hat" in german
+    done = program.run("report", "appeal--branches", "--html", "bericht.html", "--language", "tlh")
+    assert done.returncode == 2
+    assert "write one of: en, de" in done.stderr
     done = program.run("report", "appeal--branches", "--by", "branch")
     assert "People by branch:" in done.stdout
     assert "People by country:" not in done.stdout

@@ -17,6 +17,7 @@ from mailer.errors import UsageError
 from mailer.model import Status
 
 if TYPE_CHECKING:
+    from mailer.markup import Voice
     from mailer.report import Report, Spread
 
 SHOWN, NAMED = 10, 20
@@ -37,6 +38,9 @@ def report(
     counts_only: Annotated[
         bool, typer.Option("--counts-only", help="Numbers alone: no address, no name, no small group.")
     ] = False,
+    language: Annotated[
+        str, typer.Option("--language", metavar="CODE", help="The language of that web page, such as de; else English.")
+    ] = "en",
     as_json: JsonOption = False,
 ) -> None:
     """Show and save what became of every message.
@@ -52,13 +56,14 @@ def report(
     from mailer.ledger import settle  # noqa: PLC0415
 
     look_at_files(html, csv, counts_only=counts_only)
+    voice = voice_of(language)
     with open_ledger(settings_here(), create=False) as ledger:
         found = settle(ledger, ledger.find(campaign))
         summary = make_report(ledger, found, by=by)
         if counts_only:
             summary = reports.counts_only(summary)
         if html:
-            reports.write_html(html, summary)
+            reports.write_html(html, summary, voice)
         if csv and counts_only:
             reports.write_counts(csv, summary)
         elif csv:
@@ -74,6 +79,20 @@ def report(
     show(summary)
     for path in saved:
         console.say(f"Saved: {path}")
+
+
+def voice_of(language: str) -> Voice:
+    """How the page speaks. Raises UsageError for a language that it does not know."""
+    from mailer.markup import ENGLISH  # noqa: PLC0415
+
+    if language == ENGLISH.language:
+        return ENGLISH
+    from mailer.web.journey import words  # noqa: PLC0415 - imports babel
+
+    if language not in words.languages():
+        raise UsageError(f"The report cannot speak {language!r}.", hint=f"write one of: {', '.join(words.languages())}")
+    words.speak(language)
+    return words.voice()
 
 
 def look_at_files(html: Path | None, csv: Path | None, *, counts_only: bool) -> None:

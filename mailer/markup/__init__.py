@@ -20,11 +20,12 @@ VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Voice:
-    """The language of a page: its code, which way it is written, and how an English text is said in it."""
+    """The language of a page: its code, which way it is written, how an English text is said in it, and a number written."""
 
     language: str = "en"
     direction: str = "ltr"
     say: Callable[[str], str] = str
+    figure: Callable[[float, str], str] = format
 
 
 ENGLISH = Voice()

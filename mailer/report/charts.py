@@ -9,14 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from mailer.model import Status
+from mailer.markup import ENGLISH, Voice
+from mailer.model import Said, Status, said
 from mailer.report.course import DAY, HOUR, MINUTE
 from mailer.report.drawing import CHARACTER, LINE, Canvas, ticks
 
 NARROW, HALF, MIDDLE, WHOLE = 300, 470, 600, 980
 """Pixels: on a telephone, beside another picture, alone on paper or a tablet, and alone. So words stay as large as the page's."""
 
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS = (
+    *(said("Jan"), said("Feb"), said("Mar"), said("Apr"), said("May"), said("Jun")),
+    *(said("Jul"), said("Aug"), said("Sep"), said("Oct"), said("Nov"), said("Dec")),
+)
 ROUND = (
     *(1.0, 2.0, 5.0, 10.0, 15.0, 30.0),
     *(count * MINUTE for count in (1, 2, 5, 10, 15, 30)),
@@ -117,13 +121,15 @@ def _cut(line: str, characters: int) -> str:
     return f"{line[: len(list(room))].rstrip()}…"
 
 
-def draw_courses(lines: Sequence[Line], span: tuple[float, float], width: int, height: int) -> Canvas:
+def draw_courses(
+    lines: Sequence[Line], span: tuple[float, float], width: int, height: int, voice: Voice = ENGLISH
+) -> Canvas:
     """Lines that only rise, each with its name at its end, or below where there is no room."""
     canvas = Canvas(width, height)
-    named = [f"{line.end:,} {line.words}" for line in lines]
+    named = [f"{voice.figure(line.end, ',')} {line.words}" for line in lines]
     marks = ticks(max(line.end for line in lines))
     beside = width > NARROW
-    left = len(f"{marks[-1]:,}") * CHARACTER + 8
+    left = len(voice.figure(marks[-1], ",")) * CHARACTER + 8
     right = width - (max(map(len, named)) * CHARACTER + 14 if beside else 4)
     top, bottom = 12.0, height - 26.0 - (0 if beside else LINE * len(lines))
     first, last = span[0], max(span[1], span[0] + SHORTEST)
@@ -133,9 +139,9 @@ def draw_courses(lines: Sequence[Line], span: tuple[float, float], width: int, h
 
     for mark in marks:
         canvas.line([at(first, mark), at(last, mark)], "grid")
-        canvas.words(left - 8, at(first, mark)[1] + 4, f"{mark:,}", "scale", anchor="right")
-    for when, words in moments(first, last, max(3, int((right - left) / 75))):
-        x = at(when, 0)[0]
+        canvas.words(left - 8, at(first, mark)[1] + 4, voice.figure(mark, ","), "scale", anchor="right")
+    for when, moment in moments(first, last, max(3, int((right - left) / 75))):
+        x, words = at(when, 0)[0], voice.say(moment)
         canvas.line([(x, bottom), (x, bottom + 4)], "grid")
         if x + len(words) / 2 * CHARACTER <= width:
             canvas.words(x, bottom + 18, words, "scale", anchor="center")
@@ -183,7 +189,7 @@ def apart(places: Sequence[float], *, highest: float = -math.inf, least: float =
     return list(moved.values())
 
 
-def moments(first: float, last: float, most: int) -> list[tuple[float, str]]:
+def moments(first: float, last: float, most: int) -> list[tuple[float, Said]]:
     """At most about so many round times (UTC) between two, each with what stands below it."""
     span = last - first
     step = next((step for step in ROUND if span / step <= most), ROUND[-1] * math.ceil(span / ROUND[-1] / most))
@@ -191,20 +197,26 @@ def moments(first: float, last: float, most: int) -> list[tuple[float, str]]:
     return [(when, _tick(when, step)) for when in times]
 
 
-def _tick(when: float, step: float) -> str:
+def _tick(when: float, step: float) -> Said:
     moment = datetime.fromtimestamp(when, UTC)
     if step >= DAY or (step >= HOUR and when % DAY == 0):
-        return f"{moment.day} {MONTHS[moment.month - 1]}"
-    return f"{moment:%H:%M:%S}" if step < MINUTE else f"{moment:%H:%M}"
+        return said("{day} {month}", day=moment.day, month=MONTHS[moment.month - 1])
+    return Said(f"{moment:%H:%M:%S}" if step < MINUTE else f"{moment:%H:%M}")
 
 
-def in_words(first: float, last: float | None = None) -> str:
+def in_words(first: float, last: float | None = None) -> Said:
     """`12 Nov 2026, 14:05 UTC`, or a span: `12 Nov 2026, 14:05 to 16:20 UTC`. Below ten minutes with seconds."""
     begun = datetime.fromtimestamp(first, UTC)
-    words = f"{begun.day} {MONTHS[begun.month - 1]} {begun.year}, "
     if last is None:
-        return f"{words}{begun:%H:%M} UTC"
+        return said("{day}, {time} UTC", day=_day(begun), time=f"{begun:%H:%M}")
     ended = datetime.fromtimestamp(last, UTC)
     clock = "%H:%M:%S" if last - first < 10 * MINUTE else "%H:%M"
-    day = "" if ended.date() == begun.date() else f"{ended.day} {MONTHS[ended.month - 1]} {ended.year}, "
-    return f"{words}{begun:{clock}} to {day}{ended:{clock}} UTC"
+    day, begin, end = _day(begun), format(begun, clock), format(ended, clock)
+    if ended.date() == begun.date():
+        return said("{day}, {begin} to {end} UTC", day=day, begin=begin, end=end)
+    return said("{day}, {begin} to {other}, {end} UTC", day=day, begin=begin, other=_day(ended), end=end)
+
+
+def _day(moment: datetime) -> Said:
+    # a year has no sign between its thousands
+    return said("{day} {month} {year}", day=moment.day, month=MONTHS[moment.month - 1], year=str(moment.year))

@@ -5,6 +5,8 @@ for (const find of document.querySelectorAll(".find")) {
   const [field, said] = [find.querySelector("input"), find.querySelector("output")];
   const rows = [...document.getElementById(field.getAttribute("aria-controls")).tBodies[0].rows];
   const texts = rows.map((row) => plain(row.textContent));
+  const number = (n) => n.toLocaleString(document.documentElement.lang);
+  const say = (found) => said.dataset.words.replace("{found}", number(found)).replace("{all}", number(rows.length));
   const look = () => {
     const words = plain(field.value).split(/\s+/).filter(Boolean);
     let found = 0;
@@ -13,7 +15,7 @@ for (const find of document.querySelectorAll(".find")) {
       row.hidden = !fits;
       found += fits;
     });
-    said.textContent = words.length ? `${found.toLocaleString("en")} of ${rows.length.toLocaleString("en")} rows` : "";
+    said.textContent = words.length ? say(found) : "";
   };
   field.addEventListener("input", look);
   field.addEventListener("keydown", (event) => {

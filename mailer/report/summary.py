@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mailer import explanations
-from mailer.model import CampaignRecord, DeliveryRecord, Returned, Status, Tally
+from mailer.model import CampaignRecord, DeliveryRecord, Returned, Status, Tally, said
 from mailer.privacy import without_addresses
 from mailer.report.course import Course
 from mailer.report.groups import Counted, Spread
@@ -25,8 +25,8 @@ SMALLEST = 5
 # A server's words for the same refusal differ in the address and in a number of its own (queue ids, sessions).
 OWN_NUMBER = re.compile(r"(?<![\w.])(?=[A-Za-z_-]*\d)(?=\d*[A-Za-z_-])[0-9A-Za-z_-]{10,}(?![\w.])")
 FIRST_WORDS = re.compile(r"[^.:;]*[^.:;\s]")
-GIVEN_UP = "Given up after several tries"
-UNEXPLAINED = "Another reason"
+GIVEN_UP = said("Given up after several tries")
+UNEXPLAINED = said("Another reason")
 
 
 def brief(reason: str) -> str:
@@ -81,13 +81,13 @@ def facts(campaign: CampaignRecord) -> dict[str, str]:
     """What a campaign was made from, for people."""
     frozen = campaign.manifest
     told = {
-        "Letter": frozen.template,
-        "List": frozen.list_name,
-        "From": frozen.settings.get("sender") or frozen.settings.get("SENDER") or "",
-        "Duplicates left out": f"{frozen.duplicates:,}" if frozen.duplicates else "",
-        "Rows without an address": f"{frozen.blank:,}" if frozen.blank else "",
-        "Revision": str(campaign.revision) if campaign.revision > 1 else "",
-        "Seal": frozen.seal,
+        said("Letter"): frozen.template,
+        said("List"): frozen.list_name,
+        said("From"): frozen.settings.get("sender") or frozen.settings.get("SENDER") or "",
+        said("Duplicates left out"): f"{frozen.duplicates:,}" if frozen.duplicates else "",
+        said("Rows without an address"): f"{frozen.blank:,}" if frozen.blank else "",
+        said("Revision"): str(campaign.revision) if campaign.revision > 1 else "",
+        said("Seal"): frozen.seal,
     }
     return {name: value for name, value in told.items() if value}
 
@@ -95,15 +95,15 @@ def facts(campaign: CampaignRecord) -> dict[str, str]:
 def refusals(rows: Iterable[tuple[str, str, Status, int]]) -> tuple[Spread, Spread]:
     """From our reason, the server's words, status and number: by our reasons in brief, and by the servers' own words."""
     reasons, words = Counted(), Counted()
-    for why, said, status, count in rows:
+    for why, answer, status, count in rows:
         reasons.add(brief(why), status, count)
-        words.add(own_words(said or why), status, count)
+        words.add(own_words(answer or why), status, count)
     return reasons.spread(), words.spread()
 
 
-def own_words(said: str) -> str:
+def own_words(answer: str) -> str:
     """A server's words without the address and the numbers that differ from one refusal to the next."""
-    return OWN_NUMBER.sub("…", without_addresses(" ".join(said.split()))) or "no reason given"
+    return OWN_NUMBER.sub("…", without_addresses(" ".join(answer.split()))) or said("no reason given")
 
 
 def counts_only(report: Report, *, smallest: int = SMALLEST) -> Report:
@@ -130,7 +130,7 @@ def counts_only(report: Report, *, smallest: int = SMALLEST) -> Report:
         fields={without_addresses(name): _anonymous(spread, smallest) for name, spread in report.fields.items()},
         attention=(),
         listed=(),
-        facts={name: without_addresses(value) for name, value in report.facts.items() if name != "From"},
+        facts={name: without_addresses(value) for name, value in report.facts.items() if name != said("From")},
         smallest=smallest,
     )
 

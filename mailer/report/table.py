@@ -14,7 +14,7 @@ from typing import IO
 
 from mailer.errors import Refused
 from mailer.harmless import cell
-from mailer.model import CampaignRecord, DeliveryRecord, Status
+from mailer.model import CampaignRecord, DeliveryRecord, Status, said
 from mailer.report.summary import Report
 from mailer.times import iso
 
@@ -149,7 +149,12 @@ def replacing(path: Path, *, encoding: str, newline: str, what: str = "The repor
     """Write beside the path and move into place at the end, so that a half-written report is never found there."""
     if not path.parent.is_dir():
         raise Refused(
-            f"{what} cannot be written to {path}: there is no folder {path.parent}.",
+            said(
+                "{what} cannot be written to {path}: there is no folder {parent}.",
+                what=what,
+                path=path,
+                parent=path.parent,
+            ),
             hint="make the folder first, or is its name written right?",
         )
     building = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -161,7 +166,12 @@ def replacing(path: Path, *, encoding: str, newline: str, what: str = "The repor
         building.replace(path)
     except OSError as error:
         raise Refused(
-            f"{what} cannot be written to {path}: {error.strerror or error}.",
+            said(
+                "{what} cannot be written to {path}: {strerror}.",
+                what=what,
+                path=path,
+                strerror=(error.strerror or error),
+            ),
             hint="Close the file if another program has it open, or choose another name.",
         ) from error
     finally:
