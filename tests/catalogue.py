@@ -9,10 +9,14 @@ import sys
 from io import BytesIO
 from pathlib import Path
 
+import sentences
 from babel.messages import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from mailer.outcome import LOST
+from mailer.preflight import presets
+from mailer.report.summary import OURS
 from mailer.web.access import CLOSED_WORDS, NOT_DONE, REFUSED
 from mailer.web.journey.log import EXPLANATIONS
 
@@ -28,11 +32,20 @@ def extracted() -> Catalog:
     found = Catalog(project="mailer", charset="utf-8")
     for file, _line, text, comments, context in extract_from_dir(JOURNEY, METHODS, OPTIONS, KEYWORDS):
         found.add(text, None, [(Path(file).as_posix(), 0)], auto_comments=comments, context=context)
-    # what a mail server's answers mean: said by the commands in English, and by the page in its reader's language
-    for text in EXPLANATIONS:
-        found.add(text, None, [("explanations.py", 0)])
-    for text in (*CLOSED_WORDS, NOT_DONE, *REFUSED.values()):
-        found.add(text, None, [("access.py", 0)])
+    below: dict[str, set[str]] = {
+        # what a mail server's answers mean: said by the commands in English, and by the page in its reader's language
+        "explanations.py": {*EXPLANATIONS, *LOST.values()},
+        "report/summary.py": {text for text in OURS if text not in EXPLANATIONS},
+        "preflight/providers.toml": {text for one in presets.all() for text in (one.login, one.note) if text},
+        "web/access.py": {*CLOSED_WORDS, NOT_DONE, *REFUSED.values()},
+    }
+    for place, said in sentences.gathered().items():
+        below.setdefault(place, set()).update(said.texts)
+        for one, many in said.pairs:
+            found.add((one, many), None, [(place, 0)])
+    for place, texts in below.items():
+        for text in texts:
+            found.add(text, None, [(place, 0)])
     return found
 
 

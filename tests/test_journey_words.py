@@ -10,15 +10,17 @@ from pathlib import Path
 
 import catalogue
 import pytest
+import sentences
 from hypothesis import given
 from hypothesis import strategies as st
 from organiser import Stranger, office, people
 
+from mailer.model import said
 from mailer.web import journey
 from mailer.web.journey import words
 
 LANGUAGES = [path.stem for path in sorted(catalogue.LANGUAGES.glob("*.po"))]
-PLACEHOLDER = re.compile(r"%\(\w+\)s|\{\w+\}")
+PLACEHOLDER = re.compile(r"%\((\w+)\)s|(?<!\{)\{(\w+)(?:![rs])?(?::[^{}]*)?\}(?!\})")
 
 
 def texts(whole: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
@@ -43,6 +45,74 @@ def test_every_translation_is_whole_and_keeps_what_is_put_in(language: str) -> N
             for said in texts(one.string):
                 assert said.strip(), one.id
                 assert set(PLACEHOLDER.findall(said)) == set(PLACEHOLDER.findall(texts(one.id)[-1])), one.id
+
+
+def test_no_sentence_from_below_is_put_together_by_hand() -> None:
+    assert [place for found in sentences.gathered().values() for place in found.bare] == [], "make it with `said`"
+
+
+def test_a_sentence_put_together_by_hand_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentences, "ROOT", tmp_path)
+    (tmp_path / "one.py").write_text(
+        "def fails(name, count):\n"
+        "    hint = 'look at it' if count else said('look for {name}', name=name)\n"
+        "    text = f'{name} is gone'\n"
+        "    raise ListError(text, hint=hint, problems=[Problem(message=counted('{number} is', '{number} are', count))])\n",
+        encoding="utf-8",
+    )
+    found = sentences.Reader(tmp_path / "one.py").read()
+    assert found.texts == {"look at it", "look for {name}"}
+    assert found.pairs == {("{number} is", "{number} are")}
+    assert [place.partition(":")[2] for place in found.bare] == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        ("asked not to be mailed", "möchte nicht angeschrieben werden"),
+        ("could not be reached in 3 campaigns", "war in 3 Kampagnen nicht zu erreichen"),
+        (
+            "Given up after 7 tries, since the time for it is used up.",
+            "Nach 7 Versuchen aufgegeben, weil die Zeit dafür um ist.",
+        ),
+        (
+            "Given up after one try, since the time for it is used up.",
+            "Nach 1 Versuch aufgegeben, weil die Zeit dafür um ist.",
+        ),
+        (
+            "1,234 of 20,000 people reported this campaign as spam; going on would have all your mail refused.",
+            "1.234 von 20.000 Menschen haben diese Kampagne als Spam gemeldet; machen Sie weiter, wird bald alle Ihre Mail abgelehnt.",
+        ),
+        (
+            "The e-mail address has no @ sign. The domain of the address looks mistyped: gmail.com was probably meant.",
+            "Die E-Mail-Adresse hat kein @. Die Domain der Adresse sieht vertippt aus: gemeint ist wohl gmail.com.",
+        ),
+        ("The mailbox is full. We try again later.", None),
+        ("(.*) {name} [a-z]+", "(.*) {name} [a-z]+"),
+    ],
+)
+def test_what_the_ledger_kept_in_english_is_known_by_its_text(kept: str, shown: str | None) -> None:
+    words.speak("de")
+    said = words.gettext(kept)
+    assert said == shown if shown else said != kept
+    words.speak("en")
+    assert words.gettext(kept) == kept
+
+
+@given(st.text(alphabet="abc .,:;{}%()'\"The mailbox is full row 1", max_size=1200))
+def test_any_text_can_be_looked_for(text: str) -> None:
+    words.speak("de")
+    assert isinstance(words.gettext(text), str)
+    words.speak("en")
+    assert words.gettext(text) == text
+
+
+def test_numbers_in_a_sentence_are_written_as_the_language_writes_them() -> None:
+    words.speak("de")
+    sentence = said("Not finished: {left:,} of {total:,} are still to be sent.", left=1000, total=20000)
+    assert words.gettext(sentence) == "Nicht fertig: 1.000 von 20.000 sind noch zu versenden."
+    words.speak("en")
+    assert words.gettext(sentence) == sentence
 
 
 def test_there_is_a_whole_translation() -> None:
@@ -131,6 +201,16 @@ def test_nothing_that_the_page_itself_refuses_is_said_past_the_catalogue() -> No
         if isinstance(said, ast.Constant | ast.JoinedStr)
     ]
     assert bare == []
+
+
+def test_a_note_is_shown_as_it_is_and_never_as_markup(inside: Stranger) -> None:
+    _, page = inside.ask("GET", "/suppressed")
+    csrf = page.partition('<meta name="csrf" content="')[2].partition('"')[0]
+    inside.post("/suppressed/add", csrf=csrf, entry="pat@union.example", note="<b>50 % off</b> %(no)s")
+    for language in ("de", "en"):
+        answer, page = inside.ask("GET", "/suppressed", Accept_Language=language)
+        assert answer.status == 200
+        assert "&lt;b&gt;50 % off&lt;/b&gt; %(no)s" in page
 
 
 def test_a_message_and_a_closed_door_speak_the_reader_s_language(inside: Stranger) -> None:

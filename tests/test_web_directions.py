@@ -12,35 +12,13 @@ import pytest
 from chromium import browser
 from organiser import office, people
 from playwright.sync_api import Browser, Page, expect
+from pseudo import spoken
 from test_web_journey import complaints
 from web_server import served
 
 from mailer.cli.web import means_of
 from mailer.settings import load
-from mailer.web.journey import create_app, words
-
-KEPT = re.compile(r"%\(\w+\)s|\{\w+\}|%%")
-HEBREW = dict(zip(map(ord, "abcdefghijklmnopqrstuvwxyz"), "אבגדהוזחטיכלמנסעפצקרשתםןףץ", strict=True))
-
-
-def mirrored(text: str) -> str:
-    """A text in Hebrew letters, without meaning; what is put into it stays."""
-    parts = KEPT.split(text.lower())
-    kept = [*KEPT.findall(text), ""]
-    return "".join(part.translate(HEBREW) + hold for part, hold in zip(parts, kept, strict=True))
-
-
-def pseudo_hebrew(folder: Path) -> None:
-    """A whole catalogue that nobody ships."""
-    folder.mkdir()
-    (folder / "he.po").write_bytes(catalogue.written(catalogue.extracted()))
-    made = catalogue.read(folder / "he.po", "he")
-    for one in made:
-        if one.id:
-            whole = one.id if isinstance(one.id, (list, tuple)) else [one.id]
-            many = [mirrored(whole[0]), *[mirrored(whole[-1])] * (made.num_plurals - 1)]
-            one.string = tuple(many) if len(whole) > 1 else many[0]
-    (folder / "he.po").write_bytes(catalogue.written(made))
+from mailer.web.journey import create_app
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +30,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def hebrew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chromium: Browser) -> Iterator[Page]:
     """The page over a folder in which a campaign was sent, as a reader of Hebrew has it."""
-    pseudo_hebrew(tmp_path / "languages")
-    monkeypatch.setattr(words, "PLACE", tmp_path / "languages")
-    for known in (words.catalogue, words.plural_rule):
-        known.cache_clear()
-    with office(tmp_path / "המשרד שלנו") as made:
+    with spoken(tmp_path / "languages"), office(tmp_path / "המשרד שלנו") as made:
         made.server.on("rcpt", address=people(3)[1], reply="550 5.1.1 No such user")
         name = made.write_list(people(3))
         listed = (made.folder / name).read_text("utf-8").replace("Pat 2", "منى (2)")
@@ -72,8 +46,6 @@ def hebrew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chromium: Browser) -
             yield page
             context.close()
             journey.end()
-    for known in (words.catalogue, words.plural_rule):
-        known.cache_clear()
 
 
 UNISOLATED = """() => {

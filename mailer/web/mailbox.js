@@ -4,15 +4,16 @@
   const el = (id) => document.getElementById(id);
   const PAUSE = 2000;
   const [KEY, SUBJECT, FROM, TO, AT] = [0, 1, 2, 3, 4];
-  const number = (n) => n.toLocaleString("en");
+  const number = (n) => n.toLocaleString(document.documentElement.lang);
+  const words = el("words").dataset;
   let rows = [];
   let version = "";
 
   const browser = browse({
     draw: (row) => ({
-      who: row[TO] || "(no recipient known)",
+      who: row[TO] || words.nobody,
       row: row[AT].slice(11, 19),
-      about: row[SUBJECT] || "(no subject)",
+      about: row[SUBJECT] || words.noSubject,
       marks: row[AT].slice(0, 10),
       doubt: false,
     }),
@@ -21,11 +22,11 @@
     label: (index) => rows[index][KEY],
     find: (label) => rows.findIndex((row) => row[KEY] === label),
     page: (index) => `messages/${rows[index][KEY]}`,
-    title: (index) => `Message: ${rows[index][SUBJECT] || "no subject"}`,
+    title: (index) => words.title.replace("{subject}", rows[index][SUBJECT] || words.noSubject),
     count: (found, all) => {
-      if (!all) return "Nothing has arrived yet.";
-      if (found === all) return `${number(all)} ${all === 1 ? "message" : "messages"}, newest first`;
-      return found ? `${number(found)} of ${number(all)} messages` : "No message matches.";
+      if (!all) return words.empty;
+      if (found === all) return (all === 1 ? words.one : words.many).replace("{number}", number(all));
+      return found ? words.of.replace("{found}", number(found)).replace("{all}", number(all)) : words.none;
     },
   });
 
@@ -36,18 +37,18 @@
         ({ rows, version } = await answer.json());
         browser.update(rows);
         el("total").textContent = number(rows.length);
-        el("noun").textContent = rows.length === 1 ? "message" : "messages";
+        el("noun").textContent = rows.length === 1 ? words.arrivedOne : words.arrived;
         el("delete").hidden = rows.length === 0;
       }
-      say(answer.ok ? "New messages appear by themselves." : "The mailbox's folder cannot be read just now.");
+      say(answer.ok ? words.new : words.unreadable);
     } catch {
-      say("The mailbox has been stopped. What arrived is still in its folder.");
+      say(words.stopped);
     }
     setTimeout(later, PAUSE);
   }
 
   // A status that is written again is read aloud again.
-  function say(words) { if (el("alive").textContent !== words) el("alive").textContent = words; }
+  function say(sentence) { if (el("alive").textContent !== sentence) el("alive").textContent = sentence; }
 
   // A page nobody looks at asks for nothing.
   function later() {

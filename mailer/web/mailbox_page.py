@@ -7,6 +7,7 @@ import hmac
 import re
 import secrets
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -18,7 +19,8 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from mailer.mailbox import Captured, delete_captured, read_one
-from mailer.markup import asset, fill, tag
+from mailer.markup import ENGLISH, Voice, asset, fill, tag
+from mailer.model import said
 from mailer.preview.page import ARRIVED, message_page
 from mailer.preview.page import POLICY as MESSAGE_POLICY
 from mailer.preview.reading import Reading, read
@@ -42,16 +44,56 @@ ASSETS = {
     "message.js": ("mailer.preview", "text/javascript"),
     "mailbox.js": ("mailer.web", "text/javascript"),
 }
+WORDS = {
+    "mailbox": said("Mailbox"),
+    "banner": said("MAILBOX, nothing leaves it"),
+    "arrived": said("What arrived"),
+    "previous": said("Previous message"),
+    "next": said("Next message"),
+    "overview": said("Overview"),
+    "nobody": said("(no recipient known)"),
+    "no_subject": said("(no subject)"),
+    "title": said("Message: {subject}"),
+    "empty": said("Nothing has arrived yet."),
+    "one": said("{number} message, newest first"),
+    "many": said("{number} messages, newest first"),
+    "of": said("{found} of {all} messages"),
+    "none": said("No message matches."),
+    "searched": said("{found} so far; {percent} % searched"),
+    "new": said("New messages appear by themselves."),
+    "unreadable": said("The mailbox's folder cannot be read just now."),
+    "stopped": said("The mailbox has been stopped. What arrived is still in its folder."),
+    "arrived_one": said("message arrived"),
+    "arrived_many": said("messages arrived"),
+    "lead": said(
+        "Messages sent to this mailbox are kept in its folder and go nowhere else. Choose one from the list to read it as it"
+        " arrived."
+    ),
+    "delete": said("Delete all messages"),
+    "deletes": said("This deletes every message in the mailbox's folder. It cannot be undone."),
+    "for_good": said("Delete all for good"),
+    "messages": said("Messages"),
+    "search": said("Search by sender, recipient or subject"),
+    "placeholder": said("Search subject, address …"),
+    "listed": said("Messages, newest first"),
+    "key_search": said("search"),
+    "key_move": said("move"),
+    "key_open": said("open"),
+    "key_back": said("back"),
+    "message": said("Message"),
+    "chosen": said("The chosen message"),
+    "needs": said("The list needs JavaScript."),
+}
 OWN_NAME = re.compile(r"\d{20}-\d{7,10}")
 MAX_FORM = 4096
 
 
-def create_app(folder: Path, home: str = "") -> Starlette:
+def create_app(folder: Path, home: str = "", voice: Callable[[], Voice] = lambda: ENGLISH) -> Starlette:
     """The page over a folder of captured messages. It needs no server of its own to be running.
 
     It can be mounted below another page, to which `home` leads back; where that one is behind `access`, so is this.
     """
-    page = _MailboxPage(folder, home)
+    page = _MailboxPage(folder, home, voice)
     return Starlette(
         routes=[
             Route("/", page.index),
@@ -63,25 +105,37 @@ def create_app(folder: Path, home: str = "") -> Starlette:
             Route("/delete", page.delete, methods=["POST"]),
         ],
         middleware=[Middleware(Guard)],
-        exception_handlers={OSError: _unreadable},
+        exception_handlers={OSError: page.unreadable},
     )
 
 
-async def _unreadable(_request: Request, _error: Exception) -> Response:
-    return PlainTextResponse("The mailbox's folder cannot be read or written.\n", 503)
-
-
 class _MailboxPage:
-    def __init__(self, folder: Path, home: str) -> None:
-        self._folder, self._home = folder, home
+    def __init__(self, folder: Path, home: str, voice: Callable[[], Voice]) -> None:
+        self._folder, self._home, self._voice = folder, home, voice
         self._token = secrets.token_urlsafe(32)
         self._known: dict[str, Captured] = {}
         self._reading = threading.Lock()
 
+    async def unreadable(self, _request: Request, _error: Exception) -> Response:
+        return PlainTextResponse(self._voice().say(said("The mailbox's folder cannot be read or written.")) + "\n", 503)
+
     def index(self, request: Request) -> Response:
-        back = tag("a", "Back to the campaigns", href=self._home, class_="button leave") if self._home else ""
+        voice = self._voice()
+        back = (
+            tag("a", voice.say(said("Back to the campaigns")), href=self._home, class_="button leave")
+            if self._home
+            else ""
+        )
         token = getattr(request.state, "csrf", self._token)
-        page = fill(asset("mailer.web", "mailbox.html"), token=token, home=back)
+        texts = {name: voice.say(words) for name, words in WORDS.items()}
+        page = fill(
+            asset("mailer.web", "mailbox.html"),
+            language=voice.language,
+            direction=voice.direction,
+            token=token,
+            home=back,
+            **texts,
+        )
         return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
     def asset(self, request: Request) -> Response:
@@ -114,11 +168,12 @@ class _MailboxPage:
         key = request.path_params["key"]
         page = message_page(
             reading,
-            title="Message",
+            title=self._voice().say(said("Message")),
             assets="../assets",
             download=f"{key}/message.eml",
             attachments=[f"{key}/attachments/{number}" for number in range(len(reading.attachments))],
             shown=ARRIVED,
+            voice=self._voice(),
         )
         return HTMLResponse(page, headers={"Content-Security-Policy": FRAMED})
 

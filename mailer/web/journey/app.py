@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailer.errors import MailerError
 from mailer.markup import asset
+from mailer.model import joined
 from mailer.web import mailbox_page
 from mailer.web.access import Access, refused
 from mailer.web.guard import Guard
@@ -94,7 +95,7 @@ class Journey:
         ]
         if means.practice_mailbox:
             routes = [one for one in routes if not str(getattr(one, "path", "")).startswith(REAL_ONLY)]
-            routes.append(Mount("/mailbox", mailbox_page.create_app(means.practice_mailbox, home="/")))
+            routes.append(Mount("/mailbox", mailbox_page.create_app(means.practice_mailbox, "/", voice)))
         with means.ledger(means.settings()) as ledger:
             secret = ledger.secret
             self.goes_on_with = wished(ledger, time.time())
@@ -148,7 +149,8 @@ class Calm:
         except Exception as error:  # noqa: BLE001 - whatever it is
             said = self._bug(error)
             if not begun:
-                await refused(500, f"{said.message} {said.hint}", voice())(scope, receive, send)
+                sentence = voice().say(joined(" ", filter(None, [said.message, said.hint])))
+                await refused(500, sentence, voice())(scope, receive, send)
 
 
 def create_app(means: Means) -> Journey:

@@ -11,8 +11,9 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, Any, cast
 
+from mailer.model.said import revived
 from mailer.web.journey.means import Means
 
 # A process group of its own: Ctrl-C in the page's terminal is the page's, which then asks what it sends to pause.
@@ -52,7 +53,10 @@ class Command:
             found = json.loads(self._end_of(self._object) or b"{}")
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        made_of = found.pop("made_of", None)
+        return cast("dict[str, Any]", revived(found, made_of) if isinstance(made_of, dict) else found)
 
     def _end_of(self, file: IO[bytes], most: int | None = None) -> bytes:
         """What is in a file, or its last octets: for several tabs at once, while the command may be writing there."""
@@ -78,7 +82,14 @@ async def run(means: Means, arguments: Sequence[str]) -> Command:
         stdout=found,
         stderr=said,
         cwd=means.folder,
-        env={**os.environ, **means.environment, "PYTHONUTF8": "1", "NO_COLOR": "1", "COLUMNS": "200"},
+        env={
+            **os.environ,
+            **means.environment,
+            "PYTHONUTF8": "1",
+            "MAILER_JSON_PARTS": "1",
+            "NO_COLOR": "1",
+            "COLUMNS": "200",
+        },
         **APART,
     )
     made = Command(process, said, found)

@@ -104,7 +104,7 @@ class Attachments:
         except ClientDisconnect:
             return Response(status_code=400)
         except MailerError as error:
-            return JSONResponse({"error": error.message, "hint": error.hint}, 422)
+            return JSONResponse({"error": _(error.message), "hint": error.hint and _(error.hint)}, 422)
         if kept is None:
             said = _("There is a file {name} already, with other contents.").format(name=name)
             return JSONResponse({"taken": name, "error": said}, 409)

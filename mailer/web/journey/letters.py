@@ -162,7 +162,7 @@ class Letters:
             with_front(text, {})
             return Desk(text=text, form=shown(own, main))
         except LetterError as error:
-            return Desk(text=text, form=None, reason=" ".join(said(error.problems) or [error.message]))
+            return Desk(text=text, form=None, reason=" ".join(said(error.problems) or [_(error.message)]))
         except CannotEditError:
             return Desk(
                 text=text, form=None, reason=_("What stands between the lines --- can be changed as text only.")
@@ -260,7 +260,7 @@ class Letters:
         try:
             text = self._text_of(file, form)
         except FieldError as error:
-            return JSONResponse({"problems": [], "fields": {error.key: [error.message]}})
+            return JSONResponse({"problems": [], "fields": {error.key: [_(error.message)]}})
         look = self._looks.look(draft, file.path, text)
         general, at = at_fields(look.problems, file.path, text, formed="text" not in form)
         answer: dict[str, Any] = {

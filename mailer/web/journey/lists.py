@@ -112,7 +112,7 @@ class Lists:
         except ClientDisconnect:
             return Response(status_code=400)
         except MailerError as error:
-            return JSONResponse({"error": error.message, "hint": error.hint}, 422)
+            return JSONResponse({"error": _(error.message), "hint": error.hint and _(error.hint)}, 422)
         return JSONResponse({"list": kept.relative_to(self._means.folder).as_posix()})
 
     def _name(self, path: Path) -> str:

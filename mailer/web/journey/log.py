@@ -128,7 +128,7 @@ def _told(entry: Entry) -> tuple[str, str]:
         said, _newline, hint = entry.text.partition("\n")
         if entry.until and not said:
             return _("Nobody can be tried just now. Those to be tried again are due at {until}."), ""
-        return translated(said) or _("Paused. Nobody loses their place."), hint
+        return _(said) or _("Paused. Nobody loses their place."), _(hint)
     if entry.kind is Happening.DECIDED:
         return _decided(entry) % {"number": f"{entry.number:,}"}, ""
     if counted := COUNTED.get(entry.kind):
@@ -203,9 +203,3 @@ def of_arrival(arrival: Arrival) -> Line:
         words=arrival.text,
         campaign=arrival.campaign,
     )
-
-
-def translated(said: str) -> str:
-    """A sentence of the commands; where it begins with an explanation, that in the reader's language."""
-    begins = next((one for one in EXPLANATIONS if said.startswith(one)), "")
-    return _(begins) + said[len(begins) :] if begins else said

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from mailer import merge, mime
 from mailer.campaign.notes import told, watched
 from mailer.errors import LetterError, ListError, MailerError, SettingsError
-from mailer.merge.complaints import problem
+from mailer.merge.complaints import problem, without_line
 from mailer.merge.front import split
 from mailer.merge.place import Place, locate, normal, split_file
 from mailer.model import Contact, Identity, Letter, Mailbox, Problem, Severity
@@ -261,7 +261,7 @@ def at_fields(
     try:
         found = split(text, file)
     except MailerError:
-        return [sentence(one) for one in problems], {}
+        return [_(sentence(one)) for one in problems], {}
     lines = sorted((origin.line, key) for key, origin in found.origins.items())
     shown_from = found.body_line + len(found.body) - len(found.body.lstrip("\n"))
     general: list[str] = []
@@ -269,17 +269,17 @@ def at_fields(
     for each in problems:
         one = replace(each, hint=_hint(each)) if formed else each
         if not formed or one.file != file or one.line is None or one.row is not None:
-            general.append(sentence(one))
+            general.append(_(sentence(one)))
             continue
-        plain = one.message.removeprefix(f"line {one.line}: ")
+        plain, hint = _(without_line(one.message)), one.hint and _(one.hint)
         above = [key for line, key in lines if line <= (one.line or 0)]
         if one.line >= found.body_line:
             at = _("Line {number}: {what}").format(number=max(1, one.line - shown_from + 1), what=plain)
-            general.append(" ".join(filter(None, (at, one.hint))))
+            general.append(" ".join(filter(None, (at, hint))))
         else:
             key = above[-1] if above else "subject"
             said = f"{plain[:1].upper()}{plain[1:]}"
-            fields.setdefault(key, []).append(" ".join(filter(None, (said, one.hint))))
+            fields.setdefault(key, []).append(" ".join(filter(None, (said, hint))))
     return list(dict.fromkeys(general)), fields
 
 

@@ -13,7 +13,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.templating import Jinja2Templates
 
 from mailer.errors import MailerError
-from mailer.model import Problem
+from mailer.model import Problem, as_said
+from mailer.model import said as said_below
 from mailer.preview.page import sentence
 from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.draft import STEPS, Draft
@@ -48,9 +49,12 @@ class Pages:
         environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
         filters: dict[str, Any] = {
             "number": lambda value: f"{value:,}",
-            "sentence": sentence,
+            "sentence": lambda problem: gettext(sentence(problem)),
             "json": json.dumps,
             "campaign_url": campaign_url,
+            # not `_`, which takes what it is given for markup, and % for the place of a value
+            "told": gettext,
+            "capital": lambda text: said_below("{sentence:A}", sentence=as_said(text)),
             "led": partial(parts, practising=bool(means.practice_of)),
         }
         environment.filters.update(filters)
@@ -91,7 +95,14 @@ class Pages:
         """A MailerError as a page, or as data for a script."""
         assert isinstance(error, MailerError)
         if request.headers.get("accept", "").startswith("application/json"):
-            return JSONResponse({"error": error.message, "hint": error.hint, "problems": said(error.problems)}, 422)
+            return JSONResponse(
+                {
+                    "error": gettext(error.message),
+                    "hint": error.hint and gettext(error.hint),
+                    "problems": said(error.problems),
+                },
+                422,
+            )
         # whoever is in the midst of a campaign goes back to where they were, with list and letter as chosen
         place = request.url.path.split("/")[1]
         step = place if place in STEPS else ""
@@ -99,8 +110,8 @@ class Pages:
 
 
 def said(problems: Sequence[Problem], most: int = 50) -> list[str]:
-    """Problems as sentences, the first so many."""
-    return [sentence(problem) for problem in problems[:most]]
+    """Problems as sentences in the reader's language, the first so many."""
+    return [gettext(sentence(problem)) for problem in problems[:most]]
 
 
 __all__ = ["POLICY", "Pages", "said"]

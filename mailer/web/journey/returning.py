@@ -20,6 +20,7 @@ from mailer.web.journey import command, log
 from mailer.web.journey.command import Command
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages, said
+from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import later
 
 EVERY = 1.0
@@ -104,8 +105,8 @@ class Returning:
             "watching": _runs(self._watch),
             "counts": _counts(looked) if "read" in looked else None,
             "read": looked.get("read"),
-            "error": [text for one in results for text in (one.get("error"), one.get("hint")) if text],
-            "warnings": looked.get("warnings", []),
+            "error": [_(text) for one in results for text in (one.get("error"), one.get("hint")) if text],
+            "warnings": [_(text) for text in looked.get("warnings", [])],
             "said": self._watch.words()[-1:] if self._watch and _runs(self._watch) else [],
             "news": news,
         }

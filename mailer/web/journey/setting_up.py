@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from mailer import account as steps
 from mailer.account import Given
 from mailer.errors import SettingsError, UsageError
+from mailer.model import said, words_of
 from mailer.preflight import presets
 from mailer.preflight.presets import Password, Preset
 from mailer.settings import Auth, Settings, values
@@ -58,7 +59,7 @@ class Form:
         try:
             return check(usual if given is None else given)
         except ValueError as error:
-            raise FieldError(field, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+            raise FieldError(field, said("{sentence:A.}", sentence=words_of(error))) from error
 
     def note(self, text: str) -> None:
         """The page says such things in its own place."""

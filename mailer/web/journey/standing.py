@@ -31,7 +31,7 @@ from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.words import gettext as _
-from mailer.web.journey.words import later
+from mailer.web.journey.words import later, voice
 
 SHOWN = 50
 """Campaigns on one page; the others are found by searching."""
@@ -108,7 +108,7 @@ class Standings:
     def page(self, request: Request) -> Response:
         """The report of `mailer report --html`: `?by=` a column, `?counts=1` without anybody's address, `?save=1` as a file."""
         try:
-            page = report.page(self._made(request))
+            page = report.page(self._made(request), voice())
         except MailerError:  # a column that is no longer there
             return RedirectResponse(f"{campaign_url(request.path_params['name'])}/report/page", 303)
         policy = f"{report.policy()}; frame-ancestors 'self'"

@@ -176,19 +176,19 @@ def _last(entry: Entry | None) -> dict[str, Any] | None:
         said = _("Held after the first %(number)s, as you asked. Look how they fared, then go on.") % {
             "number": f"{entry.number:,}"
         }
-    return {"kind": entry.kind.value, "at": entry.at, "said": [one for one in (log.translated(said), hint) if one]}
+    return {"kind": entry.kind.value, "at": entry.at, "said": [_(one) for one in (said, hint) if one]}
 
 
 def _ended(running: Command | None, *, practising: bool) -> dict[str, Any]:
     """What a command of this page said, what it came to, and the ways on that its words name."""
     result = running.result() if running and running.code is not None else {}
     error = [text for text in (result.get("error") or result.get("reason"), result.get("hint")) if text]
-    problems = [problem.get("message", "") for problem in result.get("problems", [])][:20]
+    problems = [problem.get("message", "") for problem in result.get("problems", [])[:20]]
     return {
         "code": running.code if running else None,
         "said": running.words()[-40:] if running else [],
         "error": [in_words(text) for text in error],
-        "problems": problems,
+        "problems": [_(problem) for problem in problems],
         "ways": [] if practising else ways_in([*error, *problems]),
     }
 

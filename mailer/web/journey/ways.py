@@ -60,6 +60,7 @@ UNITS = {60: later("{count} a minute"), 3600: later("{count} an hour"), 86400: l
 
 def parts(text: str, *, practising: bool = False) -> Iterator[tuple[str, str]]:
     """The text in pieces, each with the address that it leads to, or a blank one. In practice there is no account to lead to."""
+    text = _(text)
     for terminal, ours in WORDS:
         text = text.replace(terminal, _(ours))
     at = 0

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from gettext import c2py
+from operator import eq
 from pathlib import Path
 
 from babel import Locale
 from babel.messages.pofile import read_po
 
 from mailer.markup import Voice
+from mailer.model.said import Said, told
 
 PLACE = Path(__file__).parent / "languages"
 _speaking: ContextVar[str] = ContextVar("language of the page", default="en")
@@ -75,14 +79,33 @@ def _whole(text: str | list[str] | tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 def gettext(text: str) -> str:
+    """A text of the pages, or a sentence from below, in the language of this request's answer."""
+    return told(text, _text, ngettext, figure)
+
+
+def _text(text: str) -> str:
     translated = catalogue(_speaking.get()).get(text)
-    return translated if isinstance(translated, str) and translated else text
+    if isinstance(translated, str) and translated:
+        return translated
+    # what came by the ledger or a server's way is the English alone
+    return text if speaking() == "en" or not text else recalled(speaking(), text)
 
 
 def voice() -> Voice:
     """How pages that are made elsewhere speak in this request's answer."""
     language = speaking()
-    return Voice(language=language, direction=direction(language), say=gettext)
+    return Voice(language=language, direction=direction(language), say=gettext, figure=figure)
+
+
+@cache
+def _signs(language: str) -> dict[int, str]:
+    symbols = Locale.parse(language).number_symbols["latn"]
+    return {ord(","): symbols["group"], ord("."): symbols["decimal"]}
+
+
+def figure(number: float, how: str = ",") -> str:
+    """A number as the language writes it, 1,234.5 in English."""
+    return format(number, how).translate(_signs(speaking()))
 
 
 def ngettext(one: str, many: str, number: int) -> str:
@@ -95,6 +118,65 @@ def ngettext(one: str, many: str, number: int) -> str:
 def later(text: str) -> str:
     """Mark a text that is translated where it is shown."""
     return text
+
+
+@lru_cache(maxsize=4096)
+def recalled(language: str, text: str) -> str:
+    """A sentence that lost what it was made of, as in the ledger, which keeps English: known by its text."""
+    if len(text) > LONGEST:
+        return text
+    parts = re.split(r"(?<=[.!?]) (?=[A-Z])", text)
+    told = [gettext(part) for part in parts] if len(parts) > 1 else []
+    if told and not any(map(eq, parts, told)):
+        return " ".join(told)
+    for pattern, template in _patterns(language):
+        if found := pattern.fullmatch(text):
+            named = zip(template.names, found.groups(), strict=True)
+            values = {name: _value(name, how, one) for (name, how), one in named}
+            return gettext(Said(template.one, template.many, values or {"number": 1}))
+    return " ".join(told) or text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Template:
+    """A text of the catalogue, and what is put into it, in order: names, and how they are written."""
+
+    one: str
+    many: str
+    names: tuple[tuple[str, str], ...]
+
+
+PLACED = re.compile(r"\{(\w+)((?:!r)?(?::[,.\df]+)?)\}")
+
+
+@cache
+def _patterns(language: str) -> list[tuple[re.Pattern[str], Template]]:
+    """Every text with something in it, those that say most by themselves first."""
+    found = []
+    for key in catalogue(language):
+        one, many = (key, "") if isinstance(key, str) else (key[0], key[-1])
+        for text in {one, many} - {""}:
+            names, literal = PLACED.findall(text), PLACED.sub("", text)
+            if (names or many) and len(set(names)) == len(names) and len(literal) >= LEAST and "{" not in literal:
+                parts = map(re.escape, PLACED.split(text)[::3])
+                pattern = re.compile("(.+?)".join(parts), re.DOTALL)
+                found.append((len(literal), pattern, Template(one=one, many=many, names=tuple(names))))
+    return [(pattern, template) for _length, pattern, template in sorted(found, key=lambda one: -one[0])]
+
+
+def _value(name: str, how: str, text: str) -> object:
+    """What was put in, from how it stands there."""
+    if "r" in how:
+        return text[1:-1]
+    if ":" in how or name == "number":
+        with suppress(ValueError):
+            digits = text.replace(",", "")
+            return float(digits) if "." in digits else int(digits)
+    return Said(gettext(text))
+
+
+LEAST, LONGEST = 12, 1000
+"""Characters that a text has of its own, by which it can be known; and of a sentence that is looked at."""
 
 
 FROM_BELOW = (
@@ -133,6 +215,26 @@ FROM_BELOW = (
     later("bounce"),
     later("manual"),
     later("imported"),
+    # what is noted beside it: mailer.reaction, mailer.web.journey.care
+    later("asked not to be mailed"),
+    later("the address does not exist"),
+    later("the address does not exist ({status})"),
+    later("could not be reached in {count} campaigns"),
+    # how a connection broke: mailer.smtp.dialogue
+    later("the server closed the connection"),
+    later("the connection was closed"),
+    later("the connection broke"),
+    later("the server took no more data within {timeout} seconds"),
+    later("the server did not answer within {timeout} seconds"),
+    later("the server sent something that is not an SMTP reply"),
+    later("does not speak TLS from the start"),
+    later("the server does not offer STARTTLS"),
+    # what became of a message without a mail server's answer: mailer.ledger
+    later("this computer ended between the message and the server's answer"),
+    later("the program ended between the message and the server's answer"),
+    later("a worker ended between the message and the server's answer"),
+    later("queued again by hand"),
+    later("no longer in the list"),
     # why a message is worth a look: preview.telling
     later("first"),
     later("last"),
