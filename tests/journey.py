@@ -29,6 +29,7 @@ from email.parser import BytesHeaderParser
 from pathlib import Path
 from typing import IO, Any
 
+import starting
 from smtp_server import ScriptedServer
 
 from mailer.__main__ import main
@@ -207,7 +208,7 @@ class Journey:
 
     def start(self, *arguments: str, settings: Mapping[str, str | None] = NOTHING_SET) -> Running:
         """Begin a command with nobody at the keyboard."""
-        process = subprocess.Popen(
+        process = starting.start(
             [sys.executable, "-m", "mailer", *arguments],
             cwd=self.folder,
             env=self.environment(settings),
@@ -228,7 +229,7 @@ class Journey:
 
         ours, theirs = pty.openpty()
         os.write(ours, typed.encode())
-        process = subprocess.Popen(
+        process = starting.start(
             [sys.executable, "-m", "mailer", *arguments],
             cwd=self.folder,
             env=self.environment(),

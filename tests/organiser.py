@@ -13,6 +13,7 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+import starting
 from program import COMMAND, Program
 from smtp_server import ScriptedServer
 
@@ -69,7 +70,7 @@ class Office:
 
     def open(self, port: int = 0) -> str:
         """Start the page, on any port or this one; comes to the address that opens it."""
-        self.process = subprocess.Popen(
+        self.process = starting.start(
             [*COMMAND, "web", "--no-open", "--port", str(port), "--json"], cwd=self.folder, encoding="utf-8",
             env=os.environ | {"PYTHONUTF8": "1"} | self.settings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

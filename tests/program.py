@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import starting
+
 COMMAND = (sys.executable, "-m", "mailer")
 SAMPLES = Path(__file__).resolve().parent.parent
 
@@ -25,7 +27,7 @@ class Program:
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         words = [*COMMAND, *map(str, arguments)]
         environment = os.environ | {"PYTHONUTF8": "1", "COLUMNS": "80"} | self.settings
-        done = subprocess.run(
+        done = starting.run(
             words, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
             timeout=120,
         )  # fmt: skip
@@ -35,7 +37,7 @@ class Program:
     def begin(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
         """Start a command and go on."""
         environment = os.environ | {"PYTHONUTF8": "1", "COLUMNS": "80"} | self.settings
-        return subprocess.Popen(
+        return starting.start(
             [*COMMAND, *map(str, arguments)], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import starting
 from campaigns import address, once_each, received, write_letter, write_list
 from ledger_places import place_of, setting
 from smtp_server import ScriptedServer
@@ -78,7 +79,7 @@ class Killed:
         command = [sys.executable, "-m", "mailer", *arguments]
         if file_size:
             command[1:3] = ["-c", FULL_DISK.format(file_size)]
-        return subprocess.Popen(
+        return starting.start(
             command,
             cwd=self.folder,
             env=environment,

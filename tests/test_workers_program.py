@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import starting
 from campaigns import address, once_each, received, write_letter, write_list
 from postgres_server import PostgresServer
 from program import Program
@@ -57,7 +58,7 @@ class Site:
         if crash_at:
             environment["MAILER_CRASH_AT"] = crash_at
         command = [sys.executable, str(Path(__file__).with_name("worker_program.py")), *options]
-        process = subprocess.Popen(
+        process = starting.start(
             command, cwd=self.program.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, encoding="utf-8",
         )  # fmt: skip
