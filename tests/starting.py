@@ -59,10 +59,13 @@ SHAPING += (
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """Keeps libraries from beginning threads when they are imported, which a fork would not take along."""
 
-WORTH_IT = 3
+READ_LATER = {"PYTHON_KEYRING_BACKEND"}
+"""Begins so, too, but is read by what no server imports."""
+
+WORTH_IT = 2
 """How often the same surroundings are asked for before a server is begun for them: it takes as long as two plain starts."""
 
-MOST = 3
+MOST = 4
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -111,7 +114,9 @@ _lock = threading.Lock()
 
 def server_for(environment: Mapping[str, str]) -> Server | None:
     """The server for these surroundings, if there is one, or it is time for one."""
-    surroundings = frozenset(item for item in environment.items() if item[0].startswith(SHAPING))
+    surroundings = frozenset(
+        item for item in environment.items() if item[0].startswith(SHAPING) and item[0] not in READ_LATER
+    )
     with _lock:
         _asked[surroundings] += 1
         if surroundings not in _servers and _asked[surroundings] >= WORTH_IT and len(_servers) < MOST:

@@ -210,6 +210,7 @@ def test_a_library_imported_early_looks_only_at_what_makes_servers_differ() -> N
     assert done.returncode == 0, done.stderr
     looked = set(done.stdout.split())
     assert "HOME" in looked
+    assert not looked & starting.READ_LATER
     assert {name for name in looked if not name.startswith(starting.SHAPING)} <= HARMLESS
 
 

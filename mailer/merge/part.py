@@ -6,7 +6,7 @@ import itertools
 import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Template as JinjaTemplate
 from jinja2 import TemplateSyntaxError, meta, nodes
@@ -20,7 +20,7 @@ from mailer.merge.links import BadLink
 from mailer.merge.sandbox import BUDGET, MAX_LENGTH, Budget, LetterEnvironment, TooMuch, UnknownName
 from mailer.merge.straight import Item, items_of
 from mailer.merge.tags import Source, syntax_refusal
-from mailer.merge.tree import with_constants, without_dead_branches
+from mailer.merge.tree import assigned_in, every, with_constants, without_dead_branches
 from mailer.model import said
 from mailer.model.messages import Merged, Mould
 
@@ -48,20 +48,33 @@ class Use:
     printed: bool
 
 
+class Names(NamedTuple):
+    """What a part takes from outside, what of that it can do without, and what it sets itself."""
+
+    uses: tuple[Use, ...]
+    optional: frozenset[str]
+    assigned: frozenset[str]
+
+
 class Part:
     """Compiled once, rendered for every contact."""
 
     def __init__(
-        self, env: LetterEnvironment, source: Source, fallback: Origin, constants: Mapping[str, Any] | None = None
+        self,
+        env: LetterEnvironment,
+        source: Source,
+        fallback: Origin,
+        constants: Mapping[str, Any] | None = None,
+        like: Part | None = None,
     ) -> None:
+        """`like` is the same part without the constants, which is known already."""
         self.env = env
         self._source = source
         self._fallback = fallback
         self._filename = f"<letter part {next(NUMBERS)}>"
         try:
             tree = env.parse(source.text)
-            self.uses, self.optional = _uses(tree, source)
-            self.assigned = frozenset(name.name for name in tree.find_all(nodes.Name) if name.ctx != "load")
+            self.uses, self.optional, self.assigned = like.names if like else _names_in(tree, source)
             self._tree = without_dead_branches(with_constants(tree, {**env.constants, **(constants or {})}), env)
             code = env.compile(self._tree, filename=self._filename)
         except TemplateSyntaxError as error:
@@ -74,7 +87,11 @@ class Part:
 
     def fitted(self, constants: Mapping[str, Any]) -> Part:
         """The same part for rows that all have these tables, whose values become constant text."""
-        return Part(self.env, self._source, self._fallback, constants)
+        return Part(self.env, self._source, self._fallback, constants, like=self)
+
+    @property
+    def names(self) -> Names:
+        return Names(self.uses, self.optional, self.assigned)
 
     def items(self, reserved: frozenset[str]) -> list[Item] | None:
         """What the part consists of, if it is simple enough. `reserved` are names that are not fields of the row."""
@@ -139,31 +156,15 @@ def _unknown(error: UnknownName, origin: Origin | None, values: Mapping[str, Any
     return PartError("unknown-field", message, origin, did_you_mean(error.name, known))
 
 
-def _uses(tree: nodes.Template, source: Source) -> tuple[tuple[Use, ...], frozenset[str]]:
-    """The names a part takes from outside, and those among them that it can do without."""
+def _names_in(tree: nodes.Template, source: Source) -> Names:
+    found = every(tree)
     undeclared = meta.find_undeclared_variables(tree)
-    paths: dict[int, tuple[str, ...]] = {}
-    for attribute in tree.find_all(nodes.Getattr):
-        chain: list[str] = [attribute.attr]
-        inner = attribute.node
-        while isinstance(inner, nodes.Getattr):
-            chain.insert(0, inner.attr)
-            inner = inner.node
-        if isinstance(inner, nodes.Name) and len(chain) > len(paths.get(id(inner), ())):
-            paths[id(inner)] = tuple(chain)
-    optional = {
-        name.name
-        for guard in tree.find_all((nodes.Test, nodes.Filter))
-        if guard.name in {"defined", "undefined", "default", "d"} and guard.node is not None
-        for name in ([guard.node] if isinstance(guard.node, nodes.Name) else guard.node.find_all(nodes.Name))
-    }
-    tests = [branch.test for branch in tree.find_all(nodes.If)] + [
-        choice.test for choice in tree.find_all(nodes.CondExpr)
-    ]
-    weighed = {name.name for choice in tree.find_all(nodes.Or) for name in _names(choice.left)}
+    paths = _paths(found)
+    tests = [node.test for node in found if isinstance(node, nodes.If | nodes.CondExpr)]
     tested = {id(name) for test in tests for name in _names(test)}
+    weighed = {name.name for node in found if isinstance(node, nodes.Or) for name in _names(node.left)}
     weighed |= {name.name for test in tests for name in _names(test)}
-    handed = {id(name) for call in tree.find_all(nodes.Call) if _is_block(call) for name in call.find_all(nodes.Name)}
+    handed = {id(name) for node in found if isinstance(node, nodes.Call) and _is_block(node) for name in _names(node)}
     uses = tuple(
         Use(
             name=name.name,
@@ -171,10 +172,37 @@ def _uses(tree: nodes.Template, source: Source) -> tuple[tuple[Use, ...], frozen
             origin=source.origin(name.lineno),
             printed=id(name) not in tested and name.name not in weighed,
         )
-        for name in tree.find_all(nodes.Name)
+        for name in found
+        if isinstance(name, nodes.Name)
         if name.name in undeclared and name.ctx == "load" and id(name) not in handed
     )
-    return uses, frozenset(optional)
+    return Names(uses, _optional(found), assigned_in(found))
+
+
+def _paths(found: list[nodes.Node]) -> dict[int, tuple[str, ...]]:
+    """By the identity of a name, what is looked up in it."""
+    paths: dict[int, tuple[str, ...]] = {}
+    for attribute in found:
+        if not isinstance(attribute, nodes.Getattr):
+            continue
+        chain: list[str] = [attribute.attr]
+        inner = attribute.node
+        while isinstance(inner, nodes.Getattr):
+            chain.insert(0, inner.attr)
+            inner = inner.node
+        if isinstance(inner, nodes.Name) and len(chain) > len(paths.get(id(inner), ())):
+            paths[id(inner)] = tuple(chain)
+    return paths
+
+
+def _optional(found: list[nodes.Node]) -> frozenset[str]:
+    return frozenset(
+        name.name
+        for guard in found
+        if isinstance(guard, nodes.Test | nodes.Filter) and guard.node is not None
+        if guard.name in {"defined", "undefined", "default", "d"}
+        for name in _names(guard.node)
+    )
 
 
 def _is_block(call: nodes.Call) -> bool:
@@ -183,4 +211,4 @@ def _is_block(call: nodes.Call) -> bool:
 
 
 def _names(node: nodes.Node) -> list[nodes.Name]:
-    return [node] if isinstance(node, nodes.Name) else list(node.find_all(nodes.Name))
+    return [below for below in (node, *every(node)) if isinstance(below, nodes.Name)]

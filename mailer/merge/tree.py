@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jinja2 import Environment, nodes
@@ -13,11 +13,32 @@ LOOP, TICK, JOINED = "a bounded loop", "a tick", "a joined text"
 """Filters that no author can name."""
 
 
+def every(node: nodes.Node) -> list[nodes.Node]:
+    """All nodes below this one in the order of the letter, as `find_all` gives them, in a fraction of its time."""
+    found: list[nodes.Node] = []
+    _gather(node, found)
+    return found
+
+
+def _gather(node: nodes.Node, found: list[nodes.Node]) -> None:
+    for name in node.fields:
+        value = getattr(node, name, None)
+        for child in value if isinstance(value, list) else (value,):
+            if isinstance(child, nodes.Node):
+                found.append(child)
+                _gather(child, found)
+
+
 def with_constants(template: nodes.Template, constants: Mapping[str, Any]) -> nodes.Template:
     """Write in what is the same for every row, so that it becomes part of the letter's constant text."""
-    assigned = {name.name for name in template.find_all(nodes.Name) if name.ctx != "load"}
+    assigned = assigned_in(every(template))
     known = {name: value for name, value in constants.items() if name not in assigned}
     return _folded(template, known) if known else template
+
+
+def assigned_in(found: Iterable[nodes.Node]) -> frozenset[str]:
+    """The names that get their values in the letter itself."""
+    return frozenset(node.name for node in found if isinstance(node, nodes.Name) and node.ctx != "load")
 
 
 def _folded(node: Any, known: Mapping[str, Any]) -> Any:
@@ -85,10 +106,13 @@ def _constant(node: nodes.Node, known: Mapping[str, Any]) -> tuple[bool, Any]:
 
 def bound(template: nodes.Template) -> nodes.Template:
     """Put a price on every loop and macro, by how much text it writes; `~` cannot be intercepted otherwise."""
-    for loop in list(template.find_all(nodes.For)):
-        loop.iter = _filter(loop.iter, LOOP, _weight(loop.body))
-    macros: list[Any] = [*template.find_all(nodes.Macro), *template.find_all(nodes.CallBlock)]
-    for macro in macros:
+    found = every(template)
+    for loop in found:
+        if isinstance(loop, nodes.For):
+            loop.iter = _filter(loop.iter, LOOP, _weight(loop.body))
+    for macro in found:
+        if not isinstance(macro, nodes.Macro | nodes.CallBlock):
+            continue
         price = _filter(nodes.Const("", lineno=macro.lineno), TICK, _weight(macro.body))
         macro.body.insert(0, nodes.Output([price], lineno=macro.lineno))
     _replace_concatenations(template)
@@ -96,9 +120,9 @@ def bound(template: nodes.Template) -> nodes.Template:
 
 
 def _weight(body: list[nodes.Node]) -> int:
-    holder = nodes.Template(body, lineno=1)
-    literal = sum(len(data.data) for data in holder.find_all(nodes.TemplateData))
-    written = sum(len(output.nodes) for output in holder.find_all(nodes.Output))
+    found = every(nodes.Template(body, lineno=1))
+    literal = sum(len(node.data) for node in found if isinstance(node, nodes.TemplateData))
+    written = sum(len(node.nodes) for node in found if isinstance(node, nodes.Output))
     return 1 + literal // CHARACTERS_PER_STEP + written
 
 
