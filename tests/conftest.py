@@ -52,6 +52,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
+SELDOM = ("alone", "thorough")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Whoever asks for one of these marks alone need not wait until the files without it are imported."""
+    wanted = config.option.markexpr
+    if wanted not in SELDOM or not collection_path.match("test_*.py"):
+        return None
+    return f"mark.{wanted}" not in collection_path.read_text("utf-8") or None
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_computer(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
