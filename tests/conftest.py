@@ -7,10 +7,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import examples
 import pytest
-from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis import HealthCheck, settings
 from ledger_places import KINDS, place_of
 from postgres_server import PostgresServer, Unavailable
 
@@ -47,24 +47,9 @@ LONGEST = (
 """Files that take longest begin first, or one process would be busy with them while the others have nothing left to do."""
 
 
-EXAMPLES = 1.0 if os.environ.get("EXAMPLES") == "all" else 0.3
-"""The share of its examples that a property is tried with. They differ from run to run; `make thorough` takes all of them."""
-
-FEW = 25
-"""A property with no more examples than this is tried with all of them."""
-
-
-def fewer_examples(item: pytest.Item) -> None:
-    test: Any = getattr(item, "obj", None)
-    if is_hypothesis_test(test):
-        usual = test._hypothesis_internal_use_settings
-        share = max(min(usual.max_examples, FEW), int(usual.max_examples * EXAMPLES))
-        test._hypothesis_internal_use_settings = settings(usual, max_examples=share)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in {getattr(item, "obj", None): item for item in items}.values():
-        fewer_examples(item)
+    for test in {getattr(item, "obj", None) for item in items}:
+        examples.reduce(test)
     items.sort(
         key=lambda item: next((at for at, name in enumerate(LONGEST) if item.path.stem.startswith(name)), len(LONGEST))
     )

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import starting
 
 from mailer import cli
 from mailer.cli import console
@@ -115,7 +116,7 @@ def test_the_table_says_what_the_command_itself_says(name: str) -> None:
 
 def test_every_command_explains_itself_with_an_example() -> None:
     for name in cli.COMMANDS:
-        done = run(name, "--help")
+        done = starting.run([*PROGRAM, name, "--help"], capture_output=True, env=dict(os.environ), timeout=60)
         assert (done.returncode, done.stderr) == (0, b""), name
         assert f"mailer {name}" in done.stdout.decode().partition("Usage:")[2].partition("\n")[2], name
 
