@@ -26,7 +26,7 @@ import pytest
 # The names the servers give themselves, so that nothing of this machine is in what they write.
 RELAY_NAME = "relay.test"
 INBOX = "inbox"
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 
 MAIN_CF = """\
 compatibility_level = 3.6

@@ -99,7 +99,7 @@ async def test_refusals_delays_and_lost_answers_are_recorded_as_with_one_process
 
 
 @over_both
-@pytest.mark.parametrize("after", [1, 25])
+@pytest.mark.parametrize("after", [1, pytest.param(25, marks=pytest.mark.thorough)])
 async def test_a_courier_that_is_killed_costs_one_doubt_a_connection_and_nobody_their_message(
     campaign_folder: Path, ledger: Ledger, after: int
 ) -> None:

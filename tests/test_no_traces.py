@@ -124,7 +124,7 @@ def word_template(path: Path) -> None:
     document.save(str(path))
 
 
-@pytest.mark.parametrize("pipelining", ["auto", "message", "off"])
+@pytest.mark.parametrize("pipelining", ["auto", pytest.param("message", marks=pytest.mark.thorough), "off"])
 def test_a_captured_dialogue_tells_nothing_of_this_computer(program: Program, pipelining: str) -> None:
     with ScriptedServer() as server, SocksProxy({(HOST, 25): server.port}) as proxy:
         program.settings["MAILER_PROXY"] = proxy.url

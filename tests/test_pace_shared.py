@@ -193,7 +193,10 @@ def test_over_all_senders_no_window_holds_more_than_any_quota(data):
                 assert most_at_once(its, quota.seconds) <= quota.count
 
 
-@pytest.mark.parametrize(("count", "seconds", "crew"), [(200, 1, 4), (20, 60, 3), (500, 3600, 2), (100, 1, 1)])
+@pytest.mark.parametrize(
+    ("count", "seconds", "crew"),
+    [(200, 1, 4), (20, 60, 3), pytest.param(500, 3600, 2, marks=pytest.mark.thorough), (100, 1, 1)],
+)
 def test_while_there_is_work_the_quota_is_used_and_shared_fairly(count, seconds, crew):
     loop = Loop()
     bank = Bank(loop)

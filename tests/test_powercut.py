@@ -32,6 +32,7 @@ def test_no_acknowledged_row_is_lost_when_the_power_goes() -> None:
     assert result.sound, f"{result} (seed {SEED}): {[*result.damaged, *result.impossible][:5]}"
 
 
+@pytest.mark.thorough
 def test_with_less_syncing_the_same_laboratory_sees_people_mailed_twice() -> None:
     result = cut(30, synchronous="NORMAL")
     # what SQLite promises for NORMAL: whole, but not the newest
@@ -42,6 +43,7 @@ def test_with_less_syncing_the_same_laboratory_sees_people_mailed_twice() -> Non
     assert result.again > 10
 
 
+@pytest.mark.thorough
 def test_without_any_syncing_the_same_laboratory_sees_damaged_ledgers() -> None:
     assert cut(30, synchronous="OFF").damaged
 
