@@ -32,7 +32,7 @@ LEVELS = [
         "preview",
         "mailbox",
     },
-    {"outcome", "postfix_log", "reaction", "retry", "suppression", "throttle"},
+    {"countries", "outcome", "postfix_log", "reaction", "retry", "suppression", "throttle"},
     {
         "address",
         "age",
@@ -40,6 +40,7 @@ LEVELS = [
         "destination",
         "explanations",
         "harmless",
+        "hours",
         "loopback",
         "markup",
         "privacy",

@@ -573,6 +573,8 @@ PLAIN = (
     " STRICT, WITHOUT ROWID;"
 )
 BACK = {
+    6: "ALTER TABLE campaigns DROP COLUMN hours; ALTER TABLE campaigns DROP COLUMN zone; ALTER TABLE deliveries DROP COLUMN zone;"
+    " PRAGMA user_version = 6;",
     5: "DROP TABLE diary; DROP INDEX attempts_in_trouble; PRAGMA user_version = 5;",
     4: "DROP TABLE approvals; PRAGMA user_version = 4;",
     3: "DROP TABLE suppressions; DROP TABLE suppression_secrets; ALTER TABLE campaigns DROP COLUMN list;"

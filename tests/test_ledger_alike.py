@@ -88,8 +88,10 @@ QUESTIONS: dict[str, Question] = {
     "manifest": lambda ledger, campaign: ledger.manifest(campaign, 1),
     "newest": lambda ledger, campaign: len(ledger.newest(campaign)),
     "newest_arrival": lambda ledger, _: ledger.newest_arrival(),
-    "next_due": lambda ledger, campaign: ledger.next_due(campaign),
+    "next_due": lambda ledger, campaign: [int(at) if (at := ledger.next_due(there)) else at for there in (campaign, *in_hours(campaign))],
+    "next_turn": lambda ledger, campaign: [int(at) if (at := ledger.next_turn(there, ledger.tally(there), BEGIN)) else at for there in (campaign, *in_hours(campaign))],
     "open_keys": lambda ledger, campaign: [sorted(ledger.open_keys(campaign, due)) for due in (None, BEGIN, END)],
+    "out_of_hours": lambda ledger, campaign: [ledger.out_of_hours(there, now) for there in in_hours(campaign) for now in (BEGIN, BEGIN + 40_000, END)],
     "owner": lambda ledger, campaign: [ledger.owner(campaign.name), ledger.owner("none")],
     "preview": lambda ledger, _: [plain(ledger.preview(manifest().seal)), ledger.preview("none")],
     "reached": lambda ledger, campaign: ledger.reached(campaign),
@@ -98,6 +100,7 @@ QUESTIONS: dict[str, Question] = {
     "refuse_moved": lambda ledger, campaign: [ledger.refuse_moved(), ledger.refuse_moved(campaign.name)],
     "refusals": lambda ledger, campaign: list(ledger.refusals(campaign)),
     "returned": lambda ledger, campaign: ledger.returned(campaign),
+    "round": lambda ledger, campaign: [ledger.round(there, now) for there in (campaign, *in_hours(campaign)) for now in (BEGIN, BEGIN + 40_000, END)],
     "settled_keys": lambda ledger, campaign: ledger.settled_keys(campaign),
     "snapshot": lambda ledger, campaign: clean(make_report(ledger, campaign)),
     "soft_bounces": lambda ledger, _: [ledger.soft_bounces(key) for key in KEYS],
@@ -119,7 +122,7 @@ QUESTIONS: dict[str, Question] = {
 
 WRITES = {
     "add_events", "approve", "ask_to_pause", "erase_suppressed", "finish", "forget_to_pause", "forget_wish", "hold", "keep_preview", "mark_moved",
-    "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_owner", "start", "suppress",
+    "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_hours", "set_owner", "start", "suppress",
     "take_over", "unsubscribe", "unsuppress", "write_diary", "write_late",
     "forget_prepared", "keep_prepared", "take_turn", "wish",
 }  # fmt: skip
@@ -133,6 +136,14 @@ def manifest() -> Manifest:
         template="appeal", list_name="people.csv", letter={"a.md": "0" * 64}, attachments={}, contacts="c" * 64,
         list_file="f" * 64, settings={}, messages="m" * 64,
     )  # fmt: skip
+
+
+def in_hours(campaign: CampaignRecord) -> list[CampaignRecord]:
+    """The same campaign with other hours than those that the ledger has."""
+    return [
+        dataclasses.replace(campaign, hours=hours, zone=zone)
+        for hours, zone in (("Mon-Sun 9:00-17:00", "Europe/Berlin"), ("Wed 0:00-12:00", "Pacific/Apia"))
+    ]
 
 
 def plain(preview: Preview | None) -> Any:
@@ -152,6 +163,8 @@ def name_only(campaign: CampaignRecord | None) -> Any:
         campaign.manifest,
         campaign.owner,
         campaign.held_after,
+        campaign.hours,
+        campaign.zone,
     )
 
 
@@ -232,14 +245,22 @@ def live(ledger: Ledger, everybody: list[Person]) -> CampaignRecord:
     ledger.resolve(campaign, Status.QUEUED, [everybody[-1].address])
     ledger.requeue_failed(campaign)
     rows = [
-        Row(PackedContact(person.address, person.address, number, "new", None, "{}"), f"<new{number}@a.example>", digest=2**63 - 1 - number)
+        Row(PackedContact(person.address, person.address, number, "new", None, "{}"), f"<new{number}@a.example>", digest=2**63 - 1 - number, zone=[None, "Asia/Kathmandu", "America/New_York"][everybody.index(person) % 3])
         for number, person in enumerate([*everybody[1:], everybody[-1]])
     ]  # fmt: skip
     rows.append(Row(Contact(address="?", key="", row=99), "", Status.SKIPPED, "no address", usable_address=False))
     revised = ledger.revise(
         ledger.find(campaign.name),
-        Start(campaign=campaign.name, manifest=manifest(), rows=rows, content=lambda _: LETTER),
+        Start(
+            campaign=campaign.name,
+            manifest=manifest(),
+            rows=rows,
+            content=lambda _: LETTER,
+            hours="Mon 9:00-10:00",
+            zone="UTC",
+        ),
     )
+    ledger.set_hours(revised, "Mon-Fri 9:00-17:00", "Asia/Kathmandu")
     ledger.mark_interrupted(revised)
     ledger.finish(revised)
     return ledger.find(revised.name)

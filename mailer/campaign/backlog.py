@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
@@ -23,7 +24,8 @@ class Backlog:
     """The deliveries that are due, in the list's order, loaded in chunks.
 
     `ready_at(domain)` tells when a domain's own quota lets the next message through (0 if now). Deliveries to a domain
-    that must wait are set aside and come back first, in their order, as soon as it may go on.
+    that must wait are set aside and come back first, in their order, as soon as it may go on. From `until` on (Unix time) nobody
+    is to be taken any more.
     """
 
     def __init__(
@@ -31,7 +33,9 @@ class Backlog:
         due: Collection[int],
         load: Callable[[Collection[int]], list[Delivery]],
         ready_at: Callable[[str], float],
+        until: float = math.inf,
     ) -> None:
+        self.until = until
         self._due = deque(due)
         self._load = load
         self._ready_at = ready_at
@@ -44,6 +48,11 @@ class Backlog:
 
     def __len__(self) -> int:
         return len(self._due) + len(self._loaded) + sum(map(len, self._aside.values()))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether others are due by now than these: somebody's office hours have begun or ended."""
+        return time.time() >= self.until
 
     def take(self, now: float) -> Delivery | None:
         """The next delivery. If every domain left must wait, the one that may go first; None when all are taken."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
+from mailer.campaign.observer import Observer
 from mailer.errors import MailerError, RelayStopped
+from mailer.hours import Hours
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Delivery, Entry, Happening, Outcome, Quota, Status
 from mailer.privacy import without_addresses
-
-if TYPE_CHECKING:
-    from mailer.campaign.run import Observer
 
 LONG = 90.0
 """Seconds of a wait that is worth a line: a limit by the minute waits again and again."""
@@ -41,7 +39,7 @@ class Diarist:
     def recorded(self, delivery: Delivery, status: Status, outcome: Outcome) -> None:
         self._observer.recorded(delivery, status, outcome)
 
-    def waiting(self, what: Quota | None, until: float) -> None:
+    def waiting(self, what: Quota | Hours | None, until: float) -> None:
         now = time.time()
         if until - now >= LONG and abs(until - self._until) >= 1:
             self._until = until
@@ -78,8 +76,7 @@ def note_end(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | Non
         return
     kind, words, until = Happening.FINISHED, "", None
     if work_left:
-        tally = ledger.tally(campaign)
-        until = ledger.next_due(campaign) if reason is None and not tally.queued else None
+        until = ledger.next_turn(campaign, ledger.tally(campaign), time.time()) if reason is None else None
         kind = Happening.STOPPED if isinstance(reason, RelayStopped) else Happening.PAUSED
         words = HINTED.join(text for text in (reason.message, reason.hint) if text) if reason else ""
     ledger.write_diary(campaign, [Entry(at=time.time(), kind=kind, text=words, until=until)])

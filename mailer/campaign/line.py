@@ -134,17 +134,20 @@ class Line:
         return ahead
 
     async def _next_turn(self) -> Turn | None:
-        while self._goes_on and (delivery := self._backlog.take(self._run.pace.clock())):
+        while self._goes_on and (delivery := self._next_delivery()):
             if turn := await self._turn(delivery):
                 return turn
         return None
+
+    def _next_delivery(self) -> Delivery | None:
+        return None if self._backlog.is_over else self._backlog.take(self._run.pace.clock())
 
     async def _turn(self, delivery: Delivery) -> Turn | None:
         """Wait for its time and for a connection. None if it has no message, or the run was stopped meanwhile."""
         await self._hold_back()
         slot = await self._slot(delivery)
         connection = await self._connected() if slot else None
-        if slot is None or connection is None or self._run.stopped:
+        if slot is None or connection is None or self._run.stopped or self._backlog.is_over:
             if slot:
                 slot.cancel()
             self._backlog.put_back(delivery)
@@ -167,7 +170,7 @@ class Line:
             return
         delivery = slot = None
         try:
-            delivery = self._backlog.take(run.pace.clock())
+            delivery = self._next_delivery()
             slot = run.pace.try_reserve(delivery.contact.domain) if delivery else None
             if delivery and slot:
                 self._ahead = Turn(delivery, slot, self._render(delivery), time.time())

@@ -150,19 +150,19 @@ class Plan:
         """Everybody on the list, with what was decided about them: nobody disappears without a reason."""
         unrendered, tokens, at = self.unrendered, self.tokens.decode("ascii"), 0
         domains: dict[str | None, str] = {}
-        for contact, digest in zip(self.contacts.packed(), self.fingerprints, strict=True):
+        for contact, digest, zone in zip(self.contacts.packed(), self.fingerprints, self.contacts.zones(), strict=True):
             language = contact.language
             if language not in domains:
                 domains[language] = self._message_id(contact.key, language).partition("@")[2]
             # by their key, so that the same person is not counted twice once the letter or the row was mended
             if contact.key in unrendered:
                 identifier = self._message_id(contact.key, language)
-                yield Row(contact, identifier, Status.SKIPPED, unrendered[contact.key].reason)
+                yield Row(contact, identifier, Status.SKIPPED, unrendered[contact.key].reason, zone=zone)
             else:
                 identifier = f"<{tokens[at : at + TOKEN]}@{domains[language]}"
                 reason = suppression.reason(contact.key, suppressed) if suppressed else None
                 status = Status.QUEUED if reason is None else Status.SUPPRESSED
-                yield Row(contact, identifier, status, reason.words if reason else "", digest)
+                yield Row(contact, identifier, status, reason.words if reason else "", digest, zone=zone)
             at += TOKEN
         for bad in self.contacts.bad_rows:
             # what stood in the cell, so that the row is found again in the report; without a key nobody mails it
@@ -277,6 +277,7 @@ def read_list(source: Source, template: merge.Template) -> contacts.ContactList:
         lookups=template.front.lookups,
         lookup_folders=lookup_folders(source, template),
         unlock=source.unlock,
+        time_zones=source.timing.time_zones,
     )
 
 

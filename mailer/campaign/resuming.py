@@ -15,7 +15,7 @@ class Next(Enum):
 
     NOTHING = "it is done, or a person paused it, or what ended it is for a person to look at"
     SENT = "somebody sends it just now"
-    LATER = "those who are to be tried again are not due yet"
+    LATER = "those who are to be tried again are not due yet, or it is out of everybody's office hours"
     IN_USE = "its account is in use by another campaign"
     NOW = "it can go on"
 
@@ -41,8 +41,8 @@ def next_step(ledger: Ledger, campaign: CampaignRecord, now: float) -> Step:
     tally = ledger.tally(campaign)
     if not _is_willing(ledger, campaign, tally):
         return NOTHING
-    due = ledger.next_due(campaign)
-    if not tally.queued and not tally.sending and due is not None and due > now:
+    due = ledger.next_turn(campaign, tally, now)
+    if due is not None and due > now:
         return Step(next=Next.LATER, due=due)
     account = ledger.account_of(campaign)
     if account and not ledger.shares_quotas and AccountLock(ledger, account).is_held():
@@ -51,14 +51,14 @@ def next_step(ledger: Ledger, campaign: CampaignRecord, now: float) -> Step:
 
 
 def _is_willing(ledger: Ledger, campaign: CampaignRecord, tally: Tally) -> bool:
-    """Whether its last run left only people who are to be tried again, or did not end but was killed.
+    """Whether its last run left only people who are to be tried again or wait for their office hours, or did not end but was killed.
 
     Who was not tried yet was left out on purpose: by --limit, or by whoever ended the page.
     """
     last = ledger.last_entry(campaign)
     if not tally.work_left or last is None:
         return False
-    return last.kind in UNDER_WAY or (last.kind is Happening.PAUSED and not tally.queued)
+    return last.kind in UNDER_WAY or (last.kind is Happening.PAUSED and (not tally.queued or last.until is not None))
 
 
 def sent_elsewhere(ledger: Ledger, campaign: CampaignRecord) -> str:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mailer.campaign.ahead import Ahead
 from mailer.campaign.backlog import Backlog
 from mailer.campaign.couriers import Couriers
 from mailer.campaign.decide import SENT, Decision, decide
 from mailer.campaign.line import Line, Wire
+from mailer.campaign.observer import Observer
 from mailer.campaign.pacing import Pacing
 from mailer.campaign.reasons import broken_off, complained_of, distrusted, stopped_by, too_many_refused, unreachable
 from mailer.campaign.retries import Retries
 from mailer.errors import MailerError
+from mailer.hours import Hours
 from mailer.ledger import Ledger, Writer
 from mailer.model import (
     Action,
@@ -27,9 +30,7 @@ from mailer.model import (
     Delivery,
     Message,
     Outcome,
-    Quota,
     Scope,
-    Status,
     Verdict,
 )
 from mailer.reaction import STOP_LEAST, STOP_PERCENT, Complaints, judge_complaints
@@ -77,22 +78,6 @@ class RunOptions:
     complaint_percent: float = STOP_PERCENT
     give_up_after: float = LONGEST
     reconnect_delays: tuple[float, ...] = RECONNECT_DELAYS
-
-
-class Observer(Protocol):
-    """Who watches a run, e.g. a progress line. Calls must return at once."""
-
-    def recorded(self, delivery: Delivery, status: Status, outcome: Outcome) -> None: ...
-
-    def waiting(self, what: Quota | None, until: float) -> None:
-        """Nothing is sent before `until` (Unix time): a quota, or a deferred delivery that is not due yet."""
-        ...
-
-    def reconnecting(self, why: str, delay: float) -> None: ...
-
-    def silent(self, seconds: float, patience: float) -> None:
-        """The server has not answered for so long, and is given so much time in all."""
-        ...
 
 
 class Run:
@@ -165,11 +150,12 @@ class Run:
         async with self._couriers, self.pace, self.writer, self._noticing_silence():
             remaining = self.options.limit
             while not self.stopped:
-                due = self._ledger.due(self._campaign, time.time())[:remaining]
+                now = self._ledger.round(self._campaign, time.time())
+                due = now.due[:remaining]
                 if due:
-                    await self._send_all(due)
-                    remaining = None if remaining is None else remaining - len(due)
-                elif remaining == 0 or not await self._wait_for_deferred():
+                    untouched = await self._send_all(due, now.until)
+                    remaining = None if remaining is None else remaining - (len(due) - untouched)
+                elif remaining == 0 or not await self._wait_for_others():
                     break
         self._ledger.note_lines(self._campaign, self.account, 0)
         return self.reason
@@ -199,18 +185,23 @@ class Run:
         """The server throws away what leaves together with the end of a message: two round trips a message from now on."""
         self.overlaps = False
 
-    async def _send_all(self, due: list[int]) -> None:
-        backlog = Backlog(due, self._load, self.pace.own_start)
+    async def _send_all(self, due: list[int], until: float) -> int:
+        """Send these, but begin with nobody after `until`. How many are left then."""
+        backlog = Backlog(due, self._load, self.pace.own_start, until)
         render = self._made_ahead(backlog)
         self._lines = [Line(self, backlog, render) for _ in range(min(self.options.connections, len(due)))]
         ends = await asyncio.gather(*(line.work() for line in self._lines), return_exceptions=True)
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
+        return len(backlog) if backlog.is_over else 0
 
-    async def send_batch(self, due: Collection[int]) -> None:
-        """Send these over one connection, beside other batches of this run: what a worker does. Raises LedgerError."""
-        backlog = Backlog(due, self._load, self.pace.own_start)
+    async def send_batch(self, due: Collection[int], until: float = math.inf) -> None:
+        """Send these over one connection, beside other batches of this run, but begin with nobody after `until`.
+
+        What a worker does. Raises LedgerError.
+        """
+        backlog = Backlog(due, self._load, self.pace.own_start, until)
         line = Line(self, backlog, self._made_ahead(backlog))
         self._lines.append(line)
         try:
@@ -221,12 +212,18 @@ class Run:
     def _made_ahead(self, backlog: Backlog) -> Callable[[Delivery], Any]:
         return Ahead(self.render, backlog.upcoming) if self._makes else self.render
 
-    async def _wait_for_deferred(self) -> bool:
-        next_due = self._ledger.next_due(self._campaign)
-        if not self.options.wait or next_due is None:
+    async def _wait_for_others(self) -> bool:
+        if not self.options.wait:
             return False
-        self.observer.waiting(None, next_due)
-        await self.sleep(next_due - time.time())
+        due, away = self._ledger.next_due(self._campaign), self._ledger.out_of_hours(self._campaign, time.time())
+        if away and (due is None or away.since <= due):
+            self.observer.waiting(Hours.parse(self._campaign.hours), away.since)
+            await self.sleep(away.since - time.time())
+        elif due is not None:
+            self.observer.waiting(None, due)
+            await self.sleep(due - time.time())
+        else:
+            return False
         return True
 
     async def sleep(self, seconds: float) -> None:

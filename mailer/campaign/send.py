@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,13 @@ from mailer.campaign.compare import changed_parts, differences
 from mailer.campaign.diary import Diarist, note_begin, note_end
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.limits import Limits, make_pace
+from mailer.campaign.observer import Observer
 from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent, way_out
-from mailer.campaign.run import Observer, Run, RunOptions
+from mailer.campaign.run import Run, RunOptions
 from mailer.campaign.sealing import contact_digest, list_digest, settings_of
 from mailer.campaign.source import Source
 from mailer.campaign.thaw import renderer
+from mailer.campaign.timing import NOTHING_SAID, Timing
 from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError, SettingsError, quoted
 from mailer.ledger import Ledger, Start, mark_interrupted
 from mailer.ledger.lock import owner
@@ -26,6 +28,7 @@ from mailer.model import (
     CampaignRecord,
     Identity,
     Manifest,
+    OutOfHours,
     Tally,
     as_said,
     counted,
@@ -47,6 +50,7 @@ class Prepared:
     campaign: CampaignRecord | None = None
     plan: Plan | None = None
     differences: tuple[str, ...] = ()
+    timing: Timing = NOTHING_SAID
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +61,7 @@ class Result:
     tally: Tally
     reason: MailerError | None = None
     next_due: float | None = None
+    out_of_hours: OutOfHours | None = None
 
     @property
     def exit_code(self) -> int:
@@ -94,10 +99,13 @@ def prepare(
     name = source.name
     existing = ledger.campaign(name)
     begun = existing if existing and ledger.tried(existing) else None
-    if begun and not update and _unchanged(source, identity, begun.manifest):
+    timing = source.timing.beside(existing)
+    source = replace(source, timing=timing)
+    late = begun is not None and timing.comes_late_for(begun)
+    if begun and not update and not late and _unchanged(source, identity, begun.manifest):
         _check_seal(seal, begun.manifest, ledger, None)
         _check_nobody_else(seal, ledger, ledger.open_keys(begun))
-        return Prepared(name=name, manifest=begun.manifest, campaign=begun)
+        return Prepared(name=name, manifest=begun.manifest, campaign=begun, timing=timing)
     plan = make_plan(source, identity, ledger.secret, on_progress=on_progress)
     on_plan(plan)
     _check_problems(plan, skip_problems=skip_problems)
@@ -107,8 +115,10 @@ def prepare(
     _check_way_out(plan, plan.mailed_keys(suppressed))
     if begun is None:
         repeated = _repeated(plan, ledger)
-        return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=repeated)
+        return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=repeated, timing=timing)
     changes = differences(begun.manifest, plan.manifest, _digests(ledger, begun), plan.digests())
+    if late:
+        changes = [*changes, "It began without office hours, so nobody has looked yet in which time zones people live."]
     if changes and not update:
         raise _other_contents(begun, changes)
     return Prepared(
@@ -117,6 +127,7 @@ def prepare(
         campaign=begun,
         plan=plan if changes else None,
         differences=tuple(changes),
+        timing=timing,
     )
 
 
@@ -174,21 +185,32 @@ def freeze(prepared: Prepared, ledger: Ledger, *, and_then: Callable[[int], None
         mark_interrupted(ledger, prepared.campaign)
     if plan is None:
         assert prepared.campaign is not None
-        return prepared.campaign
+        return _timed(prepared.campaign, prepared.timing, ledger)
+    hours, zone = prepared.timing.written
     start = Start(
         campaign=prepared.name,
         manifest=plan.manifest,
         rows=plan.rows(plan.held_back(ledger)),
         content=plan.files.content,
         and_then=and_then,
+        hours=hours,
+        zone=zone if hours else None,
     )
     campaign = ledger.revise(prepared.campaign, start) if prepared.campaign else ledger.start(start)
     crashpoint.pass_through("after-start")
     return campaign
 
 
+def _timed(campaign: CampaignRecord, timing: Timing, ledger: Ledger) -> CampaignRecord:
+    """The campaign with the hours that are wanted of it now."""
+    if timing.hours is None or timing.written == (campaign.hours, campaign.zone):
+        return campaign
+    ledger.set_hours(campaign, *timing.written)
+    return ledger.find(campaign.name)
+
+
 def to_send(prepared: Prepared, ledger: Ledger) -> int:
-    """How many messages the send may hand over now: the number a person confirms."""
+    """How many messages the send may hand over now, or as soon as their office hours begin: the number a person confirms."""
     if prepared.plan is None:
         assert prepared.campaign is not None
         return ledger.count_due(prepared.campaign, time.time())
@@ -237,7 +259,13 @@ def conclude(ledger: Ledger, campaign: CampaignRecord, reason: MailerError | Non
     if reason or not tally.work_left:
         ledger.forget_wish(campaign.name)  # what ended it is for a person to look at, or nothing is left
     note_end(ledger, campaign, reason, work_left=bool(tally.work_left))
-    return Result(campaign=ledger.find(campaign.name), tally=tally, reason=reason, next_due=ledger.next_due(campaign))
+    return Result(
+        campaign=ledger.find(campaign.name),
+        tally=tally,
+        reason=reason,
+        next_due=ledger.next_due(campaign),
+        out_of_hours=ledger.out_of_hours(campaign, time.time()),
+    )
 
 
 def left(ledger: Ledger, campaign: CampaignRecord) -> Result:
@@ -245,7 +273,8 @@ def left(ledger: Ledger, campaign: CampaignRecord) -> Result:
     tally = ledger.tally(campaign)
     if not tally.work_left:
         return conclude(ledger, campaign, None)
-    return Result(campaign=campaign, tally=tally, next_due=ledger.next_due(campaign))
+    waiting = ledger.out_of_hours(campaign, time.time())
+    return Result(campaign=campaign, tally=tally, next_due=ledger.next_due(campaign), out_of_hours=waiting)
 
 
 def _unchanged(source: Source, identity: Identity, manifest: Manifest) -> bool:

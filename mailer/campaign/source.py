@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailer.age import Unlock, no_key, plain_name
+from mailer.campaign.timing import NOTHING_SAID, Timing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,7 @@ class Source:
     campaign: str | None = None
     email_column: str | None = None
     sheet: str | None = None
+    timing: Timing = NOTHING_SAID
     unlock: Unlock = no_key
 
     def __post_init__(self) -> None:

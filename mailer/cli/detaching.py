@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from mailer.cli import console
-from mailer.cli.standing import QUEUE, command, local_time, show_workers, standing
+from mailer.cli.standing import QUEUE, command, local_time, show_workers, standing, told_hours
 from mailer.errors import CampaignError, SettingsError, UsageError, quoted
 
 if TYPE_CHECKING:
     from mailer.campaign.send import Prepared, Result
+    from mailer.campaign.source import Source
     from mailer.ledger import Ledger, SenderLock
     from mailer.model import CampaignRecord
 
@@ -28,7 +29,7 @@ INSTALL = 'python -m pip install "procrastinate>=3.10" "psycopg[binary]"'
 class Way(Protocol):
     """How a campaign is sent."""
 
-    def sender_lock(self, ledger: Ledger, campaign: str, *, update: bool, as_json: bool) -> SenderLock: ...
+    def sender_lock(self, ledger: Ledger, source: Source, *, update: bool, as_json: bool) -> SenderLock: ...
     def sending(self, here: Callable[..., Any], *given: Any, **options: Any) -> Any:
         """What does it, given what sends here."""
         ...
@@ -41,10 +42,10 @@ class Way(Protocol):
 class Here:
     """By this process."""
 
-    def sender_lock(self, ledger: Ledger, campaign: str, *, update: bool, as_json: bool) -> SenderLock:  # noqa: ARG002
+    def sender_lock(self, ledger: Ledger, source: Source, *, update: bool, as_json: bool) -> SenderLock:  # noqa: ARG002
         from mailer.ledger import SenderLock  # noqa: PLC0415
 
-        return SenderLock(ledger, campaign)
+        return SenderLock(ledger, source.name)
 
     def sending(self, here: Callable[..., Any], *given: Any, **options: Any) -> Any:
         return here(*given, **options)
@@ -60,16 +61,18 @@ class Detached:
     queue: str
     not_before: float | None
 
-    def sender_lock(self, ledger: Ledger, campaign: str, *, update: bool, as_json: bool) -> SenderLock:
+    def sender_lock(self, ledger: Ledger, source: Source, *, update: bool, as_json: bool) -> SenderLock:
         """Ends the command where workers are at it already, and nothing is to be changed."""
         from mailer.ledger import SenderLock  # noqa: PLC0415
 
+        campaign = source.name
         shared = ledger.shared  # raises CampaignError for a ledger in a file
         begun = ledger.campaign(campaign)
         left = shared.standing(begun) if begun else None
         lock = SenderLock(ledger, campaign)
         if begun and left and not left.halt and lock.is_held():
-            if update:
+            wanted = source.timing.beside(begun)
+            if update or wanted.written != (begun.hours, begun.zone):
                 raise CampaignError(
                     f"Workers are sending campaign {campaign!r} just now, as it was. Nothing was changed.",
                     hint=f"{command('pause', begun)}, then the same command again",
@@ -149,6 +152,8 @@ def say_left(ledger: Ledger, name: str, *, as_json: bool) -> None:
     console.say(f"Campaign {name}: {tally.work_left:,} messages in {batches} are left to workers.", sentence=True)
     if left and left.not_before and left.not_before.timestamp() > time.time():
         console.say(f"Not before {local_time(left.not_before)}.")
+    if away := ledger.out_of_hours(campaign, time.time()):
+        console.say(told_hours(campaign, away))
     show_workers(ledger, left.queue if left else QUEUE)
     console.say(f"How far it is:  {command('status', campaign)}")
     console.say(f"To pause it:    mailer pause {quoted(name)}")

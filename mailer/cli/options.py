@@ -42,12 +42,43 @@ CampaignOption = Annotated[
 RateOption = Annotated[
     list[str] | None, typer.Option("--rate", metavar="QUOTA", help='At most so many messages, e.g. "20/minute".')
 ]
+BatchSizeOption = Annotated[
+    int | None, typer.Option("--batch-size", metavar="N", help="Messages over one connection (50).")
+]
+BatchPauseOption = Annotated[
+    str | None, typer.Option("--batch-pause", metavar="DURATION", help="Rest after each batch, e.g. 30s.")
+]
+ConnectionsOption = Annotated[
+    int | None, typer.Option("--connections", metavar="N", help="Connections at the same time (1).")
+]
+ProcessesOption = Annotated[
+    int | None, typer.Option("--processes", metavar="N", help="Processes that share the connections (1).")
+]
+PipeliningOption = Annotated[
+    str | None,
+    typer.Option("--pipelining", metavar="auto|message|off", help="What is sent without waiting for answers (auto)."),
+]
+GiveUpOption = Annotated[
+    str | None,
+    typer.Option("--give-up-after", metavar="DURATION", help="How long to try somebody again, e.g. 2 days (4 days)."),
+]
 QueueOption = Annotated[
     str | None, typer.Option("--queue", metavar="NAME", help="Leave it to the workers of this queue (mailer).")
 ]
 AtOption = Annotated[
     str | None,
     typer.Option("--at", metavar="TIME", help='With --detach: not before, e.g. 18:30 or "2027-03-08 09:00".'),
+]
+HoursOption = Annotated[
+    str | None,
+    typer.Option(
+        "--hours",
+        metavar="HOURS",
+        help='Send only within these hours of each reader\'s own day, e.g. "Mon-Fri 9:00-17:00".',
+    ),
+]
+ZoneColumnOption = Annotated[
+    str | None, typer.Option("--zone-column", metavar="NAME", help="The column that holds the time zones.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 
@@ -60,11 +91,14 @@ def source_of(
     campaign: str | None = None,
     email_column: str | None,
     sheet: str | None,
+    zone_column: str | None = None,
 ) -> Source:
     """What the command line names, as the campaign steps take it."""
     from mailer.campaign.source import Source  # noqa: PLC0415 - imports pandas
+    from mailer.campaign.timing import Timing  # noqa: PLC0415
 
     return Source(
+        timing=Timing(hours=settings.hours, zone=settings.time_zone, column=zone_column),
         template=template,
         list_path=contact_list,
         campaign=campaign,

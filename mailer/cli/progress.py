@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mailer.cli import console
+from mailer.hours import Hours
 from mailer.model import Delivery, Outcome, Quota, Status
 from mailer.privacy import without_addresses
 
@@ -91,18 +92,22 @@ class ProgressLine:
             if self._times[0] < now - PACE_SECONDS:  # also where no line is shown, which would look at them
                 self._times.popleft()
 
-    def waiting(self, what: Quota | None, until: float) -> None:
+    def waiting(self, what: Quota | Hours | None, until: float) -> None:
         if until - time.time() < WORTH_SAYING:
             return
         at = datetime.fromtimestamp(until).astimezone().strftime("%H:%M:%S")
         self._waiting = (f"waiting until {at}",)
-        if what:
+        if isinstance(what, Quota):
             self._waiting = (
                 f"waiting for the limit of {what} until {at}",
                 f"{what}: waiting until {at}",
                 *self._waiting,
             )
         reason = f"Keeping to {what}: mailer waits where it must." if what else "Waiting for those to be tried again."
+        if isinstance(what, Hours):
+            day = datetime.fromtimestamp(until).astimezone().strftime("%Y-%m-%d %H:%M")
+            self._waiting = (f"waiting for office hours until {day}", f"waiting until {day}")
+            reason = f"Waiting for the office hours of those who are left ({what}), until {day}."
         if not self._live:
             self._say_once(reason, reason)
 

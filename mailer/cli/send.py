@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,21 +11,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailer.cli import console
+from mailer.cli.again import NOT_ANEW, again
 from mailer.cli.confirming import confirm, refuse_to_repeat
 from mailer.cli.detaching import Detached, way_of
 from mailer.cli.glance import look_before_sending
 from mailer.cli.options import (
     AtOption,
+    BatchPauseOption,
+    BatchSizeOption,
     CampaignOption,
+    ConnectionsOption,
     EmailColumnOption,
+    GiveUpOption,
+    HoursOption,
     JsonOption,
     ListArgument,
+    PipeliningOption,
     ProblemsOption,
+    ProcessesOption,
     QueueOption,
     RateOption,
     SheetOption,
     SkipProblemsOption,
     TemplateArgument,
+    ZoneColumnOption,
     joined,
     limits_of,
     overrides,
@@ -41,11 +49,12 @@ from mailer.cli.saving import save_problems
 from mailer.cli.standing import show_result
 from mailer.cli.stopping import interrupted, stopping
 from mailer.cli.unlocking import keep_outside, open_ledger, warn_of_readable_ledger
-from mailer.errors import LedgerError, Paused, UsageError, quoted
+from mailer.errors import LedgerError, Paused, UsageError
 from mailer.retry import LONGEST
 
 if TYPE_CHECKING:
-    from mailer.campaign.run import Observer, Run
+    from mailer.campaign.observer import Observer
+    from mailer.campaign.run import Run
     from mailer.campaign.send import Prepared, Result
     from mailer.ledger import Ledger
     from mailer.settings import Settings
@@ -66,24 +75,11 @@ def send(
         int | None, typer.Option("--limit", min=1, metavar="N", help="Try at most so many messages in this run.")
     ] = None,
     rate: RateOption = None,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch-size", metavar="N", help="Messages over one connection (50).")
-    ] = None,
-    batch_pause: Annotated[
-        str | None, typer.Option("--batch-pause", metavar="DURATION", help="Rest after each batch, e.g. 30s.")
-    ] = None,
-    connections: Annotated[
-        int | None, typer.Option("--connections", metavar="N", help="Connections at the same time (1).")
-    ] = None,
-    processes: Annotated[
-        int | None, typer.Option("--processes", metavar="N", help="Processes that share the connections (1).")
-    ] = None,
-    pipelining: Annotated[
-        str | None,
-        typer.Option(
-            "--pipelining", metavar="auto|message|off", help="What is sent without waiting for answers (auto)."
-        ),
-    ] = None,
+    batch_size: BatchSizeOption = None,
+    batch_pause: BatchPauseOption = None,
+    connections: ConnectionsOption = None,
+    processes: ProcessesOption = None,
+    pipelining: PipeliningOption = None,
     hold_after: Annotated[
         int | None,
         typer.Option("--hold-after", min=1, metavar="N", help="Hold once after the first N, to see how they fare."),
@@ -91,12 +87,7 @@ def send(
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until everything is final, also hours for those to try again.")
     ] = False,
-    give_up_after: Annotated[
-        str | None,
-        typer.Option(
-            "--give-up-after", metavar="DURATION", help="How long to try somebody again, e.g. 2 days (4 days)."
-        ),
-    ] = None,
+    give_up_after: GiveUpOption = None,
     update: Annotated[
         bool, typer.Option("--update", help="Send the rest with the changed letter or list, and to new addresses.")
     ] = False,
@@ -105,6 +96,8 @@ def send(
     ] = False,
     queue: QueueOption = None,
     at: AtOption = None,
+    hours: HoursOption = None,
+    zone_column: ZoneColumnOption = None,
     email_column: EmailColumnOption = None,
     sheet: SheetOption = None,
     problems: ProblemsOption = None,
@@ -129,18 +122,20 @@ def send(
             connections=connections,
             processes=processes,
             pipelining=pipelining,
+            hours=hours,
         ),
         to_send=True,
     )
     patience = seconds_of(give_up_after)
     relay_of(settings)  # what is missing is said before anything is read
     signer_of(settings)
-    source = source_of(settings, template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
+    columns = {"email_column": email_column, "zone_column": zone_column}
+    source = source_of(settings, template, contact_list, campaign=campaign, sheet=sheet, **columns)
     keep_outside(problems, settings)
     warn_of_readable_ledger(settings, contact_list)
     only_here = {"--limit": limit, "--hold-after": hold_after, "--wait": wait, "--give-up-after": give_up_after}
     way = way_of(detach=detach, queue=queue, at=at, not_with=only_here)
-    with open_ledger(settings) as ledger, way.sender_lock(ledger, source.name, update=update, as_json=as_json):
+    with open_ledger(settings) as ledger, way.sender_lock(ledger, source, update=update, as_json=as_json):
         forget_earlier_run(ledger, source.name)
         with nothing_sent(), counted("Checking every message") as progress:
             prepared = steps.prepare(
@@ -155,17 +150,8 @@ def send(
             )
         if yes and campaign is None:
             refuse_to_repeat(prepared, again(()))
-        sending = way.sending(
-            Sending,
-            settings,
-            ledger,
-            prepared,
-            limit=limit,
-            hold_after=hold_after,
-            wait=wait,
-            give_up_after=patience,
-            as_json=as_json,
-        )
+        so = {"limit": limit, "hold_after": hold_after, "wait": wait, "give_up_after": patience, "as_json": as_json}
+        sending = way.sending(Sending, settings, ledger, prepared, **so)
         result = sending.go(confirmed=yes)
         way.end(ledger, result, as_json=as_json)
     show_result(result, command=again(), anew=again(NOT_ANEW), as_json=as_json, held=sending.held)
@@ -272,6 +258,11 @@ class Sending:
             console.note(f"  {change}")
         if prepared.plan:
             console.show_warnings(prepared.plan.warnings)
+        if hours := prepared.timing.written[0]:
+            console.note(
+                f"Letters leave within {hours}, where each reader lives. Whose time zone is not known counts to"
+                f" {prepared.timing.written[1]}{'' if settings.time_zone else '; to change it: MAILER_TIME_ZONE=Europe/Paris'}."
+            )
         if count and settings.rate_is_default and settings.rate:
             rates = ", ".join(map(str, settings.rate))
             console.note(f"No rate is set, so mailer keeps to a careful one: {rates}. To change it: --rate 100/hour")
@@ -370,21 +361,3 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-# What was meant for one run only, and what also for this campaign only. Each run is to be confirmed by itself.
-ONE_RUN = ("--limit",)
-FLAGS = ("--json", "--yes")
-NOT_ANEW = (*ONE_RUN, "--campaign", "--seal")
-
-
-def again(without: tuple[str, ...] = ONE_RUN) -> str:
-    """The command as it was typed, to be pasted, without some options and their values."""
-    words = ["mailer"]
-    arguments = iter(sys.argv[1:])
-    for word in arguments:
-        if word in without:
-            next(arguments, None)
-        elif word not in FLAGS and not word.startswith(tuple(f"{option}=" for option in without)):
-            words.append(word if word.startswith("--") and "=" not in word else quoted(word))
-    return " ".join(words)

@@ -23,7 +23,7 @@ from mailer.times import iso
 if TYPE_CHECKING:
     from mailer.campaign.send import Result
     from mailer.ledger import Ledger
-    from mailer.model import CampaignRecord, Detached, Manifest, Returned, Tally
+    from mailer.model import CampaignRecord, Detached, Manifest, OutOfHours, Returned, Tally
 
 WORDS = {
     Status.SENT: "sent: the mail server accepted them",
@@ -122,6 +122,7 @@ def show_result(result: Result, *, command: str, anew: str, as_json: bool, held:
                 "seal": campaign.manifest.seal,
                 "state": result.state,
                 "next_attempt_at": iso(result.next_due),
+                **office_hours(campaign, result.out_of_hours),
                 "reason": reason.message if reason else None,
                 "hint": reason.hint if reason else None,
             }
@@ -146,6 +147,20 @@ def show_result(result: Result, *, command: str, anew: str, as_json: bool, held:
         console.show_hints([reason.hint])
 
 
+def office_hours(campaign: CampaignRecord, waiting: OutOfHours | None) -> dict[str, Any]:
+    """The hours for --json, how many wait for theirs, and from when the first of them may be mailed."""
+    return {
+        "hours": campaign.hours or None,
+        "out_of_hours": waiting.people if waiting else 0,
+        "hours_from": iso(waiting.since) if waiting else None,
+    }
+
+
+def told_hours(campaign: CampaignRecord, waiting: OutOfHours) -> str:
+    """The same for people."""
+    return f"Waiting for their office hours ({campaign.hours}, where they live): {waiting.people:,}, from {local_time(waiting.since)}"
+
+
 def next_steps(result: Result, again: str, anew: str) -> list[str]:
     """Commands to paste, each with what it is for."""
     campaign, tally = result.campaign, result.tally
@@ -153,6 +168,8 @@ def next_steps(result: Result, again: str, anew: str) -> list[str]:
     if tally.deferred:
         when = f" from {local_time(result.next_due)}" if result.next_due else ""
         steps.append(f"To be tried again{when}: {tally.deferred:,}")
+    if result.out_of_hours:
+        steps.append(told_hours(campaign, result.out_of_hours))
     if tally.work_left:
         steps.append(f"To continue:    {again}")
     if tally.uncertain:
@@ -263,6 +280,7 @@ def standing(ledger: Ledger, campaign: CampaignRecord) -> dict[str, Any]:
         "started_at": iso(campaign.started_at),
         "finished_at": iso(campaign.finished_at),
         "next_attempt_at": iso(ledger.next_due(campaign)),
+        **office_hours(campaign, ledger.out_of_hours(campaign, time.time())),
         "duplicates": campaign.manifest.duplicates,
         "blank": campaign.manifest.blank,
         **asdict(ledger.returned(campaign)),
@@ -293,8 +311,10 @@ def show_standing(ledger: Ledger, campaign: CampaignRecord, now: float, *, as_js
     console.say(f"Seal {campaign.manifest.seal}")
     if pace:
         console.say(f"Pace {pace * 60:.0f} a minute, about {duration(to_do / pace)} left")
-    if next_due := ledger.next_due(campaign):
+    if data["deferred"] and (next_due := ledger.next_due(campaign)):
         console.say(f"To be tried again from {local_time(next_due)}: {data['deferred']:,}")
+    if away := ledger.out_of_hours(campaign, now):
+        console.say(told_hours(campaign, away))
     if data["state"] in {"paused", "stopped"}:
         console.say(f"To continue:    {send_command(campaign, ledger)}")
     if data["uncertain"]:

@@ -27,6 +27,7 @@ from mailer.cli.standing import QUEUE, WORDS, local_time
 from mailer.cli.stopping import stopping
 from mailer.cli.unlocking import open_ledger
 from mailer.errors import MailerError, quoted
+from mailer.hours import Hours
 from mailer.model import Quota, Status
 from mailer.privacy import without_addresses
 
@@ -165,7 +166,7 @@ class Log:
         if reason.hint:
             self._say_once(f"Way out: {reason.hint}")
 
-    def waiting(self, campaign: str, what: Quota | None, until: float) -> None:
+    def waiting(self, campaign: str, what: Quota | Hours | None, until: float) -> None:
         if what and until - time.time() >= WORTH_SAYING:
             self._say_once(f"Campaign {campaign}: keeping to {what}; waiting where it must.")
 

@@ -16,6 +16,7 @@ from mailer.campaign.thaw import renderer
 from mailer.cluster.pacing import Share
 from mailer.cluster.terms import Terms
 from mailer.errors import CampaignError, MailerError
+from mailer.hours import Hours
 from mailer.ledger import Ledger, Writer
 from mailer.ledger.database import Lock
 from mailer.model import CampaignRecord, Delivery, Outcome, Quota, Status, said
@@ -140,7 +141,7 @@ class _Watching:
     def recorded(self, _delivery: Delivery, status: Status, _outcome: Outcome) -> None:
         self._reporter.recorded(self._campaign, status)
 
-    def waiting(self, what: Quota | None, until: float) -> None:
+    def waiting(self, what: Quota | Hours | None, until: float) -> None:
         self._reporter.waiting(self._campaign, what, until)
 
     def reconnecting(self, why: str, delay: float) -> None:

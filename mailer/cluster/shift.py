@@ -20,7 +20,7 @@ from mailer.cluster.runs import Active, Runs
 from mailer.cluster.terms import Terms
 from mailer.errors import LedgerError, MailerError, Paused
 from mailer.ledger import Record, Writer
-from mailer.model import Batch, Scope
+from mailer.model import Batch, Round, Scope
 
 
 class Shift:
@@ -119,8 +119,9 @@ class Shift:
                 at_least += self._terms.rhythm.pause
             else:
                 try:
-                    if due := await self._desk.ask(lambda shared: shared.due(batch, time.time())):
-                        await self._send(active, due)
+                    now = await self._desk.ask(lambda shared: shared.round(batch, time.time()))
+                    if now.due:
+                        await self._send(active, now)
                         # as it would between two batches of a run
                         await active.run.sleep(active.run.options.batch_pause)
                 finally:
@@ -140,9 +141,9 @@ class Shift:
             self._terms.reporter.unfit(batch.campaign, error)
             return None
 
-    async def _send(self, active: Active, due: list[int]) -> None:
+    async def _send(self, active: Active, now: Round) -> None:
         try:
-            await active.run.send_batch(due)
+            await active.run.send_batch(now.due, now.until)
         except LedgerError:
             raise
         except MailerError:

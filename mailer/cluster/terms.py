@@ -10,6 +10,7 @@ from mailer.campaign.limits import Limits
 from mailer.campaign.run import RunOptions
 from mailer.cluster.rhythm import Rhythm
 from mailer.errors import MailerError
+from mailer.hours import Hours
 from mailer.ledger import Ledger
 from mailer.model import Quota, Status
 from mailer.smtp import Relay
@@ -35,7 +36,7 @@ class Reporter(Protocol):
         """Others perhaps can work for it, but not the worker here."""
         ...
 
-    def waiting(self, campaign: str, what: Quota | None, until: float) -> None: ...
+    def waiting(self, campaign: str, what: Quota | Hours | None, until: float) -> None: ...
     def reconnecting(self, why: str, delay: float) -> None: ...
     def silent(self, seconds: float, patience: float) -> None: ...
     def resting(self, reason: MailerError, until: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import merge
-from itertools import islice, pairwise
+from itertools import islice, pairwise, repeat
 from operator import itemgetter
 from pathlib import Path
 from typing import overload
@@ -52,6 +52,7 @@ class Body:
     key: pa.ChunkedArray
     name: pa.ChunkedArray
     language: pa.ChunkedArray
+    zone: pa.ChunkedArray | None = None
     joins: Mapping[str, Join] = field(default_factory=dict)
 
 
@@ -153,6 +154,14 @@ class ContactList(Sequence[Contact]):
         """The key of each contact, in the list's order."""
         for at in self._steps():
             yield from picked(self._body.key, at)
+
+    def zones(self) -> Iterator[str | None]:
+        """The time zone of each contact, in the list's order; None where it is not known, or nobody asked."""
+        for at in self._steps():
+            if self._body.zone is None:
+                yield from repeat(None, len(at))
+            else:
+                yield from (zone or None for zone in picked(self._body.zone, at))
 
     def packed(self) -> Iterator[PackedContact]:
         """Each contact as it goes into the ledger: its fields as one text, made for thousands at once."""

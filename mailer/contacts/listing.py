@@ -21,8 +21,9 @@ from mailer.contacts.rows import Grid
 from mailer.contacts.screen import Screened, replaced, screen
 from mailer.contacts.table import Positions, Table, Wanted, arrow, text_series
 from mailer.contacts.vocabulary import is_email_header
+from mailer.contacts.zones import zones
 from mailer.errors import ListError
-from mailer.model import Lookup, Problem, said
+from mailer.model import Lookup, Problem, TimeZones, said
 
 NO_LOOKUPS: Mapping[str, Lookup] = {}
 
@@ -37,8 +38,9 @@ def read(
     lookup_folders: Sequence[Path] = (Path(),),
     today: date | None = None,
     unlock: Unlock = no_key,
+    time_zones: TimeZones | None = None,
 ) -> ContactList:
-    """Read a list of any supported format; `unlock` opens what is encrypted with age.
+    """Read a list of any supported format; `unlock` opens what is encrypted with age, `time_zones` are found where they are asked for.
 
     Rows that cannot be mailed become problems. Raises ListError only where no list can be read: missing, empty,
     broken or protected file, unknown format, no such column or sheet, a look-up table that cannot be joined; LockedError where the key
@@ -51,6 +53,7 @@ def read(
     screened = screen(grid.frame[grid.email], file=grid.file, column=grid.columns[grid.email].original)
     folders, today = tuple(map(Path, lookup_folders)), today or datetime.now(UTC).date()
     joined = join_tables(grid, lookups, folders=folders, today=today, unlock=unlock)
+    zone, no_zone, doubtful_zone = zones(grid, time_zones) if time_zones else (None, [], [])
     problems = gathered(
         [
             *rows.ragged(table, grid.file),
@@ -59,6 +62,7 @@ def read(
             *rows.swallowed(grid, table.separator),
             *rows.blank_required(grid, required, joined.joins),
             *joined.problems,
+            *no_zone,
         ]
     )
     good = ~np.isin(grid.frame.index.to_numpy(), np.unique(np.array(problems.rows, dtype=np.int64)))
@@ -69,7 +73,7 @@ def read(
         sheet=table.sheet,
         columns=grid.columns,
         email_column=grid.columns[grid.email],
-        body=_body(grid, screened, language, joined.joins, stays=stays),
+        body=_body(grid, screened, language, zone, joined.joins, stays=stays),
         refuse=Refuse(frame=table.frame, at=np.flatnonzero(~good), address=screened.address, torn=table.ragged),
         blank=table.blank,
         duplicates=len(repeats.later),
@@ -81,6 +85,7 @@ def read(
                 *screened.warnings,
                 *rows.broken_characters(grid),
                 *unknown,
+                *doubtful_zone,
                 *joined.warnings,
                 *rows.differing(grid, repeats),
             ]
@@ -100,7 +105,13 @@ def _grid(path: Path, table: Table, email_column: str | None) -> tuple[Grid, tup
 
 
 def _body(
-    grid: Grid, screened: Screened, language: pa.ChunkedArray, joins: Mapping[str, Join], *, stays: Positions
+    grid: Grid,
+    screened: Screened,
+    language: pa.ChunkedArray,
+    zone: pa.ChunkedArray | None,
+    joins: Mapping[str, Join],
+    *,
+    stays: Positions,
 ) -> Body:
     frame = grid.frame
     if screened.cleaned.any():  # a letter that shows the address must not show what was pasted around it
@@ -115,5 +126,6 @@ def _body(
         key=screened.key,
         name=arrow(roles.names(frame, grid.columns)),
         language=language,
+        zone=zone,
         joins=joins,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mailer.contacts.naming import compact, plain
+from mailer.countries import HEADERS
 
 
 def _words(text: str) -> frozenset[str]:
@@ -74,6 +75,15 @@ LANGUAGE = _words("""
 language, lang, preferred language, language code, locale, Sprache, Sprachcode, langue, langue préférée, idioma, lengua
 lingua, idioma preferido, língua, taal, język, dil, språk, sprog, kieli, زبان, اللغة, لغة, язык, мова, γλώσσα, भाषा
 """)
+
+TIME_ZONE = _words("""
+time zone, timezone, tz, IANA time zone, Zeitzone, fuseau horaire, fuseau, zona horaria, huso horario, fuso orario
+fuso horário, tijdzone, strefa czasowa, saat dilimi, zaman dilimi, tidszon, tidssone, tidszone, aikavyöhyke
+časové pásmo, časová zóna, időzóna, fus orar, часовой пояс, часовая зона, часовий пояс, часова зона, ζώνη ώρας
+المنطقة الزمنية, ٹائم زون, منطقه زمانی, समय क्षेत्र, সময় অঞ্চল
+""")
+
+COUNTRY = _words(HEADERS)
 
 CHECKED_ON = _words("checked on, checked, last checked, geprüft am, vérifié le, comprobado el, controllato il")
 

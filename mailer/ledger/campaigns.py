@@ -30,13 +30,14 @@ class Row(NamedTuple):
     reason: str = ""
     digest: int = 0
     usable_address: bool = True
+    zone: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
     """Everything that a campaign is frozen with. `content` gives the bytes of a path in the manifest.
 
-    `and_then` is called with the campaign's id at the end of the same transaction.
+    `and_then` is called with the campaign's id at the end of the same transaction. `hours` and `zone` are those of a CampaignRecord.
     """
 
     campaign: str
@@ -44,6 +45,8 @@ class Start:
     rows: Iterable[Row]
     content: Callable[[str], bytes]
     and_then: Callable[[int], None] = lambda _: None
+    hours: str = ""
+    zone: str | None = None
 
     @property
     def list_key(self) -> str:
@@ -81,7 +84,9 @@ class Campaigns(Store):
         )
 
     def _campaigns(self, clause: str, *values: object) -> Iterator[CampaignRecord]:
-        columns = "c.id, c.name, c.revision, r.manifest, c.started_at, c.finished_at, c.owner, c.held_after"
+        columns = (
+            "c.id, c.name, c.revision, r.manifest, c.started_at, c.finished_at, c.owner, c.held_after, c.hours, c.zone"
+        )
         join = "JOIN revisions r ON r.campaign_id = c.id AND r.number = c.revision"
         for row in self._all(f"SELECT {columns} FROM campaigns c {join} {clause}", *values):
             yield CampaignRecord(
@@ -93,6 +98,8 @@ class Campaigns(Store):
                 finished_at=moment(row[5]) if row[5] is not None else None,
                 owner=row[6],
                 held_after=row[7],
+                hours=row[8],
+                zone=row[9],
             )
 
     def start(self, start: Start) -> CampaignRecord:
@@ -107,8 +114,9 @@ class Campaigns(Store):
             if existing:
                 self._forget(existing)
             now = time.time()
-            adding = "INSERT INTO campaigns (name, started_at, list) VALUES (?, ?, ?) RETURNING id"
-            [campaign_id] = self._db.execute(adding, (start.campaign, now, start.list_key)).fetchone()
+            adding = "INSERT INTO campaigns (name, started_at, list, hours, zone) VALUES (?, ?, ?, ?, ?) RETURNING id"
+            values = (start.campaign, now, start.list_key, start.hours, start.zone)
+            [campaign_id] = self._db.execute(adding, values).fetchone()
             self._db.execute("DELETE FROM meta WHERE key = ?", (PREPARED + start.campaign,))
             self._add_revision(campaign_id, 1, start, now)
             self._enqueue(campaign_id, 1, start.rows, now)
@@ -136,8 +144,8 @@ class Campaigns(Store):
                 ((number, campaign.id, key) for key in listed),
             )
             self._db.execute(
-                "UPDATE campaigns SET revision = ?, list = ?, finished_at = NULL WHERE id = ?",
-                (number, start.list_key, campaign.id),
+                "UPDATE campaigns SET revision = ?, list = ?, hours = ?, zone = ?, finished_at = NULL WHERE id = ?",
+                (number, start.list_key, start.hours, start.zone, campaign.id),
             )
             self._db.execute(LEAVE, (now,))
             self._db.execute(UNLIST, (now,))
@@ -172,6 +180,8 @@ class Campaigns(Store):
             "ON CONFLICT (campaign_id, key) DO UPDATE SET revision = excluded.revision, row = excluded.row,"
             " address = excluded.address, name = excluded.name, language = excluded.language,"
             " fields = excluded.fields, message_id = excluded.message_id, digest = excluded.digest,"
+            # what was known of where somebody lives stays so, as when the column was not named this time
+            " zone = coalesce(excluded.zone, deliveries.zone),"
             # who was put off is not tried sooner for a new letter
             " status = CASE WHEN deliveries.status = 'deferred' AND excluded.status = 'queued' THEN 'deferred'"
             # who failed is tried again when a person says so (mailer retry), and then with the new letter
@@ -193,6 +203,10 @@ class Campaigns(Store):
     def finish(self, campaign: CampaignRecord) -> None:
         """Note the time at which nothing was left to try."""
         self._run("UPDATE campaigns SET finished_at = coalesce(finished_at, ?) WHERE id = ?", time.time(), campaign.id)
+
+    def set_hours(self, campaign: CampaignRecord, hours: str, zone: str | None) -> None:
+        """Have its messages leave within other hours from now on, and who has no time zone of their own count to this one."""
+        self._run("UPDATE campaigns SET hours = ?, zone = ? WHERE id = ?", hours, zone, campaign.id)
 
     def hold(self, campaign: CampaignRecord, after: int) -> None:
         """Note that the campaign was held once, to be looked at, after this many attempts."""
@@ -255,7 +269,7 @@ class Campaigns(Store):
         return bytes(rows[0][0])
 
 
-COLUMNS = ("address", "key", "row", "name", "language", "fields", "message_id", "status", "reason", "digest")
+COLUMNS = ("address", "key", "row", "name", "language", "fields", "message_id", "status", "reason", "digest", "zone")
 """As `_values` gives them."""
 
 VALUES = {status: status.value for status in Status}
@@ -263,14 +277,14 @@ VALUES = {status: status.value for status in Status}
 
 
 def _values(row: Row) -> tuple[object, ...]:
-    contact, message_id, status, reason, digest, usable = row
+    contact, message_id, status, reason, digest, usable, zone = row
     if not isinstance(contact, PackedContact):
         contact = PackedContact(
             contact.address, contact.key, contact.row, contact.name, contact.language, encoded(contact.fields)
         )
     if not usable:
         contact = contact._replace(key=None)  # type: ignore[arg-type]  # as the table has it; nobody mails such a row
-    return (*contact, message_id, VALUES[status], reason, digest)
+    return (*contact, message_id, VALUES[status], reason, digest, zone)
 
 
 def _noting(rows: Iterable[Row], listed: list[str]) -> Iterator[Row]:

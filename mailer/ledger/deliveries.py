@@ -67,14 +67,19 @@ class Deliveries(Store):
             counts.setdefault(campaign, {})[status] = number
         return {campaign: Tally(**found) for campaign, found in counts.items()}
 
-    def due(self, campaign: CampaignRecord, now: float) -> list[int]:
-        """Ids of the deliveries that may be tried now, in the list's order.
+    def due(self, campaign: CampaignRecord, now: float, zones: Collection[str | None] | None = None) -> list[int]:
+        """Ids of the deliveries that may be tried now, in the list's order; with `zones`, of people in these.
 
         Those that were tried and kept their place come last: what a server holds against one of them must not keep it from
         the others.
         """
-        query = f"SELECT id, reason <> '' FROM deliveries WHERE campaign_id = ? AND {DUE} ORDER BY id"
-        rows = self._all(query, campaign.id, now, now + MOST)
+        named = [zone for zone in zones or () if zone is not None]
+        there = ""
+        if zones is not None:
+            known = f"zone IN ({', '.join('?' * len(named))})" if named else "FALSE"
+            there = f"AND ({known} OR zone IS NULL)" if None in zones else f"AND {known}"
+        query = f"SELECT id, reason <> '' FROM deliveries WHERE campaign_id = ? AND {DUE} {there} ORDER BY id"
+        rows = self._all(query, campaign.id, now, now + MOST, *named)
         return [number for number, tried in rows if not tried] + [number for number, tried in rows if tried]
 
     def count_due(self, campaign: CampaignRecord, now: float) -> int:
@@ -105,13 +110,6 @@ class Deliveries(Store):
         """How many of the campaign's deliveries were ever tried."""
         query = "SELECT count(*) FROM deliveries WHERE campaign_id = ? AND first_attempt_at IS NOT NULL"
         return int(self._one(query, campaign.id)[0])
-
-    def next_due(self, campaign: CampaignRecord) -> float | None:
-        """When the earliest deferred delivery may be tried again."""
-        row = self._one(
-            "SELECT min(next_attempt_at) FROM deliveries WHERE campaign_id = ? AND status = 'deferred'", campaign.id
-        )
-        return None if row[0] is None else min(float(row[0]), time.time() + MOST)
 
     def deliveries(self, ids: Collection[int]) -> list[Delivery]:
         """Deliveries by id, in the order of the ids; those that are gone are left out."""

@@ -10,7 +10,7 @@ from mailer.ledger.database import Connection
 from mailer.model import Reason
 from mailer.suppression import list_name
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 EVENTS = (
     "CREATE TABLE events (id INTEGER PRIMARY KEY,"
@@ -97,6 +97,12 @@ def _keep_a_diary(connection: Connection) -> None:
     )
 
 
+def _keep_hours(connection: Connection) -> None:
+    connection.execute("ALTER TABLE campaigns ADD COLUMN hours TEXT NOT NULL DEFAULT ''")
+    connection.execute("ALTER TABLE campaigns ADD COLUMN zone TEXT")
+    connection.execute("ALTER TABLE deliveries ADD COLUMN zone TEXT")
+
+
 def _reason_of(reason: str, source: str) -> tuple[Reason, str, str]:
     """Reason, note and source of what format 3 kept as a reason in free words and a source."""
     note = "" if reason in SAID_BY_THE_REASON else reason
@@ -116,6 +122,7 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     3: _suppress_by_hash,
     4: _keep_approvals,
     5: _keep_a_diary,
+    6: _keep_hours,
 }
 """By the format that each begins with. They run within one transaction.
 

@@ -10,12 +10,12 @@ from mailer.errors import CampaignError
 from mailer.ledger.campaigns import Campaigns
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.database import Lock, Pen
-from mailer.ledger.deliveries import Deliveries
 from mailer.ledger.diary import Diary
 from mailer.ledger.events import Events
 from mailer.ledger.figures import Figures
 from mailer.ledger.memory import Memory
 from mailer.ledger.proofs import Proofs
+from mailer.ledger.rounds import Rounds
 from mailer.ledger.suppressions import Suppressions
 from mailer.ledger.wishes import Wishes
 from mailer.model import LedgerPlace, Lender, Server
@@ -33,7 +33,7 @@ def require_server(place: LedgerPlace) -> None:
         )
 
 
-class Ledger(Campaigns, Deliveries, Diary, Events, Figures, Memory, Proofs, Suppressions, Wishes):
+class Ledger(Campaigns, Diary, Events, Figures, Memory, Proofs, Rounds, Suppressions, Wishes):
     """A file, or a database on PostgreSQL. Reads and single decisions happen here; outcomes go through `Writer`.
 
     Raises CampaignError for a file from which everything was `moved`, unless that is what is being done.

@@ -39,7 +39,11 @@ CREATE TABLE campaigns (
     -- --hold-after: how many attempts were allowed before the campaign was to be looked at
     held_after  INTEGER,
     -- what its list is called where somebody is suppressed for one list alone
-    list        TEXT NOT NULL DEFAULT ''
+    list        TEXT NOT NULL DEFAULT '',
+    -- when its messages may leave by the clock of whoever gets them (mailer/hours.py); '' at any time
+    hours       TEXT NOT NULL DEFAULT '',
+    -- the time zone of people whose own is not known; NULL where nobody's was looked for
+    zone        TEXT
 ) STRICT;
 
 -- What was frozen when a campaign started, and again at each --update.
@@ -79,6 +83,8 @@ CREATE TABLE deliveries (
     next_attempt_at  REAL,
     reason           TEXT NOT NULL DEFAULT '',
     updated_at       REAL NOT NULL,
+    -- as the tz database calls it; NULL: the campaign's
+    zone             TEXT,
     UNIQUE (campaign_id, key)
 ) STRICT;
 

@@ -11,6 +11,8 @@ from mailer.model.campaigns import (
     Delivery,
     DeliveryRecord,
     Manifest,
+    OutOfHours,
+    Round,
     Status,
     Tally,
 )
@@ -22,6 +24,7 @@ from mailer.model.contacts import (
     Problem,
     Severity,
     SkippedRow,
+    TimeZones,
 )
 from mailer.model.diary import Arrival, Entry, Happening, Person, Trouble
 from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
@@ -97,6 +100,7 @@ __all__ = [
     "Manifest",
     "Marks",
     "Message",
+    "OutOfHours",
     "Outcome",
     "PackedContact",
     "Person",
@@ -113,6 +117,7 @@ __all__ = [
     "Rest",
     "Return",
     "Returned",
+    "Round",
     "Said",
     "Scope",
     "Security",
@@ -126,6 +131,7 @@ __all__ = [
     "Suppressed",
     "Suppression",
     "Tally",
+    "TimeZones",
     "Tokens",
     "Trouble",
     "Verdict",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,3 +151,23 @@ class CampaignRecord:
     finished_at: datetime | None = None
     owner: str | None = None
     held_after: int | None = None
+    hours: str = ""
+    """When its messages may leave, as `mailer.hours` writes it; blank at any time."""
+    zone: str | None = None
+    """The time zone of people whose own is not known; None if nobody's was looked for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Round:
+    """Deliveries that may be tried now, by their ids, and the time (Unix) until which that is so."""
+
+    due: list[int]
+    until: float = math.inf
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutOfHours:
+    """How many would be mailed now, were it within their hours, and when the first of them may be (Unix time)."""
+
+    people: int
+    since: float

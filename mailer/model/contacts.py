@@ -88,6 +88,14 @@ class Lookup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TimeZones:
+    """How to find out in which time zone somebody lives: `column` if it was named, and `default` for whoever has none."""
+
+    default: str
+    column: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SkippedRow:
     """A row that cannot be mailed, with its reason; recorded when its owner chose to go on without it."""
 

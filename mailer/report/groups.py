@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from mailer.countries import HEADERS, compact
 
 NAMED = 1000
 """Groups that are kept by name, the largest; the others are counted together."""
@@ -86,20 +87,10 @@ def count(rows: Iterable[tuple[str, str, int]], named: int = NAMED) -> Spread:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(_compact(word) for word in text.replace("\n", ",").split(",") if word.strip())
+    return frozenset(compact(word) for word in text.replace("\n", ",").split(",") if word.strip())
 
 
-def _compact(name: str) -> str:
-    """Lower case letters without accents, as the list's reader names its fields, without what stands between words."""
-    text = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(c for c in text if c.isalnum())
-
-
-COUNTRY = _words("""
-country, country name, nation, state country, Land, Staat, pays, pays de résidence, país, pais, paese, nazione, stato
-landet, maa, kraj, państwo, země, stát, krajina, ország, țară, држава, država, страна, країна, держава, ülke, χώρα
-ملک, البلد, بلد, الدولة, دولة, کشور, देश, দেশ, ਦੇਸ਼, 国, 国家, 나라, negara, nchi, bansa
-""")
+COUNTRY = _words(HEADERS)
 BRANCH = _words("""
 branch, branch name, union branch, union, local, chapter, section, region, district, county, province, area, sector
 industry, trade, organisation, organization, federation, constituency, Ortsgruppe, Gruppe, Bezirk, Landesverband
@@ -119,7 +110,7 @@ PEOPLE_A_VALUE = 2
 def telling(names: Iterable[str]) -> list[list[str]]:
     """The fields that by their names are a country, and those that are a branch or region: as written, in the list's order."""
     plain = [name for name in names if "." not in name]
-    return [[name for name in plain if _compact(name) in words] for words in (COUNTRY, BRANCH)]
+    return [[name for name in plain if compact(name) in words] for words in (COUNTRY, BRANCH)]
 
 
 def is_grouping(distinct: int, people: int) -> bool:

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mailer.errors import SettingsError
+from mailer.hours import Hours
 from mailer.loopback import is_loopback
 from mailer.model import (
     Identity,
@@ -125,6 +126,8 @@ class Settings(BaseSettings):
     )
     batch_size: Annotated[int, PlainValidator(values.whole(1, 10_000))] = example("50", default=50)
     batch_pause: Annotated[float, PlainValidator(values.duration)] = example("30s", default=0.0)
+    hours: Annotated[Hours, PlainValidator(values.office_hours)] | None = example("Mon-Fri 9:00-17:00")
+    time_zone: Annotated[str, PlainValidator(values.time_zone)] | None = example("Europe/Paris")
     connections: Annotated[int, PlainValidator(values.whole(1, 50))] = example("1", default=1)
     processes: Annotated[int, PlainValidator(values.whole(1, 16))] = example("2", default=1)
     pipelining: Annotated[Pipelining, PlainValidator(values.choice(Pipelining))] = example(

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from mailer import age
 from mailer.address import is_plain
+from mailer.hours import Hours, zone_name
 from mailer.loopback import is_loopback
 from mailer.model import MARK_PLACE, Mailbox, Quota, Server, said, words_of
 from mailer.proxy import Proxy
@@ -138,6 +139,19 @@ def domain_rates(text: str) -> Mapping[str, tuple[Quota, ...]]:
         key = domain(name) if equals and name.strip() != ANY_DOMAIN else ANY_DOMAIN
         found[key] = found.get(key, ()) + rates(rate)
     return found
+
+
+def office_hours(text: str) -> Hours:
+    """Hours of the week; none for `off`."""
+    return Hours.parse(line(text))
+
+
+def time_zone(text: str) -> str:
+    """A time zone of the tz database."""
+    name = zone_name(line(text))
+    if name is None:
+        raise ValueError("it is not a time zone such as Europe/Paris or America/New_York")
+    return name
 
 
 def domain(text: str) -> str:

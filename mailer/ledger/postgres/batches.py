@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import NamedTuple, Protocol
 
 from mailer.errors import MailerError, RelayStopped
+from mailer.hours import UNKNOWN, Hours
 from mailer.ledger.deliveries import MOST
 from mailer.ledger.diary import note
 from mailer.ledger.postgres.database import Postgres
 from mailer.ledger.postgres.locks import ServerLock
 from mailer.ledger.store import moment
-from mailer.model import Batch, CampaignRecord, Detached, Halt, Happening
+from mailer.model import Batch, CampaignRecord, Detached, Halt, Happening, Round
 
 # no other batch is touched: those to either side end before and begin after
 PLAN = """
@@ -28,14 +31,16 @@ SELECT $1, min(id), max(id) FROM (
 ) AS placed GROUP BY place, part ORDER BY min(id)
 """
 
+# Of each batch and each time zone of its people: when somebody may be tried, but for office hours.
 # $1 batches, $2 now, $3 no later than that for those who were put off. LATERAL: a batch looks at its own deliveries only
 WHEN = """
-SELECT b.id, c.queue, greatest(c.not_before, CASE WHEN open_ones.queued THEN $2::float8 ELSE least(open_ones.at, $3::float8) END)
-FROM batches b JOIN detached c USING (campaign_id) CROSS JOIN LATERAL (
-    SELECT bool_or(d.status = 'queued') AS queued, min(d.next_attempt_at) AS at FROM deliveries d
-    WHERE d.id BETWEEN b.first_id AND b.last_id AND d.campaign_id = b.campaign_id AND d.status IN ('queued', 'deferred')
+SELECT b.id, d.queue, d.not_before, CASE WHEN open_ones.queued THEN $2::float8 ELSE least(open_ones.at, $3::float8) END,
+    c.hours, coalesce(open_ones.zone, c.zone)
+FROM batches b JOIN detached d USING (campaign_id) JOIN campaigns c ON c.id = b.campaign_id CROSS JOIN LATERAL (
+    SELECT zone, bool_or(status = 'queued') AS queued, min(next_attempt_at) AS at FROM deliveries
+    WHERE id BETWEEN b.first_id AND b.last_id AND campaign_id = b.campaign_id AND status IN ('queued', 'deferred') GROUP BY zone
 ) open_ones
-WHERE b.id = ANY($1::bigint[]) AND c.halted_at IS NULL AND open_ones.queued IS NOT NULL ORDER BY b.id
+WHERE b.id = ANY($1::bigint[]) AND d.halted_at IS NULL ORDER BY b.id
 """
 
 # at first without the lock: with a million open deliveries it takes a second or two
@@ -52,10 +57,19 @@ DELETE FROM batches b WHERE b.id = ANY($1::bigint[]) AND b.token IS NULL AND NOT
     WHERE d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id AND b.last_id AND d.status IN ('queued', 'deferred'))
 """
 
+# those who live in the zones $4, or anywhere
 DUE = """
-SELECT d.id FROM batches b JOIN deliveries d ON d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id AND b.last_id
+SELECT d.id FROM batches b JOIN campaigns c ON c.id = b.campaign_id
+JOIN deliveries d ON d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id AND b.last_id
 WHERE b.id = $1 AND (d.status = 'queued' OR d.status = 'deferred' AND (d.next_attempt_at <= $2 OR d.next_attempt_at > $3))
+    AND ($4::text[] IS NULL OR coalesce(d.zone, c.zone, $5) = ANY($4::text[]))
 ORDER BY d.reason <> '', d.id
+"""
+
+ZONES = """
+SELECT c.hours, array_agg(DISTINCT coalesce(d.zone, c.zone, $2)) FROM batches b JOIN campaigns c ON c.id = b.campaign_id
+JOIN deliveries d ON d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id AND b.last_id AND d.status IN ('queued', 'deferred')
+WHERE b.id = $1 AND c.hours <> '' GROUP BY c.hours
 """
 
 
@@ -180,8 +194,16 @@ class Batches:
 
     def due(self, batch: Batch, now: float) -> list[int]:
         """Ids of a batch's deliveries that may be tried now; those that were tried and kept their place come last."""
+        return self.round(batch, now).due
+
+    def round(self, batch: Batch, now: float) -> Round:
+        """The same, and until when that is so, by the office hours of these people."""
+        here, until = None, math.inf
         with self._db.plain_errors():
-            return [row[0] for row in self._db.native(DUE, (batch.id, now, now + MOST))]
+            if asked := self._db.native(ZONES, (batch.id, UNKNOWN)).fetchone():
+                here, until = Hours.parse(asked[0]).round(asked[1], now)
+            due = self._db.native(DUE, (batch.id, now, now + MOST, here, UNKNOWN))
+            return Round(due=[row[0] for row in due], until=until)
 
     def release(self, batch: Batch, token: str) -> float | None:
         """Give a batch back: when it is to be run again (Unix time), or None where nothing of it is left to try.
@@ -287,5 +309,13 @@ class Batches:
             self._db.native(CLEAR, ([number for number in idle if number not in awaited],))
 
     def _times(self, batches: Sequence[int]) -> list[Job]:
+        """When each of these batches is to be run next, as far as anything of them is open."""
         now = time.time()
-        return [Job(*row) for row in self._db.native(WHEN, (list(batches), now, now + MOST))]
+        jobs: dict[int, Job] = {}
+        next_open = cache(lambda hours, zone, at: Hours.parse(hours).next_open(zone, at))
+        for batch, queue, not_before, due, hours, zone in self._db.native(WHEN, (list(batches), now, now + MOST)):
+            at = due if not_before is None else max(due, not_before)
+            at = next_open(hours, zone or UNKNOWN, at) if hours else at
+            if batch not in jobs or at < jobs[batch].at:
+                jobs[batch] = Job(batch, queue, at)
+        return list(jobs.values())

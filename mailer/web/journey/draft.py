@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from mailer.campaign.source import Source, default_name
+from mailer.campaign.timing import Timing
 from mailer.settings import Settings
 from mailer.web.journey.means import Means
 
@@ -66,6 +67,7 @@ class Draft:
             campaign=self.campaign or None,
             email_column=self.column or None,
             sheet=self.sheet or None,
+            timing=Timing(hours=settings.hours, zone=settings.time_zone),
             unlock=means.unlock(settings),
         )
 

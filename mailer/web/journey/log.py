@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from mailer import explanations
+from mailer.hours import Hours
 from mailer.ledger import Ledger
 from mailer.model import (
     Arrival,
@@ -139,11 +140,22 @@ def _told(entry: Entry) -> tuple[str, str]:
 def _waited(entry: Entry) -> str:
     if not entry.text:
         return _("There is nothing to try just now. Sending goes on by itself at {until}.")
+    if _is_hours(entry.text):
+        return _(
+            "It is out of office hours where the others live (%(hours)s). Sending goes on by itself at {until}."
+        ) % {"hours": entry.text}
     try:
         limit = ", ".join(pace(quota) for quota in rates(entry.text))
     except ValueError:  # another version's words
         limit = entry.text
     return _("The limit of %(limit)s is reached. Sending goes on by itself at {until}.") % {"limit": limit}
+
+
+def _is_hours(text: str) -> bool:
+    try:
+        return bool(Hours.parse(text))
+    except ValueError:
+        return False
 
 
 def _decided(entry: Entry) -> str:

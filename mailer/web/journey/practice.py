@@ -130,6 +130,7 @@ class Practice:
             "MAILER_RATE": "unlimited",
             "MAILER_DOMAIN_RATE": "unlimited",
             "MAILER_BATCH_PAUSE": "0s",
+            "MAILER_HOURS": "off",
             **({} if settings.sender else {"MAILER_SENDER": NOBODY}),
         }
 

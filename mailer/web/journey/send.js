@@ -33,11 +33,14 @@ function figures(now) {
 function holding(now) {
   const full = now.quotas.filter((quota) => quota.until).sort((one, other) => other.until - one.until)[0];
   if (now.state === "sending" && full && full.until - Date.now() / 1000 > 2) return told(words.limit, { limit: full.limit, time: clock(full.until, true) });
+  const away = now.away && now.away.people + now.counts.deferred === now.left ? told(words.away, { hours: now.away.hours, time: clock(now.away.since) }) : "";
   if (now.state === "waiting") {
     if (now.in_use) return told(words.other, { name: now.in_use });
     if (now.in_use === "") return words.busy;
+    if (away) return away;
     return now.next_due > Date.now() / 1000 ? told(words.later, { time: clock(now.next_due) }) : words.soon;
   }
+  if (now.state !== "finished" && away) return away;
   if (now.state === "paused" && now.next_due && now.counts.deferred === now.left) return told(words.due, { time: clock(now.next_due) });
   return "";
 }

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from mailer.campaign.resuming import Next, Step, next_step
 from mailer.ledger import Ledger, SenderLock
-from mailer.model import CampaignRecord, Entry, Happening, Quota, Status, Tally
+from mailer.model import CampaignRecord, Entry, Happening, OutOfHours, Quota, Status, Tally
 from mailer.web.journey import log
 from mailer.web.journey.command import Command
 from mailer.web.journey.means import Means
@@ -135,7 +135,7 @@ class Watching:
             "in_use": waits.other if waits and waits.next is Next.IN_USE else None,
             # whoever waits for another campaign to be done has nothing to mend
             **_ended(None if waits else running, practising=bool(self._means.practice_of)),
-            **({"last": None, "quotas": [], "returned": {}, "next_due": None, "news": []} | known),
+            **({"last": None, "quotas": [], "returned": {}, "next_due": None, "away": None, "news": []} | known),
         }
 
     def _waits(self, ledger: Ledger, campaign: CampaignRecord) -> Step | None:
@@ -157,8 +157,14 @@ def _known(ledger: Ledger, campaign: CampaignRecord, rates: Sequence[Quota]) -> 
         "quotas": [_pressing(ledger, account, quota) for quota in rates] if account else [],
         "returned": asdict(ledger.returned(campaign)),
         "next_due": ledger.next_due(campaign),
+        "away": _away(campaign, ledger.out_of_hours(campaign, time.time())),
         "news": ledger.newest(campaign),
     }
+
+
+def _away(campaign: CampaignRecord, waiting: OutOfHours | None) -> dict[str, Any] | None:
+    """Who waits for their office hours."""
+    return {"hours": campaign.hours, **asdict(waiting)} if waiting else None
 
 
 def _pressing(ledger: Ledger, account: str, quota: Quota) -> dict[str, Any]:

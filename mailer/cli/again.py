@@ -1,0 +1,24 @@
+"""The command as it was typed, to be pasted: for going on, and for starting anew."""
+
+from __future__ import annotations
+
+import sys
+
+from mailer.errors import quoted
+
+# What was meant for one run only, and what also for this campaign only. Each run is to be confirmed by itself.
+ONE_RUN = ("--limit",)
+FLAGS = ("--json", "--yes")
+NOT_ANEW = (*ONE_RUN, "--campaign", "--seal")
+
+
+def again(without: tuple[str, ...] = ONE_RUN) -> str:
+    """The command as it was typed, to be pasted, without some options and their values."""
+    words = ["mailer"]
+    arguments = iter(sys.argv[1:])
+    for word in arguments:
+        if word in without:
+            next(arguments, None)
+        elif word not in FLAGS and not word.startswith(tuple(f"{option}=" for option in without)):
+            words.append(word if word.startswith("--") and "=" not in word else quoted(word))
+    return " ".join(words)
