@@ -187,7 +187,7 @@ async def test_a_relay_that_defers_in_storms_is_slowed_down_as_without_overlap(f
             faults = {(number, "rcpt"): Fault(reply="451 4.3.2 Try again later") for number in range(2, 7)}
             async with RawServer(faults=faults) as server:
                 run = run_of(ledger, ledger.find("appeal"), relay(server, mode), account=[Quota(seconds=3600, count=7)])
-                starts = run._throttle._starts
+                starts = run._throttle._throttle._starts
                 await run.run()
                 rates[mode] = len(starts)
     assert set(rates.values()) == {len(PEOPLE)}, "each transaction is counted once"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from mailer.pace import OwnThrottle
+from mailer.pace.adaptive import RELIEF
 from mailer.throttle import GOOD_STRETCH, SLOWEST, STORM, Throttle
 
 
@@ -68,6 +72,11 @@ def test_a_storm_halves_the_pace_and_good_stretches_raise_it_bit_by_bit() -> Non
     assert throttle.rate == pytest.approx(before + 1, rel=0.1)
     for _ in range(GOOD_STRETCH * 5):
         throttle.observe(put_off=False)
+    assert throttle.rate == pytest.approx(before + 6, rel=0.1), (
+        "as much as when it broke: from here on, too, bit by bit"
+    )
+    for _ in range(GOOD_STRETCH * 10):
+        throttle.observe(put_off=False)
     assert throttle.rate is None
 
 
@@ -77,3 +86,15 @@ def test_the_pace_never_falls_to_nothing() -> None:
         now += throttle.wait(now) + 0.1
         throttle.observe(put_off=True)
     assert throttle.rate == SLOWEST
+
+
+def test_what_was_on_its_way_when_a_storm_broke_makes_no_second_one() -> None:
+    throttle, told, begun = OwnThrottle(), [], time.time()
+    for _ in range(100):
+        throttle.count()
+    for _ in range(STORM * 6):
+        throttle.observe(put_off=True, begun_at=begun, tell=told.append)
+    assert told == [throttle.rate]
+    for _ in range(STORM):
+        throttle.observe(put_off=True, begun_at=time.time() + 2 * RELIEF, tell=told.append)
+    assert told[1:] == [throttle.rate] == [told[0] / 2]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from mailer.ledger import AccountLock, DomainsLock, Ledger
 from mailer.model import Quota
-from mailer.pace import Pace, SharedPace
+from mailer.pace import OwnThrottle, Pace, SharedPace, SharedThrottle
 from mailer.smtp import Relay
 
 
@@ -44,6 +44,12 @@ def make_pace(ledger: Ledger, relay: Relay, limits: Limits) -> Pace | SharedPace
     pace = Pace(limits.account, limits.domains)
     _preload(pace, ledger, relay)
     return pace
+
+
+def make_throttle(ledger: Ledger, relay: Relay) -> OwnThrottle | SharedThrottle:
+    """What keeps to the pace that a relay teaches by its storms: over all senders, where the ledger is shared."""
+    lender = ledger.lender()
+    return SharedThrottle(lender, relay.account) if lender else OwnThrottle()
 
 
 def _preload(pace: Pace, ledger: Ledger, relay: Relay) -> None:

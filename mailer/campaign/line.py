@@ -174,7 +174,7 @@ class Line:
             slot = run.pace.try_reserve(delivery.contact.domain) if delivery else None
             if delivery and slot:
                 self._ahead = Turn(delivery, slot, self._render(delivery), time.time())
-                run.held_back()  # nothing does; it is counted as started
+                run.count_start()
         except Exception:  # noqa: BLE001  # it comes up again when this one is over, and is told then
             if slot:
                 slot.cancel()
@@ -210,7 +210,7 @@ class Line:
         self._backlog.put_back(turn.delivery)
 
     async def _hold_back(self) -> None:
-        wait = self._run.held_back()
+        wait = await self._run.held_back()
         if wait > 0:
             await self._flush()
             if wait > IDLE_SECONDS:
@@ -325,7 +325,7 @@ class Line:
         return Intent(delivery.id, run.token, run.account, delivery.contact.domain, time.time())
 
     def _record(self, delivery: Delivery, outcome: Outcome, *, started_at: float, intended: bool) -> Status:
-        decision = self._run.conclude(delivery, outcome)
+        decision = self._run.conclude(delivery, outcome, started_at)
         self._unwritten.append(self._entry(delivery, outcome, decision, started_at=started_at, intended=intended))
         # only now: whoever watches may fail, and what the server said must not be lost with it
         self._run.observer.recorded(delivery, decision.status, outcome)

@@ -18,7 +18,7 @@ from mailer.campaign.couriers import Couriers
 from mailer.campaign.decide import SENT, Decision, decide
 from mailer.campaign.line import Line, Wire
 from mailer.campaign.observer import Observer
-from mailer.campaign.pacing import Pacing
+from mailer.campaign.pacing import Pacing, Throttling
 from mailer.campaign.reasons import broken_off, complained_of, distrusted, stopped_by, too_many_refused, unreachable
 from mailer.campaign.retries import Retries
 from mailer.errors import MailerError
@@ -36,7 +36,6 @@ from mailer.model import (
 from mailer.reaction import STOP_LEAST, STOP_PERCENT, Complaints, judge_complaints
 from mailer.retry import LONGEST, BounceBrake, PolicyStreak
 from mailer.smtp import Relay, connect
-from mailer.throttle import Throttle
 
 if TYPE_CHECKING:
     from mailer.mime.dkim import Signer
@@ -90,6 +89,7 @@ class Run:
         campaign: CampaignRecord,
         relay: Relay,
         pace: Pacing,
+        throttle: Throttling,
         render: Callable[[Delivery], Message],
         options: RunOptions,
         observer: Observer,
@@ -129,7 +129,7 @@ class Run:
         self.overlaps = True
         self._brake = BounceBrake(failures=options.bounce_failures or 0, percent=options.bounce_percent)
         self._streak = PolicyStreak()
-        self._throttle = Throttle()
+        self._throttle = throttle
         self._pauses = 0
         self._resume_at = 0.0
 
@@ -147,7 +147,7 @@ class Run:
     async def run(self) -> MailerError | None:
         """Send until nothing may be tried now. Returns why it ended earlier, if it did. Raises LedgerError."""
         self._ledger.note_lines(self._campaign, self.account, self.options.connections)
-        async with self._couriers, self.pace, self.writer, self._noticing_silence():
+        async with self._couriers, self.pace, self._throttle, self.writer, self._noticing_silence():
             remaining = self.options.limit
             while not self.stopped:
                 now = self._ledger.round(self._campaign, time.time())
@@ -232,13 +232,17 @@ class Run:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), seconds)
 
-    def held_back(self) -> float:
+    async def held_back(self) -> float:
         """Seconds that the next transaction is to wait, for a relay that rests or that defers in storms."""
         now = time.time()
         if now < self._resume_at:
             self.observer.waiting(None, self._resume_at)
             return self._resume_at - now
-        return self._throttle.wait(time.monotonic())
+        return await self._throttle.turn()
+
+    def count_start(self) -> None:
+        """Note a transaction that starts while nothing is held back."""
+        self._throttle.count()
 
     @property
     def slowed(self) -> bool:
@@ -307,10 +311,10 @@ class Run:
         self.observer.reconnecting(outcome.text, delay)
         await self.sleep(delay)
 
-    def conclude(self, delivery: Delivery, outcome: Outcome) -> Decision:
+    def conclude(self, delivery: Delivery, outcome: Outcome, begun_at: float) -> Decision:
         """Decide what becomes of a delivery, and whether the run goes on."""
         if outcome.verdict is Verdict.SENT:
-            self._note_success(outcome)
+            self._note_success(outcome, begun_at)
             return SENT
         if outcome.verdict is Verdict.REQUEUED and outcome.scope is Scope.CONNECTION:
             self._requeues[delivery.id] += 1
@@ -321,23 +325,24 @@ class Run:
             give_way=self._requeues[delivery.id] > REQUEUES,
             longest=self.options.give_up_after,
         )
-        self._watch(outcome, delivery)
+        self._watch(outcome, delivery, begun_at)
         return decision
 
-    def _note_success(self, outcome: Outcome) -> None:
+    def _note_success(self, outcome: Outcome, begun_at: float) -> None:
         self.answered_at = time.monotonic()
         self._uncertain = self._pauses = 0
-        self._throttle.observe(put_off=False)
+        self._throttle.observe(put_off=False, begun_at=begun_at, tell=self._tell_storm)
         self._streak.record(outcome)
         if self.options.bounce_failures is not None:
             self._brake.record(time.time(), failed=False)
 
-    def _watch(self, outcome: Outcome, delivery: Delivery) -> None:
+    def _watch(self, outcome: Outcome, delivery: Delivery, begun_at: float) -> None:
         """Stop where going on would do harm."""
         if outcome.scope is not Scope.CONNECTION:
             self.answered_at = time.monotonic()
         self._uncertain = self._uncertain + 1 if outcome.verdict is Verdict.UNCERTAIN else 0
-        self._adapt(outcome)
+        if outcome.reply and 400 <= outcome.reply.code < 500:
+            self._throttle.observe(put_off=True, begun_at=begun_at, tell=self._tell_storm)
         if outcome.action is Action.PAUSE and self.options.wait:
             self._rest()
         elif outcome.action in {Action.STOP, Action.PAUSE}:
@@ -349,12 +354,8 @@ class Run:
         elif self._uncertain >= UNCERTAIN_IN_A_ROW:
             self.stop(broken_off(self._uncertain, self._campaign.name))
 
-    def _adapt(self, outcome: Outcome) -> None:
-        if outcome.reply and 400 <= outcome.reply.code < 500 and self._throttle.observe(put_off=True):
-            rate = self._throttle.rate or 0.0
-            self.observer.reconnecting(
-                f"the mail server puts off many messages, so at most {rate * 60:.0f} a minute", 0
-            )
+    def _tell_storm(self, rate: float) -> None:
+        self.observer.reconnecting(f"the mail server puts off many messages, so at most {rate * 60:.0f} a minute", 0)
 
     def _rest(self) -> None:
         pause = ACCOUNT_PAUSES[min(self._pauses, len(ACCOUNT_PAUSES) - 1)]

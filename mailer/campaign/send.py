@@ -13,7 +13,7 @@ from mailer import __version__, crashpoint, merge
 from mailer.campaign.compare import changed_parts, differences
 from mailer.campaign.diary import Diarist, note_begin, note_end
 from mailer.campaign.frozen import Recorded
-from mailer.campaign.limits import Limits, make_pace
+from mailer.campaign.limits import Limits, make_pace, make_throttle
 from mailer.campaign.observer import Observer
 from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent, way_out
 from mailer.campaign.run import Run, RunOptions
@@ -244,6 +244,7 @@ def make_run(
         campaign=campaign,
         relay=relay,
         pace=make_pace(ledger, relay, limits),
+        throttle=make_throttle(ledger, relay),
         render=renderer(ledger, campaign, signer),
         signer=signer,
         options=options,

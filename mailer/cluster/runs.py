@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from mailer.campaign.diary import Diarist
-from mailer.campaign.pacing import Pacing
+from mailer.campaign.pacing import Pacing, Throttling
 from mailer.campaign.run import Run
 from mailer.campaign.sealing import signed_by
 from mailer.campaign.thaw import renderer
@@ -46,10 +46,13 @@ class Active:
 class Runs:
     """One run for each campaign of which a batch is under way here, with one writer and one pace for all of them."""
 
-    def __init__(self, terms: Terms, ledger: Ledger, *, pace: Pacing, writer: Writer, token: str) -> None:
+    def __init__(
+        self, terms: Terms, ledger: Ledger, *, pace: Pacing, throttle: Throttling, writer: Writer, token: str
+    ) -> None:
         self._terms = terms
         self._ledger = ledger
         self._pace = pace
+        self._throttle = throttle
         self._writer = writer
         self._token = token
         self._active: dict[str, Active] = {}
@@ -98,6 +101,7 @@ class Runs:
             campaign=campaign,
             relay=terms.relay,
             pace=Share(self._pace),
+            throttle=self._throttle,
             render=renderer(self._ledger, campaign, terms.signer),
             # a batch is what one connection takes
             options=dataclasses.replace(terms.options, batch_size=standing.batch_size if standing else 1),

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from mailer import crashpoint
+from mailer.campaign.limits import make_throttle
+from mailer.campaign.pacing import Throttling
 from mailer.cluster.desk import Desk
 from mailer.cluster.engine import Again, Engine, Jobs
 from mailer.cluster.pacing import pace_of
@@ -58,9 +60,10 @@ class Shift:
             lock = shared.join(token, account=terms.relay.account, lines=terms.lines, queues=terms.queues)
             stack.callback(lock.release)
             pace = await stack.enter_async_context(pace_of(ledger, terms.relay, terms.limits))
+            throttle: Throttling = await stack.enter_async_context(make_throttle(ledger, terms.relay))
             writer = await stack.enter_async_context(Writer(ledger, senders=terms.lines))
             self.unrecorded = writer.unwritten
-            self._runs = Runs(terms, ledger, pace=pace, writer=writer, token=token)
+            self._runs = Runs(terms, ledger, pace=pace, throttle=throttle, writer=writer, token=token)
             engine = Engine(shared.address, self.run_batch, lines=terms.lines, queues=terms.queues, rhythm=terms.rhythm)
             async with engine:
                 await self._until_over(engine)

@@ -56,6 +56,31 @@ class Lender(Protocol):
         """Give places back and lease others, durably. Raises LedgerError."""
         ...
 
+    async def learn(self, account: str, lesson: Lesson) -> Learned:
+        """Tell how an account's relay fares, and hear what all its senders know. Raises LedgerError."""
+        ...
+
     async def close(self) -> None:
         """Who closes it has given everything back; what is left counts as that of a sender that died."""
         ...
+
+
+class Lesson(NamedTuple):
+    """What a sender has seen of how its relay fares since it heard of so many `storms`: another one, good stretches; and for how many
+    transactions it wants turns.
+    """
+
+    storms: int
+    storm: bool = False
+    stretches: int = 0
+    turns: int = 0
+
+
+class Learned(NamedTuple):
+    """What holds for all senders of an account: messages a second, or None if nothing is held back; and the turns that were given, in
+    seconds from now.
+    """
+
+    storms: int
+    rate: float | None
+    turns: list[float]

@@ -22,10 +22,11 @@ ours may be faster by DRIFT, so each window is longer by it. All arithmetic is o
 only says how old the ledger's history is.
 """
 
+from mailer.pace.adaptive import OwnThrottle, SharedThrottle
 from mailer.pace.domains import EACH
 from mailer.pace.pace import Pace
 from mailer.pace.places import DRIFT, GRAIN
 from mailer.pace.shared import SharedPace
 from mailer.pace.slot import Slot
 
-__all__ = ["DRIFT", "EACH", "GRAIN", "Pace", "SharedPace", "Slot"]
+__all__ = ["DRIFT", "EACH", "GRAIN", "OwnThrottle", "Pace", "SharedPace", "SharedThrottle", "Slot"]

@@ -29,6 +29,17 @@ TYPES = (
 )
 
 
+OWN = {
+    6: """
+    CREATE TABLE throttles (
+        account text COLLATE "C" PRIMARY KEY, storms bigint NOT NULL DEFAULT 0, rate double precision,
+        before double precision NOT NULL DEFAULT 0, peak double precision NOT NULL DEFAULT 0,
+        next_at double precision NOT NULL DEFAULT 0, used_at double precision NOT NULL DEFAULT 0
+    );
+    """,
+}
+"""What a step brings besides, by the format that it begins with, where only PostgreSQL has it."""
+
 DEFINITION = re.compile(r"\s*(CREATE|ALTER) TABLE", re.IGNORECASE)
 
 
@@ -98,6 +109,8 @@ def bring_up_to_date(session: Session, *, create: bool) -> None:
     [version] = session.native("SELECT version FROM ledger_format").fetchone()
     for number in range(version, SCHEMA_VERSION):
         MIGRATIONS[number](Migrating(session))
+        if number in OWN:
+            session.native(OWN[number])
     session.native("UPDATE ledger_format SET version = $1", (SCHEMA_VERSION,))
 
 

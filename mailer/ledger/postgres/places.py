@@ -15,9 +15,10 @@ from typing import Any
 import psycopg
 
 from mailer.destination import alike
+from mailer.ledger.postgres import lessons
 from mailer.ledger.postgres.words import in_words
 from mailer.ledger.scribe import Scribe
-from mailer.model import Ask, Leased, Place, PlaceKey, Return
+from mailer.model import Ask, Learned, Leased, Lesson, Place, PlaceKey, Return
 
 SENDERS = 0x6D61696C
 """The kind of lock, of two numbers, that a sender of leases holds. Other locks are of one number."""
@@ -90,6 +91,11 @@ class PostgresLender:
             self._scribe = Scribe(interrupt=self._interrupt, close=self._hang_up)
         return await self._scribe.do(lambda: self._exchange(asks, returns))
 
+    async def learn(self, account: str, lesson: Lesson) -> Learned:
+        if self._scribe is None:
+            self._scribe = Scribe(interrupt=self._interrupt, close=self._hang_up)
+        return await self._scribe.do(lambda: self._learn(account, lesson))
+
     async def close(self) -> None:
         if self._scribe:
             self._scribe.dismiss()
@@ -126,6 +132,13 @@ class PostgresLender:
         except psycopg.Error as error:
             raise in_words(error) from None
         return leased
+
+    def _learn(self, account: str, lesson: Lesson) -> Learned:
+        connection = self._connection or self._begin()
+        try:
+            return lessons.learn(connection, account, lesson)
+        except psycopg.Error as error:
+            raise in_words(error) from None
 
     def _begin(self) -> psycopg.Connection[Any]:
         """A session that is alive for all to see, under a number that nobody else has."""

@@ -54,3 +54,15 @@ CREATE TABLE places (
 ) WITH (fillfactor = 50);
 CREATE INDEX places_free ON places (account, domain, seconds, free_at) WHERE holder IS NULL;
 CREATE INDEX places_held ON places (holder) WHERE holder IS NOT NULL;
+
+-- What the relay of an account bears, as its storms have taught (mailer/ledger/postgres/lessons.py): messages a second, NULL if nothing is
+-- held back. `storms` counts them, so that of several senders that see one only the first says so.
+CREATE TABLE throttles (
+    account text COLLATE "C" PRIMARY KEY,
+    storms  bigint NOT NULL DEFAULT 0,
+    rate    double precision,
+    before  double precision NOT NULL DEFAULT 0,
+    peak    double precision NOT NULL DEFAULT 0,
+    next_at double precision NOT NULL DEFAULT 0,
+    used_at double precision NOT NULL DEFAULT 0
+);
