@@ -1,4 +1,4 @@
-"""Times as programs read them."""
+"""Times as programs, and as people read them."""
 
 from __future__ import annotations
 
@@ -12,3 +12,10 @@ def iso(moment: datetime | float | None) -> str | None:
     if not isinstance(moment, datetime):
         moment = datetime.fromtimestamp(moment, UTC)
     return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def local_time(moment: datetime | float) -> str:
+    """A time as the clock on the wall shows it."""
+    if isinstance(moment, float):
+        moment = datetime.fromtimestamp(moment, UTC)
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -117,12 +117,17 @@ async def test_what_was_learned_is_forgotten_when_nobody_has_sent_for_an_hour(le
 def test_a_ledger_of_the_format_before_gets_the_table(place: Server) -> None:
     with Ledger(place) as ledger:
         ledger._db.native("DROP TABLE throttles")
-        for statement in ("campaigns DROP COLUMN hours", "campaigns DROP COLUMN zone", "deliveries DROP COLUMN zone"):
-            ledger._db.native(f"ALTER TABLE {statement}")
-        ledger._db.native("UPDATE ledger_format SET version = 6")
+        for column in (
+            "campaigns DROP hours",
+            "campaigns DROP zone",
+            "deliveries DROP zone",
+            "detached DROP braked_from",
+        ):
+            ledger._db.native(f"ALTER TABLE {column}")
+        ledger._db.native("UPDATE ledger_format SET version = $1", (formats.SCHEMA_VERSION - 1,))
     columns = (
         "SELECT column_name, data_type, collation_name, column_default, is_nullable FROM information_schema.columns"
-        " WHERE table_name = 'throttles' ORDER BY 1"
+        " WHERE table_name = 'throttles' OR column_name = 'braked_from' ORDER BY 1"
     )
     with Ledger(place) as ledger:
         migrated = ledger._db.native(columns).fetchall()
@@ -130,6 +135,7 @@ def test_a_ledger_of_the_format_before_gets_the_table(place: Server) -> None:
         made = (Path(formats.__file__).with_name("schema.sql")).read_text(encoding="utf-8")
         ledger._db.native(made[made.index("CREATE TABLE throttles") :])
         assert migrated == ledger._db.native(columns).fetchall()
+        assert len(migrated) == 8
 
 
 # -- a sender

@@ -102,6 +102,50 @@ async def test_too_many_refused_addresses_stop_a_campaign_for_all_workers_until_
     assert told == [(Happening.FINISHED, 0), (Happening.BEGUN, 1), (Happening.STOPPED, 0), (Happening.BEGUN, 0)]
 
 
+async def test_refused_addresses_count_over_all_workers_also_where_none_met_enough_of_them(
+    campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
+) -> None:
+    dead = PEOPLE[0::5]
+    for one in dead:
+        server.on("rcpt", address=one, reply="550 5.1.1 User unknown")
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    leave(ledger, campaign)
+    tolls = [Told() for _ in range(6)]
+    async with contextlib.AsyncExitStack() as stack:
+        for told in tolls:
+            # each ends after its first batch: no worker meets more than one
+            worker = await stack.enter_async_context(working(place, server, told, lines=1))
+            told.on_record = lambda told=told, worker=worker: worker.stop() if told.records.total() == 5 else None
+            await until(lambda told=told: told.records.total() >= 5 or ledger.shared.standing(campaign).halt)
+        halt = ledger.shared.standing(campaign).halt
+    assert "Too many addresses" in halt.reason
+    assert ledger.tally(campaign).failed == 5
+
+
+async def test_one_worker_s_refusals_stop_nobody_where_they_are_few_among_all_that_were_sent(
+    campaign_folder: Path, ledger: Ledger
+) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    leave(ledger, campaign)
+    now = "extract(epoch FROM now())::float8"
+    add = (
+        "INSERT INTO attempts (delivery_id, token, account, domain, started_at, finished_at, verdict, scope, phase)"
+        f" SELECT id, 't', 'a' || id % 3, 'example.org', {now}, {now}, $1, 'recipient', 'rcpt' FROM deliveries ORDER BY id"
+    )
+    ledger._db.native(f"{add} LIMIT 20", ("sent",))
+    ledger._db.native(f"{add} LIMIT 5", ("failed",))
+    shared = ledger.shared
+    assert shared.too_many_refused(campaign, 5, 20)
+    assert not shared.too_many_refused(campaign, 5, 20.1)
+    assert not shared.too_many_refused(campaign, 6, 0)
+    assert shared.too_many_refused(campaign, 5, 0)
+    ledger._db.native("UPDATE attempts SET finished_at = finished_at - 3601 WHERE verdict = 'sent'")
+    assert shared.too_many_refused(campaign, 5, 100), "what is an hour old tells nothing"
+    shared.halt(campaign, Paused("Looked at."))
+    leave(ledger, campaign)
+    assert not shared.too_many_refused(campaign, 5, 1), "a person has looked"
+
+
 async def test_a_pause_reaches_every_worker_and_the_campaign_may_then_be_sent_from_one_place(
     campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
 ) -> None:

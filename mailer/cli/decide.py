@@ -15,11 +15,12 @@ import typer
 
 from mailer.cli import console
 from mailer.cli.options import CampaignArgument, JsonOption, settings_here
-from mailer.cli.standing import command, local_time, send_command, standing
+from mailer.cli.standing import command, send_command, standing
 from mailer.cli.unlocking import open_ledger
 from mailer.errors import UsageError
 from mailer.ledger.deliveries import Moved
 from mailer.model import Status
+from mailer.times import local_time
 
 if TYPE_CHECKING:
     from mailer.ledger import Ledger

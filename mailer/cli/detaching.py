@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from mailer.cli import console
-from mailer.cli.standing import QUEUE, command, local_time, show_workers, standing, told_hours
+from mailer.cli.office import told_hours
+from mailer.cli.standing import QUEUE, command, show_workers, standing
 from mailer.errors import CampaignError, SettingsError, UsageError, quoted
+from mailer.times import local_time
 
 if TYPE_CHECKING:
     from mailer.campaign.send import Prepared, Result

@@ -11,10 +11,11 @@ import typer
 from mailer.cli import console
 from mailer.cli.options import CampaignArgument, JsonOption, settings_here
 from mailer.cli.saving import keep_others
-from mailer.cli.standing import local_time, show_returned, show_tally, standing
+from mailer.cli.standing import show_returned, show_tally, standing
 from mailer.cli.unlocking import keep_outside, open_ledger
 from mailer.errors import UsageError
 from mailer.model import Status
+from mailer.times import local_time
 
 if TYPE_CHECKING:
     from mailer.markup import Voice

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,17 +12,18 @@ import typer
 
 from mailer.age import plain_name
 from mailer.cli import console
+from mailer.cli.office import office_hours, told_hours
 from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.progress import duration
 from mailer.cli.unlocking import open_ledger
 from mailer.errors import UsageError, quoted
 from mailer.model import Status
-from mailer.times import iso
+from mailer.times import iso, local_time
 
 if TYPE_CHECKING:
     from mailer.campaign.send import Result
     from mailer.ledger import Ledger
-    from mailer.model import CampaignRecord, Detached, Manifest, OutOfHours, Returned, Tally
+    from mailer.model import CampaignRecord, Detached, Manifest, Returned, Tally
 
 WORDS = {
     Status.SENT: "sent: the mail server accepted them",
@@ -104,13 +104,6 @@ def show_returned(returned: Returned) -> None:
             console.say(f"{number:>8,}  {words}")
 
 
-def local_time(moment: datetime | float) -> str:
-    """A time as the clock on the wall shows it."""
-    if isinstance(moment, float):
-        moment = datetime.fromtimestamp(moment, UTC)
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
-
-
 def show_result(result: Result, *, command: str, anew: str, as_json: bool, held: int | None = None) -> None:
     """What a run came to, and what to do next: `command` continues, `anew` and a name start another campaign."""
     campaign, tally, reason = result.campaign, result.tally, result.reason
@@ -145,20 +138,6 @@ def show_result(result: Result, *, command: str, anew: str, as_json: bool, held:
         console.say(step)
     if reason and reason.hint and not any(step.endswith(reason.hint) for step in steps):
         console.show_hints([reason.hint])
-
-
-def office_hours(campaign: CampaignRecord, waiting: OutOfHours | None) -> dict[str, Any]:
-    """The hours for --json, how many wait for theirs, and from when the first of them may be mailed."""
-    return {
-        "hours": campaign.hours or None,
-        "out_of_hours": waiting.people if waiting else 0,
-        "hours_from": iso(waiting.since) if waiting else None,
-    }
-
-
-def told_hours(campaign: CampaignRecord, waiting: OutOfHours) -> str:
-    """The same for people."""
-    return f"Waiting for their office hours ({campaign.hours}, where they live): {waiting.people:,}, from {local_time(waiting.since)}"
 
 
 def next_steps(result: Result, again: str, anew: str) -> list[str]:

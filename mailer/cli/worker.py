@@ -23,13 +23,14 @@ from mailer.cli.options import (
 )
 from mailer.cli.progress import CHANGING, in_words
 from mailer.cli.send import loop_factory
-from mailer.cli.standing import QUEUE, WORDS, local_time
+from mailer.cli.standing import QUEUE, WORDS
 from mailer.cli.stopping import stopping
 from mailer.cli.unlocking import open_ledger
 from mailer.errors import MailerError, quoted
 from mailer.hours import Hours
 from mailer.model import Quota, Status
 from mailer.privacy import without_addresses
+from mailer.times import local_time
 
 if TYPE_CHECKING:
     from mailer.cluster.terms import Terms

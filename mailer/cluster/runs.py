@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from mailer.campaign.diary import Diarist
@@ -19,7 +19,7 @@ from mailer.errors import CampaignError, MailerError
 from mailer.hours import Hours
 from mailer.ledger import Ledger, Writer
 from mailer.ledger.database import Lock
-from mailer.model import CampaignRecord, Delivery, Outcome, Quota, Status, said
+from mailer.model import CampaignRecord, Delivery, Outcome, Quota, Scope, Status, said
 
 WAIT = 1.0
 """Seconds: `status` holds a campaign's lock for an instant, to see whether it is held."""
@@ -57,6 +57,9 @@ class Runs:
         self._token = token
         self._active: dict[str, Active] = {}
         self._beginning = asyncio.Lock()
+        self._refused: set[str] = set()
+        self.refused = asyncio.Event()
+        """Set when an address was refused for good."""
 
     @property
     def names(self) -> Collection[str]:
@@ -103,9 +106,11 @@ class Runs:
             pace=Share(self._pace),
             throttle=self._throttle,
             render=renderer(self._ledger, campaign, terms.signer),
-            # a batch is what one connection takes
-            options=dataclasses.replace(terms.options, batch_size=standing.batch_size if standing else 1),
-            observer=Diarist(_Watching(terms, name), self._ledger, campaign),
+            # a batch is what one connection takes; refused addresses are counted over all workers (Shift)
+            options=dataclasses.replace(
+                terms.options, batch_size=standing.batch_size if standing else 1, bounce_failures=None
+            ),
+            observer=Diarist(_Watching(terms, name, self._note_refused), self._ledger, campaign),
             signer=terms.signer,
             writer=self._writer,
             token=self._token,
@@ -113,6 +118,18 @@ class Runs:
         self._active[name] = active = Active(campaign=campaign, run=run, lock=lock)
         terms.reporter.began(name)
         return active
+
+    def _note_refused(self, name: str) -> None:
+        self._refused.add(name)
+        self.refused.set()
+
+    def take_refused(self, only: str | None = None) -> list[Active]:
+        """Those of which addresses were refused for good since this was asked last, or one of them."""
+        names = self._refused if only is None else self._refused & {only}
+        self._refused = self._refused - names
+        if not self._refused:
+            self.refused.clear()
+        return [self._active[name] for name in names if name in self._active]
 
     def leave(self, active: Active) -> None:
         """A batch has ended."""
@@ -138,11 +155,14 @@ class Runs:
 class _Watching:
     """Passes on what a run tells."""
 
-    def __init__(self, terms: Terms, campaign: str) -> None:
+    def __init__(self, terms: Terms, campaign: str, refused: Callable[[str], None]) -> None:
         self._reporter = terms.reporter
         self._campaign = campaign
+        self._refused = refused
 
-    def recorded(self, _delivery: Delivery, status: Status, _outcome: Outcome) -> None:
+    def recorded(self, _delivery: Delivery, status: Status, outcome: Outcome) -> None:
+        if status is Status.FAILED and outcome.scope is Scope.RECIPIENT:
+            self._refused(self._campaign)
         self._reporter.recorded(self._campaign, status)
 
     def waiting(self, what: Quota | Hours | None, until: float) -> None:

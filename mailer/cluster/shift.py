@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from mailer import crashpoint
 from mailer.campaign.limits import make_throttle
 from mailer.campaign.pacing import Throttling
+from mailer.campaign.reasons import too_many_refused
 from mailer.cluster.desk import Desk
 from mailer.cluster.engine import Again, Engine, Jobs
 from mailer.cluster.pacing import pace_of
@@ -23,6 +24,9 @@ from mailer.cluster.terms import Terms
 from mailer.errors import LedgerError, MailerError, Paused
 from mailer.ledger import Record, Writer
 from mailer.model import Batch, Round, Scope
+
+SETTLING = 0.2
+"""Seconds from a refusal to the look at whether there were too many: an outcome waits a tenth for company (campaign/line.py)."""
 
 
 class Shift:
@@ -71,7 +75,8 @@ class Shift:
             await self._desk.ask(lambda shared: shared.part(token))
 
     async def _until_over(self, engine: Engine) -> None:
-        working = [asyncio.ensure_future(engine.work()), asyncio.ensure_future(self._look_after(engine))]
+        duties = (engine.work(), self._look_after(engine), self._watch_refusals())
+        working = [asyncio.ensure_future(duty) for duty in duties]
         over = asyncio.ensure_future(self._over.wait())
         try:
             await asyncio.wait({*working, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -158,6 +163,7 @@ class Shift:
 
     async def _heed(self, active: Active) -> None:
         """Whether what stopped a run is about this worker, or about the campaign and so for all workers."""
+        await self._brake(self._runs.take_refused(active.campaign.name))
         run = active.run
         if not run.stopped or active.told or run.reason is None:
             return
@@ -166,8 +172,30 @@ class Shift:
             self._over.set()
         else:
             reason = run.reason
-            if await self._desk.ask(lambda shared: shared.halt(active.campaign, reason)):
-                self._terms.reporter.halted(active.campaign.name, reason)
+            await self._halt(active, reason)
+
+    async def _halt(self, active: Active, reason: MailerError) -> None:
+        if await self._desk.ask(lambda shared: shared.halt(active.campaign, reason)):
+            self._terms.reporter.halted(active.campaign.name, reason)
+
+    async def _watch_refusals(self) -> None:
+        """In the middle of batches, which may be long."""
+        while True:
+            await self._runs.refused.wait()
+            # what came of them is on its way into the ledger
+            await asyncio.sleep(SETTLING)
+            await self._brake(self._runs.take_refused())
+
+    async def _brake(self, refused: Sequence[Active]) -> None:
+        """Stop a campaign for all workers when too many of its addresses are refused, whoever met them."""
+        failures, percent = self._terms.options.bounce_failures, self._terms.options.bounce_percent
+        for active in refused if failures is not None else ():
+            if await self._desk.ask(
+                lambda shared, it=active.campaign: shared.too_many_refused(it, failures, percent)  # type: ignore[misc]
+            ):
+                reason = too_many_refused(active.campaign.name)
+                active.stop(reason)
+                await self._halt(active, reason)
 
     # -- looking after all that workers left
 

@@ -11,12 +11,13 @@ from typing import NamedTuple, Protocol
 
 from mailer.errors import MailerError, RelayStopped
 from mailer.hours import UNKNOWN, Hours
-from mailer.ledger.deliveries import MOST
+from mailer.ledger.deliveries import ACCOUNTS, MOST
 from mailer.ledger.diary import note
 from mailer.ledger.postgres.database import Postgres
 from mailer.ledger.postgres.locks import ServerLock
 from mailer.ledger.store import moment
 from mailer.model import Batch, CampaignRecord, Detached, Halt, Happening, Round
+from mailer.retry import HOUR
 
 # no other batch is touched: those to either side end before and begin after
 PLAN = """
@@ -73,6 +74,22 @@ WHERE b.id = $1 AND c.hours <> '' GROUP BY c.hours
 """
 
 
+REFUSED = """
+SELECT count(*) FROM detached c JOIN deliveries d USING (campaign_id) JOIN attempts a ON a.delivery_id = d.id
+WHERE c.campaign_id = $1 AND a.verdict = 'failed' AND a.scope = 'recipient' AND a.finished_at > greatest($2, c.braked_from)
+"""
+
+# by account, since their index is in the order of time
+TRIED = f"""
+SELECT count(*) FROM (
+    SELECT 1 FROM ({ACCOUNTS}) AS known JOIN detached c ON c.campaign_id = $1 CROSS JOIN LATERAL (
+        SELECT 1 FROM attempts a JOIN deliveries d ON d.id = a.delivery_id AND d.campaign_id = c.campaign_id
+        WHERE a.account = known.account AND a.finished_at > greatest($2, c.braked_from) AND a.verdict IN ('sent', 'failed') LIMIT $3
+    ) AS each_account LIMIT $3
+) AS counted
+"""
+
+
 class Job(NamedTuple):
     """A batch that is to be run, and not before when (Unix time)."""
 
@@ -117,10 +134,11 @@ class Batches:
             tried = "SELECT 1 FROM deliveries WHERE campaign_id = $1 AND first_attempt_at IS NOT NULL LIMIT 1"
             note(db, campaign, Happening.BEGUN, number=int(bool(db.native(tried, (campaign,)).fetchone())))
         db.native(
-            "INSERT INTO detached (campaign_id, queue, batch_size, not_before) VALUES ($1, $2, $3, $4)"
+            "INSERT INTO detached (campaign_id, queue, batch_size, not_before, braked_from) VALUES ($1, $2, $3, $4, $5)"
             " ON CONFLICT (campaign_id) DO UPDATE SET queue = excluded.queue, batch_size = excluded.batch_size,"
+            " braked_from = CASE WHEN detached.halted_at IS NULL THEN detached.braked_from ELSE excluded.braked_from END,"
             " not_before = excluded.not_before, halted_at = NULL, reason = NULL, hint = NULL, exit_code = NULL",
-            (campaign, name, batch_size, not_before),
+            (campaign, name, batch_size, not_before, time.time()),
         )
         # another queue or another time may have been wanted before
         queue.withdraw([row[0] for row in db.native("SELECT id FROM batches WHERE campaign_id = $1", (campaign,))])
@@ -232,6 +250,19 @@ class Batches:
         return {
             name: Halt(at=moment(at), reason=reason, hint=hint, exit_code=code) for name, at, reason, hint, code in rows
         }
+
+    def too_many_refused(self, campaign: CampaignRecord, failures: int, percent: float) -> bool:
+        """Whether so many addresses were refused for good within an hour, and they are that share of all who were tried by anybody.
+
+        No more of those are counted than it takes to tell.
+        """
+        with self._db.plain_errors():
+            [refused] = self._db.native(REFUSED, (campaign.id, time.time() - HOUR)).fetchone()
+            if refused < max(1, failures):
+                return False
+            enough = math.floor(refused * 100 / percent) + 1 if percent else 0
+            [tried] = self._db.native(TRIED, (campaign.id, time.time() - HOUR, enough)).fetchone()
+        return not percent or tried < enough
 
     # -- so that no batch is forgotten
 

@@ -36,6 +36,7 @@ OWN = {
         before double precision NOT NULL DEFAULT 0, peak double precision NOT NULL DEFAULT 0,
         next_at double precision NOT NULL DEFAULT 0, used_at double precision NOT NULL DEFAULT 0
     );
+    ALTER TABLE detached ADD COLUMN braked_from double precision NOT NULL DEFAULT 0;
     """,
 }
 """What a step brings besides, by the format that it begins with, where only PostgreSQL has it."""

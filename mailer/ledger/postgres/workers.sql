@@ -21,7 +21,9 @@ CREATE TABLE detached (
     halted_at   double precision,
     reason      text,
     hint        text,
-    exit_code   bigint
+    exit_code   bigint,
+    -- since when refused addresses count towards the brake: a person who lets it go on has looked
+    braked_from double precision NOT NULL DEFAULT 0
 );
 
 -- The deliveries of a campaign from one id to another, as far as they are open: what one job is about. Batches of a campaign do
