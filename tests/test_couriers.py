@@ -24,7 +24,7 @@ from mailer.campaign import courier as courier_module
 from mailer.campaign import couriers as couriers_module
 from mailer.campaign.courier import Errand, told
 from mailer.campaign.couriers import Couriers, outcome_from
-from mailer.campaign.line import Wire
+from mailer.campaign.wire import Wire
 from mailer.cli.send import loop_factory
 from mailer.errors import Paused
 from mailer.ledger import Ledger

@@ -92,6 +92,7 @@ DOORS = {
     "cryptography": {"mime"},
     "itsdangerous": {"tokens"},
     "procrastinate": {"cluster"},
+    "prometheus_client": {"cluster"},
     "psycopg": {"cluster", "ledger"},
 }
 

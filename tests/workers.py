@@ -19,10 +19,10 @@ from mailer.cluster.terms import Terms
 from mailer.cluster.worker import Worker
 from mailer.errors import MailerError
 from mailer.ledger import Ledger
-from mailer.model import CampaignRecord, Quota, Server, Status
+from mailer.model import CampaignRecord, Outcome, Quota, Scope, Server, Status
 
 QUICK = Rhythm(
-    round=0.05, reconcile=0.1, strays=0.2, polling=0.05, heartbeat=0.2, stalled=1.0, pause=0.1, idle=0.1,
+    round=0.05, reconcile=0.1, strays=0.2, polling=0.05, heartbeat=0.2, stalled=1.0, pause=0.1, idle=0.1, overview=0.1,
     patience=1.0, unreachable=(0.2,), ledger=(0.1,), account=(0.5,),
 )  # fmt: skip
 
@@ -38,7 +38,16 @@ class Told:
     def began(self, campaign: str) -> None:
         self.said.append(("began", campaign))
 
-    def recorded(self, _campaign: str, status: Status) -> None:
+    def working(self) -> None:
+        self.said.append(("working", ""))
+
+    def batch_begun(self, campaign: str, _batch: int, _messages: int) -> None:
+        self.said.append(("batch begun", campaign))
+
+    def batch_ended(self, campaign: str, _batch: int, _again: float | None) -> None:
+        self.said.append(("batch ended", campaign))
+
+    def recorded(self, _campaign: str, status: Status, _outcome: Outcome) -> None:
         self.records[status] += 1
         self.on_record()
 
@@ -60,7 +69,7 @@ class Told:
     def silent(self, _seconds: float, _patience: float) -> None:
         self.said.append(("silent", ""))
 
-    def resting(self, reason: MailerError, _until: float) -> None:
+    def resting(self, reason: MailerError, _until: float, _about: Scope) -> None:
         self.said.append(("resting", reason.message))
 
     def lost(self, error: MailerError, _delay: float) -> None:

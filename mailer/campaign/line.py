@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailer import crashpoint
 from mailer.campaign.decide import Decision
 from mailer.campaign.retries import Retries
+from mailer.campaign.wire import Wire
 from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import Intent, Record
 from mailer.model import Action, Delivery, Outcome, Phase, Scope, Status, Verdict
@@ -17,7 +18,7 @@ from mailer.pace import Slot
 from mailer.smtp import FAREWELL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from mailer.campaign.backlog import Backlog
     from mailer.campaign.run import Run
@@ -41,33 +42,6 @@ LEFT_EARLY = Outcome(
     phase=Phase.MAIL,
     text="only its envelope had left, with the message before it, when the connection ended",
 )
-
-
-class Wire(Protocol):
-    """What a line needs of a connection: one of `mailer.smtp`, or one that lives in a courier.
-
-    What it transmits is whatever the run's `render` makes, and only handed on here.
-    """
-
-    @property
-    def usable(self) -> bool: ...
-    @property
-    def overlaps(self) -> bool: ...
-    @property
-    def deaf(self) -> bool: ...
-    @property
-    def transactions(self) -> int: ...
-    @property
-    def begun(self) -> Any: ...
-    @property
-    def ended(self) -> bool: ...
-    @property
-    def waiting(self) -> tuple[float, float] | None: ...
-    async def transmit(
-        self, message: Any, intent: Callable[[], Awaitable[bool]], following: Callable[[], Any]
-    ) -> Outcome | None: ...
-    def abort(self) -> None: ...
-    async def quit(self) -> None: ...
 
 
 class Turn(NamedTuple):
@@ -103,6 +77,10 @@ class Line:
     def waiting(self) -> tuple[float, float] | None:
         """Since when the server owes an answer (by the loop's clock) and how many seconds it is given; None if it does not."""
         return self._connection.waiting if self._connection else None
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None
 
     async def work(self) -> None:
         """Send until the backlog is empty or the run is stopped. Raises LedgerError."""

@@ -16,11 +16,12 @@ from mailer.campaign.ahead import Ahead
 from mailer.campaign.backlog import Backlog
 from mailer.campaign.couriers import Couriers
 from mailer.campaign.decide import SENT, Decision, decide
-from mailer.campaign.line import Line, Wire
+from mailer.campaign.line import Line
 from mailer.campaign.observer import Observer
 from mailer.campaign.pacing import Pacing, Throttling
 from mailer.campaign.reasons import broken_off, complained_of, distrusted, stopped_by, too_many_refused, unreachable
 from mailer.campaign.retries import Retries
+from mailer.campaign.wire import Wire
 from mailer.errors import MailerError
 from mailer.hours import Hours
 from mailer.ledger import Ledger, Writer
@@ -96,13 +97,14 @@ class Run:
         signer: Signer | None = None,
         writer: Writer | None = None,
         token: str | None = None,
+        opening: Callable[[], Coroutine[Any, Any, Wire | Outcome]] | None = None,
     ) -> None:
-        """A worker has a writer and a token for all its runs; otherwise they are the run's own."""
+        """A worker has a writer and a token for all its runs, and counts what it is `opening`; otherwise they are the run's own."""
         processes = min(options.processes, options.connections)
         couriers = Couriers(processes, ledger, campaign, relay, signer) if processes > 1 else None
         self._couriers: Couriers | contextlib.nullcontext[None] = couriers or contextlib.nullcontext()
         self._open: Callable[[], Coroutine[Any, Any, Wire | Outcome]] = (
-            couriers.connect if couriers else lambda: connect(relay)
+            couriers.connect if couriers else opening or (lambda: connect(relay))
         )
         self._load = couriers.load if couriers else ledger.deliveries
         self._makes = couriers is None
@@ -243,6 +245,11 @@ class Run:
     def count_start(self) -> None:
         """Note a transaction that starts while nothing is held back."""
         self._throttle.count()
+
+    @property
+    def connections(self) -> int:
+        """How many are open just now."""
+        return sum(line.is_connected for line in list(self._lines))
 
     @property
     def slowed(self) -> bool:

@@ -136,6 +136,11 @@ def note(text: str = "", *, style: str | None = None) -> None:
     err().print(fitting(err(), harmless(text)), style=style, soft_wrap=True)
 
 
+def line(text: str) -> None:
+    """A line on standard error for programs, as it is."""
+    plain(stderr=True).print(text)
+
+
 def fitting(console: Console | Plain, text: str) -> str:
     """Broken between words where a terminal is too narrow; commands stay whole, and so does a word of any length."""
     if not console.is_terminal:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -41,14 +42,23 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
     `campaign` is named in the last words; `as_json`: they are also the object that a program waits for.
     """
 
-    def __init__(self, campaign: str = "CAMPAIGN", *, as_json: bool = False, what: str = "Pausing") -> None:
+    def __init__(
+        self,
+        campaign: str = "CAMPAIGN",
+        *,
+        as_json: bool = False,
+        what: str = "Pausing",
+        in_line: Callable[[str], str] | None = None,
+    ) -> None:
+        """`in_line` makes a line of a sentence where standard error is for programs."""
         self._run: Stoppable | None = None
         self._what = what
         self._loop: asyncio.AbstractEventLoop | None = None
         self._presses = 0
         self._before: dict[int, Any] = {}
         self._terminals = console.terminals()
-        self._last_words = last_words(campaign, as_json=as_json, in_terminal=2 in self._terminals)
+        self._in_line = in_line
+        self._last_words = last_words(campaign, as_json=as_json, in_terminal=2 in self._terminals, in_line=in_line)
 
     def __enter__(self) -> Self:
         for number in STOPS:
@@ -89,15 +99,21 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
     def _stop(self) -> None:
         if self._run:
             self._run.stop(interrupted())
-        console.note(f"{self._what}: waiting for the answers to what is on its way. Ctrl-C again ends at once, safely.")
+        sentence = f"{self._what}: waiting for the answers to what is on its way. Ctrl-C again ends at once, safely."
+        if self._in_line:
+            console.line(self._in_line(sentence))
+        else:
+            console.note(sentence)
 
 
-def last_words(campaign: str, *, as_json: bool, in_terminal: bool) -> list[tuple[int, bytes]]:
+def last_words(
+    campaign: str, *, as_json: bool, in_terminal: bool, in_line: Callable[[str], str] | None = None
+) -> list[tuple[int, bytes]]:
     """What to write where when the program is ended at once, made beforehand: in a signal there is no time for it."""
     message = "Ended at once. What was on its way is uncertain: nobody knows whether it arrived."
     hint = f"the same command continues with the others; to look after it: mailer resolve {quoted(campaign)}"
-    line = console.harmless(f"{message} {hint[:1].upper()}{hint[1:]}") + "\n"
-    text = line.encode(sys.stderr.encoding or "utf-8", "replace")
+    line = console.harmless(f"{message} {hint[:1].upper()}{hint[1:]}")
+    text = f"{in_line(line) if in_line else line}\n".encode(sys.stderr.encoding or "utf-8", "replace")
     words = [(2, console.SHOW_CURSOR + text if in_terminal else text)]
     if as_json:
         words.append((1, (json.dumps({"error": message, "hint": hint, "problems": []}) + "\n").encode("ascii")))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,26 +20,23 @@ from mailer.cli.options import (
     settings_here,
     signer_of,
 )
-from mailer.cli.progress import CHANGING, in_words
 from mailer.cli.send import loop_factory
-from mailer.cli.standing import QUEUE, WORDS
+from mailer.cli.standing import QUEUE
 from mailer.cli.stopping import stopping
 from mailer.cli.unlocking import open_ledger
-from mailer.errors import MailerError, quoted
-from mailer.hours import Hours
-from mailer.model import Quota, Status
-from mailer.privacy import without_addresses
-from mailer.times import local_time
+from mailer.errors import MailerError, SettingsError
+from mailer.loopback import is_loopback
 
 if TYPE_CHECKING:
+    from mailer.cli.worklog import Log
+    from mailer.cluster.endpoint import Endpoint
+    from mailer.cluster.journal import Journal
     from mailer.cluster.terms import Terms
     from mailer.cluster.worker import Worker
     from mailer.settings import Settings
 
-TELL_SECONDS = 30.0
-"""From one line with counts to the next."""
-
-WORTH_SAYING = 5.0
+INSTALL = "python -m pip install prometheus-client"
+"""What the extra `metrics` installs."""
 
 
 def worker(
@@ -53,6 +49,15 @@ def worker(
     connections: Annotated[
         int | None, typer.Option("--connections", metavar="N", help="Connections at the same time (1).")
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics", metavar="[HOST:]PORT", help="Show figures for Prometheus, and health, at this port, e.g. 9325."
+        ),
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option("--log", metavar="FORM", help="text for people (as usual), or json for programs.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send what was left to workers (mailer send --detach), until Ctrl-C.
@@ -63,37 +68,90 @@ def worker(
     \b
     Example:
       mailer worker --connections 4
+      mailer worker --metrics 9325 --log json
     """  # noqa: D301
     from mailer.ledger import require_server  # noqa: PLC0415
 
-    settings = settings_here(overrides(rate=joined(rate), connections=connections), to_send=True)
-    log = Log()
-    with installed():
-        from mailer.cluster.worker import Worker  # noqa: PLC0415 - optional
+    given = overrides(rate=joined(rate), connections=connections, worker_metrics=metrics, worker_log=log)
+    settings = settings_here(given, to_send=True)
     # not opened here: a server that is just starting is waited for
     require_server(settings.ledger_place)
-    terms = terms_of(settings, tuple(queue or [QUEUE]), log)
+    saying = saying_of(settings)
+    with installed():
+        from mailer.cluster.worker import Worker  # noqa: PLC0415 - optional
+    terms = terms_of(settings, tuple(queue or [QUEUE]), saying)
+    with endpoint_of(settings, terms) as endpoint:
+        say_begun(settings, terms, saying, endpoint)
+
+        async def main(stops: stopping) -> None:
+            working = Worker(terms)
+            stops.attach(Ending(working))
+            await working.run()
+
+        with (
+            stopping(as_json=as_json, what="Ending", in_line=saying.told) as stops,
+            asyncio.Runner(loop_factory=loop_factory() or asyncio.SelectorEventLoop) as runner,
+        ):
+            runner.run(main(stops))
+    say_ended(saying, as_json=as_json)
+
+
+def saying_of(settings: Settings) -> Log | Journal:
+    """Who tells of the worker on standard error: lines for people, or for programs."""
+    if settings.worker_log == "json":
+        from mailer.cluster.journal import Journal  # noqa: PLC0415
+
+        return Journal(console.line)
+    from mailer.cli.worklog import Log  # noqa: PLC0415
+
+    return Log()
+
+
+def endpoint_of(settings: Settings, terms: Terms) -> AbstractContextManager[Endpoint | None]:
+    """Where the worker is watched, if anywhere. Raises SettingsError without the library, or where it cannot listen."""
+    if settings.worker_metrics is None:
+        return nullcontext()
+    from mailer.cluster.endpoint import Endpoint  # noqa: PLC0415
+
+    try:
+        from mailer.cluster.exposition import CONTENT_TYPE, Exposition  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise SettingsError("Figures for Prometheus need a library that is not installed.", hint=INSTALL) from error
+    host, port = settings.worker_metrics
+    return Endpoint(terms.vitals, host, port, metrics=Exposition(terms.vitals).text, content_type=CONTENT_TYPE)
+
+
+def say_begun(settings: Settings, terms: Terms, saying: Log | Journal, endpoint: Endpoint | None) -> None:
+    """What it works for, over which server, and who can watch it."""
     queues = "" if terms.queues == (QUEUE,) else f", queue {', '.join(terms.queues)}"
-    console.note(
+    sentence = (
         f"Working for the campaigns that are left to workers{queues}: up to {terms.lines} at a time over"
         f" {settings.smtp_host}. Ctrl-C ends it tidily."
     )
+    saying.say("started", sentence, queues=list(terms.queues), connections=terms.lines)
+    if endpoint is None or settings.worker_metrics is None:
+        return
+    host = settings.worker_metrics[0]
+    place = f"http://{f'[{host}]' if ':' in host else host}:{endpoint.port}"
+    saying.say("watched", f"Figures and health: {place}/metrics, {place}/health and {place}/ready", port=endpoint.port)
+    if not is_loopback(host):
+        saying.say(
+            "watched by others",
+            f"WARNING: whoever reaches {place} can read the names of your campaigns and how many people they go to, without a"
+            " password and unencrypted. Let only the computer that collects the figures through, by a firewall.",
+            level="warning",
+            port=endpoint.port,
+        )
 
-    async def main(stops: stopping) -> None:
-        working = Worker(terms)
-        stops.attach(Ending(working))
-        await working.run()
 
-    with (
-        stopping(as_json=as_json, what="Ending") as stops,
-        asyncio.Runner(loop_factory=loop_factory() or asyncio.SelectorEventLoop) as runner,
-    ):
-        runner.run(main(stops))
-    log.tell()
+def say_ended(saying: Log | Journal, *, as_json: bool) -> None:
+    """How much was handed over from here."""
+    total = saying.total()
+    saying.end()
     if as_json:
-        console.emit(log.data())
-    else:
-        console.say(f"Ended. {log.total():,} messages were handed over from here." if log.total() else "Ended.")
+        console.emit(saying.data())
+    elif saying.told is None:
+        console.say(f"Ended. {total:,} messages were handed over from here." if total else "Ended.")
 
 
 class Ending:
@@ -106,7 +164,7 @@ class Ending:
         self._working.stop()
 
 
-def terms_of(settings: Settings, queues: tuple[str, ...], log: Log) -> Terms:
+def terms_of(settings: Settings, queues: tuple[str, ...], saying: Log | Journal) -> Terms:
     """What the settings of this computer give a worker. Raises SettingsError for what is missing."""
     from mailer.campaign.run import RunOptions  # noqa: PLC0415
     from mailer.cluster.terms import Terms  # noqa: PLC0415
@@ -116,7 +174,7 @@ def terms_of(settings: Settings, queues: tuple[str, ...], log: Log) -> Terms:
     return Terms(
         open_ledger=lambda: open_ledger(settings),
         relay=relay_of(settings),
-        reporter=log,
+        reporter=saying,
         limits=limits_of(settings),
         options=RunOptions(
             batch_pause=settings.batch_pause,
@@ -129,94 +187,3 @@ def terms_of(settings: Settings, queues: tuple[str, ...], log: Log) -> Terms:
         queues=queues,
         signer=signer_of(settings),
     )
-
-
-class Log:
-    """A few calm lines on standard error; no addresses."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, Counter[Status]] = {}
-        self._told: dict[str, int] = {}
-        self._tell_at = time.monotonic() + TELL_SECONDS
-        self._said: set[str] = set()
-
-    # -- what a worker tells
-
-    def began(self, campaign: str) -> None:
-        if campaign not in self._counts:
-            self._counts[campaign] = Counter()
-            self._say(f"Campaign {campaign}: working for it.")
-
-    def recorded(self, campaign: str, status: Status) -> None:
-        self._counts[campaign][status] += 1
-        self._said.clear()
-        if time.monotonic() >= self._tell_at:
-            self.tell()
-
-    def finished(self, campaign: str) -> None:
-        self.tell()
-        self._say(f"Campaign {campaign}: finished. The report: mailer report {quoted(campaign)}")
-
-    def halted(self, campaign: str, reason: MailerError) -> None:
-        self.tell()
-        self._say(f"Campaign {campaign}: no worker works for it any more. {reason.message}")
-        self._say(f"To look at it:  mailer status {quoted(campaign)}")
-
-    def unfit(self, campaign: str, reason: MailerError) -> None:
-        self._say_once(f"Campaign {campaign}: left to other workers. {reason.message}")
-        if reason.hint:
-            self._say_once(f"Way out: {reason.hint}")
-
-    def waiting(self, campaign: str, what: Quota | Hours | None, until: float) -> None:
-        if what and until - time.time() >= WORTH_SAYING:
-            self._say_once(f"Campaign {campaign}: keeping to {what}; waiting where it must.")
-
-    def reconnecting(self, why: str, delay: float) -> None:
-        if delay >= WORTH_SAYING:
-            reason = without_addresses(" ".join(console.harmless(why).split())).rstrip(".")
-            self._say_once(f"{CHANGING.sub('', reason)}; trying again.")
-
-    def silent(self, seconds: float, patience: float) -> None:
-        self._say(f"The mail server has not answered for {in_words(seconds)}; waiting up to {in_words(patience)}.")
-
-    def resting(self, reason: MailerError, until: float) -> None:
-        self.tell()
-        self._say(f"{reason.message} Resting until {local_time(until)}, and then going on.")
-
-    def lost(self, error: MailerError, delay: float) -> None:
-        self._say_once(f"{error.message} Trying again in {in_words(delay)}, and then again and again.")
-
-    # -- lines
-
-    def tell(self) -> None:
-        """How far each campaign is, where that has changed."""
-        self._tell_at = time.monotonic() + TELL_SECONDS
-        for campaign, counts in self._counts.items():
-            if counts.total() != self._told.get(campaign, 0):
-                self._told[campaign] = counts.total()
-                parts = [
-                    f"{counts[status]:,} {words.partition(':')[0]}" for status, words in WORDS.items() if counts[status]
-                ]
-                self._say(f"Campaign {campaign}: {', '.join(parts)}.")
-
-    def total(self) -> int:
-        return sum(counts[Status.SENT] for counts in self._counts.values())
-
-    def data(self) -> dict[str, object]:
-        """What --json says at the end."""
-        return {
-            "campaigns": {
-                campaign: {status.value: counts[status] for status in Status if counts[status]}
-                for campaign, counts in self._counts.items()
-            },
-            "sent": self.total(),
-        }
-
-    def _say(self, sentence: str) -> None:
-        console.note(f"{time.strftime('%H:%M:%S')}  {sentence}")
-
-    def _say_once(self, sentence: str) -> None:
-        """Until a message has gone through again."""
-        if sentence not in self._said:
-            self._said.add(sentence)
-            self._say(sentence)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -26,8 +27,10 @@ async def pace_of(ledger: Ledger, relay: Relay, limits: Limits) -> AsyncIterator
 class Share:
     """A worker's pace as one of its campaigns sees it: where that one stops, the others go on."""
 
-    def __init__(self, pace: Pacing) -> None:
+    def __init__(self, pace: Pacing, note_wait: Callable[[float], None] = lambda _: None) -> None:
+        """`note_wait` is told how many seconds each message waited that had to."""
         self._pace = pace
+        self._note_wait = note_wait
         self._waiting: set[asyncio.Task[Slot | None]] = set()
         self._stopped = False
 
@@ -64,6 +67,7 @@ class Share:
             return slot
         task = asyncio.ensure_future(self._pace.reserve(domain))
         self._waiting.add(task)
+        began = time.monotonic()
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
@@ -73,7 +77,13 @@ class Share:
             raise
         finally:
             self._waiting.discard(task)
+            self._note_wait(time.monotonic() - began)
         return None if task.cancelled() else task.result()
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait here just now."""
+        return len(self._waiting)
 
     def stop(self) -> None:
         """Send everybody away who waits here."""

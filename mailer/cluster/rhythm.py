@@ -15,6 +15,8 @@ class Rhythm:
     """From one look for batches without a job to the next."""
     strays: float = 60.0
     """From one look for deliveries without a batch to the next: it costs more."""
+    overview: float = 10.0
+    """From one count of all campaigns to the next, where a worker's figures are read."""
     polling: float = 1.0
     """The queue tells at once of a new job, but not of one whose time has come."""
     heartbeat: float = 5.0

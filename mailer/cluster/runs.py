@@ -20,6 +20,7 @@ from mailer.hours import Hours
 from mailer.ledger import Ledger, Writer
 from mailer.ledger.database import Lock
 from mailer.model import CampaignRecord, Delivery, Outcome, Quota, Scope, Status, said
+from mailer.smtp import Connection, connect
 
 WAIT = 1.0
 """Seconds: `status` holds a campaign's lock for an instant, to see whether it is held."""
@@ -32,6 +33,7 @@ class Active:
     campaign: CampaignRecord
     run: Run
     lock: Lock
+    share: Share
     told: bool = False
     """Whether it was stopped from without, so that its end is nobody's doing here."""
     users: int = 0
@@ -99,11 +101,12 @@ class Runs:
                 hint="give the worker the same dkim_ settings as the computer from which it was left to workers",
             )
         standing = self._ledger.shared.standing(campaign)
+        share = Share(self._pace, self._note_wait)
         run = Run(
             ledger=self._ledger,
             campaign=campaign,
             relay=terms.relay,
-            pace=Share(self._pace),
+            pace=share,
             throttle=self._throttle,
             render=renderer(self._ledger, campaign, terms.signer),
             # a batch is what one connection takes; refused addresses are counted over all workers (Shift)
@@ -114,8 +117,9 @@ class Runs:
             signer=terms.signer,
             writer=self._writer,
             token=self._token,
+            opening=self._connect,
         )
-        self._active[name] = active = Active(campaign=campaign, run=run, lock=lock)
+        self._active[name] = active = Active(campaign=campaign, run=run, lock=lock, share=share)
         terms.reporter.began(name)
         return active
 
@@ -130,6 +134,27 @@ class Runs:
         if not self._refused:
             self.refused.clear()
         return [self._active[name] for name in names if name in self._active]
+
+    async def _connect(self) -> Connection | Outcome:
+        result, vitals = await connect(self._terms.relay), self._terms.vitals
+        if isinstance(result, Outcome):
+            vitals.unconnected[result.phase] += 1
+        else:
+            vitals.connected += 1
+        return result
+
+    def _note_wait(self, seconds: float) -> None:
+        self._terms.vitals.waited += seconds
+
+    @property
+    def connections(self) -> int:
+        """How many are open just now."""
+        return sum(active.run.connections for active in list(self._active.values()))
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for a place of a quota just now."""
+        return sum(active.share.waiting for active in list(self._active.values()))
 
     def leave(self, active: Active) -> None:
         """A batch has ended."""
@@ -157,13 +182,15 @@ class _Watching:
 
     def __init__(self, terms: Terms, campaign: str, refused: Callable[[str], None]) -> None:
         self._reporter = terms.reporter
+        self._vitals = terms.vitals
         self._campaign = campaign
         self._refused = refused
 
     def recorded(self, _delivery: Delivery, status: Status, outcome: Outcome) -> None:
+        self._vitals.recorded(self._campaign, status, outcome)
         if status is Status.FAILED and outcome.scope is Scope.RECIPIENT:
             self._refused(self._campaign)
-        self._reporter.recorded(self._campaign, status)
+        self._reporter.recorded(self._campaign, status, outcome)
 
     def waiting(self, what: Quota | Hours | None, until: float) -> None:
         self._reporter.waiting(self._campaign, what, until)

@@ -21,12 +21,19 @@ from mailer.cluster.engine import Again, Engine, Jobs
 from mailer.cluster.pacing import pace_of
 from mailer.cluster.runs import Active, Runs
 from mailer.cluster.terms import Terms
+from mailer.cluster.vitals import Now, State
 from mailer.errors import LedgerError, MailerError, Paused
 from mailer.ledger import Record, Writer
 from mailer.model import Batch, Round, Scope
 
 SETTLING = 0.2
 """Seconds from a refusal to the look at whether there were too many: an outcome waits a tenth for company (campaign/line.py)."""
+
+WATCHED = 120.0
+"""Seconds since somebody asked how all campaigns stand, after which it is not looked for any more."""
+
+SELDOM = 50
+"""How many times as long as it took it is not looked again: a count of many millions takes a second."""
 
 
 class Shift:
@@ -41,6 +48,8 @@ class Shift:
         self._closing = False
         self._failure: Exception | None = None
         self._unfit: dict[str, float] = {}
+        self._under_way = 0
+        self._look_over_at = 0.0
         self.sent_any = False
         self.unrecorded: Sequence[Record] = late
         self.trouble: tuple[MailerError, Scope] | None = None
@@ -68,11 +77,29 @@ class Shift:
             writer = await stack.enter_async_context(Writer(ledger, senders=terms.lines))
             self.unrecorded = writer.unwritten
             self._runs = Runs(terms, ledger, pace=pace, throttle=throttle, writer=writer, token=token)
+            self._writer = writer
+            terms.vitals.look = self._now
+            stack.callback(terms.vitals.shift_over)
             engine = Engine(shared.address, self.run_batch, lines=terms.lines, queues=terms.queues, rhythm=terms.rhythm)
             async with engine:
+                terms.vitals.enter(State.WORKING)
+                terms.reporter.working()
                 await self._until_over(engine)
             await self._runs.let_go(0)
             await self._desk.ask(lambda shared: shared.part(token))
+
+    def _now(self) -> Now:
+        """May be called by another thread."""
+        writer, runs = self._writer, self._runs
+        return Now(
+            in_flight=writer.in_flight,
+            connections=runs.connections,
+            batches=self._under_way,
+            waiting=runs.waiting,
+            commits=writer.commits,
+            written=writer.written,
+            commit_since=writer.commit_since,
+        )
 
     async def _until_over(self, engine: Engine) -> None:
         duties = (engine.work(), self._look_after(engine), self._watch_refusals())
@@ -129,7 +156,7 @@ class Shift:
                 try:
                     now = await self._desk.ask(lambda shared: shared.round(batch, time.time()))
                     if now.due:
-                        await self._send(active, now)
+                        await self._send(active, batch, now)
                         # as it would between two batches of a run
                         await active.run.sleep(active.run.options.batch_pause)
                 finally:
@@ -137,6 +164,7 @@ class Shift:
                 await self._heed(active)
         finally:
             again = await self._desk.ask(lambda shared: shared.release(batch, self._token))
+            self._terms.reporter.batch_ended(batch.campaign, batch.id, again)
         return again if again is None else max(again, at_least)
 
     async def _entered(self, batch: Batch) -> Active | None:
@@ -149,7 +177,10 @@ class Shift:
             self._terms.reporter.unfit(batch.campaign, error)
             return None
 
-    async def _send(self, active: Active, now: Round) -> None:
+    async def _send(self, active: Active, batch: Batch, now: Round) -> None:
+        self._terms.reporter.batch_begun(batch.campaign, batch.id, len(now.due))
+        self._terms.vitals.batches += 1
+        self._under_way += 1
         try:
             await active.run.send_batch(now.due, now.until)
         except LedgerError:
@@ -159,6 +190,8 @@ class Shift:
         except Exception as error:  # noqa: BLE001 - told by whoever runs this worker, once no other meets it
             self._failure = self._failure or error
             self._over.set()
+        finally:
+            self._under_way -= 1
         self.sent_any = self.sent_any or active.run.answered_at > 0
 
     async def _heed(self, active: Active) -> None:
@@ -209,7 +242,8 @@ class Shift:
             crashpoint.pass_through("after-bury")
             await engine.free(engines)
             await self._stop_what_is_halted()
-            now = time.monotonic()
+            await self._look_over()
+            now = self._terms.vitals.ledger_at = time.monotonic()
             if now >= reconcile_at:
                 strays = now >= strays_at
                 await self._reconcile(strays=strays)
@@ -217,6 +251,14 @@ class Shift:
                 strays_at = now + rhythm.strays if strays else strays_at
             await self._runs.let_go(rhythm.idle)
             await asyncio.sleep(rhythm.round)
+
+    async def _look_over(self) -> None:
+        """How all campaigns stand, where somebody watches; the longer that takes, the more seldom."""
+        vitals, began = self._terms.vitals, time.monotonic()
+        if began >= self._look_over_at and began - vitals.asked_at < WATCHED:
+            vitals.overview = await self._desk.ask(lambda shared: shared.overview())
+            took = time.monotonic() - began
+            self._look_over_at = began + max(self._terms.rhythm.overview, took * SELDOM)
 
     async def _stop_what_is_halted(self) -> None:
         if names := list(self._runs.names):

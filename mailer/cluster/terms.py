@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 from mailer.campaign.limits import Limits
 from mailer.campaign.run import RunOptions
 from mailer.cluster.rhythm import Rhythm
+from mailer.cluster.vitals import Vitals
 from mailer.errors import MailerError
 from mailer.hours import Hours
 from mailer.ledger import Ledger
-from mailer.model import Quota, Status
+from mailer.model import Outcome, Quota, Scope, Status
 from mailer.smtp import Relay
 
 if TYPE_CHECKING:
@@ -26,7 +27,16 @@ class Reporter(Protocol):
     """Who watches a worker. Calls must return at once."""
 
     def began(self, campaign: str) -> None: ...
-    def recorded(self, campaign: str, status: Status) -> None: ...
+    def working(self) -> None:
+        """The ledger is there, and batches are fetched from now on."""
+        ...
+
+    def batch_begun(self, campaign: str, batch: int, messages: int) -> None: ...
+    def batch_ended(self, campaign: str, batch: int, again: float | None) -> None:
+        """What is left of it is to be tried again at a time (Unix time), if anything is."""
+        ...
+
+    def recorded(self, campaign: str, status: Status, outcome: Outcome) -> None: ...
     def finished(self, campaign: str) -> None: ...
     def halted(self, campaign: str, reason: MailerError) -> None:
         """No worker works for it any more, until a person lets it go on."""
@@ -39,7 +49,7 @@ class Reporter(Protocol):
     def waiting(self, campaign: str, what: Quota | Hours | None, until: float) -> None: ...
     def reconnecting(self, why: str, delay: float) -> None: ...
     def silent(self, seconds: float, patience: float) -> None: ...
-    def resting(self, reason: MailerError, until: float) -> None:
+    def resting(self, reason: MailerError, until: float, about: Scope) -> None:
         """The worker sends nothing before `until` (Unix time), and then goes on by itself."""
         ...
 
@@ -60,6 +70,7 @@ class Terms:
     queues: tuple[str, ...] = (QUEUE,)
     signer: Signer | None = None
     rhythm: Rhythm = field(default_factory=Rhythm)
+    vitals: Vitals = field(default_factory=Vitals)
 
     @property
     def lines(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from mailer.cluster.engine import be_quiet
 from mailer.cluster.shift import Shift
 from mailer.cluster.terms import Terms
+from mailer.cluster.vitals import State
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, MailerError, Paused
 from mailer.model import Rest, Scope
 
@@ -27,10 +28,13 @@ class Worker:
         self._stopped = asyncio.Event()
         self._lost = 0
         self._unreachable = 0
+        # half of the time after which others take its jobs
+        terms.vitals.patience = terms.rhythm.stalled / 2
 
     def stop(self) -> None:
         """Fetch nothing new, wait for the replies to what is on the wire, give the rest back, and end."""
         self._stopped.set()
+        self._terms.vitals.enter(State.ENDING)
         if self._shift:
             self._shift.stop()
 
@@ -38,6 +42,20 @@ class Worker:
         """Work until it is stopped. Raises MailerError where it cannot begin, or never could again."""
         be_quiet()
         asyncio.get_running_loop().set_exception_handler(_only_what_nobody_saw)
+        pulse = asyncio.ensure_future(self._beat())
+        try:
+            await self._work()
+        finally:
+            pulse.cancel()
+
+    async def _beat(self) -> None:
+        """So that whoever watches sees that the loop turns."""
+        vitals, pause = self._terms.vitals, min(1.0, self._terms.vitals.patience / 5)
+        while True:
+            vitals.loop_at = time.monotonic()
+            await asyncio.sleep(pause)
+
+    async def _work(self) -> None:
         begun = False
         while not self._stopped.is_set():
             started = time.monotonic()
@@ -63,7 +81,7 @@ class Worker:
         with self._terms.open_ledger() as ledger:
             rest = ledger.shared.resting(self._terms.relay.account)
         if rest:
-            await self._rest(rest, Paused(rest.reason))
+            await self._rest(rest, Paused(rest.reason), Scope.ACCOUNT)
         return rest is not None
 
     async def _after(self, shift: Shift) -> None:
@@ -77,23 +95,26 @@ class Worker:
         if scope is Scope.CONNECTION:
             pause = _nth(rhythm.unreachable, self._unreachable)
             self._unreachable += 1
-            await self._rest(Rest(account=account, until=time.time() + pause, times=1, reason=reason.message), reason)
+            rest = Rest(account=account, until=time.time() + pause, times=1, reason=reason.message)
+            await self._rest(rest, reason, scope)
             return
         with self._terms.open_ledger() as ledger:
             if shift.sent_any:
                 ledger.shared.wake(account)
             rest = ledger.shared.rest(account, rhythm.account, reason.message)
-        await self._rest(rest, reason)
+        await self._rest(rest, reason, scope)
 
-    async def _rest(self, rest: Rest, reason: MailerError) -> None:
+    async def _rest(self, rest: Rest, reason: MailerError, about: Scope) -> None:
         if not self._stopped.is_set():
-            self._terms.reporter.resting(reason, rest.until)
+            self._terms.vitals.enter(State.RESTING, about.value)
+            self._terms.reporter.resting(reason, rest.until, about)
             await self._sleep(rest.until - time.time())
 
     async def _wait_out(self, error: MailerError) -> None:
         if not self._stopped.is_set():
             delay = _nth(self._terms.rhythm.ledger, self._lost)
             self._lost += 1
+            self._terms.vitals.lost(error)
             self._terms.reporter.lost(error, delay)
             await self._sleep(delay)
 

@@ -9,6 +9,7 @@ cannot be recorded must not be sent.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
@@ -49,6 +50,10 @@ class Writer:
         self._broken: LedgerError | None = None
         self.unwritten: list[Record] = []
         """What came of messages whose final dot had left when the ledger was lost, for `Ledger.write_late`."""
+        self.commits = self.written = self.in_flight = 0
+        """Groups and what they held, and how many messages have an intent and no outcome yet: for whoever watches."""
+        self.commit_since: float | None = None
+        """Since when a commit is waited for, by time.monotonic()."""
         self._due: asyncio.Handle | asyncio.Future[list[bool]] | None = None
         self._idle = asyncio.Event()
 
@@ -117,12 +122,14 @@ class Writer:
 
         def come_back(writing: asyncio.Future[list[bool]]) -> None:
             error = writing.exception()
+            self.commit_since = None
             if error is None:
                 self._answer(here, writing.result())
             else:
                 self._fail(error)
 
         group = [item[:2] for item in self._waiting]
+        self.commit_since = time.monotonic()
         writing = scribe.do(lambda: self._pen.write(group))
         writing.add_done_callback(come_back)
         self._due = writing
@@ -130,9 +137,18 @@ class Writer:
     def _answer(self, number: int, results: Sequence[bool]) -> None:
         """Tell the first so many of those who wait, and see to the others."""
         waiting, self._waiting = self._waiting[:number], self._waiting[number:]
+        self._count(waiting, results)
         self._due = self._loop.call_soon(self._gather, 0, 0) if self._waiting else None
         # a turn of the loop later: meanwhile it reads what came while it stood still
         self._loop.call_soon(self._wake, waiting, results)
+
+    def _count(self, waiting: Sequence[Waiting], results: Sequence[bool]) -> None:
+        self.commits += 1
+        for (records, intent, _), granted in zip(waiting, results, strict=True):
+            self.written += len(records)
+            self.in_flight += intent is not None and granted
+            for record in records:
+                self.in_flight -= record.intended
 
     def _wake(self, waiting: Sequence[Waiting], results: Sequence[bool]) -> None:
         if not self._waiting:

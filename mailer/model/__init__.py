@@ -60,7 +60,7 @@ from mailer.model.relays import (
 )
 from mailer.model.said import Said, as_said, counted, joined, said, words_of
 from mailer.model.suppressions import EVERYWHERE, Held, Reason, Suppressed, Suppression
-from mailer.model.workers import Batch, Detached, Halt, Presence, Rest
+from mailer.model.workers import Batch, Detached, Halt, Overview, Presence, Rest
 
 __all__ = [
     "EVERYWHERE",
@@ -104,6 +104,7 @@ __all__ = [
     "Message",
     "OutOfHours",
     "Outcome",
+    "Overview",
     "PackedContact",
     "Person",
     "Phase",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from mailer.model.campaigns import Status
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
@@ -57,3 +59,13 @@ class Rest:
     until: float
     times: int
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overview:
+    """The campaigns that are left to workers, as they stood at `at`: how many of each status are not settled yet."""
+
+    at: datetime
+    campaigns: dict[str, dict[Status, int]]
+    halted: int = 0
+    workers: int = 0

@@ -16,7 +16,7 @@ from mailer.ledger.diary import note
 from mailer.ledger.postgres.database import Postgres
 from mailer.ledger.postgres.locks import ServerLock
 from mailer.ledger.store import moment
-from mailer.model import Batch, CampaignRecord, Detached, Halt, Happening, Round
+from mailer.model import Batch, CampaignRecord, Detached, Halt, Happening, Overview, Round, Status
 from mailer.retry import HOUR
 
 # no other batch is touched: those to either side end before and begin after
@@ -56,6 +56,15 @@ WHERE b.campaign_id = $1
 CLEAR = """
 DELETE FROM batches b WHERE b.id = ANY($1::bigint[]) AND b.token IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries d
     WHERE d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id AND b.last_id AND d.status IN ('queued', 'deferred'))
+"""
+
+# the counts by the index of statuses, however many have been sent
+OVERVIEW = """
+SELECT c.name, d.halted_at IS NOT NULL, open_ones.status, open_ones.n
+FROM detached d JOIN campaigns c ON c.id = d.campaign_id LEFT JOIN LATERAL (
+    SELECT status, count(*) AS n FROM deliveries WHERE campaign_id = d.campaign_id
+        AND status IN ('queued', 'deferred', 'sending', 'uncertain') GROUP BY status
+) AS open_ones ON true
 """
 
 # those who live in the zones $4, or anywhere
@@ -193,6 +202,20 @@ class Batches:
             not_before=None if not_before is None else moment(not_before),
             halt=halt,
         )
+
+    def overview(self) -> Overview:
+        """How many of each status are not settled yet, of every campaign that is left to workers."""
+        campaigns: dict[str, dict[Status, int]] = {}
+        halted: set[str] = set()
+        with self._db.plain_errors():
+            [(workers,)] = self._db.native("SELECT count(*) FROM senders").fetchall()
+            for name, stands, status, number in self._db.native(OVERVIEW).fetchall():
+                counts = campaigns.setdefault(name, {})
+                if status:
+                    counts[Status(status)] = number
+                if stands:
+                    halted.add(name)
+        return Overview(at=moment(time.time()), campaigns=campaigns, halted=len(halted), workers=workers)
 
     # -- what a worker does
 
