@@ -6,7 +6,7 @@
 #   make check    style and types
 #   make faults   kill it, starve it, deceive it, some minutes long; ARGS="--seed 7 --only silent" some of it again
 #   make faults-long   the same with a thousand kills and more, half an hour long; writes tests/faults/RESULTS.md
-#   make bench    how fast it is, beside its peers, some twenty minutes long; ARGS="--quick" everything small; writes benchmarks/RESULTS.md
+#   make bench    how fast it is, beside its peers, some twenty minutes long; ARGS="--quick" everything small; writes benchmarks/RESULTS.md and CAPACITY.md
 #   make pictures  take the pictures of the page that the README shows anew; needs Chromium
 #   make screens   take pictures of every screen, wide and narrow, light and dark, into screens/; needs Chromium
 #   make lock     pin the newest versions of all libraries in requirements.txt

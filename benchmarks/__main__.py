@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from . import brief, machine, servers, table
+from . import brief, capacity, machine, servers, table
 from .cases import CASES
 from .measure import Failed, Skipped
 from .scale import FULL, QUICK, USUAL, Scale
@@ -87,6 +87,7 @@ def write(given: argparse.Namespace, described: str, made: dict[str, str]) -> No
     titles = [case.TITLE for case in CASES.values()]
     text = table.page(described, {title: everything[title] for title in titles if title in everything})
     given.write.write_text(text, encoding="utf-8", newline="\n")
+    capacity.write_beside(given.write)
     if given.readme:
         brief.put_into(given.readme, text)
 

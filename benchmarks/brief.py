@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .cases import distance, growth, million, paced, page, start, whole
+from .cases import distance, growth, million, paced, page, shared, start, whole, workers
 from .table import MACHINE, cells, markdown, sections
 
 BEGIN, END = "<!-- made by: make bench -->\n", "<!-- until here -->\n"
@@ -36,6 +36,8 @@ LINES = {
     page.TITLE: "Milliseconds at the page of `mailer web`, with a list of 100,000",
     growth.TITLE: "Messages/s with so many in the list",
     paced.TITLE: "Share that it uses of a rate which it must not exceed",
+    workers.TITLE: "Messages/s with workers, all on this one machine, database and mail server included",
+    shared.TITLE: "Share that so many workers use of one limit together",
 }
 
 COLUMNS = {
@@ -45,6 +47,8 @@ COLUMNS = {
     page.TITLE: "ms",
     growth.TITLE: "messages/s",
     paced.TITLE: "quota used",
+    workers.TITLE: "messages/s",
+    shared.TITLE: "quota used",
 }
 
 

@@ -21,6 +21,7 @@ class Scale:
     starts: int
     page_rows: int
     paced: Sequence[Paced]
+    shared_seconds: float
 
 
 PER_SECOND = ("100/second", 100, 1.0, 1_000)
@@ -35,6 +36,7 @@ USUAL = Scale(
     starts=15,
     page_rows=100_000,
     paced=(PER_SECOND,),
+    shared_seconds=30,
 )
 QUICK = Scale(
     repeats=1,
@@ -45,6 +47,7 @@ QUICK = Scale(
     starts=5,
     page_rows=10_000,
     paced=(PER_SECOND,),
+    shared_seconds=12,
 )
 FULL = Scale(
     repeats=3,
@@ -55,4 +58,5 @@ FULL = Scale(
     starts=15,
     page_rows=100_000,
     paced=(PER_SECOND, PER_MINUTE),
+    shared_seconds=60,
 )

@@ -53,8 +53,10 @@ def programs() -> Path:
 class PostgresServer:
     """A cluster of its own on a free port. `user` owns its databases; nobody else may come in without the password."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="mailer-postgres-", dir=MEMORY if MEMORY.is_dir() else None))
+    def __init__(self, parent: Path | None = None) -> None:
+        """In memory, where there is any, or in a folder of this one."""
+        parent = parent or (MEMORY if MEMORY.is_dir() else None)
+        self.folder = Path(tempfile.mkdtemp(prefix="mailer-postgres-", dir=parent))
         self._bin = self._readable(programs())
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:

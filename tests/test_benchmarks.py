@@ -18,9 +18,9 @@ if sys.platform == "win32":
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import contacts, letter, table  # noqa: E402
+from benchmarks import capacity, contacts, letter, table  # noqa: E402
 from benchmarks.brief import BEGIN, END, brief, put_into  # noqa: E402
-from benchmarks.cases import CASES, million, paced  # noqa: E402
+from benchmarks.cases import CASES, distance, million, paced, shared, whole, workers  # noqa: E402
 from benchmarks.measure import Failed, Skipped, interleaved, run  # noqa: E402
 from benchmarks.peers import PEERS, Peer, Work  # noqa: E402
 from benchmarks.servers import Counter, Noted, counter, slow_line, smtp_sink  # noqa: E402
@@ -207,3 +207,84 @@ def test_the_block_in_a_readme_is_replaced_and_nothing_else(tmp_path: Path) -> N
     readme.write_text(f"before\n{BEGIN}old\n{END}after\n{END}", encoding="utf-8")
     put_into(readme, page)
     assert readme.read_text(encoding="utf-8") == f"before\n{BEGIN}\n{brief(page)}\n{END}after\n{END}"
+
+
+def test_a_fair_share_is_counted_while_all_send() -> None:
+    early, late = [at / 10 for at in range(100)], [5 + at / 10 for at in range(100)]
+    assert shared.while_all([early, late]) == (5.0, 9.9)
+    assert shared.fair_shares([early, late]) == [1.0, 1.0]
+    assert shared.fair_shares([early, late[::2]]) == pytest.approx([2 / 3, 4 / 3], rel=0.02)
+    with pytest.raises(Failed, match="no time at which all"):
+        shared.fair_shares([[1.0, 2.0], [3.0, 4.0]])
+
+
+def results(**changed: str) -> str:
+    """A page of results, as far as the arithmetic rests on it."""
+    figures = {"messages/s": "2,000", "CPU us a message": "400", "of the database": "300", "KB it keeps": "1.20"}
+    figures |= {"KB of its log": "3.00", "peak MB of each": "80"} | changed
+    path = ("messages/s", "CPU us a message")
+    parts = [
+        Section(
+            title=workers.TITLE, measured="", heads=("who sends", *figures), rows=[("1 worker", *figures.values())]
+        ),
+        Section(
+            title=whole.TITLE,
+            measured="",
+            heads=("sender", *path),
+            rows=[("mailer send", "2,500", "300"), ("mailer send, signed (DKIM)", "1,000", "900")],
+        ),
+        Section(title=distance.TITLE, measured="", heads=("sender", path[0]), rows=[("mailer send", "90.0")]),
+        Section(title=shared.TITLE, measured="", heads=("workers", "quota used"), rows=[("4", "99.1%")]),
+    ]
+    return table.page("- processor: a test, 2 cores", {part.title: part.markdown() for part in parts})
+
+
+def test_the_page_of_arithmetic_says_what_follows_from_the_results() -> None:
+    given = capacity.measured(results())
+    million_a_day = capacity.needed(given, 1_000_000)
+    assert million_a_day.rate == pytest.approx(27.8, abs=0.1)
+    assert million_a_day.workers == 2, "one core does it, and one more is there"
+    assert million_a_day.lines == 4
+    hundred = capacity.needed(given, 100_000_000)
+    # 2,778 a second, each 400 us and 600 us of a signature, on cores that are half busy
+    assert hundred.cores == pytest.approx(5.56, abs=0.01)
+    assert hundred.workers == 7
+    assert hundred.database == pytest.approx(1.67, abs=0.01)
+    assert hundred.disk == pytest.approx(120e9)
+    text = capacity.page(given)
+    assert "| 100,000,000 " in text
+    assert "a test, 2 cores" in text
+
+
+def test_without_its_figures_the_page_of_arithmetic_stays_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "RESULTS.md"
+    for text in (results(**{"of the database": ""}), "# How fast\n\n## The machine\n"):
+        page.write_text(text, encoding="utf-8")
+        capacity.write_beside(page)
+        assert not page.with_name(capacity.NAME).exists()
+    page.write_text(results(), encoding="utf-8")
+    capacity.write_beside(page)
+    assert page.with_name(capacity.NAME).exists()
+
+
+@pytest.mark.thorough
+def test_workers_and_one_process_are_measured_by_what_arrives() -> None:
+    try:
+        for number in (0, 2):
+            sent = workers.sending(300, workers=number)
+            assert sent.rate > 0
+            assert len(sent.senders) == max(1, number)
+            assert min(sent.cpu, sent.peak, sent.database, sent.kept, sent.logged) > 0
+    except Skipped as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.mark.thorough
+def test_workers_under_one_limit_are_seen_apart() -> None:
+    try:
+        one = shared.sending(4)
+    except Skipped as reason:
+        pytest.skip(str(reason))
+    assert len(one.times) == 4 * shared.COUNT
+    assert len(one.shares) == shared.WORKERS
+    assert paced.most_in(one.times, 1.0) <= shared.COUNT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import distance, growth, million, paced, page, start, whole
+from . import distance, growth, million, paced, page, shared, start, whole, workers
 
 CASES = {
     "whole": whole,
@@ -12,5 +12,7 @@ CASES = {
     "page": page,
     "growth": growth,
     "pace": paced,
+    "workers": workers,
+    "shared": shared,
 }
 """In the order of the page."""
