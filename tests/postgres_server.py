@@ -171,6 +171,29 @@ class PostgresServer:
             rows = connection.execute(statement)
             return rows.fetchall() if rows.description else []
 
+    def dump(self, database: str) -> Path:
+        """A back-up, as pg_dump makes it."""
+        file = self.folder / f"{uuid.uuid4().hex}.dump"
+        self._run([self._bin / "pg_dump", "--format=custom", "--file", file, self.address(database)])
+        return file
+
+    @contextlib.contextmanager
+    def restored(self, file: Path) -> Iterator[str]:
+        """Put back into a database of its own."""
+        with self.database() as name:
+            self._run([self._bin / "pg_restore", "--exit-on-error", "--dbname", self.address(name), file])
+            yield name
+
+    def promote(self) -> None:
+        """As a stand-by that takes over."""
+        self.stop()
+        signal_file = self.data / "standby.signal"
+        signal_file.touch()
+        if ROOT:
+            shutil.chown(signal_file, "nobody")
+        self.start()
+        assert self.query("SELECT pg_promote()") == [(True,)]
+
     @contextlib.contextmanager
     def database(self, template: str = "template0") -> Iterator[str]:
         """A database of its own, by its name, and nothing of it afterwards."""

@@ -108,6 +108,7 @@ QUESTIONS: dict[str, Question] = {
     "suppression_rows": lambda ledger, _: sorted((one.entry or "", one.reason, one.note, one.source, one.scope) for one in ledger.suppression_rows()),
     "suppression_secrets": lambda ledger, _: ledger.suppression_secrets()[1:],
     "suppressions": lambda ledger, _: [sorted(ledger.suppressions().entries.items()), sorted(ledger.suppressions("people").entries.items()), ledger.suppressions().erased.get(b"k" * 32)],
+    "refuse_copy": lambda ledger, _: ledger.refuse_copy(),
     "tallies": lambda ledger, _: sorted((number, *dataclasses.astuple(tally)) for number, tally in ledger.tallies().items()),
     "tally": lambda ledger, campaign: ledger.tally(campaign),
     "transactions": lambda ledger, _: [sorted(ledger.transactions("u@smtp.example", BEGIN)), ledger.transactions("u@smtp.example", BEGIN, 3), ledger.transactions("x", 0)],
@@ -121,8 +122,8 @@ QUESTIONS: dict[str, Question] = {
 }  # fmt: skip
 
 WRITES = {
-    "add_events", "approve", "ask_to_pause", "erase_suppressed", "finish", "forget_to_pause", "forget_wish", "hold", "keep_preview", "mark_moved",
-    "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_hours", "set_owner", "start", "suppress",
+    "add_events", "approve", "ask_to_pause", "doubt_open", "erase_suppressed", "finish", "forget_to_pause", "forget_wish", "hold", "keep_preview", "mark_moved",
+    "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_hours", "set_owner", "settle_in", "start", "suppress",
     "take_over", "unsubscribe", "unsuppress", "write_diary", "write_late",
     "forget_prepared", "keep_prepared", "take_turn", "wish",
 }  # fmt: skip

@@ -648,7 +648,10 @@ def a_copy(folder: Path) -> Iterator[LedgerPlace]:
     else:
         server, name = template
         with server.database(name) as copy:
-            yield Server(address=server.address(copy))
+            place = Server(address=server.address(copy))
+            with Ledger(place) as ledger:
+                ledger.settle_in()
+            yield place
 
 
 def template_key() -> LedgerKey | None:

@@ -18,7 +18,7 @@ from workers import Told, leave, until, working
 from mailer import mime
 from mailer.campaign.limits import Limits
 from mailer.cluster.pacing import Share
-from mailer.errors import CampaignError, Paused
+from mailer.errors import BrokenLedgerError, CampaignError, Paused
 from mailer.ledger import Ledger, SenderLock
 from mailer.model import Happening, Quota, Server, Status
 from mailer.pace import Pace
@@ -287,6 +287,33 @@ async def test_a_worker_waits_for_a_server_that_is_not_there_yet(campaign_folder
         assert received(server) == once_each(PEOPLE)
     finally:
         postgres.close()
+
+
+async def test_a_worker_ends_tidily_once_a_newer_mailer_has_changed_the_tables(
+    campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
+) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    leave(ledger, campaign)
+    held = server.on("accepted", nth=4, hold=True)
+
+    async def worked() -> None:
+        async with working(place, server, lines=1) as worker:
+            await until(held.fired.is_set)
+            ledger._db.native("UPDATE ledger_format SET version = version + 1")
+            await until(lambda: worker._shift._closing)
+            held.release()
+            await until(lambda: not ledger.tally(campaign).sending)
+
+    with pytest.raises(BrokenLedgerError, match="newer mailer"):
+        await worked()
+    tally = ledger.tally(campaign)
+    assert (tally.sent, tally.uncertain) == (4, 0), "what was on the wire is waited for and recorded"
+    with pytest.raises(BrokenLedgerError, match="newer mailer"):
+        Ledger(place)
+    ledger._db.native("UPDATE ledger_format SET version = version - 1")
+    async with working(place, server):
+        await until(lambda: ledger.find("appeal").finished_at)
+    assert received(server) == once_each(PEOPLE)
 
 
 async def test_an_error_of_our_own_stops_the_campaign_before_every_worker_meets_it(

@@ -181,6 +181,7 @@ def freeze(prepared: Prepared, ledger: Ledger, *, and_then: Callable[[int], None
     Call under the campaign's SenderLock: whatever a dead sender left behind becomes uncertain here.
     """
     plan = prepared.plan
+    ledger.refuse_copy()
     if prepared.campaign:
         mark_interrupted(ledger, prepared.campaign)
     if plan is None:

@@ -68,6 +68,7 @@ class Shift:
             Jobs(shared).prepare()
             if self._late:
                 ledger.write_late(self._late)
+            ledger.refuse_copy()
             self._desk = stack.enter_context(Desk(terms.open_ledger()))
             # the lock before the writer, whose pen is the session that holds it
             lock = shared.join(token, account=terms.relay.account, lines=terms.lines, queues=terms.queues)
@@ -236,6 +237,7 @@ class Shift:
         rhythm, desk = self._terms.rhythm, self._desk
         reconcile_at = strays_at = 0.0
         while True:
+            await desk.ask(lambda shared: shared.refuse_newer())
             if not await desk.ask(lambda shared: shared.is_there(self._token)):
                 raise LedgerError("The ledger on PostgreSQL was lost: the session that keeps this worker's lock ended.")
             engines = await desk.ask(lambda shared: shared.bury())

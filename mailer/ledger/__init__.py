@@ -7,7 +7,7 @@ from mailer.ledger.entries import Intent, Record
 from mailer.ledger.figures import Grouped
 from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger, require_server
-from mailer.ledger.lock import AccountLock, DomainsLock, SenderLock, mark_interrupted, settle
+from mailer.ledger.lock import AccountLock, DomainsLock, SenderLock, mark_interrupted, put_back, settle
 from mailer.ledger.memory import Digests, Prepared, Preview
 from mailer.ledger.wishes import taken_at, turn
 from mailer.ledger.writer import Writer
@@ -30,6 +30,7 @@ __all__ = [
     "Writer",
     "delivery_of",
     "mark_interrupted",
+    "put_back",
     "require_server",
     "settle",
     "synced_warning",

@@ -116,6 +116,18 @@ class Database(Connection, Protocol):
         """Insert many rows, a later one after an earlier one."""
         ...
 
+    def is_at_home(self) -> bool:
+        """Whether it is not seen to be a copy that was put back."""
+        ...
+
+    def settle_in(self) -> None:
+        """From now on it is at home where it is."""
+        ...
+
+    def settling_in(self) -> AbstractContextManager[None]:
+        """A transaction that settles in, and forgets who worked where it came from."""
+        ...
+
     def whole(self, number: str) -> str:
         """An expression for a positive number without its fraction."""
         ...

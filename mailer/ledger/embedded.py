@@ -50,6 +50,15 @@ class Embedded:
     def plain_errors(self) -> AbstractContextManager[None]:
         return plain_errors(self.place)
 
+    def is_at_home(self) -> bool:
+        """Of a file nobody can tell."""
+        return True
+
+    def settle_in(self) -> None: ...
+
+    def settling_in(self) -> AbstractContextManager[None]:
+        return self.transaction()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """With the write lock from the beginning."""

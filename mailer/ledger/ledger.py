@@ -15,6 +15,7 @@ from mailer.ledger.events import Events
 from mailer.ledger.figures import Figures
 from mailer.ledger.memory import Memory
 from mailer.ledger.proofs import Proofs
+from mailer.ledger.restoring import Restoring
 from mailer.ledger.rounds import Rounds
 from mailer.ledger.suppressions import Suppressions
 from mailer.ledger.wishes import Wishes
@@ -33,7 +34,7 @@ def require_server(place: LedgerPlace) -> None:
         )
 
 
-class Ledger(Campaigns, Diary, Events, Figures, Memory, Proofs, Rounds, Suppressions, Wishes):
+class Ledger(Campaigns, Diary, Events, Figures, Memory, Proofs, Restoring, Rounds, Suppressions, Wishes):
     """A file, or a database on PostgreSQL. Reads and single decisions happen here; outcomes go through `Writer`.
 
     Raises CampaignError for a file from which everything was `moved`, unless that is what is being done.
@@ -75,7 +76,8 @@ class Ledger(Campaigns, Diary, Events, Figures, Memory, Proofs, Rounds, Suppress
         return self._db.lock(name, kind)
 
     def pen(self) -> Pen:
-        """What a `Writer` writes with."""
+        """What a `Writer` writes with. Raises BrokenLedgerError for a copy that was put back: nothing is sent without a pen."""
+        self.refuse_copy()
         with self._db.plain_errors():
             return self._db.pen()
 

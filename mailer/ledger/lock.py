@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Self
 
@@ -19,7 +20,7 @@ class SenderLock:
     The lock is the operating system's, or the database server's, so that it ends with the process however it ends; the owner's
     host, pid and start time stand in the ledger, for the message only.
 
-    Raises CampaignError, too, if the campaign was `moved` to another ledger, unless that is what is being done.
+    Raises CampaignError, too, if the campaign was `moved` to another ledger, unless that is what is being done, or it is no matter.
     """
 
     def __init__(self, ledger: Ledger, campaign: str, *, moved: bool = False) -> None:
@@ -80,6 +81,25 @@ def mark_interrupted(ledger: Ledger, campaign: CampaignRecord) -> None:
     """Turn what a dead sender left behind into uncertain. Call under the campaign's lock."""
     what = "this computer" if ledger.went_down(campaign) else "the program"
     ledger.mark_interrupted(campaign, what=what)
+
+
+def put_back(ledger: Ledger, *, nothing_sent_since: bool) -> dict[str, int]:
+    """The ledger was put back from a back-up: how many of which campaign are in doubt now.
+
+    Raises CampaignError while anybody sends from it.
+    """
+    with ExitStack() as locks:
+        for campaign in ledger.campaigns():
+            locks.enter_context(SenderLock(ledger, campaign.name, moved=True))
+        if ledger.is_shared and (there := ledger.shared.presences()):
+            raise CampaignError(
+                f"Workers are there just now: {', '.join(one.owner for one in there)}. Nothing was changed.",
+                hint="end them first, then run the same command again",
+            )
+        if nothing_sent_since:
+            ledger.settle_in()
+            return {}
+        return ledger.doubt_open()
 
 
 class AccountLock:

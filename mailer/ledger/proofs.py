@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from mailer.ledger.restoring import SINCE_A_COPY
 from mailer.ledger.store import Store
 from mailer.model import CampaignRecord
 from mailer.postfix_log import Doubt, Witness
@@ -13,6 +14,9 @@ NEAREST = 50
 
 RIVAL_SECONDS = 10.0
 """Attempts at one delivery closer together than this could be taken for each other."""
+
+MANY = 1_000_000_000
+"""Rivals, where nobody knows how many attempts there were."""
 
 # Postfix's answer to the final dot: "250 2.0.0 Ok: queued as 4FxZ2k0Xq1z3Y"
 QUEUED_AS = re.compile(r"\bqueued as ([0-9A-Za-z]{5,24})\b")
@@ -27,11 +31,20 @@ class Proofs(Store):
             "SELECT d.message_id, d.key, a.account, a.started_at, (SELECT count(*) FROM attempts b"
             " WHERE b.delivery_id = d.id AND b.id < a.id AND coalesce(b.finished_at, b.started_at) > a.started_at - ?)"
             " FROM deliveries d JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE delivery_id = d.id)"
-            " WHERE d.campaign_id = ? AND d.status = 'uncertain'"
+            " WHERE d.campaign_id = ? AND d.status = 'uncertain' AND d.reason <> ?"
         )
-        return [
+        doubts = [
             Doubt(message_id=message_id, key=key, began=at, rivals=rivals, witnesses=self._witnesses(account, at))
-            for message_id, key, account, at, rivals in self._all(query, RIVAL_SECONDS, campaign.id)
+            for message_id, key, account, at, rivals in self._all(query, RIVAL_SECONDS, campaign.id, SINCE_A_COPY)
+        ]
+        # of these the ledger does not know the attempt. That one was taken, a log can prove; that none was, it cannot.
+        since = (
+            "SELECT message_id, key, updated_at FROM deliveries WHERE campaign_id = ? AND status = 'uncertain'"
+            " AND reason = ? ORDER BY id"
+        )
+        return doubts + [
+            Doubt(message_id=message_id, key=key, began=at, rivals=MANY, witnesses=())
+            for message_id, key, at in self._all(since, campaign.id, SINCE_A_COPY)
         ]
 
     def _witnesses(self, account: str, at: float) -> tuple[Witness, ...]:

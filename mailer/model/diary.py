@@ -33,6 +33,8 @@ class Happening(StrEnum):
     """A sender ended in the middle of `number` messages; `text` is what ended, the program or the computer."""
     DECIDED = "decided"
     """Somebody decided `number` that were in doubt; `text` is the status that they got."""
+    PUT_BACK = "put back"
+    """The ledger was put back from a back-up: `number` may have been mailed since that was made."""
     QUEUED_AGAIN = "queued again"
 
 

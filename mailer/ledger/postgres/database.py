@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from mailer.ledger.database import Filling, Rows, Values
 from mailer.ledger.entries import Item
-from mailer.ledger.postgres import formats, group
+from mailer.ledger.postgres import formats, group, home
 from mailer.ledger.postgres.dialect import translated
 from mailer.ledger.postgres.locks import ServerLock, Session, key_of
 from mailer.ledger.postgres.opening import connect
@@ -26,6 +26,15 @@ from mailer.model import Server
 
 AT_ONCE = 2000
 """Rows that a long answer brings at a time."""
+
+FORGET = (
+    "DELETE FROM batches",
+    "DELETE FROM detached",
+    "DELETE FROM senders",
+    # what was sent since the copy counts towards quotas, and nobody knows how much that was
+    "UPDATE places SET holder = NULL, free_at = greatest(free_at, extract(epoch FROM clock_timestamp()) + seconds * 1.001)",
+)
+"""Who worked, and at what, where a copy comes from."""
 
 
 class Speaker:
@@ -103,8 +112,9 @@ class Postgres(Speaker):
         """Make or migrate the tables as needed. The ledger's secret."""
         if not formats.is_current(self, create=create):
             self.native("SELECT pg_advisory_lock($1)", (formats.MAKING,))
+            line = home.timeline(self)
             with self._within("BEGIN"):
-                formats.bring_up_to_date(self, create=create)
+                formats.bring_up_to_date(self, create=create, line=line)
             self.native("SELECT pg_advisory_unlock($1)", (formats.MAKING,))
         return bytes(self.native("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0])
 
@@ -173,6 +183,26 @@ class Postgres(Speaker):
                 copy.write_row(row)
                 count += 1
         return count
+
+    def is_at_home(self) -> bool:
+        if (found := home.is_home(self)) is None:
+            # made before there were marks
+            self.settle_in()
+        return found is not False
+
+    def settle_in(self) -> None:
+        line = home.timeline(self)
+        with self.transaction():
+            home.mark(self, line)
+
+    @contextmanager
+    def settling_in(self) -> Iterator[None]:
+        line = home.timeline(self)
+        with self.transaction():
+            home.mark(self, line)
+            for statement in FORGET:
+                self.native(statement)
+            yield
 
     def whole(self, number: str) -> str:
         return f"floor({number})"

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from mailer.errors import BrokenLedgerError, CampaignError
 from mailer.ledger.database import Rows
 from mailer.ledger.formats import MIGRATIONS, SCHEMA_VERSION, make_secret
+from mailer.ledger.postgres import home
 from mailer.model import said
 
 FIRST = 5
@@ -81,6 +82,11 @@ def is_current(session: Session, *, create: bool) -> bool:
                 hint="check MAILER_LEDGER; the ledger is made when a campaign is previewed or sent",
             )
         return False
+    return refuse_newer(session) == SCHEMA_VERSION
+
+
+def refuse_newer(session: Session) -> int:
+    """The tables' format. Raises BrokenLedgerError for one that this program does not know."""
     [version] = session.native("SELECT version FROM ledger_format").fetchone()
     if version > SCHEMA_VERSION:
         raise BrokenLedgerError(
@@ -92,11 +98,11 @@ def is_current(session: Session, *, create: bool) -> bool:
             ),
             hint="update mailer on this computer, then run the same command again",
         )
-    return bool(version == SCHEMA_VERSION)
+    return int(version)
 
 
-def bring_up_to_date(session: Session, *, create: bool) -> None:
-    """Make or migrate the tables, in a transaction that the caller has begun under the lock MAKING.
+def bring_up_to_date(session: Session, *, create: bool, line: str) -> None:
+    """Make or migrate the tables, in a transaction that the caller has begun under the lock MAKING. `line` is the server's timeline.
 
     Under it, not taking it: in a transaction that has waited PostgreSQL may still believe that there is no table.
     """
@@ -105,7 +111,7 @@ def bring_up_to_date(session: Session, *, create: bool) -> None:
         return
     if session.native("SELECT to_regclass('ledger_format')").fetchone() == (None,):
         _refuse_foreign(session)
-        _make(session)
+        _make(session, line)
         return
     [version] = session.native("SELECT version FROM ledger_format").fetchone()
     for number in range(version, SCHEMA_VERSION):
@@ -124,7 +130,7 @@ def _refuse_foreign(session: Session) -> None:
         )
 
 
-def _make(session: Session) -> None:
+def _make(session: Session, line: str) -> None:
     common = files("mailer.ledger").joinpath("schema.sql").read_text(encoding="utf-8")
     session.native(as_postgres(common))
     for name in ("schema.sql", "workers.sql"):
@@ -132,3 +138,4 @@ def _make(session: Session) -> None:
     session.native("INSERT INTO ledger_format VALUES ($1)", (SCHEMA_VERSION,))
     session.execute("INSERT INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_bytes(32),))
     make_secret(session)
+    home.mark(session, line)

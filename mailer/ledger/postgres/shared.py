@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from mailer.errors import BrokenLedgerError
+from mailer.ledger.postgres import formats
 from mailer.ledger.postgres.batches import Batches
 from mailer.ledger.postgres.database import Postgres
 from mailer.ledger.postgres.opening import address_of
@@ -44,6 +45,11 @@ class Shared(Batches, Senders):
     def lend(self, row_factory: Any) -> psycopg.Cursor[Any]:
         """A cursor for statements in the words of another library, within the transaction that is under way."""
         return psycopg.Cursor(self._db.connection, row_factory=row_factory)
+
+    def refuse_newer(self) -> None:
+        """Raises BrokenLedgerError if a newer mailer has changed the tables since this ledger was opened."""
+        with self._db.plain_errors():
+            formats.refuse_newer(self._db)
 
     def prepare(self, tables: QueueTables) -> None:
         """Make the queue's tables, or bring them up to date. Raises BrokenLedgerError where they are newer, or not ours."""

@@ -110,6 +110,11 @@ COUNTED: dict[Happening, Callable[[int], str]] = {
         "The program was ended in the middle of sending: of %(number)s messages nobody knows whether they arrived.",
         number,
     ),
+    Happening.PUT_BACK: lambda number: ngettext(
+        "The record was put back from a back-up: of %(number)s message nobody knows whether it was sent after that was made.",
+        "The record was put back from a back-up: of %(number)s messages nobody knows whether they were sent after that was made.",
+        number,
+    ),
     Happening.QUEUED_AGAIN: lambda number: ngettext(
         "%(number)s who was refused is to be tried again.", "%(number)s who were refused are to be tried again.", number
     ),
