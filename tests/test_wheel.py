@@ -13,7 +13,7 @@ from mailer.cli import demo
 from mailer.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = {".css", ".csv", ".html", ".js", ".md", ".sql", ".toml", ".txt", ".typed", ".yaml"}
+DATA = {".css", ".csv", ".html", ".js", ".md", ".service", ".sql", ".toml", ".txt", ".typed", ".yaml"}
 
 # -I: neither the working folder nor PYTHONPATH, and without the tree that is installed for the tests.
 ASK = """
@@ -57,6 +57,9 @@ def test_everything_beside_the_modules_is_in_the_wheel(wheel: Path) -> None:
         "web/mailbox.js",
         "report/report.html",
         "cli/starter/mailer.toml",
+        "cluster/operating/mailer-worker@.service",
+        "cluster/operating/compose.yaml",
+        "cluster/operating/operating.md",
         "cli/starter/gitignore.txt",
         "cli/starter/contacts/my-list.csv",
         "cli/starter/templates/my-letter.md",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,6 +59,14 @@ def worker(
     log: Annotated[
         str | None, typer.Option("--log", metavar="FORM", help="text for people (as usual), or json for programs.")
     ] = None,
+    shown: Annotated[
+        Page | None,
+        typer.Option(
+            "--print",
+            help="Print how to run workers: a unit for systemd, a file for compose, or the guide.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send what was left to workers (mailer send --detach), until Ctrl-C.
@@ -69,7 +78,11 @@ def worker(
     Example:
       mailer worker --connections 4
       mailer worker --metrics 9325 --log json
+      mailer worker --print guide
     """  # noqa: D301
+    if shown:
+        console.say(shown.text())
+        return
     from mailer.ledger import require_server  # noqa: PLC0415
 
     given = overrides(rate=joined(rate), connections=connections, worker_metrics=metrics, worker_log=log)
@@ -152,6 +165,21 @@ def say_ended(saying: Log | Journal, *, as_json: bool) -> None:
         console.emit(saying.data())
     elif saying.told is None:
         console.say(f"Ended. {total:,} messages were handed over from here." if total else "Ended.")
+
+
+class Page(StrEnum):
+    """What is told to whoever operates workers."""
+
+    SYSTEMD = "systemd"
+    COMPOSE = "compose"
+    GUIDE = "guide"
+
+    def text(self) -> str:
+        """As it stands with this version, to be kept in a file."""
+        from importlib.resources import files  # noqa: PLC0415
+
+        name = {"systemd": "mailer-worker@.service", "compose": "compose.yaml", "guide": "operating.md"}[self]
+        return files("mailer.cluster.operating").joinpath(name).read_text(encoding="utf-8").rstrip("\n")
 
 
 class Ending:

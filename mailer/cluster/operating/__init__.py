@@ -1,0 +1,1 @@
+"""How workers are operated: a unit for systemd, a file for Docker Compose, and the guide (`mailer worker --print`)."""
