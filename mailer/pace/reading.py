@@ -1,23 +1,46 @@
-"""How the clocks of a sender and of the lender are compared."""
+"""How the clocks of a sender and of the lender are compared.
+
+One look at the lender's clock says only that it was then at some moment of the look, which may take long: a busy machine, a database far
+away. Two looks say more: both must hold, so what is known is what they have in common, less what the clocks may drift apart in
+between. So the quickest look of the last seconds counts, and a slow one costs nothing.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import NamedTuple, Self
 
 from mailer.pace.places import DRIFT
 
 
 class Reading(NamedTuple):
-    """The lender's clock showed `now` at some moment between two of ours."""
+    """At one of our times, `at`, the lender's clock showed between `least` and `most`."""
 
-    now: float
-    after: float
-    before: float
+    at: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, now: float, after: float, before: float) -> Self:
+        """The lender's clock showed `now` at some moment between two of ours."""
+        return cls(before, now, now + (before - after) * (1 + DRIFT))
+
+    def narrowed(self, earlier: Reading) -> Reading:
+        """What this reading and an earlier one say together; where they contradict each other a clock was set, and this one counts."""
+        passed = self.at - earlier.at
+        least = max(self.least, earlier.least + passed * (1 - DRIFT))
+        most = min(self.most, earlier.most + passed * (1 + DRIFT))
+        return Reading(self.at, least, most) if least <= most else self
 
     def latest(self, at: float) -> float:
-        """The latest that the lender's clock may show at one of our times, not much older than the reading."""
-        return self.now + (at - self.after) * (1 + DRIFT if at > self.after else 1)
+        """The latest that the lender's clock may show at one of our times."""
+        passed = at - self.at
+        return self.most + passed * (1 + DRIFT if passed > 0 else 1 - DRIFT)
 
     def surely(self, then: float) -> float:
-        """When, by ours, the lender's clock has surely reached a time."""
-        return self.before + (then - self.now) * (1 + DRIFT if then > self.now else 0)
+        """When, by ours, the lender's clock has surely reached a time; not before this reading."""
+        return self.at + max(0.0, then - self.least) * (1 + DRIFT)
+
+
+UNREAD = Reading(0.0, -math.inf, math.inf)
+"""Before the first look: it says nothing."""

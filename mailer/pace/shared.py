@@ -4,8 +4,8 @@ A place is leased before a transaction may start, and given back with the time o
 again. The lender knows when, so it leases a place ahead of that time, and whoever has it waits. So the proof in `pace` holds
 word for word, over all senders: a message takes its place from before its start until `seconds` after its reply.
 
-Times of places are by the lender's clock. Between two readings of it only bounds are known: a start counts by the earlier
-one and a reply by the later one, so that no delay on the way to the lender lets anybody start too soon.
+Times of places are by the lender's clock. Of it only bounds are known (`reading.py`): a start counts by the earlier one and a reply by
+the later one, so that no delay on the way to the lender lets anybody start too soon.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mailer.errors import LedgerError
 from mailer.model import Ask, Lender, Place, PlaceKey, Quota, Return
 from mailer.pace.domains import EACH, REMEMBERED
 from mailer.pace.places import DRIFT
-from mailer.pace.reading import Reading
+from mailer.pace.reading import UNREAD, Reading
 from mailer.pace.slot import NO_LIMIT, Slot
 
 TOGETHER = 10
@@ -119,7 +119,7 @@ class SharedPace:
         self._serving: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._held: tuple[Quota, float] | None = None
-        self._reading = Reading(0.0, 0.0, 0.0)
+        self._reading = UNREAD
         self.unlimited = not (quotas or self._rates)
         """Whether there are no quotas at all, so that nobody ever waits."""
         every = [*quotas, *(quota for rates in self._rates.values() for quota in rates)]
@@ -301,7 +301,7 @@ class SharedPace:
             returns, self._returns = self._returns, []
             asks = [Ask(purse.keys, purse.want(now)) for purse in asking]
             leased = await self._lender.exchange(asks, returns)
-            self._reading = Reading(leased.now, now, self.clock())
+            self._reading = Reading.of(leased.now, now, self.clock()).narrowed(self._reading)
             for purse, given, next_free in zip(asking, leased.places, leased.next_free, strict=True):
                 self._take(purse, given, next_free)
         starving = [PATIENCE[min(purse.tries, len(PATIENCE)) - 1] for purse in asking if purse.waiting]
