@@ -42,7 +42,8 @@ class Measured:
     kept: float
     logged: float
     memory: float
-    signing: float
+    signing: float | None
+    """None where it was not measured: the sum is then without."""
     far: float
     used: str
 
@@ -64,7 +65,7 @@ def measured(results: str) -> Measured:
             kept=_figure(one["KB it keeps"]) * 1e3,
             logged=_figure(one["KB of its log"]) * 1e3,
             memory=_figure(one["peak MB of each"]) * 1e6,
-            signing=max(0.0, _figure(signed[cpu]) - _figure(unsigned[cpu])) / 1e6 if signed else 0.0,
+            signing=max(0.0, _figure(signed[cpu]) - _figure(unsigned[cpu])) / 1e6 if signed else None,
             far=_figure(far["messages/s"]) / distance.CONNECTIONS,
             used=next(iter(cells(found[shared.TITLE]).values()))["quota used"],
         )
@@ -93,7 +94,7 @@ class Needed:
 def needed(given: Measured, messages: int) -> Needed:
     """Rates are those of the busy hours."""
     rate = messages / (HOURS * 3600)
-    a_message = given.worker + given.signing
+    a_message = given.worker + (given.signing or 0.0)
     # what one core makes: the measured process had its core for itself only in part
     by_core = BUSY / a_message
     return Needed(
@@ -128,7 +129,10 @@ def page(given: Measured) -> str:
         machine=given.machine,
         rate=number(given.rate),
         worker=number(given.worker * 1e6),
-        signing=number(given.signing * 1e6),
+        signing="not measured" if given.signing is None else f"{number(given.signing * 1e6)} us",
+        signed="not signed (what that costs was not measured with these figures)"
+        if given.signing is None
+        else "signed (DKIM)",
         database=number(given.database * 1e6),
         kept=number(given.kept / 1e3),
         logged=number(given.logged / 1e3),
@@ -150,7 +154,7 @@ trial: nobody has sent a hundred million messages with mailer. Where a number wa
 {table}
 
 All messages leave within {hours} hours, since people want letters by day; spread over 24 hours, each rate is less than half. Of what was
-measured {busy} is planned with, and one worker more than the sum asks for, so that one may be away. Messages are signed (DKIM).
+measured {busy} is planned with, and one worker more than the sum asks for, so that one may be away. Messages are {signed}.
 
 - **Workers** = messages/s x CPU a message / {busy}, one core each, and one more. A worker holds some {memory} MB.
 - **Connections** = messages/s / {far} (what one does over a round trip of 50 ms) / {busy}. To a relay in the same room a round trip takes a hundredth of
@@ -165,7 +169,7 @@ measured {busy} is planned with, and one worker more than the sum asks for, so t
 | measured | a message |
 |---|---:|
 | CPU of a worker (list and letter of the benchmark, 4.4 KB) | {worker} us |
-| its signature (DKIM, RSA-2048), from the whole path with and without | {signing} us |
+| its signature (DKIM, RSA-2048), from the whole path with and without | {signing} |
 | CPU of PostgreSQL, all its processes | {database} us |
 | kept by PostgreSQL | {kept} KB |
 | written into its log | {logged} KB |

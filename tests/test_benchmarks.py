@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import socket
 import sys
@@ -254,6 +255,10 @@ def test_the_page_of_arithmetic_says_what_follows_from_the_results() -> None:
     text = capacity.page(given)
     assert "| 100,000,000 " in text
     assert "a test, 2 cores" in text
+    assert "Messages are signed" in text
+    unsigned = dataclasses.replace(given, signing=None)
+    assert capacity.needed(unsigned, 100_000_000).workers == 4
+    assert "Messages are not signed" in capacity.page(unsigned)
 
 
 def test_without_its_figures_the_page_of_arithmetic_stays_as_it_is(tmp_path: Path) -> None:

@@ -108,6 +108,7 @@ QUESTIONS: dict[str, Question] = {
     "suppression_rows": lambda ledger, _: sorted((one.entry or "", one.reason, one.note, one.source, one.scope) for one in ledger.suppression_rows()),
     "suppression_secrets": lambda ledger, _: ledger.suppression_secrets()[1:],
     "suppressions": lambda ledger, _: [sorted(ledger.suppressions().entries.items()), sorted(ledger.suppressions("people").entries.items()), ledger.suppressions().erased.get(b"k" * 32)],
+    "is_copy": lambda ledger, _: ledger.is_copy,
     "refuse_copy": lambda ledger, _: ledger.refuse_copy(),
     "tallies": lambda ledger, _: sorted((number, *dataclasses.astuple(tally)) for number, tally in ledger.tallies().items()),
     "tally": lambda ledger, campaign: ledger.tally(campaign),

@@ -116,8 +116,8 @@ class Database(Connection, Protocol):
         """Insert many rows, a later one after an earlier one."""
         ...
 
-    def is_at_home(self) -> bool:
-        """Whether it is not seen to be a copy that was put back."""
+    def is_at_home(self) -> bool | None:
+        """Whether it is the one that it was, and no copy that was put back; None where no mark says so yet."""
         ...
 
     def settle_in(self) -> None:

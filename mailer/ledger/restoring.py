@@ -16,19 +16,32 @@ from mailer.model import Happening
 SINCE_A_COPY = "the ledger was put back from a back-up: nobody knows whether it was sent after that was made"
 """The reason of such a doubt. It also tells that no attempt in the ledger is known to be the last."""
 
+COPIED = (
+    "The ledger on PostgreSQL was put back from a back-up, or a stand-by server has taken its place: it may not know who was mailed"
+    " last."
+)
+HINT = "stop everything that sends, then: mailer ledger restored"
+
 
 class Restoring(Store):
     """A ledger that may be a copy."""
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is seen to be one that was put back. Of a file nobody can tell."""
+        with self._db.plain_errors():
+            return self._db.is_at_home() is False
+
     def refuse_copy(self) -> None:
-        """Raises BrokenLedgerError if it is seen to be a copy that was put back. Of a file nobody can tell."""
+        """Raises BrokenLedgerError for such a one: before anything is sent, or left to others to be sent."""
         with self._db.plain_errors():
             home = self._db.is_at_home()
-        if not home:
+        if home is None:
+            # made before there were marks
+            self.settle_in()
+        elif not home:
             raise BrokenLedgerError(
-                "The ledger on PostgreSQL was put back from a back-up, or a stand-by server has taken its place: it may not know"
-                " who was mailed last. Nothing is sent from it until you have said what is to become of that.",
-                hint="stop everything that sends, then: mailer ledger restored",
+                f"{COPIED} Nothing is sent from it until you have said what is to become of that.", hint=HINT
             )
 
     def settle_in(self) -> None:

@@ -184,11 +184,8 @@ class Postgres(Speaker):
                 count += 1
         return count
 
-    def is_at_home(self) -> bool:
-        if (found := home.is_home(self)) is None:
-            # made before there were marks
-            self.settle_in()
-        return found is not False
+    def is_at_home(self) -> bool | None:
+        return home.is_home(self)
 
     def settle_in(self) -> None:
         line = home.timeline(self)
