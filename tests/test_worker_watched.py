@@ -68,7 +68,7 @@ def site(campaign_folder: Path, postgres: PostgresServer) -> Iterator[Site]:
 
 
 def watching(vitals: Vitals, host: str = "127.0.0.1", port: int = 0) -> Endpoint:
-    return Endpoint(vitals, host, port, metrics=Exposition(vitals).text, content_type=CONTENT_TYPE)
+    return Endpoint([vitals], host, port, metrics=Exposition(vitals).text, content_type=CONTENT_TYPE)
 
 
 def ask(
@@ -173,6 +173,27 @@ def test_campaigns_are_named_without_addresses_and_only_so_many() -> None:
     other.recorded("letter for pat@example.org", Status.SENT, ACCEPTED)
     seen = figures(Exposition(other).text().decode())
     assert value(seen, "mailer_worker_outcomes_total", campaign="letter for (address)") == 1
+
+
+def test_of_several_workers_in_one_program_all_are_to_be_well_and_one_to_take_work() -> None:
+    one, another = Vitals(relay="main"), Vitals(relay="second")
+    for vitals, number in ((one, 1), (another, 2)):
+        vitals.enter(State.WORKING)
+        for _ in range(number):
+            vitals.recorded("appeal", Status.SENT, ACCEPTED)
+    seen = figures(Exposition(one, another).text().decode())
+    assert value(seen, "mailer_worker_outcomes_total", relay="main") == 1
+    assert value(seen, "mailer_worker_outcomes_total") == 3
+    both = Exposition(one, another)
+    with Endpoint([one, another], "127.0.0.1", 0, metrics=both.text, content_type=CONTENT_TYPE) as endpoint:
+        assert [ask(endpoint.port, path)[0] for path in ("/health", "/ready")] == [200, 200]
+        another.enter(State.RESTING, "auth")
+        assert [ask(endpoint.port, path)[0] for path in ("/health", "/ready")] == [200, 200]
+        one.enter(State.RESTING, "account")
+        assert [ask(endpoint.port, path)[0] for path in ("/health", "/ready")] == [200, 503]
+        another.lost(LedgerError("x"))
+        status, text, _ = ask(endpoint.port, "/health")
+        assert (status, json.loads(text)["relay"], json.loads(text)["code"]) == (503, "second", "ledger")
 
 
 def test_what_is_not_asked_for_is_not_imported() -> None:

@@ -131,7 +131,7 @@ def endpoint_of(settings: Settings, terms: Terms) -> AbstractContextManager[Endp
     except ImportError as error:
         raise SettingsError("Figures for Prometheus need a library that is not installed.", hint=INSTALL) from error
     host, port = settings.worker_metrics
-    return Endpoint(terms.vitals, host, port, metrics=Exposition(terms.vitals).text, content_type=CONTENT_TYPE)
+    return Endpoint([terms.vitals], host, port, metrics=Exposition(terms.vitals).text, content_type=CONTENT_TYPE)
 
 
 def say_begun(settings: Settings, terms: Terms, saying: Log | Journal, endpoint: Endpoint | None) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socket import AF_INET, AF_INET6
 from socketserver import ThreadingMixIn
 from typing import Any, NamedTuple, Self
 
-from mailer.cluster.vitals import Health, Vitals
+from mailer.cluster.vitals import Health, Vitals, health_of, readiness_of
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
 
@@ -39,9 +39,9 @@ class Endpoint:
     """Serves until it is closed. Raises SettingsError where it cannot listen."""
 
     def __init__(
-        self, vitals: Vitals, host: str, port: int, *, metrics: Callable[[], bytes], content_type: str
+        self, workers: Sequence[Vitals], host: str, port: int, *, metrics: Callable[[], bytes], content_type: str
     ) -> None:
-        self._vitals = vitals
+        self._workers = workers
         self._metrics = metrics
         self._content_type = content_type
         family = AF_INET6 if ":" in host else AF_INET
@@ -68,18 +68,22 @@ class Endpoint:
     def reply(self, path: str) -> Reply:
         """The answer to a path. Called by several threads."""
         if path == "/metrics":
-            self._vitals.asked_at = time.monotonic()
+            for vitals in self._workers:
+                vitals.asked_at = time.monotonic()
             return Reply(HTTPStatus.OK, self._content_type, self._metrics())
         if path == "/health":
-            return self._told(self._vitals.health())
+            return _told(*health_of(self._workers))
         if path == "/ready":
-            return self._told(self._vitals.readiness())
+            return _told(*readiness_of(self._workers))
         return _plain(HTTPStatus.NOT_FOUND, "There are /metrics, /health and /ready.")
 
-    def _told(self, health: Health) -> Reply:
-        status = HTTPStatus.OK if health.well else HTTPStatus.SERVICE_UNAVAILABLE
-        told = {"well": health.well, "state": self._vitals.state.value, "code": health.code, "reason": health.sentence}
-        return Reply(status, "application/json", (json.dumps(told) + "\n").encode("ascii"))
+
+def _told(vitals: Vitals, health: Health) -> Reply:
+    status = HTTPStatus.OK if health.well else HTTPStatus.SERVICE_UNAVAILABLE
+    told = {"well": health.well, "state": vitals.state.value, "code": health.code, "reason": health.sentence}
+    if vitals.relay:
+        told["relay"] = vitals.relay
+    return Reply(status, "application/json", (json.dumps(told) + "\n").encode("ascii"))
 
 
 def _plain(status: HTTPStatus, sentence: str) -> Reply:

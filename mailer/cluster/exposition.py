@@ -8,7 +8,8 @@ domain and no word of a mail server is in any label: who is mailed, and at which
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,16 +17,86 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from mailer import __version__
 from mailer.cluster.vitals import State, Vitals
+from mailer.model import Overview
 from mailer.privacy import without_addresses
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
+Samples = Sequence[tuple[tuple[str, ...], float]]
+"""Values by the labels that they have."""
+
+
+class Figure(NamedTuple):
+    """What is told of each worker: a count since it began, or how things stand (a gauge)."""
+
+    name: str
+    text: str
+    read: Callable[[Vitals], Samples]
+    labels: tuple[str, ...] = ()
+    is_count: bool = True
+
+
+def _count(name: str, text: str, read: Callable[[Vitals], float]) -> Figure:
+    return Figure(name, text, lambda vitals: [((), read(vitals))])
+
+
+def _stand(name: str, text: str, read: Callable[[Vitals], float]) -> Figure:
+    return Figure(name, text, lambda vitals: [((), read(vitals))], is_count=False)
+
+
+FIGURES = (
+    Figure(
+        "state", "1 for what the worker is at.",
+        lambda vitals: [((state.value,), int(state is vitals.state)) for state in State],
+        ("state",), is_count=False,
+    ),
+    Figure(
+        "well", "Whether it is well, and whether it takes work just now.",
+        lambda vitals: [(("health",), int(vitals.health().well)), (("ready",), int(vitals.readiness().well))],
+        ("check",), is_count=False,
+    ),
+    Figure(
+        "outcomes",
+        "What came of messages: what became of the delivery, what the answer was about, where in the dialogue it came, and its"
+        " first digit.",
+        lambda vitals: [
+            ((kind.campaign, kind.status.value, kind.scope.value, kind.phase.value, kind.reply), count)
+            for kind, count in vitals.outcomes.copy().items()
+        ],
+        ("campaign", "status", "scope", "phase", "reply"),
+    ),
+    _count("batches", "Batches that were begun.", lambda vitals: vitals.batches),
+    _count("commits", "Groups made durable in the ledger.", lambda vitals: vitals.commits + vitals.look().commits),
+    _count("records", "Outcomes in those groups.", lambda vitals: vitals.written + vitals.look().written),
+    Figure(
+        "ledger_errors", "How often the ledger was lost, by reason.",
+        lambda vitals: [((code,), count) for code, count in vitals.ledger_errors.copy().items()],
+        ("reason",),
+    ),
+    _count("connections", "Connections to mail servers that were made.", lambda vitals: vitals.connected),
+    Figure(
+        "connection_failures", "Connections that came to nothing, by where in the dialogue.",
+        lambda vitals: [((phase.value,), count) for phase, count in vitals.unconnected.copy().items()],
+        ("phase",),
+    ),
+    _count(
+        "quota_wait_seconds", "Time that messages waited for places of quotas, all together.", lambda vitals: vitals.waited
+    ),
+    _stand(
+        "in_flight", "Messages of which nobody could say, were the power cut now, whether they arrived.",
+        lambda vitals: vitals.look().in_flight,
+    ),
+    _stand("connections_open", "Connections to mail servers that are open.", lambda vitals: vitals.look().connections),
+    _stand("batches_under_way", "Batches that are being sent.", lambda vitals: vitals.look().batches),
+    _stand("quota_waiting", "Messages that wait for a place of a quota.", lambda vitals: vitals.look().waiting),
+)  # fmt: skip
+
 
 class Exposition:
-    """The figures, as text, each time they are asked for."""
+    """The figures of the workers of one program, as text, each time they are asked for."""
 
-    def __init__(self, vitals: Vitals) -> None:
-        self._vitals = vitals
+    def __init__(self, *workers: Vitals) -> None:
+        self._workers = workers
         self._registry = CollectorRegistry()
         # memory, processor and open files, where the system tells them
         ProcessCollector(registry=self._registry)
@@ -39,95 +110,37 @@ class Exposition:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._state()
-        yield from self._done()
-        yield from self._now()
-        yield from self._queue()
-
-    def _state(self) -> Iterator[Metric]:
-        vitals = self._vitals
         yield _gauge("build_info", "1, with the version of mailer.", [((__version__,), 1)], "version")
-        states = [((state.value,), int(state is vitals.state)) for state in State]
-        yield _gauge("worker_state", "1 for what the worker is at.", states, "state")
-        healths = [(("health",), int(vitals.health().well)), (("ready",), int(vitals.readiness().well))]
-        yield _gauge("worker_well", "Whether /health and /ready say 200.", healths, "check")
-
-    def _done(self) -> Iterator[Metric]:
-        vitals, now = self._vitals, self._vitals.look()
-        yield _counter(
-            "worker_outcomes",
-            "What came of messages: what became of the delivery, what the answer was about, where in the dialogue it came, and its"
-            " first digit.",
-            [
-                ((kind.campaign, kind.status.value, kind.scope.value, kind.phase.value, kind.reply), count)
-                for kind, count in vitals.outcomes.copy().items()
-            ],
-            "campaign", "status", "scope", "phase", "reply",
-        )  # fmt: skip
-        yield _counter("worker_batches", "Batches that were begun.", [((), vitals.batches)])
-        yield _counter("worker_commits", "Groups made durable in the ledger.", [((), vitals.commits + now.commits)])
-        yield _counter("worker_records", "Outcomes in those groups.", [((), vitals.written + now.written)])
-        yield _counter(
-            "worker_ledger_errors",
-            "How often the ledger was lost, by reason.",
-            [((code,), count) for code, count in vitals.ledger_errors.copy().items()],
-            "reason",
-        )
-        yield _counter("worker_connections", "Connections to mail servers that were made.", [((), vitals.connected)])
-        yield _counter(
-            "worker_connection_failures",
-            "Connections that came to nothing, by where in the dialogue.",
-            [((phase.value,), count) for phase, count in vitals.unconnected.copy().items()],
-            "phase",
-        )
-        help_text = "Time that messages waited for places of quotas, all together."
-        yield _counter("worker_quota_wait_seconds", help_text, [((), vitals.waited)])
-
-    def _now(self) -> Iterator[Metric]:
-        now = self._vitals.look()
-        for name, text, value in (
-            ("in_flight", "Messages of which nobody could say, were the power cut now, whether they arrived.", now.in_flight),
-            ("connections_open", "Connections to mail servers that are open.", now.connections),
-            ("batches_under_way", "Batches that are being sent.", now.batches),
-            ("quota_waiting", "Messages that wait for a place of a quota.", now.waiting),
-        ):  # fmt: skip
-            yield _gauge(f"worker_{name}", text, [((), value)])
-
-    def _queue(self) -> Iterator[Metric]:
-        """The same from every worker, so take the maximum over them, not the sum."""
-        overview = self._vitals.overview
-        if overview is None:
-            return
-        counts = [
-            ((without_addresses(campaign), status.value), count)
-            for campaign, found in overview.campaigns.items()
-            for status, count in found.items()
-        ]
-        text = "Messages of campaigns that are left to workers, as far as they are not settled."
-        yield _gauge("ledger_messages", text, counts, "campaign", "status")
-        yield _gauge("ledger_halted_campaigns", "Campaigns that wait for a person.", [((), overview.halted)])
-        yield _gauge("ledger_workers", "Workers that are there.", [((), overview.workers)])
-        yield _gauge("ledger_read_seconds", "When the ledger was asked (Unix time).", [((), overview.at.timestamp())])
+        for figure in FIGURES:
+            family = (CounterMetricFamily if figure.is_count else GaugeMetricFamily)(
+                f"mailer_worker_{figure.name}", figure.text, labels=("relay", *figure.labels)
+            )
+            for vitals in self._workers:
+                for labels, value in figure.read(vitals):
+                    family.add_metric((vitals.relay, *labels), value)
+            yield family
+        overviews = [vitals.overview for vitals in self._workers if vitals.overview]
+        if overviews:
+            yield from _queue(max(overviews, key=lambda overview: overview.at))
 
 
-Samples = Sequence[tuple[tuple[str, ...], float]]
-
-
-def _counter(name: str, text: str, samples: Samples, *labels: str) -> Metric:
-    family = CounterMetricFamily(f"mailer_{name}", text, labels=labels)
-    return _filled(family, samples)
+def _queue(overview: Overview) -> Iterator[Metric]:
+    """The same from every program, so take the maximum over them, not the sum."""
+    # two names may be one without what looks like an address
+    counts: dict[tuple[str, ...], float] = {}
+    for campaign, found in overview.campaigns.items():
+        for status, count in found.items():
+            labels = (without_addresses(campaign), status.value)
+            counts[labels] = counts.get(labels, 0) + count
+    text = "Messages of campaigns that are left to workers, as far as they are not settled."
+    yield _gauge("ledger_messages", text, list(counts.items()), "campaign", "status")
+    yield _gauge("ledger_halted_campaigns", "Campaigns that wait for a person.", [((), overview.halted)])
+    yield _gauge("ledger_workers", "Workers that are there.", [((), overview.workers)])
+    yield _gauge("ledger_read_seconds", "When the ledger was asked (Unix time).", [((), overview.at.timestamp())])
 
 
 def _gauge(name: str, text: str, samples: Samples, *labels: str) -> Metric:
     family = GaugeMetricFamily(f"mailer_{name}", text, labels=labels)
-    return _filled(family, samples)
-
-
-def _filled(family: CounterMetricFamily | GaugeMetricFamily, samples: Samples) -> Metric:
-    # two names may be one without what looks like an address
-    together: dict[tuple[str, ...], float] = {}
-    for labels, value in samples:
-        together[labels] = together.get(labels, 0) + value
-    for labels, value in together.items():
-        family.add_metric(labels, value)
+    for values, number in samples:
+        family.add_metric(values, number)
     return family

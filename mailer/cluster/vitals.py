@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -77,6 +77,8 @@ class Now:
 class Vitals:
     """A worker's counts since it began, and its pulse."""
 
+    relay: str = ""
+    """The name of the mail account that it serves, where a program serves several."""
     patience: float = 10.0
     """Seconds without a pulse after which something stands still."""
     state: State = State.STARTING
@@ -165,6 +167,18 @@ class Vitals:
                 well=False, code=self.reason, sentence="The account, or the way to its mail server, rests for a while."
             )
         return Health(well=False, code="ending", sentence="The worker ends.")
+
+
+def health_of(workers: Sequence[Vitals]) -> tuple[Vitals, Health]:
+    """Of several workers in one program: all of them are to be well. Of whom that is said, and what."""
+    found = [(vitals, vitals.health()) for vitals in workers]
+    return next((one for one in found if not one[1].well), found[0])
+
+
+def readiness_of(workers: Sequence[Vitals]) -> tuple[Vitals, Health]:
+    """Of several workers in one program: it takes work as long as one of them does."""
+    found = [(vitals, vitals.readiness()) for vitals in workers]
+    return next((one for one in found if one[1].well), found[0])
 
 
 def code_of(error: MailerError) -> str:
