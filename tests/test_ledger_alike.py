@@ -15,7 +15,7 @@ from made_up_campaigns import BEGIN, LETTER, REASONS, Person, crowd, made_up
 from postgres_server import PostgresServer
 
 from mailer.campaign.report import make_report
-from mailer.ledger import Ledger, Preview, Row, Start
+from mailer.ledger import Intent, Ledger, Preview, Row, Start
 from mailer.model import (
     CampaignRecord,
     Contact,
@@ -110,6 +110,7 @@ QUESTIONS: dict[str, Question] = {
     "suppressions": lambda ledger, _: [sorted(ledger.suppressions().entries.items()), sorted(ledger.suppressions("people").entries.items()), ledger.suppressions().erased.get(b"k" * 32)],
     "is_copy": lambda ledger, _: ledger.is_copy,
     "refuse_copy": lambda ledger, _: ledger.refuse_copy(),
+    "refuse_without": lambda ledger, _: [ledger.refuse_without(Intent(delivery, token, "u@smtp.example", "a.example", 1.0)) for delivery, token in ledger._all("SELECT delivery_id, token FROM attempts WHERE token IS NOT NULL AND delivery_id IS NOT NULL LIMIT 3")],
     "tallies": lambda ledger, _: sorted((number, *dataclasses.astuple(tally)) for number, tally in ledger.tallies().items()),
     "tally": lambda ledger, campaign: ledger.tally(campaign),
     "transactions": lambda ledger, _: [sorted(ledger.transactions("u@smtp.example", BEGIN)), ledger.transactions("u@smtp.example", BEGIN, 3), ledger.transactions("x", 0)],

@@ -17,7 +17,7 @@ from postgres_server import PostgresServer
 from program import Program
 from smtp_server import ScriptedServer
 from test_workers_program import NAME, SEND, Site, finished
-from workers import QUICK, leave, until, working
+from workers import QUICK, Told, leave, until, working
 
 from mailer.cluster.vitals import State, Vitals
 from mailer.errors import BrokenLedgerError, CampaignError
@@ -38,6 +38,14 @@ def server() -> Iterator[ScriptedServer]:
 
 def by_status(ledger: Ledger) -> dict[str, Status]:
     return statuses(ledger, ledger.find("appeal"))
+
+
+async def refused(place: Server, server: ScriptedServer) -> None:
+    """A worker that begins, and ends by itself."""
+    vitals = Vitals()
+    with pytest.raises(BrokenLedgerError, match="put back from a back-up"):
+        async with working(place, server, vitals=vitals):
+            await until(lambda: vitals.state is State.ENDING)
 
 
 async def test_a_back_up_made_while_workers_send_mails_nobody_twice_when_it_is_put_back(
@@ -65,9 +73,7 @@ async def test_a_back_up_made_while_workers_send_mails_nobody_twice_when_it_is_p
         assert {key for key, status in by_status(ledger).items() if status is Status.QUEUED} & before == set()
         with pytest.raises(BrokenLedgerError, match="put back from a back-up"):
             await send(ledger, ledger.find("appeal"), server)
-        with pytest.raises(BrokenLedgerError, match="put back from a back-up"):
-            async with working(Server(address=postgres.address(again)), server):
-                await asyncio.sleep(1)
+        await refused(Server(address=postgres.address(again)), server)
         assert len(server.accepted) == len(PEOPLE)
 
         known = {key for key, status in by_status(ledger).items() if status is Status.SENT}
@@ -149,6 +155,40 @@ def test_a_ledger_knows_its_home_through_vacuums_and_restarts_but_no_copy_and_no
                 ledger.refuse_copy()
             ledger.settle_in()
             ledger.refuse_copy()
+    finally:
+        postgres.close()
+
+
+async def test_a_worker_that_lives_notices_that_the_servers_files_were_put_back_under_it(
+    campaign_folder: Path, server: ScriptedServer
+) -> None:
+    """A snapshot of the disk: neither transactions nor timelines tell, only somebody who remembers."""
+    postgres = PostgresServer()
+    try:
+        postgres.query("CREATE DATABASE mailer TEMPLATE template0")
+        place = Server(address=postgres.address("mailer"))
+        with Ledger(place) as ledger:
+            leave(ledger, start(campaign_folder, ledger, PEOPLE))
+        postgres.stop()
+        snapshot = postgres.folder / "snapshot"
+        shutil.copytree(postgres.data, snapshot)
+        postgres.start()
+        told, vitals = Told(), Vitals()
+
+        async def worked() -> None:
+            async with working(place, server, told, vitals=vitals):
+                await until(lambda: told.records.total() >= 10)
+                await asyncio.to_thread(postgres.stop)
+                await until(lambda: told.words("lost"))
+                await asyncio.to_thread(postgres.exchange, snapshot)
+                await asyncio.to_thread(postgres.start)
+                await until(lambda: vitals.state is State.ENDING)
+
+        with pytest.raises(BrokenLedgerError, match="put back"):
+            await worked()
+        assert set(received(server).values()) == {1}
+        await refused(place, server)
+        assert set(received(server).values()) == {1}, "nor does one that was started anew send anything"
     finally:
         postgres.close()
 

@@ -23,7 +23,7 @@ from mailer.cluster.runs import Active, Runs
 from mailer.cluster.terms import Terms
 from mailer.cluster.vitals import Now, State
 from mailer.errors import LedgerError, MailerError, Paused
-from mailer.ledger import Record, Writer
+from mailer.ledger import Intent, Record, Writer
 from mailer.model import Batch, Round, Scope
 
 SETTLING = 0.2
@@ -39,9 +39,10 @@ SELDOM = 50
 class Shift:
     """One shift of a worker. It ends when it is stopped, when its account is to rest, or with the session that holds its lock."""
 
-    def __init__(self, terms: Terms, late: Sequence[Record] = ()) -> None:
-        """`late` is what the shift before could not record."""
+    def __init__(self, terms: Terms, late: Sequence[Record] = (), known: Intent | None = None) -> None:
+        """`late` is what the shift before could not record, `known` the last intent that it had made durable."""
         self._terms = terms
+        self._known = known
         self._late = late
         self._token = uuid.uuid4().hex
         self._over = asyncio.Event()
@@ -69,6 +70,8 @@ class Shift:
             if self._late:
                 ledger.write_late(self._late)
             ledger.refuse_copy()
+            if self._known:
+                ledger.refuse_without(self._known)
             self._desk = stack.enter_context(Desk(terms.open_ledger()))
             # the lock before the writer, whose pen is the session that holds it
             lock = shared.join(token, account=terms.relay.account, lines=terms.lines, queues=terms.queues)
@@ -76,6 +79,7 @@ class Shift:
             pace = await stack.enter_async_context(pace_of(ledger, terms.relay, terms.limits))
             throttle: Throttling = await stack.enter_async_context(make_throttle(ledger, terms.relay))
             writer = await stack.enter_async_context(Writer(ledger, senders=terms.lines))
+            stack.callback(self._remember, writer)
             self.unrecorded = writer.unwritten
             self._runs = Runs(terms, ledger, pace=pace, throttle=throttle, writer=writer, token=token)
             self._writer = writer
@@ -88,6 +92,14 @@ class Shift:
                 await self._until_over(engine)
             await self._runs.let_go(0)
             await self._desk.ask(lambda shared: shared.part(token))
+
+    @property
+    def known(self) -> Intent | None:
+        """The last intent that was made durable, in this shift or before."""
+        return self._known
+
+    def _remember(self, writer: Writer) -> None:
+        self._known = writer.newest or self._known
 
     def _now(self) -> Now:
         """May be called by another thread."""

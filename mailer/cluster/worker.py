@@ -47,6 +47,7 @@ class Worker:
             await self._work()
         finally:
             pulse.cancel()
+            self._terms.vitals.enter(State.ENDING)
 
     async def _beat(self) -> None:
         """So that whoever watches sees that the loop turns."""
@@ -61,7 +62,8 @@ class Worker:
             started = time.monotonic()
             try:
                 if not await self._rested():
-                    self._shift = Shift(self._terms, self._shift.unrecorded if self._shift else ())
+                    before = self._shift
+                    self._shift = Shift(self._terms, before.unrecorded, before.known) if before else Shift(self._terms)
                     await self._shift.work()
                     await self._after(self._shift)
             except BrokenLedgerError:

@@ -124,6 +124,10 @@ class Database(Connection, Protocol):
         """From now on it is at home where it is."""
         ...
 
+    def leave_home(self) -> None:
+        """Somebody knows that it is a copy: so it is for everybody from now on."""
+        ...
+
     def settling_in(self) -> AbstractContextManager[None]:
         """A transaction that settles in, and forgets who worked where it came from."""
         ...

@@ -56,6 +56,8 @@ class Embedded:
 
     def settle_in(self) -> None: ...
 
+    def leave_home(self) -> None: ...
+
     def settling_in(self) -> AbstractContextManager[None]:
         return self.transaction()
 

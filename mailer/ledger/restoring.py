@@ -10,6 +10,7 @@ import time
 
 from mailer.errors import BrokenLedgerError
 from mailer.ledger.diary import note
+from mailer.ledger.entries import Intent
 from mailer.ledger.store import Store
 from mailer.model import Happening
 
@@ -43,6 +44,13 @@ class Restoring(Store):
             raise BrokenLedgerError(
                 f"{COPIED} Nothing is sent from it until you have said what is to become of that.", hint=HINT
             )
+
+    def refuse_without(self, known: Intent) -> None:
+        """Raises BrokenLedgerError if an intent is not there that was durable once: then it is an older copy, for everybody from now on."""
+        if not self._all("SELECT 1 FROM attempts WHERE token = ? AND delivery_id = ?", known.token, known.delivery):
+            with self._db.plain_errors():
+                self._db.leave_home()
+            self.refuse_copy()
 
     def settle_in(self) -> None:
         """Nothing was sent since the copy was made: it goes on as it is."""

@@ -52,6 +52,8 @@ class Writer:
         """What came of messages whose final dot had left when the ledger was lost, for `Ledger.write_late`."""
         self.commits = self.written = self.in_flight = 0
         """Groups and what they held, and how many messages have an intent and no outcome yet: for whoever watches."""
+        self.newest: Intent | None = None
+        """The last one that was made durable: a ledger without it is an older copy."""
         self.commit_since: float | None = None
         """Since when a commit is waited for, by time.monotonic()."""
         self._due: asyncio.Handle | asyncio.Future[list[bool]] | None = None
@@ -146,7 +148,9 @@ class Writer:
         self.commits += 1
         for (records, intent, _), granted in zip(waiting, results, strict=True):
             self.written += len(records)
-            self.in_flight += intent is not None and granted
+            if intent is not None and granted:
+                self.in_flight += 1
+                self.newest = intent
             for record in records:
                 self.in_flight -= record.intended
 

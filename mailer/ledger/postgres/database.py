@@ -192,6 +192,10 @@ class Postgres(Speaker):
         with self.transaction():
             home.mark(self, line)
 
+    def leave_home(self) -> None:
+        with self.transaction():
+            self.native(home.ABROAD)
+
     @contextmanager
     def settling_in(self) -> Iterator[None]:
         line = home.timeline(self)

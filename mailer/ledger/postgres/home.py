@@ -3,7 +3,7 @@
 A row of the ledger holds the number of the transaction that wrote it, which PostgreSQL notes beside every row as well (`xmin`). In a copy
 by pg_dump another transaction has written it; a copy within the same server has another number as a database; and a server that
 was put back to a moment, or a stand-by that has taken over, goes on in a new timeline. What none of them tells is a copy of
-the server's files from when it stood still.
+the server's files from when it stood still: only a worker that was there remembers what was durable (`Ledger.refuse_without`).
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ def timeline(session: Session) -> str:
         return str(session.native(TIMELINE).fetchone()[0])
     except (psycopg.errors.InsufficientPrivilege, psycopg.NotSupportedError, psycopg.errors.UndefinedFunction):
         return ""
+
+
+ABROAD = "UPDATE meta SET value = convert_to('0', 'UTF8') WHERE key = 'home'"
+"""No transaction has this number: for all who come, it is a copy."""
 
 
 def mark(session: Session, line: str) -> None:
