@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ PEOPLE = [address(number) for number in range(1, 21)]
 ACCEPTED = Outcome(
     verdict=Verdict.SENT, scope=Scope.RECIPIENT, phase=Phase.FINAL_DOT, text="", reply=Reply(code=250, text="ok")
 )
+
+PATIENCE = 20.0
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
 
@@ -295,18 +298,20 @@ async def test_a_loop_that_stands_still_is_told_of_by_another_thread(
     with watching(vitals) as endpoint:
         async with working(place, server, vitals=vitals):
             await until(lambda: vitals.state is State.WORKING)
-            asking = asyncio.to_thread(_unwell, endpoint.port)
-            task = asyncio.ensure_future(asking)
-            await asyncio.sleep(0)
-            time.sleep(QUICK.stalled)  # as a program that is stuck does
-            assert json.loads(await task)["code"] == "stalled"
+            with ThreadPoolExecutor(1) as other:
+                asking = other.submit(_stalled, endpoint.port)
+                # as a program that is stuck does, until somebody has noticed
+                assert asking.result(PATIENCE)
             await until(lambda: vitals.health().well)
 
 
-def _unwell(port: int) -> str:
-    while (answer := ask(port, "/health"))[0] == 200:
+def _stalled(port: int) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if json.loads(ask(port, "/health")[1])["code"] == "stalled":
+            return True
         time.sleep(0.01)
-    return answer[1]
+    return False
 
 
 def test_a_commit_that_nobody_answers_is_noticed_though_everything_else_goes_on() -> None:

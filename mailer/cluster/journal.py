@@ -30,7 +30,7 @@ class Counts:
     def count(self, campaign: str, status: Status) -> None:
         self.counts.setdefault(campaign, Counter())[status] += 1
 
-    def of(self, campaign: str) -> dict[str, int]:
+    def counts_of(self, campaign: str) -> dict[str, int]:
         counts = self.counts.get(campaign, Counter())
         return {status.value: counts[status] for status in Status if counts[status]}
 
@@ -40,7 +40,7 @@ class Counts:
 
     def data(self) -> dict[str, object]:
         """What --json says at the end."""
-        return {"campaigns": {campaign: self.of(campaign) for campaign in self.counts}, "sent": self.total()}
+        return {"campaigns": {campaign: self.counts_of(campaign) for campaign in self.counts}, "sent": self.total()}
 
 
 class Journal(Counts):
@@ -66,7 +66,7 @@ class Journal(Counts):
         self.note("batch begun", campaign=campaign, batch=batch, messages=messages)
 
     def batch_ended(self, campaign: str, batch: int, again: float | None) -> None:
-        self.note("batch ended", campaign=campaign, batch=batch, again_at=_time(again), counts=self.of(campaign))
+        self.note("batch ended", campaign=campaign, batch=batch, again_at=_time(again), counts=self.counts_of(campaign))
 
     def recorded(self, campaign: str, status: Status, outcome: Outcome) -> None:
         self.count(campaign, status)
@@ -84,10 +84,12 @@ class Journal(Counts):
         )
 
     def finished(self, campaign: str) -> None:
-        self.note("campaign finished", campaign=campaign, counts=self.of(campaign))
+        self.note("campaign finished", campaign=campaign, counts=self.counts_of(campaign))
 
     def halted(self, campaign: str, reason: MailerError) -> None:
-        self.note("campaign halted", level="error", campaign=campaign, reason=code_of(reason), counts=self.of(campaign))
+        self.note(
+            "campaign halted", level="error", campaign=campaign, reason=code_of(reason), counts=self.counts_of(campaign)
+        )
 
     def unfit(self, campaign: str, reason: MailerError) -> None:
         self._note_seldom("left to others", level="warning", campaign=campaign, reason=code_of(reason))
