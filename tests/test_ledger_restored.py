@@ -313,3 +313,16 @@ def test_whoever_sends_is_not_doubted_behind_their_back(campaign_folder: Path, p
         with SenderLock(here, "appeal"), pytest.raises(CampaignError, match="just now"):
             put_back(there, nothing_sent_since=False)
         assert here.tally(here.find("appeal")).queued == len(PEOPLE)
+
+
+async def test_a_worker_that_only_waits_could_begin_at_any_moment(
+    campaign_folder: Path, place: Server, server: ScriptedServer
+) -> None:
+    with Ledger(place) as ledger:
+        start(campaign_folder, ledger, PEOPLE)
+        vitals = Vitals()
+        async with working(place, server, vitals=vitals):
+            await until(lambda: vitals.state is State.WORKING)
+            with pytest.raises(CampaignError, match="Workers are there"):
+                put_back(ledger, nothing_sent_since=False)
+        assert put_back(ledger, nothing_sent_since=False) == {"appeal": len(PEOPLE)}

@@ -86,13 +86,13 @@ def mark_interrupted(ledger: Ledger, campaign: CampaignRecord) -> None:
 def put_back(ledger: Ledger, *, nothing_sent_since: bool) -> dict[str, int]:
     """The ledger was put back from a back-up: how many of which campaign are in doubt now.
 
-    Raises CampaignError while anybody sends from it.
+    Raises InUseError while anybody sends from it, or could at any moment.
     """
     with ExitStack() as locks:
         for campaign in ledger.campaigns():
             locks.enter_context(SenderLock(ledger, campaign.name, moved=True))
         if ledger.is_shared and (there := ledger.shared.presences()):
-            raise CampaignError(
+            raise InUseError(
                 f"Workers are there just now: {', '.join(one.owner for one in there)}. Nothing was changed.",
                 hint="end them first, then run the same command again",
             )
