@@ -359,11 +359,12 @@ def watch_status(ledger: Ledger, campaign: str | None) -> None:
 def show_status(ledger: Ledger, campaign: str | None, *, as_json: bool) -> None:
     """One campaign, or a line for each."""
     from mailer.ledger import settle  # noqa: PLC0415
-    from mailer.ledger.restoring import COPIED, HINT  # noqa: PLC0415
 
     if ledger.is_copy:
-        console.warn(COPIED)
-        console.show_hints([HINT])
+        console.warn(
+            "This ledger was put back from a back-up, or a stand-by server has taken its place: it may lack the latest."
+        )
+        console.show_hints(["stop everything that sends, then: mailer ledger restored"])
     if campaign is None:
         list_campaigns(ledger, as_json=as_json)
     else:

@@ -93,7 +93,10 @@ def put_back(ledger: Ledger, *, nothing_sent_since: bool) -> dict[str, int]:
             locks.enter_context(SenderLock(ledger, campaign.name, moved=True))
         if ledger.is_shared and (there := ledger.shared.presences()):
             raise InUseError(
-                f"Workers are there just now: {', '.join(one.owner for one in there)}. Nothing was changed.",
+                said(
+                    "Workers are there just now: {workers}. Nothing was changed.",
+                    workers=", ".join(one.owner for one in there),
+                ),
                 hint="end them first, then run the same command again",
             )
         if nothing_sent_since:

@@ -17,12 +17,6 @@ from mailer.model import Happening
 SINCE_A_COPY = "the ledger was put back from a back-up: nobody knows whether it was sent after that was made"
 """The reason of such a doubt. It also tells that no attempt in the ledger is known to be the last."""
 
-COPIED = (
-    "The ledger on PostgreSQL was put back from a back-up, or a stand-by server has taken its place: it may not know who was mailed"
-    " last."
-)
-HINT = "stop everything that sends, then: mailer ledger restored"
-
 
 class Restoring(Store):
     """A ledger that may be a copy."""
@@ -42,7 +36,9 @@ class Restoring(Store):
             self.settle_in()
         elif not home:
             raise BrokenLedgerError(
-                f"{COPIED} Nothing is sent from it until you have said what is to become of that.", hint=HINT
+                "The ledger on PostgreSQL was put back from a back-up, or a stand-by server has taken its place: it may not know"
+                " who was mailed last. Nothing is sent from it until you have said what is to become of that.",
+                hint="stop everything that sends, then: mailer ledger restored",
             )
 
     def refuse_without(self, known: Intent) -> None:

@@ -233,6 +233,7 @@ FROM_BELOW = (
     later("this computer ended between the message and the server's answer"),
     later("the program ended between the message and the server's answer"),
     later("a worker ended between the message and the server's answer"),
+    later("the ledger was put back from a back-up: nobody knows whether it was sent after that was made"),
     later("queued again by hand"),
     later("no longer in the list"),
     # why a message is worth a look: preview.telling
