@@ -50,6 +50,7 @@ class Shift:
         self._failure: Exception | None = None
         self._unfit: dict[str, float] = {}
         self._under_way = 0
+        self._engine_number: int | None = None
         self._look_over_at = 0.0
         self.sent_any = False
         self.unrecorded: Sequence[Record] = late
@@ -150,7 +151,9 @@ class Shift:
             raise Again(again)
 
     async def _run(self, number: int, engine_number: int) -> float | None:
-        await self._desk.ask(lambda shared: shared.note_engine(self._token, engine_number))
+        if engine_number != self._engine_number:
+            await self._desk.ask(lambda shared: shared.note_engine(self._token, engine_number))
+            self._engine_number = engine_number
         batch = await self._desk.ask(lambda shared: shared.claim(number, self._token))
         crashpoint.pass_through("after-claim")
         if batch is None:
