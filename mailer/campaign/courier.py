@@ -58,6 +58,11 @@ def told(outcome: Outcome) -> tuple[Any, ...]:
     return (*words, outcome.suppress, reply)
 
 
+def _words(error: MailerError) -> tuple[str, str | None]:
+    """What it says, as plain texts: what a sentence was made of does not go through marshal."""
+    return str(error.message), error.hint and str(error.hint)
+
+
 class Errand:
     """One connection's work: what the run says comes in by `hear`, what there is to tell goes out by `post`."""
 
@@ -112,7 +117,7 @@ class Errand:
             try:
                 message = self._render(delivery_of(rest[0]))
             except MailerError as error:
-                self._post("unmade", self._number, isinstance(error, LetterError), error.message, error.hint)
+                self._post("unmade", self._number, isinstance(error, LetterError), *_words(error))
                 return True
         outcome = await connection.transmit(message, self._intent, self._following)
         if outcome is None:
@@ -190,7 +195,7 @@ async def main(port: int, place: int, token: bytes) -> None:
     try:
         await Courier(reader, post).serve()
     except MailerError as error:
-        post("unfit", 0, error.message, error.hint)
+        post("unfit", 0, *_words(error))
     post.close()
 
 
