@@ -158,7 +158,7 @@ measured {busy} is planned with, and one worker more than the sum asks for, so t
 
 - **Workers** = messages/s x CPU a message / {busy}, one core each, and one more. A worker holds some {memory} MB.
 - **Connections** = messages/s / {far} (what one does over a round trip of 50 ms) / {busy}. To a relay in the same room a round trip takes a hundredth of
-  that, and so many fewer do. A worker has 50 connections at most, and nine of the database's, so raise `max_connections`.
+  that, and so many fewer do. A worker has 50 connections at most, and ten of the database's, so raise `max_connections`.
 - **Database** = messages/s x its CPU a message / {busy}, cores. Its disk must make a write durable in a millisecond or so; each worker waits for one
   commit at a time, which takes along whatever its connections have.
 - **Disk** is what deliveries and attempts take; copies, and what is dead until it is vacuumed, come on top. The log (WAL) is what a

@@ -31,11 +31,12 @@ from mailer.model import (
 )
 from mailer.proxy import Proxy
 from mailer.reaction import STOP_LEAST, STOP_PERCENT
-from mailer.settings import passwords, signing, values
+from mailer.settings import passwords, signing, values, watching
 from mailer.settings.dotenv_file import write_private
 from mailer.settings.signing import Signing
 from mailer.settings.sources import Entry, Layer, Origin
-from mailer.settings.values import Auth, LogForm
+from mailer.settings.values import Auth
+from mailer.settings.watching import LogForm
 
 DEFAULT_RATE = "20/minute, 500/hour, 2000/day"
 """Below what ordinary providers allow a small account, so that nobody is locked out by a first campaign."""
@@ -139,7 +140,7 @@ class Settings(BaseSettings):
     complaint_brake: Annotated[tuple[int, float] | None, PlainValidator(values.bounce_brake)] = example(
         "3, 0.3%", default=(STOP_LEAST, STOP_PERCENT)
     )
-    worker_metrics: Annotated[tuple[str, int], PlainValidator(values.listening)] | None = example("9325")
+    worker_metrics: Annotated[tuple[str, int], PlainValidator(watching.listening)] | None = example("9325")
     worker_log: Annotated[LogForm, PlainValidator(values.choice(LogForm))] = example("json", default=LogForm.TEXT)
     proxy: Annotated[Proxy | None, PlainValidator(values.proxy)] = example("socks5://127.0.0.1:9050", private=True)
     dns_server: Annotated[tuple[str, int], PlainValidator(values.server)] | None = example("192.0.2.53")

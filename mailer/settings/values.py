@@ -33,13 +33,6 @@ class Auth(StrEnum):
     XOAUTH2 = "xoauth2"
 
 
-class LogForm(StrEnum):
-    """What a worker says on standard error."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 def line(text: str) -> str:
     """One line of text. Control characters are refused: they could start another header or another SMTP command."""
     if any(unicodedata.category(c) in {"Cc", "Zl", "Zp", "Cs"} for c in text):
@@ -375,20 +368,6 @@ def server(text: str) -> tuple[str, int]:
         raise ValueError("it must be the address of a DNS server in numbers, not its name") from None
     port = (match[2] or match[4]) if match else None
     return address, whole(1, 65535)(port) if port else 53
-
-
-def listening(text: str) -> tuple[str, int]:
-    """Where to listen: a port of this computer alone, or an address in numbers (or localhost) and a port."""
-    text = line(text)
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]:|([0-9.]+|localhost):)?([0-9]{1,5})", text)
-    if not match:
-        raise ValueError("it must be a port, perhaps after an address in numbers and a colon")
-    host = match[1] or match[2] or "127.0.0.1"
-    try:
-        host = "127.0.0.1" if host == "localhost" else str(ipaddress.ip_address(host))
-    except ValueError:
-        raise ValueError("before the colon must be an address in numbers") from None
-    return host, whole(0, 65535)(match[3])
 
 
 def secret(text: str) -> SecretStr:
