@@ -14,7 +14,7 @@ from journey import PATIENCE, Journey, Running, as_csv, beginning, people
 
 from mailer.__main__ import readable
 from mailer.campaign.reasons import stopped_by
-from mailer.cli.send import again
+from mailer.cli.again import again
 from mailer.model import Outcome, Phase, Reply, Scope, Verdict
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal or locale")

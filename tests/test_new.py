@@ -13,7 +13,7 @@ import pytest
 from mailer import contacts, merge
 from mailer.__main__ import main
 from mailer.errors import SettingsError, quoted
-from mailer.model import Severity
+from mailer.model import Mailbox, Severity
 from mailer.settings import DEFAULT_RATE, Settings, load
 
 MADE = {".gitignore", "README.txt", "mailer.toml", "contacts/my-list.csv", "templates/my-letter.md"}
@@ -120,6 +120,19 @@ def test_every_setting_is_explained_and_its_example_is_valid(made: Path) -> None
     (made.parent / "mailer-key.txt").write_text("x", encoding="utf-8")
     (made / "mailer.toml").write_text(switched_on, encoding="utf-8")
     assert load(made, {}).smtp_security == "starttls"
+
+
+def test_the_example_of_a_second_account_is_one(made: Path) -> None:
+    text = (made / "mailer.toml").read_text(encoding="utf-8")
+    example = re.sub(r"(?m)^#   (\w+ = |\[)", r"\1", text).replace('\nrate = "20/', '\nconnections = 2\nrate = "20/')
+    (made / "mailer.toml").write_text(example, encoding="utf-8")
+    found = load(made, {})
+    assert list(found.accounts) == ["main", "office"]
+    office = found.over("office")
+    assert (office.sender, office.connections) == (
+        Mailbox(address="appeals@office.example.org", name="Appeals"),
+        2,
+    )
 
 
 def test_its_list_has_invented_people_on_reserved_domains_and_opens_in_excel(made: Path) -> None:

@@ -349,3 +349,36 @@ def test_a_sign_in_that_the_mail_server_does_not_take_changes_nothing(
         assert "Nothing was changed." in capsys.readouterr().err
         assert ring.entries == {}
         assert not (campaign_folder / ".env").exists()
+
+
+def test_one_more_account_is_set_up_by_its_name_and_the_main_one_stays(
+    campaign_folder: Path, server: ScriptedServer, ring: Kept, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = "MAILER_SMTP_HOST=smtp.main.example\nMAILER_SENDER='Ana <ana@main.example>'\n"
+    (campaign_folder / ".env").write_text(first, "utf-8")
+    (campaign_folder / "mailer.toml").write_text('[relays.office]\nrate = "7/hour"\n', "utf-8")
+    (campaign_folder / "secret.txt").write_text(f"{SECRET}\n", "utf-8")
+    arguments = options(server, "--relay", "Office", "--name", "The Office", "--password-file", "secret.txt")
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["login"] == "ok"
+    written = (campaign_folder / ".env").read_text("utf-8")
+    assert written.startswith(first)
+    assert "MAILER_IMAP" not in written
+    found = load(campaign_folder, {})
+    office = found.over("office")
+    office.require_sending()
+    assert (office.smtp_host, office.password, str(office.rate[0])) == ("localhost", SECRET, "7/hour")
+    assert office.sender == (ACCOUNT, "The Office")
+    assert (found.smtp_host, found.sender.address) == ("smtp.main.example", "ana@main.example")
+    assert main(arguments) == 0
+    assert (campaign_folder / ".env").read_text("utf-8") == written, "once more changes nothing"
+    assert ring.entries == {}
+
+
+@pytest.mark.parametrize("name", ["my office", "_x", "ü"])
+def test_a_name_that_no_relay_can_have_is_refused_before_anything_is_asked(
+    campaign_folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["setup", "--relay", name, "--address", ACCOUNT]) == 2
+    assert "must be letters and digits" in capsys.readouterr().err
+    assert contents(campaign_folder) == {}

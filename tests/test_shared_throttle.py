@@ -124,7 +124,7 @@ def test_a_ledger_of_the_format_before_gets_the_table(place: Server) -> None:
             "detached DROP braked_from",
         ):
             ledger._db.native(f"ALTER TABLE {column}")
-        ledger._db.native("UPDATE ledger_format SET version = $1", (formats.SCHEMA_VERSION - 1,))
+        ledger._db.native("UPDATE ledger_format SET version = 6")
     columns = (
         "SELECT column_name, data_type, collation_name, column_default, is_nullable FROM information_schema.columns"
         " WHERE table_name = 'throttles' OR column_name = 'braked_from' ORDER BY 1"

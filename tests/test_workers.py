@@ -300,7 +300,7 @@ async def test_a_worker_ends_tidily_once_a_newer_mailer_has_changed_the_tables(
         async with working(place, server, lines=1) as worker:
             await until(held.fired.is_set)
             ledger._db.native("UPDATE ledger_format SET version = version + 1")
-            await until(lambda: worker._shift._closing)
+            await until(lambda: worker._workers[0]._shift._closing)
             held.release()
             await until(lambda: not ledger.tally(campaign).sending)
 

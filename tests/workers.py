@@ -16,7 +16,7 @@ from mailer.campaign.run import RunOptions
 from mailer.cluster.engine import Jobs
 from mailer.cluster.rhythm import Rhythm
 from mailer.cluster.terms import Terms
-from mailer.cluster.worker import Worker
+from mailer.cluster.worker import Crew
 from mailer.errors import MailerError
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Outcome, Quota, Scope, Server, Status
@@ -88,25 +88,38 @@ def leave(ledger: Ledger, campaign: CampaignRecord, batch_size: int = 5) -> int:
         return shared.leave(campaign.id, jobs, name="mailer", batch_size=batch_size)
 
 
-@asynccontextmanager
-async def working(
+def terms_for(
     place: Server, server: ScriptedServer, told: Told | None = None, *, lines: int = 2, **given: Any
-) -> AsyncIterator[Worker]:
-    """A worker that works meanwhile, and ends tidily."""
+) -> Terms:
+    """What a worker gets to send over a server, in the rhythm of tests."""
     options = given.pop("options", {})
-    terms = Terms(
+    return Terms(
         open_ledger=lambda: Ledger(place, create=False),
         relay=given.pop("relay", None) or relay_to(server),
         reporter=told or Told(),
         options=RunOptions(connections=lines, reconnect_delays=AT_ONCE, **options),
         **{"rhythm": QUICK, **given},
     )
-    worker = Worker(terms)
-    task = asyncio.ensure_future(worker.run())
-    try:
+
+
+@asynccontextmanager
+async def working(
+    place: Server, server: ScriptedServer, told: Told | None = None, *, lines: int = 2, **given: Any
+) -> AsyncIterator[Crew]:
+    """A worker that works meanwhile, and ends tidily."""
+    async with crew_of(terms_for(place, server, told, lines=lines, **given)) as worker:
         yield worker
+
+
+@asynccontextmanager
+async def crew_of(*terms: Terms) -> AsyncIterator[Crew]:
+    """The workers of one program that sends over several accounts, likewise."""
+    crew = Crew(terms)
+    task = asyncio.ensure_future(crew.run())
+    try:
+        yield crew
     finally:
-        worker.stop()
+        crew.stop()
         await asyncio.wait_for(task, 20)
 
 

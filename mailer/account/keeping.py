@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mailer.account.description import Account
 from mailer.account.login import NOTHING_CHANGED
 from mailer.errors import SettingsError, UsageError
-from mailer.model import said
+from mailer.model import MAIN_RELAY, said
 
 if TYPE_CHECKING:
     from mailer.model import Problem, RelayFacts
@@ -30,6 +30,16 @@ class Place:
 
     file: Path | None = None
     made: bool = False
+
+
+def secret_file(settings: Settings) -> str:
+    """The file of our own for an account's secret, where there is no keyring."""
+    return SECRET_FILE if settings.relay == MAIN_RELAY else f"{settings.relay}-password.txt"
+
+
+def file_question(settings: Settings) -> str:
+    """What is asked before the secret is written there."""
+    return FILE_QUESTION.replaced(SECRET_FILE, secret_file(settings))
 
 
 def refuse_overruled(settings: Settings) -> None:
@@ -64,22 +74,19 @@ def keep_in_keyring(account: Account, secret: str) -> bool:
 
 def new_file(settings: Settings, folder: Path) -> Place:
     """The file of our own for the secret, where there is no keyring. Raises UsageError if another one stands there."""
-    ours = settings.origin("smtp_password")
-    if (folder / SECRET_FILE).exists() and not (ours and ours.spelling.upper().endswith("_FILE")):
+    ours, name = settings.origin("smtp_password"), secret_file(settings)
+    if (folder / name).exists() and not (ours and ours.spelling.upper().endswith("_FILE")):
         raise UsageError(
-            said(
-                "There is a {file} already. {unchanged}",
-                file=SECRET_FILE,
-                unchanged=NOTHING_CHANGED,
-            ),
+            said("There is a {file} already. {unchanged}", file=name, unchanged=NOTHING_CHANGED),
             hint="rename it, then run it again",
         )
-    return Place(file=Path(SECRET_FILE), made=True)
+    return Place(file=Path(name), made=True)
 
 
 def keep(account: Account, settings: Settings, secret: str, place: Place, folder: Path) -> None:
     """Write the settings, and the secret where it is to be. Raises SettingsError."""
     from mailer.settings import dotenv_file, passwords  # noqa: PLC0415
+    from mailer.settings.layers import PREFIX  # noqa: PLC0415
 
     values = _values_of(account, settings)
     file = place.file.as_posix() if place.file else None
@@ -89,8 +96,8 @@ def keep(account: Account, settings: Settings, secret: str, place: Place, folder
         if not file:
             passwords.keep(account.username, str(values["imap_host"]), secret)
     if place.made:
-        dotenv_file.write_private(folder / SECRET_FILE, f"{secret}\n")
-    write(folder, values)
+        dotenv_file.write_private(folder / secret_file(settings), f"{secret}\n")
+    write(folder, {settings.variable(name).removeprefix(PREFIX).lower(): value for name, value in values.items()})
 
 
 def write(folder: Path, values: Mapping[str, str | None]) -> None:
@@ -120,7 +127,14 @@ def _values_of(account: Account, settings: Settings) -> dict[str, str | None]:
     # Microsoft's mailboxes take no passwords at all any more
     readable = preset and (login.auth is Auth.XOAUTH2 or preset.oauth != "microsoft")
     before = settings.origin("imap_host")
-    if preset and preset.imap and readable and (before is None or before.place == ".env"):
+    # answers come to one mailbox, that of the main account
+    if (
+        settings.relay == MAIN_RELAY
+        and preset
+        and preset.imap
+        and readable
+        and (before is None or before.place == ".env")
+    ):
         imap = {"host": preset.imap, "username": account.username, "auth": login.auth.value}
         found |= {f"imap_{name}": value for name, value in imap.items()}
     return found

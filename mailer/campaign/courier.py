@@ -158,8 +158,9 @@ class Courier:
         """Until the run has nothing more to say, or is gone."""
         for _, relay, described, campaign, keys in await received(self._reader):
             with Ledger.from_description(described) as ledger:
-                render = renderer(ledger, ledger.find(campaign), signer_from(keys))
-                await self._serve(relay_from(relay), render)
+                over = relay_from(relay)
+                render = renderer(ledger, ledger.find(campaign), signer_from(keys), over.name)
+                await self._serve(over, render)
 
     async def _serve(self, relay: Relay, render: Callable[[Delivery], Message]) -> None:
         while events := await received(self._reader):

@@ -189,6 +189,7 @@ class Couriers:
             "final_timeout": relay.final_timeout,
             "pipelining": relay.pipelining.value,
             "proxy": asdict(relay.proxy) if relay.proxy else None,
+            "name": relay.name,
         }
         courier.post("begin", described, self._ledger.described(), self._campaign.name, self._keys)
         return courier

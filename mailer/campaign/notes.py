@@ -8,7 +8,7 @@ from dataclasses import replace
 from mailer.address import domain_of
 from mailer.errors import LetterError
 from mailer.merge.complaints import at_line
-from mailer.model import Contact, Identity, Problem, Severity, SkippedRow, as_said, counted, joined, said
+from mailer.model import Contact, Problem, Severity, SkippedRow, as_said, counted, joined, said
 
 # Most relays take 10 to 50 MB, and a letter to thousands should be far below; see also the relay's own SIZE.
 MAX_MESSAGE_BYTES = 10_000_000
@@ -61,13 +61,12 @@ def in_list(path: str, problem: Problem) -> Problem:
     return replace(problem, file=path, message=message)
 
 
-def unaligned(identity: Identity, senders: Iterable[str]) -> list[Problem]:
-    """Warn of senders for whom the domain that signs does not vouch (DMARC, RFC 7489, section 3.1.1).
+def unaligned(senders: Iterable[tuple[str, Sequence[str]]]) -> list[Problem]:
+    """Warn of senders for whom the domains that sign do not vouch (DMARC, RFC 7489, section 3.1.1).
 
     Without the list of public suffixes nobody can tell whether a.example.org and b.example.org are one organisation's.
     """
-    signed = {signature.domain.lower() for signature in identity.signatures}
-    domains = sorted(set(map(domain_of, senders)))
+    pairs = {(domain_of(sender), signer) for sender, signers in senders for signer in signers}
     return [
         Problem(
             code="dkim-not-aligned",
@@ -80,8 +79,7 @@ def unaligned(identity: Identity, senders: Iterable[str]) -> list[Problem]:
             severity=Severity.WARNING,
             hint="set dkim_domain to the sender's domain, and publish the key there",
         )
-        for domain in domains
-        for signer in sorted(signed)
+        for domain, signer in sorted(pairs)
         if not f".{domain}".endswith(f".{signer}") and not f".{signer}".endswith(f".{domain}")
     ]
 

@@ -125,21 +125,24 @@ class Plan:
 
     def compose(self, contact: Contact, letter: Letter, date: datetime = SEALED_DATE) -> Message:
         """The message of a letter that was merged already."""
-        identifier = self.message_id(contact, letter.identity)
+        identifier = self.message_id(contact)
         return mime.compose(letter, contact=contact, message_id=identifier, date=date)
 
-    def message_id(self, contact: Contact, identity: Identity | None = None) -> str:
-        """The same for every retry, and different in every ledger; in the domain that the letter is from."""
-        identity = identity or self.template.identity_for(contact.language, self.identity)
-        return mime.message_id(self.secret, self.name, contact.key, identity.sender.domain)
+    def message_id(self, contact: Contact) -> str:
+        """The same for every retry, whatever it leaves over, and different in every ledger; in the domain that the letter is from."""
+        return self._message_id(contact.key, contact.language)
 
     def _message_id(self, key: str, language: str | None) -> str:
         identity = self.template.identity_for(language, self.identity)
         return mime.message_id(self.secret, self.name, key, identity.sender.domain)
 
-    def marker(self, *, preview: bool = False) -> Callable[[Contact], Marks]:
+    def speakers(self) -> dict[str, Identity]:
+        """Who the letter is from over each relay that has an identity of its own."""
+        return {relay: self.template.identity_for(None, face) for relay, face in self.identity.faces}
+
+    def marker(self, *, preview: bool = False, identity: Identity | None = None) -> Callable[[Contact], Marks]:
         """A function that gives the tokens in a contact's message, or those that stand for them in a preview."""
-        marks_of = marker(self.secret, self.identity, preview=preview)
+        marks_of = marker(self.secret, identity or self.identity, preview=preview)
         return lambda contact: marks_of(mime.delivery_token(self.secret, self.name, contact.key))
 
     def digests(self) -> dict[str, str]:
@@ -231,12 +234,16 @@ def complete_plan(plan: Plan, source: Source, *, on_progress: Progress = silent,
     plan.warnings = _together(
         told(plan.doubts, made.blank),
         _without_way_out(plan),
-        unaligned(plan.identity, made.senders),
+        unaligned(made.senders),
         people.warnings,
         made.warnings,
     )
     plan.manifest = completed(
-        plan.manifest, plan.files, messages=_digest(made), senders=made.senders, sources=plan.sources
+        plan.manifest,
+        plan.files,
+        messages=_digest(made),
+        senders={sender for sender, _ in made.senders},
+        sources=plan.sources,
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from mailer import preview
 from mailer.campaign.plan import Plan, Progress, silent
-from mailer.campaign.sealing import contact_digest
+from mailer.campaign.sealing import contact_digest, written
 from mailer.ledger import Digests, Ledger
-from mailer.model import Findings
+from mailer.model import Findings, Identity
 
 
 def unseen(_number: int, _message: preview.Rendered) -> None:
@@ -40,6 +41,13 @@ def write_preview(
     shown = Digests()
     marks_of = plan.marker(preview=True)
 
+    def example(relay: str, identity: Identity) -> Iterator[preview.Rendered]:
+        tokens = plan.marker(preview=True, identity=identity)
+        for contact in islice(plan.mailed(suppressed), 1):
+            letter, warnings = plan.template.merge_with_warnings(contact, identity, tokens(contact))
+            message = plan.compose(contact, letter, made_at)
+            yield preview.Rendered(contact=contact, letter=letter, message=message, warnings=warnings, relay=relay)
+
     def rendered() -> Iterator[preview.Rendered]:
         for done, contact in enumerate(plan.mailed(suppressed), start=1):
             shown.add(contact.key, contact_digest(contact))
@@ -49,6 +57,8 @@ def write_preview(
             on_message(done, made)
             yield made
             on_progress(done, count)
+        for relay, identity in plan.identity.faces:
+            yield from example(relay, identity)
 
     doubts = Findings(plan.problems)
     doubts.extend(plan.warnings)
@@ -59,6 +69,7 @@ def write_preview(
         list_name=plan.manifest.list_name,
         sender=", ".join(plan.manifest.senders),
         signed_by=", ".join(dict.fromkeys(signature.domain for signature in plan.identity.signatures)),
+        relays=[f"{relay}: {written(who.sender)}" for relay, who in plan.speakers().items()],
         warnings=doubts,
         duplicates=plan.contacts.duplicates,
         blank=plan.contacts.blank,

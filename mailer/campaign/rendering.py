@@ -10,9 +10,9 @@ from pathlib import Path
 from mailer import contacts, merge, mime
 from mailer.campaign.marks import marker, shows_way_out
 from mailer.campaign.notes import check_size, in_list, problems_of, skipped
-from mailer.campaign.sealing import SEALED_DATE, fingerprint, written
+from mailer.campaign.sealing import SEALED_DATE, faces_of, fingerprint, together, written
 from mailer.errors import LetterError
-from mailer.model import Contact, Findings, Identity, SkippedRow
+from mailer.model import Contact, Findings, Identity, Letter, Marks, Message, Problem, SkippedRow
 
 TOKEN = 32
 """Characters of a Message-ID between `<` and `@`."""
@@ -35,7 +35,8 @@ class Rendered:
     problems: Findings = field(default_factory=Findings)
     warnings: Findings = field(default_factory=Findings)
     unrendered: dict[str, SkippedRow] = field(default_factory=dict)
-    senders: set[str] = field(default_factory=set)
+    # everybody the messages are from, with the domains that sign then
+    senders: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
     blank: dict[str, tuple[int, int]] = field(default_factory=dict)
     largest: int = 0
     # for each language whether its first letter says how to get no more of them
@@ -80,6 +81,35 @@ class Sheet:
     digests: dict[str, str]
 
 
+class _Face:
+    """Makes messages as one identity, and notes whom they are from and who signs them."""
+
+    def __init__(self, press: Press, identity: Identity) -> None:
+        self._template = press.template
+        self._given = identity
+        self._marks_of = marker(press.secret, identity)
+        self._met: Identity | None = None
+        self._signers = tuple(sorted({signature.domain.lower() for signature in identity.signatures}))
+        self.senders: set[tuple[str, tuple[str, ...]]] = set()
+
+    def message(
+        self, contact: Contact, delivery: str, identifier: str | None = None
+    ) -> tuple[Letter, tuple[Problem, ...], Message, Marks]:
+        """The message to a contact. Its Message-ID is the same in all faces, that of the first: a retry may leave over any."""
+        marks = self._marks_of(delivery)
+        letter, warnings = self._template.merge_with_warnings(contact, self._given, marks)
+        identifier = identifier or mime.message_id_of(delivery, letter.identity.sender.domain)
+        message = mime.compose(letter, contact=contact, message_id=identifier, date=SEALED_DATE)
+        if letter.identity is not self._met:
+            self._met = letter.identity
+            self.senders.add((written(letter.identity.sender), self._signers))
+        return letter, warnings, message, marks
+
+    def fingerprint(self, contact: Contact, delivery: str, identifier: str) -> int:
+        _, _, message, marks = self.message(contact, delivery, identifier)
+        return fingerprint(message, marks)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Press:
     """Makes the messages of a campaign. `list_path` is where the contacts come from, as problems name it."""
@@ -94,17 +124,17 @@ class Press:
     def render(self, people: Iterable[Contact], on_message: Callable[[], None] = lambda: None) -> Rendered:
         """Render a message for each, and keep of it only what tells whether another is the same."""
         made = Rendered()
-        identity: Identity | None = None
-        marks_of = marker(self.secret, self.identity)
+        faces = [_Face(self, identity) for identity in faces_of(self.identity)]
         for contact in people:
             on_message()
             try:
                 delivery = mime.delivery_token(self.secret, self.campaign, contact.key)
-                marks = marks_of(delivery)
-                letter, warnings = self.template.merge_with_warnings(contact, self.identity, marks)
-                identifier = mime.message_id_of(delivery, letter.identity.sender.domain)
-                message = mime.compose(letter, contact=contact, message_id=identifier, date=SEALED_DATE)
+                letter, warnings, message, marks = faces[0].message(contact, delivery)
                 check_size(contact, length := len(message.content))
+                print_of = fingerprint(message, marks)
+                if len(faces) > 1:
+                    others = [face.fingerprint(contact, delivery, message.message_id) for face in faces[1:]]
+                    print_of = together([print_of, *others])
             except LetterError as error:
                 found = problems_of(contact, error)
                 made.problems.extend(in_list(self.list_path, problem) for problem in found)
@@ -119,11 +149,10 @@ class Press:
                 self._look_for_blanks(made, contact)
             if letter.language not in made.shows_way_out:
                 made.shows_way_out[letter.language] = shows_way_out(letter)
-            if letter.identity is not identity:
-                identity = letter.identity
-                made.senders.add(written(identity.sender))
-            made.fingerprints.append(fingerprint(message, marks))
-            made.tokens += identifier[1 : TOKEN + 1].encode()
+            made.fingerprints.append(print_of)
+            made.tokens += message.message_id[1 : TOKEN + 1].encode()
+        for face in faces:
+            made.senders |= face.senders
         return made
 
     def _look_for_blanks(self, made: Rendered, contact: Contact) -> None:

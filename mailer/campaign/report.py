@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator
 
 from mailer import report as reports
@@ -47,8 +48,18 @@ def make_report(ledger: Ledger, campaign: CampaignRecord, *, by: str | None = No
             fields=dict(_fields(ledger, campaign, by, tally.total)),
             attention=_attention(ledger, campaign),
             listed=tuple(ledger.records(campaign, most=LISTED)),
-            facts=reports.facts(campaign),
+            facts={**reports.facts(campaign), **_accounts(ledger, campaign)},
         )
+
+
+def _accounts(ledger: Ledger, campaign: CampaignRecord) -> dict[str, str]:
+    """Over which mail servers messages were accepted, and how many; nothing where it was one."""
+    servers: Counter[str] = Counter()
+    if ledger.has_accounts():
+        for one in ledger.by_relay(campaign, 0.0):
+            servers[one.account.rpartition("@")[2]] += one.sent
+    told = ", ".join(f"{server} {number:,}" for server, number in servers.most_common() if number)
+    return {said("Accepted by"): told} if len(+servers) > 1 else {}
 
 
 def _progress(ledger: Ledger, campaign: CampaignRecord) -> tuple[Course, ...]:

@@ -122,6 +122,8 @@ class Run:
         self.stopped = False
         self.reason: MailerError | None = None
         self.scope: Scope | None = None
+        self.other_relays_may = False
+        """Whether what stopped it may be this relay's doing: over another one it is worth a try."""
         self.answered_at = 0.0
         self._uncertain = 0
         self._requeues: Counter[int] = Counter()
@@ -355,10 +357,12 @@ class Run:
         elif outcome.action in {Action.STOP, Action.PAUSE}:
             self.stop(stopped_by(outcome, delivery), outcome.scope)
         elif self._streak.record(outcome):
+            self.other_relays_may = True
             self.stop(distrusted(outcome))
         elif self._bounced(outcome):
             self.stop(too_many_refused(self._campaign.name))
         elif self._uncertain >= UNCERTAIN_IN_A_ROW:
+            self.other_relays_may = True
             self.stop(broken_off(self._uncertain, self._campaign.name))
 
     def _tell_storm(self, rate: float) -> None:

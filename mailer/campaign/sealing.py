@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailer import __version__, merge
 from mailer.campaign.frozen import Recorded
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 # What a letter is written in; all other files are attachments. Only for saying which part of a seal changed.
 SOURCES = frozenset({".md", ".html", ".txt", ".yaml", ".yml", ".css"})
+
+RELAYS = "RELAYS"
+"""What the settings of an account that has a name begin with."""
+
+OWN_SENDER = "OWN_SENDER"
+"""Whether the sender is the account's own, which no letter changes."""
 
 SIGNED_BY = re.compile(r"(\S+), selector (\S+), key ([0-9a-f]+)")
 
@@ -119,19 +125,29 @@ def list_digest(source: Source, template: merge.Template) -> str:
 
 
 def settings_of(identity: Identity) -> dict[str, str]:
-    """The settings that shape every message, by their names."""
-    reply_to = identity.reply_to
+    """The settings that shape every message, by their names; those of a relay with a face of its own as `RELAYS.OFFICE.SENDER`."""
     named = {
-        "SENDER": written(identity.sender),
-        "REPLY_TO": written(reply_to) if reply_to else None,
-        "BOUNCE_ADDRESS": identity.bounce_address,
+        **_face(identity),
         "LIST_ID": identity.list_id,
         "POSTAL_ADDRESS": identity.postal_address,
         "UNSUBSCRIBE_URL": identity.unsubscribe_url,
         "UNSUBSCRIBE_MAILTO": identity.unsubscribe_mailto,
+    }
+    for relay, face in identity.faces:
+        named |= {f"{RELAYS}.{relay.upper()}.{name}": value for name, value in _face(face).items()}
+    return {name: value for name, value in named.items() if value}
+
+
+def _face(identity: Identity) -> dict[str, str | None]:
+    """What one account may say otherwise than another."""
+    reply_to = identity.reply_to
+    return {
+        "SENDER": written(identity.sender),
+        OWN_SENDER: "yes" if identity.own_sender else None,
+        "REPLY_TO": written(reply_to) if reply_to else None,
+        "BOUNCE_ADDRESS": identity.bounce_address,
         "DKIM": signed_by(identity.signatures),
     }
-    return {name: value for name, value in named.items() if value}
 
 
 def signed_by(signatures: Iterable[Signature]) -> str:
@@ -146,18 +162,58 @@ def written(mailbox: Mailbox) -> str:
 
 def identity_of(settings: Mapping[str, str]) -> Identity:
     """The identity that a manifest's settings were written from."""
-
-    def mailbox(text: str) -> Mailbox:
-        name, _, address = text.rpartition("<")
-        return Mailbox(name=name.strip(), address=address.rstrip(">"))
-
-    return Identity(
-        sender=mailbox(settings["SENDER"]),
-        reply_to=mailbox(settings["REPLY_TO"]) if "REPLY_TO" in settings else None,
-        bounce_address=settings.get("BOUNCE_ADDRESS"),
+    identity = Identity(
         list_id=settings.get("LIST_ID"),
         postal_address=settings.get("POSTAL_ADDRESS"),
         unsubscribe_url=settings.get("UNSUBSCRIBE_URL"),
         unsubscribe_mailto=settings.get("UNSUBSCRIBE_MAILTO"),
-        signatures=tuple(Signature(*one) for one in SIGNED_BY.findall(settings.get("DKIM", ""))),
+        **_face_of(settings),
     )
+    faces: dict[str, dict[str, str]] = {}
+    for name, value in settings.items():
+        if name.startswith(f"{RELAYS}."):
+            _, relay, setting = name.split(".")
+            faces.setdefault(relay.lower(), {})[setting] = value
+    return replace(
+        identity,
+        faces=tuple((relay, replace(identity, **_face_of(own))) for relay, own in sorted(faces.items())),
+    )
+
+
+def _face_of(settings: Mapping[str, str]) -> dict[str, Any]:
+    def mailbox(text: str) -> Mailbox:
+        name, _, address = text.rpartition("<")
+        return Mailbox(name=name.strip(), address=address.rstrip(">"))
+
+    return {
+        "sender": mailbox(settings["SENDER"]),
+        "own_sender": OWN_SENDER in settings,
+        "reply_to": mailbox(settings["REPLY_TO"]) if "REPLY_TO" in settings else None,
+        "bounce_address": settings.get("BOUNCE_ADDRESS"),
+        "signatures": tuple(Signature(*one) for one in SIGNED_BY.findall(settings.get("DKIM", ""))),
+    }
+
+
+def has_faces(manifest: Manifest) -> bool:
+    """Whether its messages are from others where they leave over certain accounts."""
+    return any(name.startswith(f"{RELAYS}.") for name in manifest.settings)
+
+
+def faces_of(identity: Identity) -> tuple[Identity, ...]:
+    """Everybody who may speak in a campaign, the campaign's own identity first."""
+    return (identity, *(face for _, face in identity.faces))
+
+
+def unlike(one: Identity, other: Identity) -> str:
+    """By the names of which settings two accounts speak otherwise, with commas between them; empty if they speak alike."""
+    mine, theirs = _face(one), _face(other)
+    names = (name for name in mine if name != OWN_SENDER)
+    return ", ".join(name.lower() for name in names if (mine[name] or "") != (theirs[name] or ""))
+
+
+def together(fingerprints: Sequence[int]) -> int:
+    """One number for a message in all its faces; its own where it has one."""
+    if len(fingerprints) == 1:
+        return fingerprints[0]
+    digest = hashlib.sha256(b"".join(one.to_bytes(8, "big", signed=True) for one in fingerprints)).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

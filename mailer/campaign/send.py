@@ -246,7 +246,7 @@ def make_run(
         relay=relay,
         pace=make_pace(ledger, relay, limits),
         throttle=make_throttle(ledger, relay),
-        render=renderer(ledger, campaign, signer),
+        render=renderer(ledger, campaign, signer, relay.name),
         signer=signer,
         options=options,
         observer=Diarist(observer, ledger, campaign),

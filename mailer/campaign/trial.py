@@ -13,7 +13,7 @@ from mailer.campaign.limits import Limits, alone, make_pace
 from mailer.campaign.plan import Plan
 from mailer.errors import ListError, Paused, RelayStopped
 from mailer.ledger import Ledger, Record, Writer
-from mailer.model import Action, Contact, Mailbox, Message, Outcome, Status, as_said, said
+from mailer.model import Action, Contact, Identity, Mailbox, Message, Outcome, Status, as_said, said
 from mailer.outcome import explain
 from mailer.pace import Pace, SharedPace
 from mailer.smtp import Connection, Relay, connect
@@ -59,7 +59,8 @@ async def send_test(
     Raises RelayStopped or Paused if there is no connection to be had, CampaignError while the account sends a campaign.
     """
     # made one by one: the Date is that at which each leaves
-    messages = (_message(plan, contact, to, signer) for contact in people)
+    identity = plan.identity.over(relay.name)
+    messages = (_message(plan, identity, contact, to, signer) for contact in people)
     return await send_messages(messages, ledger=ledger, relay=relay, limits=limits)
 
 
@@ -120,13 +121,13 @@ async def _go_ahead() -> bool:
     return True
 
 
-def _message(plan: Plan, contact: Contact, to: str, signer: Signer | None) -> Message:
+def _message(plan: Plan, identity: Identity, contact: Contact, to: str, signer: Signer | None) -> Message:
     now = datetime.now(UTC)
     # a new one each time: mail programs hide a second message with an identifier that they know; and its tokens are those
     # of no delivery, so that trying the links of a test unsubscribes nobody
     recipient = replace(contact, address=to, key=f"test {contact.key} {now.timestamp()}")
-    letter = plan.template.merge(contact, plan.identity, plan.marker()(recipient))
+    letter = plan.template.merge(contact, identity, plan.marker(identity=identity)(recipient))
     letter = letter._replace(subject=f"[TEST] {letter.subject}", to=Mailbox(address=to, name=letter.to.name))
-    identifier = plan.message_id(recipient, letter.identity)
+    identifier = plan.message_id(recipient)
     message = mime.compose(letter, contact=recipient, message_id=identifier, date=now)
     return signer.sign(message, now) if signer else message

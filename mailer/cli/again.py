@@ -1,10 +1,14 @@
-"""The command as it was typed, to be pasted: for going on, and for starting anew."""
+"""The command as it was typed, to be run again, perhaps over another account."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from mailer.errors import quoted
+
+if TYPE_CHECKING:
+    from mailer.settings import Settings
 
 # What was meant for one run only, and what also for this campaign only. Each run is to be confirmed by itself.
 ONE_RUN = ("--limit",)
@@ -22,3 +26,9 @@ def again(without: tuple[str, ...] = ONE_RUN) -> str:
         elif word not in FLAGS and not word.startswith(tuple(f"{option}=" for option in without)):
             words.append(word if word.startswith("--") and "=" not in word else quoted(word))
     return " ".join(words)
+
+
+def over_another(settings: Settings, account: Settings) -> str | None:
+    """The command that continues over the next account, if there is one."""
+    names = [name for name in settings.accounts if name != account.relay]
+    return f"{again((*ONE_RUN, '--relay'))} --relay {names[0]}" if names else None

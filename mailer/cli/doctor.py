@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,7 +62,7 @@ def doctor(
     if template is not None:
         checks, largest, senders = letter_checks(settings, template, contact_list, email_column, sheet)
     with counted("Asking the mail server and DNS"):
-        checks = [*asked(settings, senders or [sender], largest), *checks]
+        checks = [*asked_of_all(settings, senders or [sender], largest), *checks]
     if as_json:
         console.emit(as_data(checks))
     else:
@@ -86,6 +87,18 @@ def letter_checks(
         plan = make_plan(source, identity, b"mailer doctor", on_progress=progress)
     checks = steps.as_a_send_to_all(plan, steps.look_at_plan(plan))
     return checks, plan.largest, steps.sender_domains(plan.manifest)
+
+
+def asked_of_all(settings: Settings, senders: Sequence[str], largest: int) -> list[Check]:
+    """What there is to say of each account; of several each is asked for mail from its own sender, and named."""
+    accounts = settings.accounts
+    if len(accounts) == 1:
+        return asked(settings.over(), senders, largest)
+    return [
+        replace(check, message=f"Relay {name}: {check.message}")
+        for name, one in accounts.items()
+        for check in asked(one, [one.face().sender.domain], largest)
+    ]
 
 
 def asked(settings: Settings, senders: Sequence[str], largest: int) -> list[Check]:

@@ -39,11 +39,14 @@ def look_before_sending(settings: Settings, prepared: Prepared) -> None:
         return
     from mailer import preflight  # noqa: PLC0415
     from mailer.campaign import doctor  # noqa: PLC0415
+    from mailer.campaign.sealing import has_faces  # noqa: PLC0415
     from mailer.model import Action, Phase  # noqa: PLC0415
     from mailer.outcome import explain  # noqa: PLC0415
 
     plan = prepared.plan
-    senders = doctor.sender_domains(prepared.manifest)
+    # of several identities that of this account only: for another one's domain its own server answers
+    several = has_faces(prepared.manifest)
+    senders = [settings.face().sender.domain] if several else doctor.sender_domains(prepared.manifest)
     what = examination(settings, senders, largest=plan.largest if plan else 0, patience=PATIENCE)
     found = asyncio.run(doctor.examine(what))
     if found.relay and found.relay.phase is Phase.AUTH and found.relay.action in {Action.STOP, Action.PAUSE}:

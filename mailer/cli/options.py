@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from mailer.campaign.limits import Limits
     from mailer.campaign.source import Source
     from mailer.mime.dkim import Signer
-    from mailer.model import Tokens
+    from mailer.model import Problem, Tokens
     from mailer.oauth import Client
     from mailer.settings import Settings
     from mailer.smtp import Relay
@@ -79,6 +80,10 @@ HoursOption = Annotated[
 ]
 ZoneColumnOption = Annotated[
     str | None, typer.Option("--zone-column", metavar="NAME", help="The column that holds the time zones.")
+]
+RelayOption = Annotated[
+    str | None,
+    typer.Option("--relay", metavar="NAME", help="Over this account: main, or a [relays.NAME] of mailer.toml."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 
@@ -171,6 +176,7 @@ def described_relay(settings: Settings) -> Relay:
         final_timeout=2 * settings.smtp_timeout,
         pipelining=settings.pipelining,
         proxy=settings.way,
+        name=settings.relay,
     )
 
 
@@ -209,6 +215,30 @@ def signer_of(settings: Settings) -> Signer | None:
     return settings.signing.signer
 
 
+def odd_about_keys(settings: Settings) -> list[Problem]:
+    """What is odd about the keys of all accounts, each thing once. Raises SettingsError."""
+    return list(dict.fromkeys(chain.from_iterable(one.signing.warnings for one in settings.accounts.values())))
+
+
+def account_of(settings: Settings, relay: str | None, *, alone: bool) -> Settings:
+    """The settings of the account to send over. Raises SettingsError for what is missing, before anything is read."""
+    account = settings.over(relay)
+    relay_of(account)
+    signer_of(account)
+    if alone:
+        say_which(settings, account)
+    return account
+
+
+def say_which(settings: Settings, account: Settings) -> None:
+    """Over which of several accounts a run goes, which uses one only."""
+    if others := [name for name in settings.accounts if name != account.relay]:
+        console.note(
+            f"Sending over relay {account.relay} ({account.smtp_host}) alone. Over another: --relay {others[0]};"
+            " over all of them at once: --detach, and workers (mailer worker)"
+        )
+
+
 def limits_of(settings: Settings) -> Limits:
     """The quotas that the settings set."""
     from mailer.campaign.limits import Limits  # noqa: PLC0415
@@ -219,6 +249,11 @@ def limits_of(settings: Settings) -> Limits:
 def overrides(**given: object) -> dict[str, str | None]:
     """Settings from the command line as texts; what was not given stays as it is set elsewhere."""
     return {name: None if value is None else str(value) for name, value in given.items()}
+
+
+def named(**given: object) -> dict[str, object]:
+    """Options as they are typed, with what was given for them."""
+    return {f"--{name.replace('_', '-')}": value for name, value in given.items()}
 
 
 def joined(rates: list[str] | None) -> str | None:

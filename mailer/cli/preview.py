@@ -20,8 +20,8 @@ from mailer.cli.options import (
     SheetOption,
     SkipProblemsOption,
     TemplateArgument,
+    odd_about_keys,
     settings_here,
-    signer_of,
     source_of,
 )
 from mailer.cli.progress import counted
@@ -71,7 +71,8 @@ def preview(
     from mailer.campaign.preview import write_preview  # noqa: PLC0415
 
     settings = settings_here(to_look=True)
-    signer_of(settings)
+    odd = odd_about_keys(settings)
+    console.show_warnings(odd)
     source = source_of(settings, template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
     keep_outside(out, settings)
     keep_outside(problems, settings)
@@ -87,7 +88,7 @@ def preview(
         with counted("Writing the preview") as progress:
             index, messages = write_preview(plan, ledger, out, own_files=files, on_progress=progress)
     if as_json:
-        console.emit(as_data(plan, messages, index, (*settings.warnings, *settings.signing.warnings)))
+        console.emit(as_data(plan, messages, index, (*settings.warnings, *odd)))
     else:
         held_up = bool(plan.problems) and not skip_problems
         show(plan, messages, index, hint=SKIP if held_up else None)
@@ -107,6 +108,7 @@ def as_data(plan: Plan, messages: int, index: Path | None, warnings: Iterable[Pr
         "campaign": plan.name,
         "messages": messages,
         "seal": plan.seal,
+        "senders": list(plan.manifest.senders),
         "out": str(index.parent) if index else None,
         "warnings": settings_first,
         "problems": plan.problems,
@@ -116,10 +118,14 @@ def as_data(plan: Plan, messages: int, index: Path | None, warnings: Iterable[Pr
 
 def show(plan: Plan, messages: int, index: Path | None, hint: str | None) -> None:
     """What was previewed, for people."""
+    from mailer.campaign.sealing import written  # noqa: PLC0415
+
     console.say("PREVIEW, nothing sent", style="bold")
     console.say(
         f"Campaign {plan.name}: {recipients.messages(messages)} from {', '.join(plan.manifest.senders)}", sentence=True
     )
+    for relay, who in plan.speakers().items():
+        console.say(f"Over relay {relay} they are from {written(who.sender)}", sentence=True)
     console.say(accounted(plan, messages), sentence=True)
     console.show_warnings(plan.warnings, rest="; all of them stand in the gallery")
     show_letter_doubts(plan)

@@ -31,7 +31,7 @@ def seed_test(settings: Settings, *, to: str | None, confirmed: bool, as_json: b
     """Ask, mail oneself, and say what became of it. Raises typer.Exit with 1 if something must be mended."""
     from mailer.inbox.mailbox import OpenMailbox  # noqa: PLC0415 - imports imap_tools
 
-    relay_of(settings)  # what is missing is said before anything is asked
+    settings.over().require_sending()  # what is missing is said before anything is asked
     address = own_address(to or settings.identity().sender.address)
     if not confirmed:
         require_somebody(EXAMPLE)
@@ -77,7 +77,7 @@ def sent_and_judged(settings: Settings, address: str, box: OpenMailbox | None) -
 def offer(settings: Settings) -> None:
     """The same as a question after the account was set up; not where something else is missing for sending."""
     try:
-        settings.require_sending()
+        settings.over().require_sending()
         settings.identity()
     except SettingsError:
         return
@@ -92,9 +92,10 @@ def sent(settings: Settings, address: str) -> Message:
     from mailer.model import Verdict  # noqa: PLC0415
     from mailer.outcome import explain  # noqa: PLC0415
 
+    account = settings.over()
     with open_ledger(settings) as ledger:
-        message = seed.letter_to(address, settings.identity(), ledger.secret, signer_of(settings))
-        sending = send_messages([message], ledger=ledger, relay=relay_of(settings), limits=limits_of(settings))
+        message = seed.letter_to(address, settings.identity(), ledger.secret, signer_of(account))
+        sending = send_messages([message], ledger=ledger, relay=relay_of(account), limits=limits_of(account))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             [outcome] = runner.run(sending)
     if outcome.verdict is not Verdict.SENT:

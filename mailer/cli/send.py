@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailer.cli import console
-from mailer.cli.again import NOT_ANEW, again
+from mailer.cli.again import NOT_ANEW, again, over_another
 from mailer.cli.confirming import confirm, refuse_to_repeat
 from mailer.cli.detaching import Detached, way_of
 from mailer.cli.glance import look_before_sending
@@ -31,16 +31,18 @@ from mailer.cli.options import (
     ProcessesOption,
     QueueOption,
     RateOption,
+    RelayOption,
     SheetOption,
     SkipProblemsOption,
     TemplateArgument,
     ZoneColumnOption,
+    account_of,
     joined,
     limits_of,
+    named,
     overrides,
     relay_of,
     settings_here,
-    signer_of,
     source_of,
 )
 from mailer.cli.progress import ProgressLine, counted
@@ -74,6 +76,7 @@ def send(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, metavar="N", help="Try at most so many messages in this run.")
     ] = None,
+    relay: RelayOption = None,
     rate: RateOption = None,
     batch_size: BatchSizeOption = None,
     batch_pause: BatchPauseOption = None,
@@ -127,13 +130,12 @@ def send(
         to_send=True,
     )
     patience = seconds_of(give_up_after)
-    relay_of(settings)  # what is missing is said before anything is read
-    signer_of(settings)
+    account = account_of(settings, relay, alone=not detach)
     columns = {"email_column": email_column, "zone_column": zone_column}
     source = source_of(settings, template, contact_list, campaign=campaign, sheet=sheet, **columns)
     keep_outside(problems, settings)
     warn_of_readable_ledger(settings, contact_list)
-    only_here = {"--limit": limit, "--hold-after": hold_after, "--wait": wait, "--give-up-after": give_up_after}
+    only_here = named(relay=relay, limit=limit, hold_after=hold_after, wait=wait, give_up_after=give_up_after)
     way = way_of(detach=detach, queue=queue, at=at, not_with=only_here)
     with open_ledger(settings) as ledger, way.sender_lock(ledger, source, update=update, as_json=as_json):
         forget_earlier_run(ledger, source.name)
@@ -151,10 +153,10 @@ def send(
         if yes and campaign is None:
             refuse_to_repeat(prepared, again(()))
         so = {"limit": limit, "hold_after": hold_after, "wait": wait, "give_up_after": patience, "as_json": as_json}
-        sending = way.sending(Sending, settings, ledger, prepared, **so)
+        sending = way.sending(Sending, account, ledger, prepared, **so)
         result = sending.go(confirmed=yes)
         way.end(ledger, result, as_json=as_json)
-    show_result(result, command=again(), anew=again(NOT_ANEW), as_json=as_json, held=sending.held)
+    sending.show(result, elsewhere=over_another(settings, account))
     raise typer.Exit(result.exit_code)
 
 
@@ -196,6 +198,7 @@ class Sending:
         self._watched = watched
         self._leaving = leaving
         self.held: int | None = None
+        self._relay_failed = False
 
     def go(self, *, confirmed: bool) -> Result:
         """Ask, freeze, send, sum up. Raises MailerError for whatever keeps it from starting."""
@@ -212,6 +215,17 @@ class Sending:
             if count and not confirmed:
                 confirm(count)
             return self._go(count, limit)
+
+    def show(self, result: Result, *, elsewhere: str | None) -> None:
+        """What it came to; `elsewhere` continues over another account."""
+        show_result(
+            result,
+            command=again(),
+            anew=again(NOT_ANEW),
+            as_json=self._as_json,
+            held=self.held,
+            elsewhere=elsewhere if self._relay_failed else None,
+        )
 
     def _alone(self) -> AbstractContextManager[None]:
         from mailer.campaign.limits import alone  # noqa: PLC0415
@@ -302,6 +316,7 @@ class Sending:
             try:
                 return await run.run()
             finally:
+                self._relay_failed = run.scope is not None
                 heeding.cancel()
 
         # nothing in the work per message makes cycles; looking for them through a whole list, again and again, costs a tenth

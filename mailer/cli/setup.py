@@ -55,6 +55,9 @@ def setup(
     client_secret: Annotated[
         OptionalText, typer.Option("--client-secret", metavar="SECRET", help="Its secret, for Google.")
     ] = None,
+    relay: Annotated[
+        OptionalText, typer.Option("--relay", metavar="NAME", help="Set up one more account, of this name.")
+    ] = None,
     seed_test: Annotated[
         bool,
         typer.Option("--seed-test", help="Mail one letter to yourself with the account set up, see how it arrives."),
@@ -74,6 +77,7 @@ def setup(
     \b
     Examples:
       mailer setup
+      mailer setup --relay office
       mailer setup --seed-test
       mailer setup --address ana@example.org --provider gmail --password-file password.txt
     """  # noqa: D301
@@ -82,7 +86,7 @@ def setup(
         auth=auth, client_id=client_id, client_secret=client_secret,
     )  # fmt: skip
     if seed_test or to is not None or confirmed:
-        if not seed_test or given.says_something or password_file:
+        if not seed_test or given.says_something or password_file or relay:
             raise UsageError(
                 "--seed-test, --to and --yes go together, and with no option of the account.", hint=seed.EXAMPLE
             )
@@ -91,15 +95,22 @@ def setup(
     interview = Interview(asks=address is None, example=EXAMPLE)
     if interview.asks:
         require_somebody(EXAMPLE)
-    settings = settings_here()
+    settings = settings_of(relay)
     steps.refuse_overruled(settings)
     account = steps.account_of(interview, given, settings)
     secret, facts = signed_in(interview, account, settings, password_file)
     place = place_for(interview, account, settings, secret, password_file)
     steps.keep(account, settings, secret, place, Path())
-    report(account, facts, place, as_json=as_json)
-    if interview.asks and not as_json:
+    report(account, facts, place, settings_of(relay), as_json=as_json)
+    if interview.asks and not as_json and relay is None:
         seed.offer(settings_here(to_send=True))
+
+
+def settings_of(relay: str | None) -> Settings:
+    """The settings of the account that is to be set up, as far as there are any. Raises SettingsError."""
+    from mailer.settings import draft  # noqa: PLC0415 - imports pydantic
+
+    return draft(settings_here(), relay) if relay else settings_here()
 
 
 # -- the login
@@ -185,7 +196,7 @@ def place_for(
     if steps.keep_in_keyring(account, secret):
         return Place()
     console.note(steps.NO_KEYRING)
-    if interview.asks and not ask(f"{steps.FILE_QUESTION} yes or no", yes, "yes"):
+    if interview.asks and not ask(f"{steps.file_question(settings)} yes or no", yes, "yes"):
         raise UsageError(NO_ANSWER, hint=f"with a file of your own: {EXAMPLE}")
     return steps.new_file(settings, Path())
 
@@ -193,11 +204,9 @@ def place_for(
 # -- what is said
 
 
-def report(account: Account, facts: RelayFacts, place: Place, *, as_json: bool) -> None:
-    """What was found and written, and what comes next."""
-    from mailer import settings as settings_module  # noqa: PLC0415 - imports pydantic
-
-    checks = steps.checks_of(account, facts, settings_module.load())
+def report(account: Account, facts: RelayFacts, place: Place, settings: Settings, *, as_json: bool) -> None:
+    """What was found and written, and what comes next; `settings` as they are now."""
+    checks = steps.checks_of(account, facts, settings)
     where = place.file.as_posix() if place.file else "keyring"
     if as_json:
         console.emit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailer.age import plain_name
-from mailer.cli import console
+from mailer.cli import console, relays
 from mailer.cli.office import office_hours, told_hours
 from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.progress import duration
 from mailer.cli.unlocking import open_ledger
 from mailer.errors import UsageError, quoted
-from mailer.model import Status
+from mailer.model import MAIN_RELAY, Status
 from mailer.times import iso, local_time
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ WORDS = {
     Status.SUPPRESSED: "suppressed: not to be mailed",
     Status.SKIPPED: "skipped: rows with problems, or taken off the list",
 }
-PACE_WINDOW = 600.0
 
 QUEUE = "mailer"
 """The queue of campaigns and workers that name none."""
@@ -104,8 +104,12 @@ def show_returned(returned: Returned) -> None:
             console.say(f"{number:>8,}  {words}")
 
 
-def show_result(result: Result, *, command: str, anew: str, as_json: bool, held: int | None = None) -> None:
-    """What a run came to, and what to do next: `command` continues, `anew` and a name start another campaign."""
+def show_result(
+    result: Result, *, command: str, anew: str, as_json: bool, held: int | None = None, elsewhere: str | None = None
+) -> None:
+    """What a run came to, and what to do next: `command` continues, `elsewhere` does so over another account, `anew` and a name
+    start another campaign.
+    """
     campaign, tally, reason = result.campaign, result.tally, result.reason
     if as_json:
         console.emit(
@@ -134,6 +138,8 @@ def show_result(result: Result, *, command: str, anew: str, as_json: bool, held:
             sentence=True,
         )
     steps = next_steps(result, command, anew)
+    if elsewhere and tally.work_left:
+        steps.append(f"Or over another relay: {elsewhere}")
     for step in steps:
         console.say(step)
     if reason and reason.hint and not any(step.endswith(reason.hint) for step in steps):
@@ -210,6 +216,7 @@ def workers(ledger: Ledger, campaign: CampaignRecord | None = None) -> dict[str,
     there = [
         {
             "owner": one.owner,
+            "relay": one.relay,
             "since": iso(one.since),
             "connections": one.lines,
             "queues": list(one.queues),
@@ -219,7 +226,14 @@ def workers(ledger: Ledger, campaign: CampaignRecord | None = None) -> dict[str,
         for one in ledger.shared.presences()
     ]
     resting = [
-        {"account": rest.account, "until": iso(rest.until), "reason": rest.reason} for rest in ledger.shared.rests()
+        {
+            "account": rest.account,
+            "relay": rest.relay,
+            "until": iso(rest.until),
+            "reason": rest.reason,
+            "only": rest.owner or None,
+        }
+        for rest in ledger.shared.rests()
     ]
     found: dict[str, Any] = {"workers": there, "resting": resting}
     if campaign:
@@ -234,7 +248,7 @@ def workers(ledger: Ledger, campaign: CampaignRecord | None = None) -> dict[str,
 
 
 def show_workers(ledger: Ledger, queue: str | None = None) -> None:
-    """Who works, for people; with a queue, those who take from it."""
+    """Who works, for people, and which accounts rest; with a queue, those who take from it."""
     there = [one for one in ledger.shared.presences() if queue is None or queue in one.queues]
     if not there:
         which = "" if queue in {None, QUEUE} else f" --queue {quoted(queue or '')}"
@@ -242,14 +256,18 @@ def show_workers(ledger: Ledger, queue: str | None = None) -> None:
         console.say(f"To start one:   mailer worker{which}")
     for one in there:
         at = f"at {', '.join(one.campaigns)}" if one.campaigns else "waiting for work"
-        console.say(f"Worker: {one.owner}, {one.lines} at a time, {at}", sentence=True)
+        over = "" if one.relay == MAIN_RELAY else f"relay {one.relay}, "
+        console.say(f"Worker: {one.owner}, {over}{one.lines} at a time, {at}", sentence=True)
     for rest in ledger.shared.rests():
-        console.say(f"An account rests until {local_time(rest.until)}: {rest.reason}", sentence=True)
+        which = "An account" if rest.relay == MAIN_RELAY else f"Relay {rest.relay}"
+        console.say(f"{which} {relays.in_words(rest)}", sentence=True)
 
 
-def standing(ledger: Ledger, campaign: CampaignRecord) -> dict[str, Any]:
-    """Everything that `status --json` says of one campaign."""
+def standing(ledger: Ledger, campaign: CampaignRecord, over: Sequence[relays.Standing] | None = None) -> dict[str, Any]:
+    """Everything that `status --json` says of one campaign; `over` which accounts, if that has been found out."""
     tally = ledger.tally(campaign)
+    if over is None:
+        over = relays.standings(ledger, campaign)
     return {
         "campaign": campaign.name,
         **counts(tally),
@@ -264,14 +282,18 @@ def standing(ledger: Ledger, campaign: CampaignRecord) -> dict[str, Any]:
         "blank": campaign.manifest.blank,
         **asdict(ledger.returned(campaign)),
         **workers(ledger, campaign),
+        **({"relays": relays.as_data(over)} if over else {}),
     }
 
 
-def show_standing(ledger: Ledger, campaign: CampaignRecord, now: float, *, as_json: bool) -> None:
+def show_standing(
+    ledger: Ledger, campaign: CampaignRecord, now: float, *, as_json: bool, names: Mapping[str, str]
+) -> None:
     """Counts, pace and time left of one campaign."""
-    data = standing(ledger, campaign)
+    over = relays.standings(ledger, campaign, names)
+    data = standing(ledger, campaign, over)
     running = data["state"] == "sending"
-    recent, first = ledger.handed_over(campaign, now - PACE_WINDOW) if running else (0, None)
+    recent, first = ledger.handed_over(campaign, now - relays.PACE_WINDOW) if running else (0, None)
     # a campaign that began a minute ago has not been at it for the whole window
     pace = recent / max(now - first, 1.0) if first is not None else 0.0
     to_do = data["queued"] + data["sending"]
@@ -286,6 +308,7 @@ def show_standing(ledger: Ledger, campaign: CampaignRecord, now: float, *, as_js
         console.say(f"Sent by {campaign.owner}")
     show_tally(ledger.tally(campaign), campaign.manifest)
     show_returned(ledger.returned(campaign))
+    relays.show(over)
     console.say(f"Letter {campaign.manifest.template}, list {campaign.manifest.list_name}")
     console.say(f"Seal {campaign.manifest.seal}")
     if pace:
@@ -332,31 +355,37 @@ def status(
     """  # noqa: D301
     if watch and as_json:
         raise UsageError("--json is one object, and --watch goes on.", hint="leave out one of them")
-    with open_ledger(settings_here(), create=False) as ledger:
+    settings = settings_here()
+    names = relays.names_in(settings)
+    with open_ledger(settings, create=False) as ledger:
         if watch:
             with suppress(KeyboardInterrupt):
-                watch_status(ledger, campaign)
+                watch_status(ledger, campaign, names)
         else:
-            show_status(ledger, campaign, as_json=as_json)
+            show_status(ledger, campaign, names, as_json=as_json)
 
 
-def watch_status(ledger: Ledger, campaign: str | None) -> None:
+def watch_status(ledger: Ledger, campaign: str | None, names: Mapping[str, str]) -> None:
     """Show it anew as it changes, as long as anything may change by itself."""
     before: list[dict[str, Any]] = []
+    took = 0.0
     while not before or any(one["state"] in {"sending", "waiting"} for one in before):
-        time.sleep(WATCH_SECONDS if before else 0)
+        # never for more than a tenth of the time: what is counted of a million deliveries takes seconds
+        time.sleep(max(WATCH_SECONDS, took * 9) if before else 0)
+        began = time.monotonic()
         found = ledger.campaigns() if campaign is None else [ledger.find(campaign)]
         if not found:
-            show_status(ledger, campaign, as_json=False)
+            show_status(ledger, campaign, names, as_json=False)
             return
-        now = [standing(ledger, one) for one in found]
+        now = [standing(ledger, one, relays.standings(ledger, one, names)) for one in found]
+        took = time.monotonic() - began
         if now != before:
             console.clear()
-            show_status(ledger, campaign, as_json=False)
+            show_status(ledger, campaign, names, as_json=False)
         before = now
 
 
-def show_status(ledger: Ledger, campaign: str | None, *, as_json: bool) -> None:
+def show_status(ledger: Ledger, campaign: str | None, names: Mapping[str, str], *, as_json: bool) -> None:
     """One campaign, or a line for each."""
     from mailer.ledger import settle  # noqa: PLC0415
 
@@ -368,4 +397,4 @@ def show_status(ledger: Ledger, campaign: str | None, *, as_json: bool) -> None:
     if campaign is None:
         list_campaigns(ledger, as_json=as_json)
     else:
-        show_standing(ledger, settle(ledger, ledger.find(campaign)), time.time(), as_json=as_json)
+        show_standing(ledger, settle(ledger, ledger.find(campaign)), time.time(), as_json=as_json, names=names)

@@ -14,6 +14,7 @@ from mailer.cli.options import (
     JsonOption,
     ListArgument,
     ProblemsOption,
+    RelayOption,
     SheetOption,
     SkipProblemsOption,
     TemplateArgument,
@@ -41,6 +42,7 @@ def trial(
     row: Annotated[
         list[int] | None, typer.Option("--row", metavar="N", help="The row to show, as a spreadsheet counts.")
     ] = None,
+    relay: RelayOption = None,
     campaign: CampaignOption = None,
     email_column: EmailColumnOption = None,
     sheet: SheetOption = None,
@@ -62,7 +64,8 @@ def trial(
     from mailer.outcome import explain  # noqa: PLC0415
 
     settings = settings_here(to_send=True)
-    relay, signer = relay_of(settings), signer_of(settings)
+    account = settings.over(relay)
+    over, signer = relay_of(account), signer_of(account)
     address = own_address(to)
     source = source_of(settings, template, contact_list, campaign=campaign, email_column=email_column, sheet=sheet)
     keep_outside(problems, settings)
@@ -73,8 +76,8 @@ def trial(
         save_problems(problems, plan.contacts, plan.unrendered.values())
         refuse_problems(plan, skip_problems=skip_problems)
         people = pick(plan, row or [])
-        limits = limits_of(settings)
-        sending = send_test(plan, people, address, ledger=ledger, relay=relay, limits=limits, signer=signer)
+        limits = limits_of(account)
+        sending = send_test(plan, people, address, ledger=ledger, relay=over, limits=limits, signer=signer)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             outcomes = runner.run(sending)
     sent = sum(outcome.verdict is Verdict.SENT for outcome in outcomes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -23,13 +24,21 @@ WORTH_SAYING = 5.0
 
 
 class Log(Counts):
-    """A few calm lines on standard error; no addresses."""
+    """A few calm lines on standard error; no addresses. Where there are several relays, each line that is about one names it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, several: bool = False) -> None:
         super().__init__()
+        self._several = several
+        self.about = ""
         self._told: dict[str, int] = {}
-        self._tell_at = time.monotonic() + TELL_SECONDS
+        self._tell_at = [time.monotonic() + TELL_SECONDS]
         self._said: set[str] = set()
+
+    def of(self, relay: str) -> Log:
+        """The same log, for what is about this relay."""
+        mine = copy.copy(self)
+        mine.about = f"Relay {relay}: " if self._several else ""
+        return mine
 
     # -- what a worker tells
 
@@ -47,7 +56,7 @@ class Log(Counts):
     def recorded(self, campaign: str, status: Status, _outcome: Outcome) -> None:
         self.count(campaign, status)
         self._said.clear()
-        if time.monotonic() >= self._tell_at:
+        if time.monotonic() >= self._tell_at[0]:
             self.tell()
 
     def finished(self, campaign: str) -> None:
@@ -60,25 +69,27 @@ class Log(Counts):
         self._say(f"To look at it:  mailer status {quoted(campaign)}")
 
     def unfit(self, campaign: str, reason: MailerError) -> None:
-        self._say_once(f"Campaign {campaign}: left to other workers. {reason.message}")
+        self._say_once(f"{self.about}Campaign {campaign}: left to other workers. {reason.message}")
         if reason.hint:
             self._say_once(f"Way out: {reason.hint}")
 
     def waiting(self, campaign: str, what: Quota | Hours | None, until: float) -> None:
         if what and until - time.time() >= WORTH_SAYING:
-            self._say_once(f"Campaign {campaign}: keeping to {what}; waiting where it must.")
+            self._say_once(f"{self.about}Campaign {campaign}: keeping to {what}; waiting where it must.")
 
     def reconnecting(self, why: str, delay: float) -> None:
         if delay >= WORTH_SAYING:
             reason = without_addresses(" ".join(console.harmless(why).split())).rstrip(".")
-            self._say_once(f"{CHANGING.sub('', reason)}; trying again.")
+            self._say_once(f"{self.about}{CHANGING.sub('', reason)}; trying again.")
 
     def silent(self, seconds: float, patience: float) -> None:
-        self._say(f"The mail server has not answered for {in_words(seconds)}; waiting up to {in_words(patience)}.")
+        silence = f"The mail server has not answered for {in_words(seconds)}; waiting up to {in_words(patience)}."
+        self._say(f"{self.about}{silence}")
 
     def resting(self, reason: MailerError, until: float, _about: Scope) -> None:
         self.tell()
-        self._say(f"{reason.message} Resting until {local_time(until)}, and then going on.")
+        others = " The others go on." if self._several else ""
+        self._say(f"{self.about}{reason.message} Resting until {local_time(until)}, and then going on.{others}")
 
     def lost(self, error: MailerError, delay: float) -> None:
         self._say_once(f"{error.message} Trying again in {in_words(delay)}, and then again and again.")
@@ -97,7 +108,7 @@ class Log(Counts):
 
     def tell(self) -> None:
         """How far each campaign is, where that has changed."""
-        self._tell_at = time.monotonic() + TELL_SECONDS
+        self._tell_at[0] = time.monotonic() + TELL_SECONDS
         for campaign, counts in self.counts.items():
             if counts.total() != self._told.get(campaign, 0):
                 self._told[campaign] = counts.total()

@@ -6,6 +6,7 @@ what it was about, and `mailer status` and `mailer report` tell the rest to who 
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -47,12 +48,24 @@ class Journal(Counts):
     """Watches a worker. `write` gets lines without their ends."""
 
     def __init__(
-        self, write: Callable[[str], None], *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        write: Callable[[str], None],
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        several: bool = False,
     ) -> None:
         super().__init__()
         self._write = write
         self._clock = clock
+        self._several = several
+        self.relay: str | None = None
         self._said_at: dict[object, datetime] = {}
+
+    def of(self, relay: str) -> Journal:
+        """The same journal, for what one of several relays does: each line names it."""
+        mine = copy.copy(self)
+        mine.relay = relay if self._several else None
+        return mine
 
     # -- what a worker tells
 
@@ -130,11 +143,12 @@ class Journal(Counts):
         """An event in one line. What is None is left out."""
         said = {"time": _stamp(self._clock()), "level": level, "event": event, **more}
         said["campaign"] = None if campaign is None else without_addresses(campaign)
+        said["relay"] = self.relay
         return json.dumps({name: value for name, value in said.items() if value is not None})
 
     def _note_seldom(self, event: str, *, level: str = "info", **more: object) -> None:
         """Not more than once a minute about the same."""
-        now, key = self._clock(), (event, more.get("campaign"), more.get("keeping_to"))
+        now, key = self._clock(), (event, self.relay, more.get("campaign"), more.get("keeping_to"))
         if key not in self._said_at or (now - self._said_at[key]).total_seconds() >= AGAIN:
             self._said_at[key] = now
             self.note(event, level=level, **more)  # type: ignore[arg-type]

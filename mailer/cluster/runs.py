@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from mailer.campaign.diary import Diarist
 from mailer.campaign.pacing import Pacing, Throttling
 from mailer.campaign.run import Run
-from mailer.campaign.sealing import signed_by
+from mailer.campaign.sealing import identity_of, signed_by, unlike
 from mailer.campaign.thaw import renderer
 from mailer.cluster.pacing import Share
 from mailer.cluster.terms import Terms
@@ -91,15 +91,7 @@ class Runs:
 
     def _begin(self, name: str, lock: Lock) -> Active:
         terms, campaign = self._terms, self._ledger.find(name)
-        signatures = signed_by(terms.signer.signatures if terms.signer else ())
-        if signatures != campaign.manifest.settings.get("DKIM", ""):
-            raise CampaignError(
-                said(
-                    "Campaign {name!r} was checked to be signed (DKIM) otherwise than this worker would sign it.",
-                    name=name,
-                ),
-                hint="give the worker the same dkim_ settings as the computer from which it was left to workers",
-            )
+        _refuse_another_face(terms, campaign)
         standing = self._ledger.shared.standing(campaign)
         share = Share(self._pace, self._note_wait)
         run = Run(
@@ -108,7 +100,7 @@ class Runs:
             relay=terms.relay,
             pace=share,
             throttle=self._throttle,
-            render=renderer(self._ledger, campaign, terms.signer),
+            render=renderer(self._ledger, campaign, terms.signer, terms.relay.name),
             # a batch is what one connection takes; refused addresses are counted over all workers (Shift)
             options=dataclasses.replace(
                 terms.options, batch_size=standing.batch_size if standing else 1, bounce_failures=None
@@ -175,6 +167,34 @@ class Runs:
                 if not active.users and (active.run.stopped or now - active.idle_since >= after):
                     del self._active[name]
                     await asyncio.to_thread(active.lock.release)
+
+
+def _refuse_another_face(terms: Terms, campaign: CampaignRecord) -> None:
+    """Raise CampaignError where what leaves over this relay would not be what was previewed."""
+    relay = terms.relay.name
+    frozen = identity_of(campaign.manifest.settings).over(relay)
+    if signed_by(terms.signer.signatures if terms.signer else ()) != signed_by(frozen.signatures):
+        raise CampaignError(
+            said(
+                "Campaign {name!r} was checked to be signed (DKIM) otherwise than this worker would sign it.",
+                name=campaign.name,
+            ),
+            hint="give the worker the same dkim_ settings as the computer from which it was left to workers",
+        )
+    if terms.face and (other := unlike(frozen, terms.face)):
+        raise CampaignError(
+            said(
+                "Campaign {name!r} was checked with another identity for relay {relay} than it has here ({other}).",
+                name=campaign.name,
+                relay=relay,
+                other=other,
+            ),
+            hint=said(
+                "give [relays.{relay}] the same settings here as where it was left to workers, or look at a new preview"
+                " and leave the campaign to workers again, with --update",
+                relay=relay,
+            ),
+        )
 
 
 class _Watching:

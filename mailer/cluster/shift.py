@@ -7,6 +7,7 @@ each intent, and the pen that is lost with the lock.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Sequence
@@ -75,10 +76,11 @@ class Shift:
                 ledger.refuse_without(self._known)
             self._desk = stack.enter_context(Desk(terms.open_ledger()))
             # the lock before the writer, whose pen is the session that holds it
-            lock = shared.join(token, account=terms.relay.account, lines=terms.lines, queues=terms.queues)
+            relay = terms.relay
+            lock = shared.join(token, account=relay.account, lines=terms.lines, queues=terms.queues, relay=relay.name)
             stack.callback(lock.release)
-            pace = await stack.enter_async_context(pace_of(ledger, terms.relay, terms.limits))
-            throttle: Throttling = await stack.enter_async_context(make_throttle(ledger, terms.relay))
+            pace = await stack.enter_async_context(pace_of(ledger, relay, terms.limits))
+            throttle: Throttling = await stack.enter_async_context(make_throttle(ledger, relay))
             writer = await stack.enter_async_context(Writer(ledger, senders=terms.lines))
             stack.callback(self._remember, writer)
             self.unrecorded = writer.unwritten
@@ -166,7 +168,10 @@ class Shift:
         """Send it and give it back: when it is to be run again, if at all."""
         at_least = time.time()
         try:
-            if self._unfit.get(batch.campaign, 0.0) > at_least or not (active := await self._entered(batch)):
+            if self._unfit.get(batch.campaign, 0.0) > at_least:
+                # a line that gave it back at once would fetch, one after the other, all that others could send
+                await self._pause(self._terms.rhythm.pause)
+            elif not (active := await self._entered(batch)):
                 at_least += self._terms.rhythm.pause
             else:
                 try:
@@ -182,6 +187,10 @@ class Shift:
             again = await self._desk.ask(lambda shared: shared.release(batch, self._token))
             self._terms.reporter.batch_ended(batch.campaign, batch.id, again)
         return again if again is None else max(again, at_least)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), seconds)
 
     async def _entered(self, batch: Batch) -> Active | None:
         try:
@@ -216,8 +225,13 @@ class Shift:
         run = active.run
         if not run.stopped or active.told or run.reason is None:
             return
-        if run.scope in {Scope.AUTH, Scope.ACCOUNT, Scope.POLICY, Scope.CONNECTION}:
-            self.trouble = self.trouble or (run.reason, run.scope)
+        scope = run.scope
+        if run.other_relays_may and await self._desk.ask(
+            lambda shared: shared.others_serve(active.campaign, self._terms.relay.account)
+        ):
+            scope = Scope.ACCOUNT
+        if scope in {Scope.AUTH, Scope.ACCOUNT, Scope.POLICY, Scope.CONNECTION}:
+            self.trouble = self.trouble or (run.reason, scope)
             self._over.set()
         else:
             reason = run.reason
@@ -255,6 +269,8 @@ class Shift:
             await desk.ask(lambda shared: shared.refuse_newer())
             if not await desk.ask(lambda shared: shared.is_there(self._token)):
                 raise LedgerError("The ledger on PostgreSQL was lost: the session that keeps this worker's lock ended.")
+            if await desk.ask(lambda shared: shared.resting(self._terms.relay.account)):
+                self._over.set()  # another worker was sent away: this one does not ask for the same answer
             engines = await desk.ask(lambda shared: shared.bury())
             crashpoint.pass_through("after-bury")
             await engine.free(engines)

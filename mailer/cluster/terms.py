@@ -1,4 +1,4 @@
-"""What a worker is given to work with, and whom it tells."""
+"""What a worker is given to work with, for one account, and whom it tells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mailer.cluster.vitals import Vitals
 from mailer.errors import MailerError
 from mailer.hours import Hours
 from mailer.ledger import Ledger
-from mailer.model import Outcome, Quota, Scope, Status
+from mailer.model import Identity, Outcome, Quota, Scope, Status
 from mailer.smtp import Relay
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class Terms:
     options: RunOptions = field(default_factory=RunOptions)
     queues: tuple[str, ...] = (QUEUE,)
     signer: Signer | None = None
+    face: Identity | None = None
+    """Who speaks over this relay, as the settings here say; None where a campaign's own identity does, whoever that is."""
     rhythm: Rhythm = field(default_factory=Rhythm)
     vitals: Vitals = field(default_factory=Vitals)
 

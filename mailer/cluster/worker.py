@@ -1,4 +1,7 @@
-"""A worker: shift after shift, until it is told to end. What goes wrong between two shifts it waits out by itself."""
+"""A worker: shift after shift, until it is told to end. What goes wrong between two shifts it waits out by itself.
+
+It serves one account. A program that serves several is as many workers, and so whatever befalls one of them concerns no other.
+"""
 
 from __future__ import annotations
 
@@ -88,22 +91,24 @@ class Worker:
 
     async def _after(self, shift: Shift) -> None:
         """A shift that ended tidily; perhaps since the mail server would have no more of it."""
-        account, rhythm = self._terms.relay.account, self._terms.rhythm
+        relay, rhythm = self._terms.relay, self._terms.rhythm
+        account = relay.account
         if shift.sent_any:
             self._lost = self._unreachable = 0
         if shift.trouble is None:
             return
         reason, scope = shift.trouble
         if scope is Scope.CONNECTION:
-            pause = _nth(rhythm.unreachable, self._unreachable)
+            until = time.time() + _nth(rhythm.unreachable, self._unreachable)
             self._unreachable += 1
-            rest = Rest(account=account, until=time.time() + pause, times=1, reason=reason.message)
+            with self._terms.open_ledger() as ledger:
+                rest = ledger.shared.rest_here(account, until, reason.message, relay=relay.name)
             await self._rest(rest, reason, scope)
             return
         with self._terms.open_ledger() as ledger:
             if shift.sent_any:
                 ledger.shared.wake(account)
-            rest = ledger.shared.rest(account, rhythm.account, reason.message)
+            rest = ledger.shared.rest(account, rhythm.account, reason.message, relay=relay.name)
         await self._rest(rest, reason, scope)
 
     async def _rest(self, rest: Rest, reason: MailerError, about: Scope) -> None:
@@ -123,6 +128,30 @@ class Worker:
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopped.wait(), max(0.0, seconds))
+
+
+class Crew:
+    """The workers of one program, one for each of its accounts."""
+
+    def __init__(self, terms: Sequence[Terms]) -> None:
+        self._workers = [Worker(one) for one in terms]
+
+    def stop(self) -> None:
+        """As `Worker.stop`, all of them."""
+        for worker in self._workers:
+            worker.stop()
+
+    async def run(self) -> None:
+        """Work until it is stopped. Raises MailerError where one of them cannot work, once the others have ended tidily."""
+        working = [asyncio.ensure_future(worker.run()) for worker in self._workers]
+        try:
+            await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.stop()
+            ends = await asyncio.gather(*working, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
 
 def _nth(pauses: Sequence[float], number: int) -> float:

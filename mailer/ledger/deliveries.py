@@ -14,7 +14,17 @@ from mailer.ledger.diary import note
 from mailer.ledger.entries import Record
 from mailer.ledger.leaving import IS_SUPPRESSED, IS_UNLISTED, LEAVE, UNLIST
 from mailer.ledger.store import ALL, Store, moment
-from mailer.model import CampaignRecord, Contact, Delivery, DeliveryRecord, FieldValue, Happening, Status, Tally
+from mailer.model import (
+    CampaignRecord,
+    Contact,
+    Delivery,
+    DeliveryRecord,
+    FieldValue,
+    Happening,
+    RelayFigures,
+    Status,
+    Tally,
+)
 
 MOST = 36_000.0
 """Seconds: beyond the longest pause between two tries (mailer.retry.DELAYS). A later time was written by a wrong clock."""
@@ -268,6 +278,23 @@ class Deliveries(Store):
         )
         count, first = self._one(query, campaign.id, since)
         return count, first
+
+    def has_accounts(self) -> bool:
+        """Whether messages were handed to more than one account, in any campaign. An index knows."""
+        first, last = self._one("SELECT (SELECT min(account) FROM attempts), (SELECT max(account) FROM attempts)")
+        return bool(first != last)
+
+    def by_relay(self, campaign: CampaignRecord, since: float) -> list[RelayFigures]:
+        """What a campaign handed to each account, in all and since a time. It looks at every attempt."""
+        query = (
+            "SELECT a.account, sum(CASE WHEN a.verdict = 'sent' THEN 1 ELSE 0 END),"
+            " sum(CASE WHEN a.finished_at > ?1 THEN 1 ELSE 0 END), min(CASE WHEN a.finished_at > ?1 THEN a.started_at END)"
+            " FROM attempts a JOIN deliveries d ON d.id = a.delivery_id WHERE d.campaign_id = ?2 GROUP BY a.account ORDER BY 1"
+        )
+        return [
+            RelayFigures(account=account, sent=int(sent), recent=int(recent), first=first)
+            for account, sent, recent, first in self._all(query, since, campaign.id)
+        ]
 
     def transactions(self, account: str, since: float, newest: int = ALL) -> list[tuple[float, str]]:
         """When messages were last handed to this account, the `newest` so many, and for which domain: what its quotas count.

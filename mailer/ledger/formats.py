@@ -10,7 +10,7 @@ from mailer.ledger.database import Connection
 from mailer.model import Reason
 from mailer.suppression import list_name
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 EVENTS = (
     "CREATE TABLE events (id INTEGER PRIMARY KEY,"
@@ -97,6 +97,10 @@ def _keep_a_diary(connection: Connection) -> None:
     )
 
 
+def _only_on_postgres(_: Connection) -> None:
+    """What changes stands in mailer/ledger/postgres/formats.py."""
+
+
 def _keep_hours(connection: Connection) -> None:
     connection.execute("ALTER TABLE campaigns ADD COLUMN hours TEXT NOT NULL DEFAULT ''")
     connection.execute("ALTER TABLE campaigns ADD COLUMN zone TEXT")
@@ -123,6 +127,7 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     4: _keep_approvals,
     5: _keep_a_diary,
     6: _keep_hours,
+    7: _only_on_postgres,
 }
 """By the format that each begins with. They run within one transaction.
 

@@ -39,6 +39,9 @@ from mailer.model import (
     said,
 )
 
+KEPT = 64
+"""Letters, one for each language and identity, that are kept fitted."""
+
 
 class Template:
     """A letter in all its languages. `warnings` are about the letter itself, whatever the list."""
@@ -54,7 +57,7 @@ class Template:
         self._default = next(iter(versions.values()))
         self.front = self._default.front
         self._chosen: dict[str | None, Version] = {}
-        self._identities: dict[str, Fitted] = {}
+        self._identities: dict[tuple[str, int], Fitted] = {}
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -145,10 +148,13 @@ class Template:
         return self._chosen[language]
 
     def _fitted(self, version: Version, identity: Identity) -> Fitted:
-        fitted = self._identities.get(version.language)
-        if fitted is None or fitted.given is not identity:
-            fitted = version.fitted(identity, _effective(version, identity))
-            self._identities[version.language] = fitted
+        # by its id, since comparing all its fields costs more; what is known keeps it from being reused
+        known = version.language, id(identity)
+        fitted = self._identities.get(known)
+        if fitted is None:
+            if len(self._identities) >= KEPT:
+                self._identities.clear()
+            fitted = self._identities[known] = version.fitted(identity, _effective(version, identity))
         return fitted
 
 
@@ -172,7 +178,7 @@ def _effective(version: Version, identity: Identity) -> Identity:
     front = version.front
     return replace(
         identity,
-        sender=front.sender or identity.sender,
+        sender=identity.sender if identity.own_sender else front.sender or identity.sender,
         reply_to=front.reply_to or identity.reply_to,
         list_id=front.list_id or identity.list_id,
     )

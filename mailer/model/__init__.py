@@ -45,6 +45,7 @@ from mailer.model.messages import (
     Signature,
 )
 from mailer.model.relays import (
+    MAIN_RELAY,
     Action,
     Outcome,
     Phase,
@@ -60,11 +61,12 @@ from mailer.model.relays import (
 )
 from mailer.model.said import Said, as_said, counted, joined, said, words_of
 from mailer.model.suppressions import EVERYWHERE, Held, Reason, Suppressed, Suppression
-from mailer.model.workers import Batch, Detached, Halt, Overview, Presence, Rest
+from mailer.model.workers import Batch, Detached, Halt, Overview, Presence, RelayFigures, Rest
 
 __all__ = [
     "EVERYWHERE",
     "FINAL",
+    "MAIN_RELAY",
     "MARK_PLACE",
     "NO_MARKS",
     "NUMBER",
@@ -116,6 +118,7 @@ __all__ = [
     "Quota",
     "Reason",
     "RelayFacts",
+    "RelayFigures",
     "Reply",
     "Rest",
     "Return",

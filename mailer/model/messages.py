@@ -50,7 +50,9 @@ NO_MARKS = Marks()
 class Identity:
     """Who a campaign speaks for: the settings that shape every message and belong to the seal.
 
-    The unsubscribe links and the bounce address may hold MARK_PLACE.
+    The unsubscribe links and the bounce address may hold MARK_PLACE. `faces`: what it is instead where a message leaves over
+    another account, by the name of that relay; relays that are not named speak as this one. `own_sender`: whether the account
+    has a sender of its own, which a letter cannot change, since its mail server may take no other.
     """
 
     sender: Mailbox
@@ -61,6 +63,12 @@ class Identity:
     unsubscribe_url: str | None = None
     unsubscribe_mailto: str | None = None
     signatures: tuple[Signature, ...] = ()
+    own_sender: bool = False
+    faces: tuple[tuple[str, Identity], ...] = ()
+
+    def over(self, relay: str) -> Identity:
+        """Who speaks in what leaves over this relay."""
+        return dict(self.faces).get(relay, self)
 
     @property
     def mail_from(self) -> str:

@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from mailer.model.said import said
 
+MAIN_RELAY = "main"
+"""What the account is called that has no section of its own in the settings."""
+
 
 class Phase(StrEnum):
     """Where in the SMTP dialogue something happened. Up to CONTENT nothing can have been delivered."""

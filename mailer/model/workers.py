@@ -18,10 +18,11 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Presence:
-    """A worker that is there. `owner` says where, in words; `batches` at how many it is just now."""
+    """A worker that is there, for one account. `owner` says where, in words; `batches` at how many it is just now."""
 
     token: str
     owner: str
+    relay: str
     account: str
     lines: int
     queues: tuple[str, ...]
@@ -53,12 +54,27 @@ class Detached:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rest:
-    """An account that its mail server has sent away for a while, for all workers that use it."""
+    """An account that its mail server has sent away for a while, for all workers that use it.
+
+    With an `owner` only for the worker there, which cannot reach the server: it may be its own line.
+    """
 
     account: str
     until: float
     times: int
     reason: str
+    relay: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RelayFigures:
+    """What a campaign handed to one account: how many were accepted, and lately tried, since when (Unix time)."""
+
+    account: str
+    sent: int
+    recent: int = 0
+    first: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -93,7 +93,7 @@ def _page(number: int, item: Rendered, attachments: _Attachments, *, above: str,
     reading = read(item.message.content)
     return message_page(
         reading,
-        title=f"Message {number}, row {item.contact.row}",
+        title=f"Message {number}, row {item.contact.row}" + (f", over relay {item.relay}" if item.relay else ""),
         assets=f"{above}assets",
         download=download,
         attachments=[above + attachments.place(file) for file in reading.attachments],
@@ -131,6 +131,8 @@ class _Index:
 
     def __init__(self) -> None:
         self.total = 0
+        self.messages = 0
+        """Without the examples."""
         self.warned = 0
         self.languages: Counter[str] = Counter()
         self.domains: Counter[str] = Counter()
@@ -138,17 +140,20 @@ class _Index:
 
     def add(self, number: int, item: Rendered) -> None:
         self.total = number
+        self.choice.look(number, item)
+        if item.relay:
+            return
+        self.messages += 1
         self.warned += bool(item.warnings)
         self.languages[item.letter.language] += 1
         self.domains[item.contact.domain] += 1
-        self.choice.look(number, item)
 
 
 def _row(item: Rendered) -> list[str | int]:
     files = sum(attachment.content_id is None for attachment in item.letter.attachments)
     contact = item.contact
     return [
-        contact.name,
+        f"{contact.name} (over relay {item.relay})" if item.relay else contact.name,
         contact.address,
         item.letter.subject,
         contact.row,
@@ -163,8 +168,8 @@ def _write_index(building: Path, index: _Index, summary: Summary) -> None:
     head = fill(
         asset(PACKAGE, "gallery.html"),
         campaign=summary.campaign,
-        total=f"{index.total:,}",
-        messages="message" if index.total == 1 else "messages",
+        total=f"{index.messages:,}",
+        messages="message" if index.messages == 1 else "messages",
         seal=summary.seal,
         facts=_facts(summary),
         warnings=_notes(summary.warnings),
@@ -201,6 +206,7 @@ def _facts(summary: Summary) -> Html:
         "Letter": summary.template,
         "List": summary.list_name,
         "From": summary.sender,
+        "Over relay": "; ".join(summary.relays),
         "Signed (DKIM)": summary.signed_by
         and f"as each message leaves, by {summary.signed_by}; not yet in these files",
         "Rows without a message": ", ".join(left_out) or "none",

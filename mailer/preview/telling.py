@@ -44,6 +44,7 @@ class Choice:
 
     _wanted: list[_Best] = field(default_factory=list)
     _extra: list[_Best] = field(default_factory=list)
+    _examples: list[Telling] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._wanted = [
@@ -60,11 +61,18 @@ class Choice:
         ]
 
     def look(self, number: int, item: Rendered) -> None:
+        if item.relay:
+            name, why = item.contact.name or item.contact.address, f"over relay {item.relay}"
+            self._examples.append(Telling(number=number, reasons=(why,), name=name, subject=item.letter.subject))
+            return
         for best in (*self._wanted, *self._extra):
             best.look(number, item)
 
     def result(self) -> tuple[Telling, ...]:
-        """At most five messages; one that is telling for several reasons appears once, with all of them."""
+        """At most five messages; one that is telling for several reasons appears once, with all of them.
+
+        And one for each relay that has an identity of its own, before the others.
+        """
         chosen: dict[int, Telling] = {}
         for best in (*self._wanted, *self._extra):
             found = best.chosen
@@ -80,7 +88,7 @@ class Choice:
                 )
             elif len(chosen) < MOST:
                 chosen[found.number] = found
-        return tuple(chosen.values())
+        return (*self._examples, *chosen.values())
 
 
 def _foreign(name: str) -> int:

@@ -19,6 +19,9 @@ ATTENTION = (Status.UNCERTAIN, Status.FAILED)
 LISTED = 1000
 """People whom a page names, of those to look after and of all. The table for spreadsheets has everybody."""
 
+NAMING = frozenset({"From", "Accepted by"})
+"""Facts that name people, or groups of any size."""
+
 SMALLEST = 5
 """People in the smallest group that a report without people counts by itself."""
 
@@ -130,7 +133,7 @@ def counts_only(report: Report, *, smallest: int = SMALLEST) -> Report:
         fields={without_addresses(name): _anonymous(spread, smallest) for name, spread in report.fields.items()},
         attention=(),
         listed=(),
-        facts={name: without_addresses(value) for name, value in report.facts.items() if name != said("From")},
+        facts={name: without_addresses(value) for name, value in report.facts.items() if name not in NAMING},
         smallest=smallest,
     )
 

@@ -7,8 +7,8 @@ system keyring, `dotenv_file` changes `.env`, `loading` puts them together and n
 from __future__ import annotations
 
 from mailer.model import Security
-from mailer.settings.loading import check, load, written
+from mailer.settings.loading import check, draft, load, written
 from mailer.settings.model import DEFAULT_RATE, Settings
 from mailer.settings.values import Auth, duration
 
-__all__ = ["DEFAULT_RATE", "Auth", "Security", "Settings", "check", "duration", "load", "written"]
+__all__ = ["DEFAULT_RATE", "Auth", "Security", "Settings", "check", "draft", "duration", "load", "written"]

@@ -13,7 +13,8 @@ from dotenv.parser import parse_stream
 
 from mailer.errors import SettingsError
 from mailer.model import said
-from mailer.settings.sources import PREFIX, Layer, read_text
+from mailer.settings.layers import PREFIX, Layer
+from mailer.settings.sources import read_text
 
 PLAIN = re.compile(r"[A-Za-z0-9_.@:/+-]+")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -12,10 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from mailer.errors import SettingsError
 from mailer.loopback import is_loopback
-from mailer.model import Problem, Said, Security, Severity, counted, said, words_of
-from mailer.settings import sources, values
+from mailer.model import MAIN_RELAY, Problem, Said, Security, Severity, counted, said, words_of
+from mailer.settings import relays, sources, values
+from mailer.settings.layers import PREFIX, SECRETS, Entry, Layer, Origin
 from mailer.settings.model import DEFAULT_RATE, UNENCRYPTED, Settings
-from mailer.settings.sources import SECRETS, Entry, Layer, Origin
 
 KNOWN = frozenset(Settings.model_fields) | {f"{name}_file" for name in SECRETS}
 
@@ -34,22 +35,75 @@ def load(
     Raises SettingsError with all problems.
     """
     layers = layers_of(folder, environ, overrides)
-    for layer in layers:
+    every = [one for layer in layers for one in (layer, *layer.relays.values())]
+    for layer in every:
         sources.read_secret_files(layer, folder)
     merged = merged_of(layers)
-    found = [problem for layer in layers for problem in layer.problems]
+    found = [problem for layer in every for problem in layer.problems]
     found += unprotected(merged) + exposed(merged) + beside_proxy(merged)
-    try:
-        settings = cast("Any", Settings)(layers=[*layers, defaults(merged)])
-    except ValidationError as error:
-        found += wrong_values(error, merged)
-        settings = None
+    settings = made(merged, merged, found, folder)
+    relays = relays_of(layers, merged, found, folder)
+    found += repeated(settings, relays)
     problems = [problem for problem in found if problem.severity is Severity.PROBLEM]
     if settings is None or problems:
         raise refusal(problems)
-    settings._folder, settings._entries = folder, merged  # noqa: SLF001  set once, here
-    settings._warnings = (*found, *settings.placeholders(Severity.WARNING))  # noqa: SLF001
+    settings._named = relays  # noqa: SLF001  set once, here
+    odd = (settings.placeholders(Severity.WARNING), *(one.placeholders(Severity.WARNING) for one in relays.values()))
+    settings._warnings = (*found, *dict.fromkeys(chain.from_iterable(odd)))  # noqa: SLF001
+    return settings
+
+
+def made(
+    merged: Mapping[str, Entry], own: Mapping[str, Entry], found: list[Problem], folder: Path, name: str = MAIN_RELAY
+) -> Settings | None:
+    """The settings of one account, or None where something is wrong with them; `found` hears what is wrong with its `own`."""
+    try:
+        settings = cast("Any", Settings)(layers=[Layer(entries=dict(merged)), defaults(merged)])
+    except ValidationError as error:
+        found += wrong_values(error, merged, own)
+        return None
+    settings._name, settings._folder = name, folder  # noqa: SLF001  set once, here
+    settings._entries, settings._own = dict(merged), dict(own)  # noqa: SLF001
     return cast("Settings", settings)
+
+
+def relays_of(
+    layers: Sequence[Layer], main: Mapping[str, Entry], found: list[Problem], folder: Path
+) -> dict[str, Settings]:
+    """The accounts that have a name. What is wrong with them is added to what was `found`."""
+    relays_found = {}
+    for name, own in relays.merged_relays(layers).items():
+        merged = relays.completed(own, main, layers[0].entries)
+        found += (
+            unprotected(own) + exposed(own) + beside_proxy({**own, **{k: e for k, e in main.items() if k == "proxy"}})
+        )
+        if settings := made(merged, own, found, folder, name):
+            relays_found[name] = settings
+    return relays_found
+
+
+def repeated(main: Settings | None, named: Mapping[str, Settings]) -> list[Problem]:
+    """What is wrong with relays that are one account."""
+    every = {**({MAIN_RELAY: main} if main else {}), **named}
+    origins = {name: origin for name, one in every.items() if (origin := one.origin("smtp_host"))}
+    return list(relays.twice({name: every[name].account for name in origins}, origins))
+
+
+def draft(settings: Settings, relay: str) -> Settings:
+    """The settings of an account that is to be set up: what it has of its own, and no sender of another. Raises SettingsError."""
+    name = relay.lower()
+    if name == MAIN_RELAY:
+        return settings
+    if problem := relays.misnamed(name, Origin(spelling="--relay", place="the command line")):
+        raise refusal([problem])
+    before = settings.named(name)
+    own = before.own if before else {}
+    main = {name: entry for name, entry in settings.own.items() if name not in {"sender", "reply_to", "bounce_address"}}
+    found: list[Problem] = []
+    made_of = made(relays.completed(own, main, {}), own, found, settings.folder, before.relay if before else name)
+    if made_of is None:
+        raise refusal(found)
+    return made_of
 
 
 def layers_of(
@@ -117,7 +171,7 @@ def defaults(merged: Mapping[str, Entry]) -> Layer:
         chosen["imap_port"] = str(IMAP_PORTS[Security(imap_security)])
     return Layer(
         entries={
-            name: Entry(text=value, origin=Origin(spelling=sources.PREFIX + name.upper(), place=said("the defaults")))
+            name: Entry(text=value, origin=Origin(spelling=PREFIX + name.upper(), place=said("the defaults")))
             for name, value in chosen.items()
         }
     )
@@ -147,7 +201,7 @@ def exposed(merged: Mapping[str, Entry]) -> list[Problem]:
     found = [
         merged[name].origin.problem("exposed-password", sentence, severity=Severity.WARNING)
         for name in SECRETS
-        if name in merged and merged[name].origin.spelling == name
+        if name in merged and merged[name].origin.spelling.rpartition(".")[2] == name
         # a passphrase has a sentence of its own below: in .env, too, it would lie beside what it opens
         if name != "passphrase" and holds_a_password(name, merged[name].text)
     ]
@@ -178,14 +232,19 @@ def instead(entry: Entry, value: str) -> Said:
     return said("Write for example {example}", example=entry.origin.example(value))
 
 
-def wrong_values(error: ValidationError, merged: Mapping[str, Entry]) -> Iterable[Problem]:
-    """What pydantic found, as sentences; the values themselves are left out, they may be private."""
+def wrong_values(error: ValidationError, merged: Mapping[str, Entry], own: Mapping[str, Entry]) -> Iterable[Problem]:
+    """What pydantic found, as sentences; the values themselves are left out, they may be private.
+
+    Only what is wrong with an account's `own`: what it takes over is told where it stands.
+    """
     for detail in error.errors(include_url=False, include_input=False):
         name = str(detail["loc"][0]) if detail["loc"] else ""
         entry, field = merged.get(name), Settings.model_fields.get(name)
         if entry is None or field is None:
             # Only our own defaults could end here.
             raise error
+        if name not in own:
+            continue
         error_said = detail.get("ctx", {}).get("error")
         sentence = words_of(error_said) if isinstance(error_said, ValueError) else Said(detail["msg"])
         value = str((field.examples or [""])[0])

@@ -6,20 +6,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, PlainValidator, PrivateAttr, SecretStr
-from pydantic.fields import FieldInfo
+from pydantic import PlainValidator, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mailer.errors import SettingsError
 from mailer.hours import Hours
 from mailer.loopback import is_loopback
 from mailer.model import (
+    MAIN_RELAY,
     Identity,
     LedgerPlace,
-    Mailbox,
     Pipelining,
     Problem,
     Quota,
@@ -31,12 +29,25 @@ from mailer.model import (
 )
 from mailer.proxy import Proxy
 from mailer.reaction import STOP_LEAST, STOP_PERCENT
-from mailer.settings import passwords, signing, values, watching
+from mailer.settings import passwords, relays, signing, values, watching
 from mailer.settings.dotenv_file import write_private
+from mailer.settings.fields import (
+    Flag,
+    Host,
+    LayerSource,
+    Line,
+    MailboxText,
+    Port,
+    Protection,
+    Secret,
+    Selector,
+    example,
+    names,
+)
 from mailer.settings.signing import Signing
-from mailer.settings.sources import Entry, Layer, Origin
 from mailer.settings.values import Auth
 from mailer.settings.watching import LogForm
+from mailer.settings.written import Written
 
 DEFAULT_RATE = "20/minute, 500/hour, 2000/day"
 """Below what ordinary providers allow a small account, so that nobody is locked out by a first campaign."""
@@ -50,38 +61,8 @@ PLACEHOLDERS = {
 
 UNENCRYPTED = "smtp_allow_unencrypted_i_understand_the_risk"
 
-Line = Annotated[str, PlainValidator(values.line)]
-Host = Annotated[str, PlainValidator(values.host)]
-Port = Annotated[int, PlainValidator(values.whole(1, 65535))]
-Protection = Annotated[Security, PlainValidator(values.choice(Security))]
-Secret = Annotated[SecretStr, PlainValidator(values.secret)]
-Address = Annotated[str, PlainValidator(values.address)]
-MailboxText = Annotated[Mailbox, PlainValidator(values.mailbox)]
-Selector = Annotated[str, PlainValidator(values.selector)]
-Flag = Annotated[bool, PlainValidator(values.flag)]
 
-
-def example(value: str, *, default: Any = None, private: bool = False) -> Any:
-    """A field with what to write there; a private one never shows its value in a representation."""
-    return Field(default=default, examples=[value], repr=not private)
-
-
-class LayerSource(PydanticBaseSettingsSource):
-    """One layer of texts as a source of pydantic-settings."""
-
-    def __init__(self, settings_cls: type[BaseSettings], layer: Layer) -> None:
-        super().__init__(settings_cls)
-        self.layer = layer
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  its signature
-        entry = self.layer.entries.get(field_name)
-        return (entry.text if entry else None, field_name, False)
-
-    def __call__(self) -> dict[str, Any]:
-        return {name: entry.text for name, entry in self.layer.entries.items()}
-
-
-class Settings(BaseSettings):
+class Settings(Written):
     """All settings, with their defaults. Make one with `load`.
 
     `smtp_security`, `smtp_port` and `rate` get defaults that depend on the host. Times are seconds.
@@ -164,9 +145,9 @@ class Settings(BaseSettings):
         "several words that only you know", private=True
     )
 
-    _folder: Path = PrivateAttr(default=Path())
-    _entries: dict[str, Entry] = PrivateAttr(default_factory=dict)
-    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
+    queues: Annotated[tuple[str, ...], PlainValidator(names)] = example("national, regional", default=())
+
+    _named: dict[str, Settings] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -179,16 +160,6 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Our own layers in place of the built-in sources, which would not say where a value stands."""
         return tuple(LayerSource(settings_cls, layer) for layer in init_settings()["layers"])
-
-    @property
-    def warnings(self) -> tuple[Problem, ...]:
-        """What is odd about the settings without being wrong."""
-        return self._warnings
-
-    def origin(self, name: str) -> Origin | None:
-        """Where a setting was written; None for its default."""
-        entry = self._entries.get(name)
-        return entry.origin if entry else None
 
     @property
     def rate_is_default(self) -> bool:
@@ -260,7 +231,7 @@ class Settings(BaseSettings):
         if not any(name in self._entries for name in signing.NAMES):
             return Signing()
         second = any(name in self._entries for name in signing.SECOND)
-        self._require("dkim_domain", *signing.MAIN, *(signing.SECOND if second else ()))
+        self.require("dkim_domain", *signing.MAIN, *(signing.SECOND if second else ()))
         assert self.dkim_domain is not None
         return signing.read_signing(self._folder, self._entries, self.dkim_domain)
 
@@ -269,9 +240,53 @@ class Settings(BaseSettings):
         """The key of encrypted files that the system keyring keeps (asked only now, and once)."""
         return passwords.find_key()
 
+    def named(self, relay: str) -> Settings | None:
+        """The settings of an account that has a section of its own, or None."""
+        return next((one for name, one in self._named.items() if relays.key_of(name) == relays.key_of(relay)), None)
+
+    @property
+    def accounts(self) -> Mapping[str, Settings]:
+        """The settings of each account that letters may leave over; the first is the one that is used where none is named."""
+        if self._named and self.smtp_host is None:
+            return self._named
+        return {self._name: self, **self._named}
+
+    def over(self, relay: str | None = None) -> Settings:
+        """The settings of one account. Raises SettingsError if there is none of this name."""
+        accounts = self.accounts
+        if relay is None:
+            return next(iter(accounts.values()))
+        found = self if relay.casefold() == MAIN_RELAY and MAIN_RELAY in accounts else self.named(relay)
+        if found is None:
+            known = ", ".join(accounts) if self._named else "none"
+            raise SettingsError(
+                said("There is no relay {name!r} in the settings (there are: {known}).", name=relay, known=known),
+                hint=said(
+                    'write it into mailer.toml, a line [relays.{name}] and below it smtp_host = "smtp.example.org"',
+                    name=relay,
+                ),
+            )
+        return found
+
+    @property
+    def account(self) -> str:
+        """What tells this account from others, as `smtp.Relay.account` does."""
+        account = f"{self.smtp_username or ''}@{self.smtp_host}".casefold()
+        return f"{account}:{self.smtp_port}" if is_loopback(self.smtp_host) else account
+
     def identity(self) -> Identity:
-        """Who letters speak for. Raises SettingsError without SENDER, or if messages cannot be signed as set."""
-        self._require("sender")
+        """Who letters speak for, over each account. Raises SettingsError without SENDER, or if messages cannot be signed as set."""
+        speakers = {
+            name: replace(one.face(), own_sender=one is not self and one.sender != self.sender)
+            for name, one in self.accounts.items()
+        }
+        first = next(iter(speakers.values()))
+        others = [(name, face) for name, face in sorted(speakers.items()) if face != first]
+        return replace(first, faces=tuple(others))
+
+    def face(self) -> Identity:
+        """Who speaks over this account."""
+        self.require("sender")
         assert self.sender is not None
         return Identity(
             sender=self.sender,
@@ -295,32 +310,40 @@ class Settings(BaseSettings):
 
     def require_reading(self) -> None:
         """Raise SettingsError with everything that is missing for reading the mailbox; may ask the keyring."""
-        self._require("imap_host", "imap_username")
+        self.require("imap_host", "imap_username")
         if self.reads_with_tokens:
-            self._require("smtp_host", "smtp_username", "smtp_oauth_client_id")
+            self.require("smtp_host", "smtp_username", "smtp_oauth_client_id")
         if (self.password if self.reads_with_tokens else self.mailbox_password) is None:
             raise SettingsError(
                 "There is a user name for the mailbox (MAILER_IMAP_USERNAME), but no password.",
                 hint="Set MAILER_IMAP_PASSWORD in .env (often it is that for sending), or MAILER_IMAP_PASSWORD_FILE to a file; "
                 "with many providers this does all of it: mailer setup",
-                problems=self._overlooked(),
+                problems=self.overlooked(),
             )
 
     def require_sending(self) -> None:
         """Raise SettingsError with everything that is missing for sending; may ask the keyring."""
-        self._require("sender", "smtp_host")
+        self.require("sender", "smtp_host")
         if left := self.placeholders():
             raise SettingsError(
                 "The settings still have examples of the starter in them. Nothing was sent.",
-                hint="Correct these lines, or be asked for the account: mailer setup",
+                hint=said("Correct these lines, or be asked for the account: {command}", command=self.setup),
                 problems=left,
             )
         if self.smtp_username is not None and self.password is None:
             raise SettingsError(
-                "There is a user name for the mail server (MAILER_SMTP_USERNAME), but no password.",
-                hint="Set MAILER_SMTP_PASSWORD in .env, or MAILER_SMTP_PASSWORD_FILE to a file that holds it; "
-                "or be asked, and have it kept in this computer's keyring: mailer setup",
-                problems=self._overlooked(),
+                said(
+                    "There is a user name for the mail server ({name}), but no password.",
+                    name=self.called("smtp_username"),
+                ),
+                hint=said(
+                    "Set {name} in .env, or {file} to a file that holds it; or be asked, and have it kept in this computer's"
+                    " keyring: {command}",
+                    name=self.variable("smtp_password"),
+                    file=self.variable("smtp_password_file"),
+                    command=self.setup,
+                ),
+                problems=self.overlooked(),
             )
 
     def placeholders(self, severity: Severity = Severity.PROBLEM) -> list[Problem]:
@@ -338,30 +361,3 @@ class Settings(BaseSettings):
             for name, found in left.items()
             if found
         ]
-
-    def _require(self, *names: str) -> None:
-        missing = [name for name in names if getattr(self, name) is None]
-        if missing:
-            raise SettingsError(
-                "Something is not set yet." if len(missing) == 1 else "Some things are not set yet.",
-                hint="Write it into mailer.toml in this folder, or be asked for it: mailer setup"
-                if set(missing) & {"sender", "smtp_host"}
-                else "Write it into mailer.toml in this folder, or set it in the environment.",
-                problems=[*(self._missing(name) for name in missing), *self._overlooked()],
-            )
-
-    def _overlooked(self) -> list[Problem]:
-        """Where what is missing may stand unread."""
-        return [warning for warning in self._warnings if warning.code in {"no-prefix", "misnamed-env"}]
-
-    def _missing(self, name: str) -> Problem:
-        value = str((type(self).model_fields[name].examples or [""])[0])
-        written = Origin(spelling=name, place="mailer.toml").example(value)
-        return Problem(
-            code="missing-setting",
-            message=said(
-                "MAILER_{name} is not set; in mailer.toml write for example {written}",
-                name=name.upper(),
-                written=written,
-            ),
-        )

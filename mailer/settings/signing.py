@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mailer.errors import SettingsError, quoted
 from mailer.model import Problem, Severity, said, words_of
-from mailer.settings.sources import Entry
+from mailer.settings.layers import Entry
 
 if TYPE_CHECKING:
     from mailer.mime.dkim import Signer

@@ -6,87 +6,19 @@ Every source becomes a layer of plain texts that remember where they were writte
 from __future__ import annotations
 
 import io
-import json
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from dotenv.parser import parse_stream
 
-from mailer.model import Problem, Severity, as_said, said
-
-PREFIX = "MAILER_"
-NOT_SETTINGS = ("crash_at", "test_", "testing", "json_parts")
-"""Names after the prefix that belong to tests and to the page's own commands, not to people."""
+from mailer.model import Problem, Severity, said
+from mailer.settings.layers import PREFIX, SECRETS, Entry, Layer, Origin, plain, unknown
+from mailer.settings.relays import SECTION, add_from_environment, add_from_toml
 
 CURLY = "“”„‟‘’‚‛«»‹›"
 """Quotes as word processors make them of straight ones."""
-
-SECRETS = ("smtp_password", "imap_password", "passphrase", "proxy", "ledger")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
-    """Where a setting was written, and how its name is spelled there."""
-
-    spelling: str
-    place: str
-    file: str | None = None
-    line: int | None = None
-
-    def example(self, value: str) -> str:
-        """The setting as it could be written there."""
-        if self.place == "mailer.toml":
-            bare = value.isdigit() or value in {"true", "false"}
-            return f"{self.spelling} = {value if bare else json.dumps(value, ensure_ascii=False)}"
-        return f'{self.spelling} "{value}"' if self.spelling.startswith("--") else f"{self.spelling}={value}"
-
-    def problem(self, code: str, sentence: str, *, severity: Severity = Severity.PROBLEM) -> Problem:
-        message = said(
-            "{name} (from {place}): {sentence}", name=self.spelling, place=self.place, sentence=as_said(sentence)
-        )
-        return Problem(code=code, message=message, file=self.file, row=self.line, severity=severity)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """One setting as text. Its text may be a password, so it is left out of the representation."""
-
-    text: str = field(repr=False)
-    origin: Origin
-    path: Path | None = None
-    """The file that holds it, if the setting only names one."""
-
-
-@dataclass(kw_only=True, slots=True)
-class Layer:
-    """What one source says: known settings by their lower-case names, and what is wrong with the rest."""
-
-    entries: dict[str, Entry] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-
-    def add(self, name: str, text: str, origin: Origin, known: Collection[str]) -> None:
-        """Take up a setting. An empty one counts as not set; an unknown one is a problem, likely a typing error."""
-        if name in known:
-            if text.strip():
-                self.entries[name] = Entry(text=text, origin=origin)
-        elif not name.startswith(NOT_SETTINGS):
-            self.problems.append(unknown(name, origin, known))
-
-
-def unknown(name: str, origin: Origin, known: Collection[str]) -> Problem:
-    meant = get_close_matches(name.lower().removeprefix(PREFIX.lower()), known, n=1, cutoff=0.6)
-    sentence = said("there is no such setting")
-    if meant:
-        spelling = meant[0] if origin.place == "mailer.toml" else PREFIX + meant[0].upper()
-        sentence = said("there is no such setting; did you mean {name}?", name=spelling)
-    # Something else on the computer may use the prefix, so only a likely typing error stops a command there.
-    mild = origin.place == "the environment" and not meant
-    return origin.problem("unknown-setting", sentence, severity=Severity.WARNING if mild else Severity.PROBLEM)
 
 
 def from_command_line(overrides: Mapping[str, str | None], known: Collection[str]) -> Layer:
@@ -103,7 +35,9 @@ def from_environment(environ: Mapping[str, str], known: Collection[str]) -> Laye
     for key, text in environ.items():
         if key.upper().startswith(PREFIX):
             name = key.upper().removeprefix(PREFIX).lower()
-            layer.add(name, text, Origin(spelling=key, place=said("the environment")), known)
+            origin = Origin(spelling=key, place=said("the environment"))
+            if not add_from_environment(layer, name, text, origin, known):
+                layer.add(name, text, origin, known)
     return layer
 
 
@@ -143,8 +77,9 @@ def from_dotenv(path: Path, known: Collection[str]) -> Layer:
             origin = Origin(spelling=binding.key, place=path.name, file=str(path), line=row)
             if binding.key.upper().startswith(PREFIX):
                 name = binding.key.upper().removeprefix(PREFIX).lower()
-                layer.add(name, binding.value, origin, known)
-                layer.problems += misquoted(name, original, binding.value, origin)
+                if not add_from_environment(layer, name, binding.value, origin, known):
+                    layer.add(name, binding.value, origin, known)
+                layer.problems += misquoted(name.rpartition("__")[2], original, binding.value, origin)
             elif binding.key.lower() in known:
                 meant = said(
                     "it is ignored without its prefix; did you mean {name}?", name=f"{PREFIX}{binding.key.upper()}"
@@ -177,7 +112,7 @@ def misquoted(name: str, original: str, value: str, origin: Origin) -> list[Prob
 
 
 def from_toml(path: Path, known: Collection[str]) -> Layer:
-    """Lines `name = "value"`; no sections."""
+    """Lines `name = "value"`, and the sections of relays."""
     layer = Layer()
     source = read_text(path, layer)
     try:
@@ -189,7 +124,9 @@ def from_toml(path: Path, known: Collection[str]) -> Layer:
         match = re.search(rf"(?m)^[ \t]*[\[\"']*{re.escape(name)}\b", source)
         row = source.count("\n", 0, match.start()) + 1 if match else None
         origin = Origin(spelling=name, place=path.name, file=str(path), line=row)
-        if isinstance(value, dict):
+        if name == SECTION:
+            add_from_toml(layer, value, source, origin, known)
+        elif isinstance(value, dict):
             sentence = 'it stands as a section in [brackets]; write plain lines such as smtp_host = "smtp.example.org"'
             layer.problems.append(origin.problem("broken-settings", sentence))
         elif name not in known:
@@ -217,19 +154,6 @@ def broken_toml(path: Path, error: str, source: str) -> Problem:
             "line {row} of {name} gives a setting a second time; keep one of the two", row=row, name=path.name
         )
     return Problem(code="broken-settings", message=message, file=str(path), row=row, hint=hint)
-
-
-def plain(value: Any) -> str | None:
-    """A TOML value as the text that the environment would have; a list of texts is joined with commas."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and abs(value) < 10**9:
-        return str(value)
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return ", ".join(value)
-    return None
 
 
 def read_secret_files(layer: Layer, folder: Path) -> None:

@@ -13,7 +13,20 @@ import aiosmtplib
 
 from mailer.errors import Paused, RelayStopped
 from mailer.loopback import is_loopback
-from mailer.model import Action, Outcome, Phase, Pipelining, Reply, Said, Scope, Security, Tokens, Verdict, said
+from mailer.model import (
+    MAIN_RELAY,
+    Action,
+    Outcome,
+    Phase,
+    Pipelining,
+    Reply,
+    Said,
+    Scope,
+    Security,
+    Tokens,
+    Verdict,
+    said,
+)
 from mailer.outcome import NO_ENCRYPTION, NO_TLS, SIGN_IN, classify, lost
 from mailer.proxy import Proxy, ProxyError
 from mailer.smtp.connection import Connection, Extensions
@@ -34,13 +47,12 @@ PLAIN_ANSWER = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_
 
 PORTS = said("587 goes with starttls, 465 with tls")
 
-
 Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relay:
-    """The SMTP account that messages are handed to. Timeouts in seconds.
+    """The SMTP account that messages are handed to, by its `name` in the settings. Timeouts in seconds.
 
     With `tokens` each login takes an access token from there, else `password` is what it says; with `auth` xoauth2 that is a
     token, too.
@@ -58,6 +70,7 @@ class Relay:
     tls_context: ssl.SSLContext | None = None
     pipelining: Pipelining = Pipelining.AUTO
     proxy: Proxy | None = None
+    name: str = MAIN_RELAY
 
     @property
     def account(self) -> str:

@@ -39,6 +39,12 @@ OWN = {
     );
     ALTER TABLE detached ADD COLUMN braked_from double precision NOT NULL DEFAULT 0;
     """,
+    7: """
+    ALTER TABLE senders ADD COLUMN IF NOT EXISTS relay text NOT NULL DEFAULT 'main';
+    ALTER TABLE rests ADD COLUMN IF NOT EXISTS owner text NOT NULL DEFAULT '',
+        ADD COLUMN IF NOT EXISTS relay text NOT NULL DEFAULT 'main';
+    ALTER TABLE rests DROP CONSTRAINT rests_pkey, ADD PRIMARY KEY (account, owner);
+    """,
 }
 """What a step brings besides, by the format that it begins with, where only PostgreSQL has it."""
 

@@ -16,7 +16,7 @@ from mailer.ledger.lock import owner
 from mailer.ledger.postgres.database import Postgres
 from mailer.ledger.postgres.locks import ServerLock
 from mailer.ledger.store import moment
-from mailer.model import Happening, Presence, Rest
+from mailer.model import MAIN_RELAY, CampaignRecord, Happening, Presence, Rest
 
 ENDED = "a worker ended between the message and the server's answer"
 
@@ -29,7 +29,9 @@ class Senders:
     def __init__(self, db: Postgres) -> None:
         self._db = db
 
-    def join(self, token: str, *, account: str, lines: int, queues: Sequence[str]) -> ServerLock:
+    def join(
+        self, token: str, *, account: str, lines: int, queues: Sequence[str], relay: str = MAIN_RELAY
+    ) -> ServerLock:
         """Say that a worker is there, until the lock is released or this ledger closed.
 
         Raises LedgerError. Call it before `Ledger.pen`, which then writes over the session that holds the lock.
@@ -39,8 +41,8 @@ class Senders:
         lock.acquire(0)
         with self._db.plain_errors():
             self._db.native(
-                "INSERT INTO senders (token, owner, account, lines, queues, since) VALUES ($1, $2, $3, $4, $5, $6)",
-                (token, owner(), account, lines, "\n".join(queues), time.time()),
+                "INSERT INTO senders (token, owner, relay, account, lines, queues, since) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                (token, owner(), relay, account, lines, "\n".join(queues), time.time()),
             )
         return lock
 
@@ -64,7 +66,7 @@ class Senders:
         """The workers that are alive, the longest there first."""
         with self._db.plain_errors():
             rows = self._db.native(
-                "SELECT s.token, s.owner, s.account, s.lines, s.queues, s.since, array_remove(array_agg(DISTINCT c.name), NULL),"
+                "SELECT s.token, s.owner, s.relay, s.account, s.lines, s.queues, s.since, array_remove(array_agg(DISTINCT c.name), NULL),"
                 " count(b.id) FROM senders s LEFT JOIN batches b ON b.token = s.token LEFT JOIN campaigns c"
                 " ON c.id = b.campaign_id GROUP BY s.token ORDER BY s.since, s.token"
             ).fetchall()
@@ -72,6 +74,7 @@ class Senders:
             Presence(
                 token=token,
                 owner=words,
+                relay=relay,
                 account=account,
                 lines=lines,
                 queues=tuple(queues.split("\n")),
@@ -79,9 +82,16 @@ class Senders:
                 campaigns=tuple(campaigns),
                 batches=batches,
             )
-            for token, words, account, lines, queues, since, campaigns, batches in rows
+            for token, words, relay, account, lines, queues, since, campaigns, batches in rows
             if self._db.lock(token, KIND).is_held()
         ]
+
+    def others_serve(self, campaign: CampaignRecord, account: str) -> bool:
+        """Whether workers with other accounts, which do not rest, take from the queue of a campaign."""
+        with self._db.plain_errors():
+            row = self._db.native("SELECT queue FROM detached WHERE campaign_id = $1", (campaign.id,)).fetchone()
+        resting = {account, *(rest.account for rest in self.rests())}
+        return row is not None and any(one.account not in resting and row[0] in one.queues for one in self.presences())
 
     def bury(self) -> list[int]:
         """See to what dead workers left. By which numbers the queue knows them: what they had there is free again."""
@@ -124,39 +134,53 @@ class Senders:
 
     # -- accounts that rest
 
-    def rest(self, account: str, pauses: Sequence[float], reason: str) -> Rest:
+    def rest(self, account: str, pauses: Sequence[float], reason: str, *, relay: str = MAIN_RELAY) -> Rest:
         """Keep all workers off an account for a while: each time in a row for the next of these pauses, and then for the last."""
         now = time.time()
         with self._db.plain_errors():
             [(until, times, words)] = self._db.native(
                 # whoever comes while it rests already has met the same trouble
-                "INSERT INTO rests AS r VALUES ($1, CAST($2 AS float8) + ($3::float8[])[1], 1, $4) ON CONFLICT (account) DO UPDATE SET"
+                "INSERT INTO rests AS r (account, until, times, reason, relay) VALUES ($1, CAST($2 AS float8) + ($3::float8[])[1], 1,"
+                " $4, $5) ON CONFLICT (account, owner) DO UPDATE SET"
                 " until = CASE WHEN r.until > $2 THEN r.until ELSE CAST($2 AS float8) +"
                 " ($3::float8[])[least(r.times + 1, cardinality($3::float8[]))] END,"
-                " times = CASE WHEN r.until > $2 THEN r.times ELSE r.times + 1 END, reason = excluded.reason"
+                " times = CASE WHEN r.until > $2 THEN r.times ELSE r.times + 1 END, reason = excluded.reason, relay = excluded.relay"
                 " RETURNING until, times, reason",
-                (account, now, list(pauses), reason),
+                (account, now, list(pauses), reason, relay),
             ).fetchall()
-        return Rest(account=account, until=until, times=times, reason=words)
+        return Rest(account=account, until=until, times=times, reason=words, relay=relay)
+
+    def rest_here(self, account: str, until: float, reason: str, *, relay: str = MAIN_RELAY) -> Rest:
+        """Say that the worker here keeps off an account for a while; nobody else need to."""
+        mine = Rest(account=account, until=until, times=1, reason=reason, relay=relay, owner=owner())
+        with self._db.plain_errors():
+            self._db.native(
+                "INSERT INTO rests (account, owner, relay, until, times, reason) VALUES ($1, $2, $3, $4, 1, $5)"
+                " ON CONFLICT (account, owner) DO UPDATE SET until = excluded.until, reason = excluded.reason, relay = excluded.relay",
+                (account, mine.owner, relay, until, reason),
+            )
+            # nobody else clears away what workers left that were ended meanwhile
+            self._db.native("DELETE FROM rests WHERE owner <> '' AND until < $1", (time.time(),))
+        return mine
 
     def resting(self, account: str) -> Rest | None:
-        """Whether the account rests just now, and why."""
-        with self._db.plain_errors():
-            row = self._db.native(
-                "SELECT account, until, times, reason FROM rests WHERE account = $1 AND until > $2",
-                (account, time.time()),
-            ).fetchone()
-        return Rest(account=row[0], until=row[1], times=row[2], reason=row[3]) if row else None
+        """Whether the account rests just now for everybody, and why."""
+        found = [rest for rest in self.rests() if rest.account == account and not rest.owner]
+        return found[0] if found else None
 
     def rests(self) -> list[Rest]:
         """The accounts that rest just now."""
         with self._db.plain_errors():
             rows = self._db.native(
-                "SELECT account, until, times, reason FROM rests WHERE until > $1 ORDER BY account", (time.time(),)
+                "SELECT account, until, times, reason, relay, owner FROM rests WHERE until > $1 ORDER BY account, owner",
+                (time.time(),),
             ).fetchall()
-        return [Rest(account=row[0], until=row[1], times=row[2], reason=row[3]) for row in rows]
+        return [
+            Rest(account=account, until=until, times=times, reason=reason, relay=relay, owner=words)
+            for account, until, times, reason, relay, words in rows
+        ]
 
     def wake(self, account: str) -> None:
         """A message was accepted: the account is well again."""
         with self._db.plain_errors():
-            self._db.native("DELETE FROM rests WHERE account = $1", (account,))
+            self._db.native("DELETE FROM rests WHERE account = $1 AND owner = ''", (account,))

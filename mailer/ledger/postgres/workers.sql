@@ -5,6 +5,8 @@
 CREATE TABLE senders (
     token   text COLLATE "C" PRIMARY KEY,
     owner   text NOT NULL,
+    -- what the account is called in the settings there
+    relay   text NOT NULL DEFAULT 'main',
     account text COLLATE "C" NOT NULL,
     lines   bigint NOT NULL,
     queues  text NOT NULL,
@@ -39,10 +41,14 @@ CREATE TABLE batches (
 CREATE INDEX batches_by_place ON batches (campaign_id, first_id);
 CREATE INDEX batches_by_token ON batches (token) WHERE token IS NOT NULL;
 
--- Accounts that were sent away for a while (a refused login, a quota of the provider), so that no worker asks again before.
+-- Accounts that were sent away for a while (a refused login, a quota of the provider), so that no worker asks again before. With
+-- an owner only the worker there keeps off, which cannot reach the server: others perhaps can.
 CREATE TABLE rests (
-    account text COLLATE "C" PRIMARY KEY,
+    account text COLLATE "C" NOT NULL,
+    owner   text NOT NULL DEFAULT '',
+    relay   text NOT NULL DEFAULT 'main',
     until   double precision NOT NULL,
     times   bigint NOT NULL,
-    reason  text NOT NULL
+    reason  text NOT NULL,
+    PRIMARY KEY (account, owner)
 );

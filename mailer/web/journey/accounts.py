@@ -40,7 +40,8 @@ class Accounts:
     def _show(self, request: Request, **said: Any) -> Response:
         facts, missing, sender, ready, imap = [], None, "", False, ""
         try:
-            settings = self._means.settings()
+            # of several accounts the one that a campaign of the page goes over
+            settings = self._means.settings().over()
             facts, sender = _facts(settings), settings.sender.address if settings.sender else ""
             ready = bool(settings.smtp_host and settings.sender and not steps.is_example(settings))
             imap = f"{settings.imap_username or ''}, {settings.imap_host}" if settings.imap_host else ""

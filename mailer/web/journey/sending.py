@@ -121,8 +121,9 @@ class Sendings:
         settings = self._means.settings()
         with self._means.ledger(settings) as ledger:
             begun = ledger.campaign(draft.name)
-        rates = [pace(rate) for rate in settings.rate or ()]
-        seconds = least_seconds(look.messages, settings.rate or ())
+        limits = settings.over().rate
+        rates = [pace(rate) for rate in limits]
+        seconds = least_seconds(look.messages, limits)
         return self._pages.show(
             request, "send", draft=draft, look=look, approvals=approvals, begun=begun, rates=rates, seconds=seconds
         )

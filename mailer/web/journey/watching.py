@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -26,6 +26,9 @@ from mailer.web.journey.rendering import Pages
 from mailer.web.journey.ways import in_words, pace, ways_in
 from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import later
+
+if TYPE_CHECKING:
+    from mailer.settings import Settings
 
 EVERY = 0.5
 """Seconds between two looks at the ledger while somebody watches what is being sent."""
@@ -117,7 +120,7 @@ class Watching:
             tally = ledger.tally(campaign) if campaign else Tally()
             held = SenderLock(ledger, name).is_held()
             waits = self._waits(ledger, campaign) if campaign and not held and not alive else None
-            known = _known(ledger, campaign, settings.rate or ()) if campaign else {}
+            known = _known(ledger, campaign, _rates(ledger, campaign, settings)) if campaign else {}
         if held and campaign:
             state = "sending"
         elif alive:
@@ -148,6 +151,12 @@ class Watching:
     def end(self) -> None:
         """Tell nobody any more."""
         self._ending.set()
+
+
+def _rates(ledger: Ledger, campaign: CampaignRecord, settings: Settings) -> Sequence[Quota]:
+    """The limits of the account that the campaign went over last."""
+    account = ledger.account_of(campaign)
+    return next((one.rate for one in settings.accounts.values() if one.account == account), settings.over().rate)
 
 
 def _known(ledger: Ledger, campaign: CampaignRecord, rates: Sequence[Quota]) -> dict[str, Any]:
