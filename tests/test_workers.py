@@ -17,9 +17,11 @@ from workers import Told, leave, until, working
 
 from mailer import mime
 from mailer.campaign.limits import Limits
+from mailer.cluster.engine import Jobs
 from mailer.cluster.pacing import Share
-from mailer.errors import BrokenLedgerError, CampaignError, Paused
+from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, Paused
 from mailer.ledger import Ledger, SenderLock
+from mailer.ledger.postgres import senders
 from mailer.model import Happening, Quota, Server, Status
 from mailer.pace import Pace
 
@@ -402,3 +404,16 @@ async def test_two_workers_on_one_batch_send_each_message_once(
     assert one.words("began") == another.words("began") == ["appeal"]
     assert (one.records + another.records)[Status.SENT] == len(PEOPLE)
     assert ledger.tally(campaign).uncertain == 0
+
+
+async def test_who_stands_still_in_the_middle_of_a_transaction_holds_up_nobody(
+    place: Server, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(senders, "STILL_MS", 300)
+    with Ledger(place) as still:
+        still.shared.hold_up_nobody()
+        Jobs(ledger.shared).prepare()
+        with pytest.raises(LedgerError), still.shared.leaving():  # noqa: PT012 - it is lost in between
+            going_on = asyncio.to_thread(ledger.shared.reconcile, Jobs(ledger.shared), strays=True)
+            assert await asyncio.wait_for(going_on, 20) == []
+            still.shared.rests()

@@ -20,6 +20,7 @@ class Desk:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._shared = ledger.shared
+        self._shared.hold_up_nobody()
         self.jobs = Jobs(self._shared)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="desk")
 

@@ -68,6 +68,7 @@ class Shift:
         async with AsyncExitStack() as stack:
             ledger = stack.enter_context(terms.open_ledger())
             shared = ledger.shared
+            shared.hold_up_nobody()
             Jobs(shared).prepare()
             if self._late:
                 ledger.write_late(self._late)
