@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from workers import QUICK, Told, crew_of, leave, terms_for, until, working
 from mailer.campaign.limits import Limits
 from mailer.campaign.send import freeze, prepare
 from mailer.cluster.engine import Jobs
+from mailer.cluster.journal import Journal
 from mailer.cluster.terms import Terms
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Identity, Mailbox, Quota, Server
@@ -357,3 +359,13 @@ async def test_what_may_be_one_relay_s_doing_rests_that_one_and_stops_the_campai
         tally = ledger.tally(campaign)
         assert max(tally.uncertain, tally.failed) == 6, "three over each of them"
         assert all(rule.count == 3 for rule in rules)
+
+
+def test_lines_for_programs_name_the_relay_where_there_are_several() -> None:
+    lines: list[str] = []
+    whole = Journal(lines.append, several=True)
+    whole.of("office").working()
+    whole.of("backup").waiting("appeal", Quota(count=1, seconds=60), 0.0)
+    whole.of("office").waiting("appeal", Quota(count=1, seconds=60), 0.0)
+    Journal(lines.append).of("office").working()
+    assert [json.loads(line).get("relay") for line in lines] == ["office", "backup", "office", None]
