@@ -34,7 +34,10 @@ COMMANDS = {
         "Encrypt the ledger, or lists, so that nobody reads them without the key.",
     ),
     "decrypt": ("mailer.cli.encrypting:decrypt", "Make the ledger, or lists, readable for everybody again."),
-    "ledger": ("mailer.cli.ledgers:ledger", "Move the ledger from its file to a database on PostgreSQL."),
+    "ledger": (
+        "mailer.cli.ledgers:ledger",
+        "Move the ledger to PostgreSQL, or say that it was put back from a back-up.",
+    ),
     "web": ("mailer.cli.web:web", "Do it all on a page: list, letter, preview, test, approve, send, report."),
     "worker": ("mailer.cli.worker:worker", "Send what was left to workers (mailer send --detach), until Ctrl-C."),
     "mailbox": ("mailer.cli.mailbox:mailbox", "Run a mail server that only collects, to try things out."),

@@ -19,7 +19,7 @@ ledger = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Move the ledger to a database on PostgreSQL; or say that it was put back from a back-up.",
+    help="Move the ledger to PostgreSQL, or say that it was put back from a back-up.",
     epilog="Example: mailer ledger copy mailer.db",
 )
 
