@@ -74,3 +74,16 @@ def test_the_browser_is_not_handed_what_unlocks_the_folder(tmp_path: Path) -> No
     assert done.stdout == "five words\n"
     assert "MAILER_RATE=1/minute" in seen.read_text("utf-8")
     assert not [one for one in ("five words", "very secret") if one in seen.read_text("utf-8")]
+
+
+@pytest.mark.parametrize(("command", "option"), [("web", "--port"), ("mailbox", "--web-port")])
+def test_who_chose_a_port_that_is_taken_is_told_the_option_that_the_command_has(
+    tmp_path: Path, command: str, option: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, office(tmp_path) as at_work:
+        port = str(taken.getsockname()[1])
+        more = ["--no-open"] if command == "web" else ["--port", "0"]
+        ran = at_work.program.run(command, option, port, *more)
+    assert ran.returncode == 2
+    assert f"with {option}, or {option} 0" in ran.stderr
+    assert "attempting to bind" not in ran.stderr

@@ -49,7 +49,7 @@ def mailbox(
                 if open_it:
                     webbrowser.open(page)
 
-            await serve(create_app(folder), port=web_port, ready=ready)
+            await serve(create_app(folder), port=web_port, option="--web-port", ready=ready)
 
     try:
         asyncio.run(run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator
 
@@ -34,15 +35,16 @@ async def serve(
     *,
     ready: Callable[[str], None] | None = None,
     anywhere: bool = False,
+    option: str = "--port",
     ending: Callable[[], None] | None = None,
 ) -> None:
     """Serve until cancelled. `ready` is called with the page's address once it can be opened; port 0 takes a free one.
 
-    `ending` is called before the last answers are waited for: what tells of changes for hours is to end by itself then.
+    `option` is what chooses the port on the command line. `ending` is called before the last answers are waited for: what tells of changes for hours is to end by itself then.
 
     Raises Refused for a host other than this computer, unless it may be `anywhere`, and for a port that cannot be had.
     """
-    listening = _listen(host, port, anywhere=anywhere)
+    listening = _listen(host, port, anywhere=anywhere, option=option)
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -69,7 +71,7 @@ async def serve(
         listening.close()
 
 
-def _listen(host: str, port: int, *, anywhere: bool) -> socket.socket:
+def _listen(host: str, port: int, *, anywhere: bool, option: str = "--port") -> socket.socket:
     if host not in LOOPBACK and not anywhere:
         raise Refused(
             f"The page can only be served on this computer, not on {host}.",
@@ -77,13 +79,12 @@ def _listen(host: str, port: int, *, anywhere: bool) -> socket.socket:
         )
     if not 0 <= port <= 65535:
         raise Refused(f"There is no port {port}.", hint="Ports go from 1 to 65535; 0 takes any free one.")
-    option = "--port" if anywhere else "--web-port"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family)
     except OSError as error:
         raise Refused(
-            f"The page cannot be served on {host}, port {port}: {error.strerror}.",
+            f"The page cannot be served on {host}, port {port}: {os.strerror(error.errno) if error.errno else error}.",
             hint=f"Another program may be using it; choose another port with {option}, or {option} 0 for any free one.",
         ) from error
     # asyncio sends small answers at once only where the socket says that it is TCP; else each one waits 40 ms for an acknowledgement
