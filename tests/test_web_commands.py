@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from test_ledger import contact, start
 
+from mailer.campaign.diary import note_begin
 from mailer.errors import MailerError
+from mailer.ledger import Ledger
 from mailer.web.journey import command
 from mailer.web.journey.continuing import Continuing
 from mailer.web.journey.means import Means
@@ -75,3 +79,30 @@ async def test_two_clicks_at_the_same_moment_begin_one_command(tmp_path: Path, t
     for one in begun:
         await one.process.wait()
     assert len(begun) == 1
+
+
+async def test_whoever_pauses_just_when_it_is_begun_again_is_heard(tmp_path: Path) -> None:
+    """What begins forgets what was asked before: between the turn that is taken and the command a pause would be lost."""
+    with_means = replace(
+        means(tmp_path, WAITER),
+        settings=lambda: None,
+        ledger=lambda _: Ledger(tmp_path / "mailer.db"),
+    )
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        campaign = ledger.start(start([contact(1), contact(2)]))
+        note_begin(ledger, campaign)  # and its program was killed
+        ledger.wish(campaign.name)
+    continuing = Continuing(with_means)
+    assert continuing._look()[0] == [campaign]
+    await continuing.pause(campaign.name)
+    await continuing._again(campaign)
+    assert continuing.running(campaign.name) is None
+    # and nobody paused this one
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        ledger.wish(campaign.name)
+    assert continuing._look()[0] == [campaign]
+    await continuing._again(campaign)
+    running = continuing.running(campaign.name)
+    assert running is not None
+    running.process.kill()
+    await running.process.wait()

@@ -118,8 +118,7 @@ class Continuing:
             try:
                 due, rest = await run_in_threadpool(self._look)
                 for campaign in due:
-                    async with self._starting:
-                        await self._run(campaign.name, go_on(campaign))
+                    await self._again(campaign)
             except MailerError:
                 rest = SELDOM  # settings that are being edited, a ledger out of reach
             except Exception as error:  # noqa: BLE001 - whatever it is, campaigns are not forgotten for it
@@ -127,6 +126,16 @@ class Continuing:
                 rest = SELDOM
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), rest)
+
+    async def _again(self, campaign: CampaignRecord) -> None:
+        """Begin it, unless a person has paused it since its turn was taken: what begins forgets what was asked before."""
+        async with self._starting:
+            if await run_in_threadpool(self._is_mine, campaign.name):
+                await self._run(campaign.name, go_on(campaign))
+
+    def _is_mine(self, name: str) -> bool:
+        with self._ledger() as ledger:
+            return ledger.wishes().get(name) == self._marks.get(name)
 
     def _look(self) -> tuple[list[CampaignRecord], float | None]:
         """The campaigns whose turn this page has just taken, and the seconds until the next look, if there is to be one."""
@@ -169,7 +178,8 @@ class Continuing:
 
     async def pause(self, name: str) -> None:
         """Have it paused, whoever sends it, and do not go on by itself."""
-        await run_in_threadpool(self._ask_to_pause, name)
+        async with self._starting:  # either it is running by then, and hears it, or it does not begin any more
+            await run_in_threadpool(self._ask_to_pause, name)
         self._do(self._insist(name))
         self._news.set()
 
