@@ -17,12 +17,22 @@ from mailer.web.journey.words import gettext as _
 
 Kept = TypeVar("Kept")
 
+LONGEST = 180
+"""Octets of a name: with what is put behind a corrected list's it is below 255."""
+
 
 def plain_name(request: Request) -> Path:
     """The name that the browser gave, without folders, and without what some computer would refuse or take for more than a name."""
     given = unquote(request.headers.get("x-filename", ""))
     plain = re.split(r"[/\\]", given)[-1]
-    return Path(re.sub(r"[^\w .()+-]", "_", plain).strip(" .")[:120])
+    return Path(short(re.sub(r"[^\w .()+-]", "_", plain).strip(" .")))
+
+
+def short(name: str) -> str:
+    """The beginning of a name that is long, and its end, which says what it is. File systems count octets."""
+    begun, kind = re.fullmatch(r"(.*?)((?:\.\w{1,8}){0,2})", name, re.DOTALL).groups()  # type: ignore[union-attr]  # it always does
+    room = LONGEST - len(kind.encode())
+    return name if len(begun.encode()) <= room else begun.encode()[:room].decode(errors="ignore").rstrip(" .") + kind
 
 
 async def received(request: Request, place: Path, largest: int, keep: Callable[[Path], Kept]) -> Kept:
