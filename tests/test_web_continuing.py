@@ -8,6 +8,7 @@ import re
 import signal
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +122,26 @@ def test_a_pause_ends_the_waiting_for_good(page: Page, at_work: Office) -> None:
     page.get_by_role("button", name="Go on sending").click()
     state(page, "finished")
     assert exactly_once(at_work, 3)
+
+
+def test_what_could_not_begin_since_the_account_was_in_use_is_one_click_away(page: Page, at_work: Office) -> None:
+    prepared(page, at_work, 3)
+    approved(page)
+    at_work.server.on("accepted", address="other0@union.example", delay=12)
+    at_work.write_list([f"other{number}@union.example" for number in range(2)], "others.csv")
+    other = at_work.program.begin("send", "appeal", "contacts/others.csv", "--yes")
+    at_work.server.wait_for(1, 40)
+    sent_off(page, 3)
+    state(page, "not begun")
+    expect(page.locator("#error")).to_contain_text(
+        "This mail account is sending just now, for campaign 'appeal--others'"
+    )
+    assert other.wait(60) == 0
+    page.get_by_role("link", name="Begin again").click()
+    sent_off(page, 3)
+    state(page, "finished")
+    expect(page.get_by_role("link", name="Begin again")).to_be_hidden()
+    assert received(at_work) == Counter([*people(3), "other0@union.example", "other1@union.example"])
 
 
 def test_two_pages_over_one_folder_begin_a_campaign_once_between_them(page: Page, at_work: Office) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,8 @@ from mailer.merge.front import split
 from mailer.model import Reason
 from mailer.web.journey.accounting import Account
 from mailer.web.journey.letterfiles import starter
+from mailer.web.journey.sending import number_typed
+from mailer.web.journey.uploads import LONGEST, short
 from mailer.web.journey.words import languages, speak
 
 
@@ -56,12 +59,11 @@ def test_a_likely_typing_mistake_is_corrected_at_its_place(at_work: Office) -> N
     before = (at_work.folder / name).read_bytes()
     inside, token = entered(at_work)
     _, text = inside.ask("GET", f"/list?list={name}")
-    offered = re.findall(r'<input type="checkbox" name="(row-\d+)" value="([^"]+)" checked>', text)
-    assert offered == [("row-3", "bo@gmail.com"), ("row-4", "cy@hotmail.com")]
+    offered = re.findall(r'<input type="checkbox" form="mend" name="(meant-\d+)" value="([^"]+)" checked>', text)
+    assert offered == [("meant-3", "bo@gmail.com"), ("meant-4", "cy@hotmail.com")]
     assert "looks mistyped" not in text  # said once
     # one of the two is right as it stands
-    answer, _ = inside.post("/list/mend", csrf=token, list=name, **dict(offered[:1]))
-    kept = dict(parse_qsl(urlsplit(answer.getheader("Location") or "").query))["list"]
+    kept = mended(inside, token, name, text, then="meant", **dict(offered[:1]))
     assert [one.address for one in contacts.read(at_work.folder / kept)] == [
         "ann@gmail.com",
         "bo@gmail.com",
@@ -69,6 +71,55 @@ def test_a_likely_typing_mistake_is_corrected_at_its_place(at_work: Office) -> N
         "dee@union.example",
     ]
     assert (at_work.folder / name).read_bytes() == before
+
+
+def mended(inside: Stranger, token: str, name: str, page: str, **fields: str) -> str:
+    """The list that is kept after a correction, as a page offered it."""
+    found = re.search(r'name="age" value="([^"]+)"', page)
+    assert found
+    answer, said = inside.post("/list/mend", csrf=token, list=name, age=found[1], **fields)
+    assert answer.status == 303, said
+    return dict(parse_qsl(urlsplit(answer.getheader("Location") or "").query))["list"]
+
+
+def test_what_was_typed_into_a_row_is_kept_whichever_button_is_pressed(at_work: Office) -> None:
+    name = at_work.write_list(MISTYPED)
+    inside, token = entered(at_work)
+    _, text = inside.ask("GET", f"/list?list={name}")
+    typed = {"row-6": "x@union.example", "meant-3": "bo@gmail.com"}
+    addresses = [one.address for one in contacts.read(at_work.folder / mended(inside, token, name, text, **typed))]
+    assert {"x@union.example", "bo@gmial.com"} < set(addresses)
+    both = mended(inside, token, name, text, then="meant", **typed)
+    assert {"x@union.example", "bo@gmail.com"} < {one.address for one in contacts.read(at_work.folder / both)}
+
+
+def test_a_correction_of_a_correction_gets_the_next_number(at_work: Office) -> None:
+    name = at_work.write_list(["a@@union.example", *people(3)])
+    inside, token = entered(at_work)
+    kept = [name]
+    for address in ("c@@d", "b@", "a@union.example"):
+        _, text = inside.ask("GET", f"/list?list={kept[-1]}")
+        kept.append(mended(inside, token, kept[-1], text, **{"row-2": address}))
+    assert kept[1:] == [
+        "contacts/people-corrected.csv",
+        "contacts/people-corrected-2.csv",
+        "contacts/people-corrected-3.csv",
+    ]
+
+
+def test_nobody_gets_the_address_of_somebody_else_when_the_list_was_sorted_meanwhile(at_work: Office) -> None:
+    name = at_work.write_list(["x@", *people(3)])
+    inside, token = entered(at_work)
+    _, text = inside.ask("GET", f"/list?list={name}")
+    found = re.search(r'name="age" value="([^"]+)"', text)
+    at_work.write_list([*people(3), "x@"])
+    os.utime(at_work.folder / name, ns=(1, 1))
+    answer, said = inside.post(
+        "/list/mend", csrf=token, list=name, age=found[1] if found else "", **{"row-2": "x@union.example"}
+    )
+    assert answer.status == 422
+    assert "The list has changed since this page was shown" in said
+    assert [path.name for path in (at_work.folder / "contacts").iterdir()] == ["people.csv"]
 
 
 @given(
@@ -193,3 +244,81 @@ def test_a_letter_that_was_begun_on_a_german_page_is_checked_without_a_word(at_w
     assert inside.ask("POST", "/letter/save", body, **kind)[0].status == 303
     assert "language: de\n" in (at_work.folder / "templates" / "aufruf.md").read_text("utf-8")
     assert ready(inside, list=name, letter="aufruf")["messages"] == 2
+
+
+# -- numbers
+
+
+def test_numbers_are_written_as_the_reader_s_language_writes_them(at_work: Office) -> None:
+    name = at_work.write_list([*people(1100), people(1)[0]])
+    at_work.settings["MAILER_RATE"] = "20000/day"
+    inside, token = entered(at_work)
+    draft = {"list": name, "letter": "appeal", "skip": "1"}
+    seal = str(ready(inside, **draft)["seal"])
+    inside.post("/approve", csrf=token, seal=seal, name="Ana", looked="1", **draft)
+    for language, thousand, other in (("en", "1,100", "1.100"), ("de", "1.100", "1,100")):
+        shown = {
+            "list": f"/list?list={name}",
+            "state": f"/preview/state?{urlencode(draft)}",
+            "send": f"/send?{urlencode(draft)}",
+        }
+        read = {at: inside.ask("GET", path, Accept_Language=language)[1] for at, path in shown.items()}
+        assert {at for at, text in read.items() if thousand in text} == set(read), language
+        assert {at for at, text in read.items() if other in text} == set(), language
+        assert {"en": "20,000 a day", "de": "20.000 am Tag"}[language] in read["send"]
+
+
+@pytest.mark.parametrize("hold", ["0", "ten", "1e1", "-5", "12345678901"])
+def test_a_hold_that_is_no_number_is_refused_and_not_forgotten(at_work: Office, hold: str) -> None:
+    draft = {"list": at_work.write_list(people(3)), "letter": "appeal"}
+    inside, token = entered(at_work)
+    seal = str(ready(inside, **draft)["seal"])
+    inside.post("/approve", csrf=token, seal=seal, name="Ana", looked="1", **draft)
+    answer, said = inside.post("/send", csrf=token, number="3", hold=hold, **draft)
+    assert answer.status == 422
+    assert "not a number from 1 on. Nothing was sent" in said
+    assert at_work.server.accepted == []
+
+
+@pytest.mark.parametrize("typed", ["48", "48 ", " 4 8", "4.8", "4,8", "4\u202f8", "4’8"])
+def test_signs_between_thousands_do_not_matter(typed: str) -> None:
+    assert number_typed(typed) == "48"
+
+
+# -- what uploads are called
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("people.csv", "people.csv"),
+        ("a" * 300 + ".xlsx", "a" * 175 + ".xlsx"),
+        ("ä" * 300 + ".csv.age", "ä" * 86 + ".csv.age"),
+        ("Stand 1. März 2026.csv", "Stand 1. März 2026.csv"),
+        ("a" * 300, "a" * 180),
+        ("", ""),
+    ],
+)
+def test_a_long_name_keeps_the_end_that_says_what_it_is(given: str, kept: str) -> None:
+    assert short(given) == kept
+
+
+@given(st.text())
+def test_no_name_is_longer_than_any_disk_allows(name: str) -> None:
+    cut = short(name * 20)
+    assert len(cut.encode()) <= LONGEST
+    assert short(cut) == cut
+
+
+def test_a_list_with_a_very_long_name_is_taken(at_work: Office) -> None:
+    inside, token = entered(at_work)
+    answer, said = inside.ask(
+        "POST",
+        "/list/upload",
+        b"email\np1@union.example\n",
+        X_CSRF=token,
+        X_Filename=quote("名簿" * 90 + ".csv"),
+        Content_Type="application/octet-stream",
+    )
+    assert answer.status == 200, said
+    assert [path.suffix for path in (at_work.folder / "contacts").iterdir()] == [".csv"]

@@ -154,4 +154,8 @@ class DomainsLock(AccountLock):
 def owner() -> str:
     """Say who sends, for a second starter to read. Stays on this machine: it never enters a message."""
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"process {os.getpid()} on {socket.gethostname()}, started {since}"
+    return str(
+        said(
+            "process {pid} on {computer}, started {since}", pid=os.getpid(), computer=socket.gethostname(), since=since
+        )
+    )

@@ -51,7 +51,7 @@ def message_page(
         title=title,
         assets=assets,
         subject=reading.header("Subject") or say("(no subject)"),
-        people=join(_person(name, value) for name, value in reading.headers if name.title() in shown),
+        people=join(_person(say(name.title()), value) for name, value in reading.headers if name.title() in shown),
         warnings=warning_list(warnings, say),
         tabs=join(_tab(key, label) for key, label, _panel in panels),
         panels=join(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from mailer.campaign.plan import Plan
 from mailer.model import Held, Reason
 from mailer.suppression import reason
+from mailer.web.journey.words import figure, ngettext
 from mailer.web.journey.words import gettext as _
-from mailer.web.journey.words import ngettext
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,9 +34,9 @@ class Account:
             (self.dead, ngettext("%(number)s has a dead address", "%(number)s have a dead address", self.dead)),
             (self.unwilling, ngettext("%(number)s is never mailed", "%(number)s are never mailed", self.unwilling)),
         ]
-        told = [text % {"number": f"{number:,}"} for number, text in parts if number or text is parts[0][1]]
+        told = [text % {"number": figure(number)} for number, text in parts if number or text is parts[0][1]]
         rows = ngettext("%(number)s row in the list", "%(number)s rows in the list", self.rows)
-        return _("{rows}: {parts}.").format(rows=rows % {"number": f"{self.rows:,}"}, parts=", ".join(told))
+        return _("{rows}: {parts}.").format(rows=rows % {"number": figure(self.rows)}, parts=", ".join(told))
 
 
 def account(plan: Plan, suppressed: Mapping[str, Held], messages: int) -> Account:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from mailer.campaign.source import Source, default_name
 from mailer.campaign.timing import Timing
@@ -37,6 +37,11 @@ class Draft:
         if draft.list not in lists_in(folder):
             draft = replace(draft, list="", column="", sheet="")
         return draft if draft.letter in letters_in(folder) else replace(draft, letter="")
+
+    @classmethod
+    def stored(cls, text: str, folder: Path) -> Draft:
+        """From what the ledger keeps of a campaign that is prepared."""
+        return cls.given(dict(parse_qsl(text)), folder)
 
     @property
     def name(self) -> str:

@@ -23,8 +23,8 @@ from mailer.web.journey.draft import LISTS, lists_in
 from mailer.web.journey.frontform import Enclosed, Kind
 from mailer.web.journey.means import Means
 from mailer.web.journey.uploads import plain_name, received, same_content, settled
+from mailer.web.journey.words import figure, ngettext
 from mailer.web.journey.words import gettext as _
-from mailer.web.journey.words import ngettext
 
 if TYPE_CHECKING:
     from mailer.contacts import ContactList  # imports pandas
@@ -216,13 +216,13 @@ def _each(lacking: tuple[int, int] | None, looked: int) -> Fact:
             good=True, lines=[_("A file of each row's own. With a list chosen, the missing ones are counted here.")]
         )
     count, first = lacking
-    among = _("Looked for in the first {number} rows.").format(number=f"{looked:,}") if looked >= MOST else ""
+    among = _("Looked for in the first {number} rows.").format(number=figure(looked)) if looked >= MOST else ""
     if not count:
         return Fact(good=True, lines=[_("Every row has its file."), *([among] if among else [])])
     said = ngettext(
         "%(number)s row has no file: row %(row)s.", "%(number)s rows have no file, the first is row %(row)s.", count
     )
-    return Fact(good=False, lines=[said % {"number": f"{count:,}", "row": first}, *([among] if among else [])])
+    return Fact(good=False, lines=[said % {"number": figure(count), "row": first}, *([among] if among else [])])
 
 
 def _document(one: Enclosed, files: Files, place: Place) -> Fact:

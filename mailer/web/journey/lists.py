@@ -37,6 +37,9 @@ FIRST, MENDED, PROBLEMS, WARNINGS = 10, 50, 200, 20
 """Rows that are shown, rows that can be mended on the page at once, problems and warnings that are told."""
 
 KEPT = 3
+CORRECTED = re.compile(r"-corrected(-[0-9]+)?$")
+"""What a corrected copy is called after its list; one of a corrected copy only gets the next number."""
+
 NO_LOOKUPS: Mapping[str, Lookup] = {}
 
 
@@ -51,9 +54,8 @@ class Lists:
 
         Raises ListError, LockedError, SettingsError.
         """
-        there = (self._means.folder / draft.list).stat()
         tables = [self._age(beside, lookup.table) for lookup in lookups.values()]
-        key = (draft.list, draft.column, draft.sheet, there.st_mtime_ns, there.st_size, repr((lookups, beside, tables)))
+        key = (draft.list, draft.column, draft.sheet, self.age(draft), repr((lookups, beside, tables)))
         with self._lock:
             if key not in self._read:
                 self._read[key] = contacts.read(
@@ -69,6 +71,11 @@ class Lists:
                 self._read.popitem(last=False)
             return self._read[key]
 
+    def age(self, draft: Draft) -> str:
+        """What is another one once the list's file has changed."""
+        there = (self._means.folder / draft.list).stat()
+        return f"{there.st_mtime_ns}-{there.st_size}"
+
     def _age(self, beside: str, table: str) -> int:
         """When a table was changed last; 0 for one that is not there."""
         places = [self._means.folder / beside / table, self._means.folder / table]
@@ -83,9 +90,10 @@ class Lists:
         return self._show(request, draft)
 
     def _show(self, request: Request, draft: Draft) -> Response:
-        people, error = None, None
+        people, error, age = None, None, ""
         if draft.list:
             try:
+                age = self.age(draft)
                 people = self.read(draft)
             except MailerError as failed:
                 error = failed
@@ -96,6 +104,7 @@ class Lists:
             lists=lists_in(self._means.folder),
             people=people,
             error=error,
+            age=age,
             first=list(people[:FIRST]) if people is not None else [],
             mended=list(people.bad_rows[:MENDED]) if people is not None else [],
             problems=people.problems[:PROBLEMS] if people is not None else [],
@@ -133,14 +142,19 @@ class Lists:
     def mend(self, request: Request) -> Response:
         """Keep a corrected copy of the list beside it; the list itself stays as it is."""
         draft, form = self._pages.draft(request), request.state.form
+        if form.get("age") != self.age(draft):  # in a row there may be somebody else by now
+            raise UsageError(
+                _("The list has changed since this page was shown, so nothing was corrected."),
+                hint=_("open it again, and look at its rows"),
+            )
         people = self.read(draft)
-        given = {int(name[4:]): value.strip() for name, value in form.items() if re.fullmatch(r"row-\d{1,9}", name)}
+        given = {**(_given("meant", form) if form.get("then") == "meant" else {}), **_given("row", form)}
         if self._means.encrypted(self._means.settings()):
             raise UsageError(
                 _("This folder is encrypted, and the corrected copy would be readable. Nothing was kept."),
                 hint=_("Mend the list in the program it came from, and encrypt it again."),
             )
-        stem = Path(draft.list).with_suffix("").name.removesuffix("-corrected")
+        stem = CORRECTED.sub("", Path(draft.list).with_suffix("").name)
         part = self._means.folder / "contacts" / f".mended-{os.urandom(8).hex()}"
         part.parent.mkdir(exist_ok=True)
         try:
@@ -151,6 +165,12 @@ class Lists:
         finally:
             part.unlink(missing_ok=True)
         return RedirectResponse(draft.url("list", list=kept.relative_to(self._means.folder).as_posix(), sheet=""), 303)
+
+
+def _given(what: str, form: Mapping[str, str]) -> dict[int, str]:
+    """Addresses by their rows, from the fields that are called so."""
+    found = ((re.fullmatch(rf"{what}-([0-9]{{1,9}})", name), value.strip()) for name, value in form.items())
+    return {int(name[1]): value for name, value in found if name}
 
 
 def _others(people: ContactList) -> Iterator[Problem]:

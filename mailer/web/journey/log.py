@@ -26,8 +26,8 @@ from mailer.model import (
 from mailer.outcome import explain
 from mailer.settings.values import rates
 from mailer.web.journey.ways import pace
+from mailer.web.journey.words import figure, later, ngettext
 from mailer.web.journey.words import gettext as _
-from mailer.web.journey.words import later, ngettext
 
 PAGE = 25
 """Lines that are shown at once."""
@@ -136,9 +136,9 @@ def _told(entry: Entry) -> tuple[str, str]:
             return _("Nobody can be tried just now. Those to be tried again are due at {until}."), ""
         return _(said) or _("Paused. Nobody loses their place."), _(hint)
     if entry.kind is Happening.DECIDED:
-        return _decided(entry) % {"number": f"{entry.number:,}"}, ""
+        return _decided(entry) % {"number": figure(entry.number)}, ""
     if counted := COUNTED.get(entry.kind):
-        return counted(entry.number) % {"number": f"{entry.number:,}"}, ""
+        return counted(entry.number) % {"number": figure(entry.number)}, ""
     return _(PLAIN[entry.kind]), entry.text
 
 
@@ -191,7 +191,7 @@ def _of_trouble(trouble: Trouble) -> Line:
         at=trouble.at,
         kind=trouble.outcome.verdict.value,
         text=f"{what} {_(explain(trouble.outcome))}".replace(
-            "`mailer resolve`", f"“{_('Decide what is in doubt')}”"
+            "`mailer resolve`", _("“{place}”").format(place=_("Decide what is in doubt"))
         ).replace("`", ""),
         person=trouble.person,
         until=until,

@@ -20,7 +20,7 @@ from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.draft import STEPS, Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.ways import mended_at, parts
-from mailer.web.journey.words import direction, gettext, later, ngettext, speaking
+from mailer.web.journey.words import direction, figure, gettext, later, ngettext, speaking
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self' data:; "
@@ -48,7 +48,7 @@ class Pages:
         environment.trim_blocks = environment.lstrip_blocks = True
         environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
         filters: dict[str, Any] = {
-            "number": lambda value: f"{value:,}",
+            "number": figure,
             "sentence": lambda problem: gettext(sentence(problem)),
             "json": json.dumps,
             "campaign_url": campaign_url,

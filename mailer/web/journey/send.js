@@ -74,6 +74,7 @@ function show(now) {
   const under = ["sending", "starting", "waiting"].includes(now.state);
   part("pause").hidden = !under;
   part("go-on").hidden = now.state !== "paused";
+  part("again").hidden = now.state !== "refused";
   for (const link of area.querySelectorAll("[data-begun]")) link.hidden = !now.total;
   part("uncertain").hidden = under || !now.counts.uncertain;
   part("retry").hidden = under || !now.counts.failed;

@@ -136,14 +136,20 @@ class Sendings:
             return look
         if not await run_in_threadpool(self._approvals, draft, look.seal):
             return first(draft, "approve")
-        typed = form.get("number", "").replace(",", "").replace(".", "").replace(" ", "")
-        if typed != str(look.messages):
+        if number_typed(form.get("number", "")) != str(look.messages):
             raise UsageError(
                 _("The number that was typed is not the number of messages. Nothing was sent."),
                 hint=_("go back and type it again"),
             )
-        hold = form.get("hold", "").strip()
-        held = [f"--hold-after={hold}"] if re.fullmatch(r"0*[1-9][0-9]{0,8}", hold) else []
+        hold = number_typed(form.get("hold", ""))
+        if hold and not re.fullmatch(
+            r"0*[1-9][0-9]{0,8}", hold
+        ):  # to hold after nobody, or at a slip, is not to hold at all
+            raise UsageError(
+                _("After how many it is to hold is not a number from 1 on. Nothing was sent."),
+                hint=_("go back and type it again"),
+            )
+        held = [f"--hold-after={hold}"] if hold else []
         await self._continuing.start(draft.name, ["send", "--yes", f"--seal={look.seal}", *held, *draft.arguments()])
         return RedirectResponse(campaign_url(draft.name), 303)
 
@@ -172,6 +178,11 @@ class Sendings:
         if campaign is None:
             raise HTTPException(404)
         return campaign
+
+
+def number_typed(text: str) -> str:
+    """What was typed for a number, without the signs that languages set between thousands."""
+    return re.sub(r"[\s.,'’]", "", text)
 
 
 def least_seconds(messages: int, rates: Sequence[Quota]) -> int:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Generator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from threading import Thread
-from urllib.parse import parse_qsl
 
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -22,7 +21,7 @@ from mailer import report
 from mailer.campaign.report import make_report
 from mailer.contacts.naming import plain
 from mailer.errors import MailerError, SettingsError
-from mailer.ledger import Ledger, Prepared, SenderLock
+from mailer.ledger import Ledger, SenderLock
 from mailer.model import CampaignRecord, Returned, Status, Tally
 from mailer.report import Report
 from mailer.web.journey.addresses import campaign_url
@@ -30,8 +29,8 @@ from mailer.web.journey.continuing import wished
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
+from mailer.web.journey.words import figure, later, voice
 from mailer.web.journey.words import gettext as _
-from mailer.web.journey.words import later, voice
 
 SHOWN = 50
 """Campaigns on one page; the others are found by searching."""
@@ -71,7 +70,7 @@ class Standings:
             every = ledger.campaigns()
             found = [one for one in every if all(word in one.name.casefold() for word in words)]
             rows = sorted(_standings(ledger, found), key=KEYS[order])
-            prepared = [(one, self._draft(one)) for one in ledger.prepared()]
+            prepared = [(one, Draft.stored(one.draft, self._means.folder)) for one in ledger.prepared()]
         return self._pages.show(
             request,
             "start",
@@ -84,9 +83,6 @@ class Standings:
             prepared=prepared,
             background=BackgroundTask(_read_ahead),
         )
-
-    def _draft(self, prepared: Prepared) -> Draft:
-        return Draft.given(dict(parse_qsl(prepared.draft)), self._means.folder)
 
     def forget(self, request: Request) -> Response:
         """Leave out a campaign that was approved and is not to be sent."""
@@ -216,7 +212,7 @@ SINCE = {
 
 def in_a_line(tally: Tally, returned: Returned) -> str:
     """What became of a campaign."""
-    first = _("%(sent)s of %(total)s sent") % {"sent": f"{tally.sent:,}", "total": f"{tally.total:,}"}
+    first = _("%(sent)s of %(total)s sent") % {"sent": figure(tally.sent), "total": figure(tally.total)}
     numbers = [(text, getattr(tally, status)) for status, text in BESIDES.items()]
     numbers += [(SINCE[name], number) for name, number in asdict(returned).items()]
-    return ", ".join([first, *(_(text) % {"number": f"{number:,}"} for text, number in numbers if number)])
+    return ", ".join([first, *(_(text) % {"number": figure(number)} for text, number in numbers if number)])

@@ -21,11 +21,12 @@ from mailer.ledger import Ledger, SenderLock
 from mailer.model import CampaignRecord, Entry, Happening, OutOfHours, Quota, Status, Tally
 from mailer.web.journey import log
 from mailer.web.journey.command import Command
+from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.ways import in_words, pace, ways_in
+from mailer.web.journey.words import figure, later
 from mailer.web.journey.words import gettext as _
-from mailer.web.journey.words import later
 
 if TYPE_CHECKING:
     from mailer.settings import Settings
@@ -61,8 +62,16 @@ class Watching:
         with self._means.ledger(self._means.settings()) as ledger:
             campaign = ledger.campaign(name)
             fields = ledger.field_names(campaign) if campaign else []
+            again = next((one.draft for one in ledger.prepared() if one.campaign == name), "")
         return self._pages.show(
-            request, "campaign", name=name, state=state, words=WORDS, returned=RETURNED, fields=fields
+            request,
+            "campaign",
+            name=name,
+            state=state,
+            words=WORDS,
+            returned=RETURNED,
+            fields=fields,
+            again=Draft.stored(again, self._means.folder).url("send") if again else "/",
         )
 
     def log(self, request: Request) -> Response:
@@ -189,7 +198,7 @@ def _last(entry: Entry | None) -> dict[str, Any] | None:
     said, _newline, hint = entry.text.partition("\n")
     if entry.kind is Happening.HELD:
         said = _("Held after the first %(number)s, as you asked. Look how they fared, then go on.") % {
-            "number": f"{entry.number:,}"
+            "number": figure(entry.number)
         }
     return {"kind": entry.kind.value, "at": entry.at, "said": [_(one) for one in (said, hint) if one]}
 

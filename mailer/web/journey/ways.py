@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from mailer.account import CHOICES
 from mailer.model import Quota
 from mailer.web.journey.addresses import campaign_url
+from mailer.web.journey.words import figure, later
 from mailer.web.journey.words import gettext as _
-from mailer.web.journey.words import later
 
 NAME = r"""("[^"]+"|'[^']+'|[^\s;,"']+)"""
 PLACES = (
@@ -111,5 +111,5 @@ def ways_in(texts: Sequence[str]) -> list[tuple[str, str]]:
 def pace(quota: Quota) -> str:
     """A quota in words."""
     if words := UNITS.get(quota.seconds):
-        return _(words).format(count=f"{quota.count:,}")
+        return _(words).format(count=figure(quota.count))
     return str(quota)

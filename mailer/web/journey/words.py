@@ -184,6 +184,10 @@ FROM_BELOW = (
     later("This computer has no keyring that could keep the password."),
     later("Keep it in the file smtp-password.txt here, which only you can read?"),
     # a message: mailer.preview.page
+    later("From"),
+    later("To"),
+    later("Reply-To"),
+    later("Date"),
     later("Parts of the message"),
     later("How the letter is shown"),
     later("Desktop"),
