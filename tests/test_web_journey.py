@@ -189,6 +189,22 @@ def test_whoever_goes_wrong_is_told_and_stays_where_they_were(page: Page, at_wor
     expect(page.get_by_text("Nobody has approved exactly these messages yet.")).to_be_visible()
 
 
+def test_a_cell_that_the_letter_needs_is_filled_in_beside_the_preview(page: Page, at_work: Office) -> None:
+    (at_work.folder / "templates" / "needy.md").write_text(
+        "---\nsubject: For {{ branch }}\nlanguage: en\nrequired: [branch]\n---\nDear {{ name }}\n", encoding="utf-8"
+    )
+    path = at_work.folder / "contacts" / "people.csv"
+    path.write_text("email,name,branch\na@union.example,Ana,North\nb@union.example,Bo,\n", encoding="utf-8")
+    page.goto(at_work.open())
+    page.goto(f"{page.url}preview?list=contacts/people.csv&letter=needy")
+    page.get_by_label("Row 3, branch").fill("South")
+    page.get_by_role("button", name="Keep the corrected list, and check again").click()
+    expect(page.get_by_text("All messages are checked: 2")).to_be_visible()
+    expect(page.get_by_role("heading", name="These rows get no message")).to_be_hidden()
+    expect(page.get_by_label("Row 3, branch")).to_have_count(0)
+    expect(page.locator("#rows tr").nth(1)).to_contain_text("For South")
+
+
 def test_by_keyboard_alone(page: Page, at_work: Office) -> None:
     """No mouse, and no script of the test's own that clicks: Tab, letters, Space, Enter."""
     at_work.write_list(people(3))

@@ -174,6 +174,17 @@ def test_the_pages_of_a_campaign_and_its_report_are_in_the_reader_s_language(rea
     assert '<html lang="he" dir="rtl">' in saved
 
 
+def test_what_changed_since_the_last_preview_is_told_in_the_reader_s_language(reader: Reader, folder: Office) -> None:
+    state_of(reader, DRAFT)
+    folder.write_list(people(6))
+    letter = folder.folder / "templates" / "appeal.md"
+    letter.write_text(f"{LETTER}\n", encoding="utf-8")
+    found = state_of(reader, DRAFT)
+    assert isinstance(found, dict)
+    assert len(found["changes"]) == 2
+    assert english("\n".join(told(found))) == []
+
+
 SETTINGS = {
     "unset": "",
     "wrong": 'smtp_host = "127.0.0.1"\nsmtp_port = 99999999\nsmtp_securty = "tls"\nrate = "viel"\nsender = "kaputt"\nlist_id = "a b"\n'

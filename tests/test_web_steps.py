@@ -143,6 +143,46 @@ def test_what_was_probably_meant_is_told_of_the_rows_that_are_contacts(addresses
         assert len(found.mistyped(1)) == min(1, len(expected))
 
 
+# -- blank cells
+
+
+NEEDY = "---\nsubject: For {{ our_branch }}\nlanguage: en\nrequired: [our_branch, name]\n---\nDear {{ name }}\n"
+
+
+def test_what_the_letter_needs_and_a_row_lacks_is_filled_in_at_its_place(at_work: Office) -> None:
+    (at_work.folder / "templates" / "needy.md").write_text(NEEDY, encoding="utf-8")
+    path = at_work.folder / "contacts" / "people.csv"
+    path.write_text("email,name,Our Branch\na@union.example,A,North\nb@union.example,,\nc@union.example,C,\n", "utf-8")
+    inside, token = entered(at_work)
+    draft = {"list": "contacts/people.csv", "letter": "needy"}
+    found = ready(inside, **draft)
+    assert sorted(found["blanks"]) == [
+        ["cell-3-name", "Row 3, name"],
+        ["cell-3-our_branch", "Row 3, Our Branch"],
+        ["cell-4-our_branch", "Row 4, Our Branch"],
+    ]
+    typed = {
+        "cell-3-our_branch": " South, West ",
+        "cell-3-name": "B",
+        "cell-4-our_branch": " ",
+        "cell-4-nothing": "x",
+        "cell-2-name": "",
+    }
+    answer, said = inside.post("/list/mend", csrf=token, back="preview", age=str(found["age"]), **draft, **typed)
+    assert answer.status == 303, said
+    at = urlsplit(answer.getheader("Location") or "")
+    now = dict(parse_qsl(at.query))
+    assert at.path == "/preview"
+    assert [[one.fields["name"], one.fields["our_branch"]] for one in contacts.read(at_work.folder / now["list"])] == [
+        ["A", "North"],
+        ["B", "South, West"],
+        ["C", ""],
+    ]
+    again = ready(inside, **now)
+    assert again["messages"] == 2
+    assert again["blanks"] == [["cell-4-our_branch", "Row 4, Our Branch"]]
+
+
 # -- who gets no message
 
 

@@ -6,7 +6,7 @@ import csv
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -36,11 +36,13 @@ LARGEST = 200_000_000
 FIRST, MENDED, PROBLEMS, WARNINGS = 10, 50, 200, 20
 """Rows that are shown, rows that can be mended on the page at once, problems and warnings that are told."""
 
+BLANK = frozenset({"blank-required", "blank-field"})
 KEPT = 3
 CORRECTED = re.compile(r"-corrected(-[0-9]+)?$")
 """What a corrected copy is called after its list; one of a corrected copy only gets the next number."""
 
 NO_LOOKUPS: Mapping[str, Lookup] = {}
+NOTHING: Mapping[int, Mapping[str, str]] = {}
 
 
 class Lists:
@@ -158,13 +160,14 @@ class Lists:
         part = self._means.folder / "contacts" / f".mended-{os.urandom(8).hex()}"
         part.parent.mkdir(exist_ok=True)
         try:
-            write_mended(part, people, given)
+            write_mended(part, people, given, _cells(people, form))
             kept = settled(part, part.with_name(f"{stem}-corrected.csv"))
         except OSError as error:
             raise UsageError(_("The corrected copy cannot be kept: {reason}.").format(reason=error.strerror)) from error
         finally:
             part.unlink(missing_ok=True)
-        return RedirectResponse(draft.url("list", list=kept.relative_to(self._means.folder).as_posix(), sheet=""), 303)
+        step = "preview" if form.get("back") == "preview" else "list"
+        return RedirectResponse(draft.url(step, list=kept.relative_to(self._means.folder).as_posix(), sheet=""), 303)
 
 
 def _given(what: str, form: Mapping[str, str]) -> dict[int, str]:
@@ -173,13 +176,38 @@ def _given(what: str, form: Mapping[str, str]) -> dict[int, str]:
     return {int(name[1]): value for name, value in found if name}
 
 
+def blank_cells(problems: Iterable[Problem], people: ContactList) -> list[tuple[str, str]]:
+    """The cells that are blank and must not be, as fields of a form: the field's name, and what it is called."""
+    # problems call a column as it is headed, those of a letter as letters do
+    named = {title: column for column in people.columns for title in (column.original or column.name, column.name)}
+    found = ((one.row, named.get(one.column or "")) for one in problems if one.code in BLANK)
+    return [
+        (f"cell-{row}-{column.name}", _("Row {row}, {column}").format(row=row, column=column.original or column.name))
+        for row, column in islice(found, MENDED)
+        if column
+    ]
+
+
+def _cells(people: ContactList, form: Mapping[str, str]) -> dict[int, dict[str, str]]:
+    """What was filled in for cells that are blank, by row and column."""
+    columns = {column.name for column in people.columns}
+    found: dict[int, dict[str, str]] = {}
+    for name, value in form.items():
+        at = re.fullmatch(r"cell-([0-9]{1,9})-(.+)", name)
+        if at and at[2] in columns and value.strip():
+            found.setdefault(int(at[1]), {})[at[2]] = value.strip()
+    return found
+
+
 def _others(people: ContactList) -> Iterator[Problem]:
     """What is told besides the addresses that look mistyped, which can be corrected at their place."""
     return (one for one in people.warnings if one.code != LIKELY_TYPO)
 
 
-def write_mended(path: Path, people: ContactList, addresses: dict[int, str]) -> None:
-    """All rows but repeated ones, in their order, with other addresses in some rows; a row given an empty one is left out."""
+def write_mended(
+    path: Path, people: ContactList, addresses: Mapping[int, str], cells: Mapping[int, Mapping[str, str]] = NOTHING
+) -> None:
+    """All rows but repeated ones, in their order, with other addresses or cells in some; a row given an empty address is left out."""
     address = people.email_column.name
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
@@ -187,8 +215,8 @@ def write_mended(path: Path, people: ContactList, addresses: dict[int, str]) -> 
         for row, fields in _rows(people):
             mended = addresses.get(row)
             if mended != "":
-                cells = {**fields, address: mended} if mended is not None else fields
-                writer.writerow([cells.get(column.name, "") for column in people.columns])
+                row_now = {**fields, **cells.get(row, {}), **({} if mended is None else {address: mended})}
+                writer.writerow([row_now.get(column.name, "") for column in people.columns])
 
 
 def _rows(people: ContactList) -> Iterator[tuple[int, dict[str, str]]]:

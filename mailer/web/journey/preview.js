@@ -77,6 +77,21 @@ async function table() {
   if (!chosen && said.rows.length) open(said.rows[0][0]);
 }
 
+// The cells that can be filled in, once they are known: whoever is typing into one keeps it.
+function blanks(cells, age) {
+  const form = part("blanks");
+  const told = JSON.stringify([cells, age]);
+  if (form.dataset.told === told) return;
+  form.dataset.told = told;
+  form.hidden = !cells.length;
+  form.elements.age.value = age;
+  form.querySelector(".cells").replaceChildren(...cells.map(([name, label]) => {
+    const cell = Object.assign(document.createElement("label"), { className: "field" });
+    cell.append(item("bdi", label), Object.assign(document.createElement("input"), { name, autocomplete: "off", dir: "auto" }));
+    return cell;
+  }));
+}
+
 async function state() {
   let said;
   try {
@@ -100,6 +115,7 @@ async function state() {
     part("phase").hidden = part("messages").hidden = true;
   }
   lines("problems", said.problems);
+  blanks(said.blanks, said.age);
   lines("warnings", said.warnings);
   part("ways").hidden = !said.ways.length;
   part("ways").replaceChildren(...said.ways.map(([textContent, href]) => Object.assign(document.createElement("a"), { className: "button", href, textContent })));

@@ -32,6 +32,7 @@ from mailer.preview.reading import Reading, read
 from mailer.preview.telling import Choice, Telling
 from mailer.web.journey.accounting import Account, account
 from mailer.web.journey.draft import Draft, lists_in
+from mailer.web.journey.lists import blank_cells
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages, said
 from mailer.web.journey.ways import in_words, ways_in
@@ -238,10 +239,12 @@ class Previews:
                     [one.number, ", ".join(_(reason) for reason in one.reasons), one.name, one.subject]
                     for _contact, one in look.telling
                 ],
-                "changes": look.changes,
+                "changes": [_(one) for one in look.changes],
                 "warnings": (warnings := said(checked.warnings) if checked else []),
                 "ways": [] if self._means.practice_of else ways_in(warnings),
                 "problems": said(checked.problems) if checked else [],
+                "blanks": blank_cells(checked.problems, checked.contacts) if checked else [],
+                "age": next((f"{changed}-{size}" for path, changed, size in look.stamp if path == look.draft.list), ""),
                 "error": look.error
                 and [
                     in_words(text) for text in (look.error.message, look.error.hint or "", *said(look.error.problems))
