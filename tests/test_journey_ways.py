@@ -7,12 +7,12 @@ from datetime import date
 import pytest
 
 from mailer.campaign import seed
-from mailer.model import Outcome, Phase, Quota, Reply, Scope, Verdict
+from mailer.model import Outcome, Phase, Problem, Quota, Reply, Scope, Verdict
 from mailer.preflight import Account, Check, account, presets
 from mailer.settings import Settings
-from mailer.web.journey import words
+from mailer.web.journey import looks, words
 from mailer.web.journey.sending import least_seconds
-from mailer.web.journey.ways import MENDED_AT, in_words, mended_at, pace, parts, ways_in
+from mailer.web.journey.ways import MENDED_AT, in_words, mended_at, pace, parts, ways_in, without_links
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,21 @@ def test_a_command_becomes_a_link(said: str, shown: str, leads: list[str]) -> No
     assert "".join(text for text, _url in found) == shown
     assert [url for _text, url in found if url] == leads
     assert [url for _text, url in ways_in([said, said])] == leads
+
+
+def test_only_a_sentence_begins_with_a_capital() -> None:
+    words.speak("en")
+    assert in_words("try again later: mailer doctor") == "Try again later: Will mail arrive?"
+    assert (
+        without_links("contacts/people.csv, row 2: see mailer doctor")
+        == "contacts/people.csv, row 2: see Will mail arrive?"
+    )
+
+
+def test_an_example_is_in_the_reader_s_language() -> None:
+    words.speak("de")
+    found = Problem(code="blank-field", message="is blank", column="name")
+    assert "{{ name or 'etwas anderes' }}" in (looks._hint(found) or "")
 
 
 def test_in_practice_nothing_leads_to_the_account() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from organiser import Stranger, office, people
 
 from mailer.model import said
+from mailer.report import charts
 from mailer.web import journey
 from mailer.web.journey import words
 
@@ -226,3 +227,11 @@ def test_a_message_and_a_closed_door_speak_the_reader_s_language(inside: Strange
     assert '<html lang="de" dir="ltr">' in found[1]
     assert "Wie es unterwegs aussieht" in found[1]
     assert "As it travels" not in found[1]
+
+
+def test_a_day_in_a_picture_is_written_as_the_language_writes_it() -> None:
+    said = charts.in_words(1_000_000_000.0)
+    words.speak("de")
+    assert words.gettext(said).startswith("9. Sep")
+    words.speak("en")
+    assert words.gettext(said).startswith("9 Sep")

@@ -287,7 +287,7 @@ def _hint(found: Problem) -> str | None:
     """The way out on this page, where the terminal's is another."""
     if found.code in ODDLY_BLANK and found.column:
         return _("Tick it under “Fields that nobody may lack”, or write {example}.").format(
-            example=f"{{{{ {found.column} or 'something else' }}}}"
+            example=f"{{{{ {found.column} or '{_('something else')}' }}}}"
         )
     return found.hint
 

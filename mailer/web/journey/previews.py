@@ -35,7 +35,7 @@ from mailer.web.journey.draft import Draft, lists_in
 from mailer.web.journey.lists import blank_cells
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages, said
-from mailer.web.journey.ways import in_words, ways_in
+from mailer.web.journey.ways import in_words, ways_in, without_links
 from mailer.web.journey.words import gettext as _
 from mailer.web.journey.words import voice
 
@@ -247,7 +247,8 @@ class Previews:
                 "age": next((f"{changed}-{size}" for path, changed, size in look.stamp if path == look.draft.list), ""),
                 "error": look.error
                 and [
-                    in_words(text) for text in (look.error.message, look.error.hint or "", *said(look.error.problems))
+                    *map(in_words, (look.error.message, look.error.hint or "")),
+                    *map(without_links, said(look.error.problems)),
                 ],
             }
         )

@@ -75,8 +75,13 @@ def parts(text: str, *, practising: bool = False) -> Iterator[tuple[str, str]]:
 
 def in_words(text: str) -> str:
     """The text as a sentence of this page, where no link can stand."""
-    shown = "".join(words for words, _url in parts(text))
+    shown = without_links(text)
     return shown[:1].upper() + shown[1:]
+
+
+def without_links(text: str) -> str:
+    """The text as this page says it, where no link can stand. It may begin with the name of a file."""
+    return "".join(words for words, _url in parts(text))
 
 
 def mended_at(code: str, text: str) -> str:

@@ -240,6 +240,9 @@ FROM_BELOW = (
     later("the ledger was put back from a back-up: nobody knows whether it was sent after that was made"),
     later("queued again by hand"),
     later("no longer in the list"),
+    # a date in a picture: mailer.report.charts
+    later("{day} {month}"),
+    later("{day} {month} {year}"),
     # why a message is worth a look: preview.telling
     later("first"),
     later("last"),
