@@ -235,3 +235,13 @@ def test_a_day_in_a_picture_is_written_as_the_language_writes_it() -> None:
     assert words.gettext(said).startswith("9. Sep")
     words.speak("en")
     assert words.gettext(said).startswith("9 Sep")
+
+
+@pytest.mark.parametrize("made", ["x, x to x, x, x to ", "x (x) row x, ", "{x}: ", ", : . "])
+def test_what_a_server_says_takes_no_time_to_look_at(made: str) -> None:
+    words.speak("de")
+    words._patterns("de")
+    text = (made * 1000)[: words.LONGEST]
+    begun = time.perf_counter()
+    assert words.recalled.__wrapped__("de", text) == text
+    assert time.perf_counter() - begun < 0.5  # 1.5 s before, and there is a text for each recipient

@@ -130,6 +130,8 @@ def recalled(language: str, text: str) -> str:
     if told and not any(map(eq, parts, told)):
         return " ".join(told)
     for pattern, template in _patterns(language):
+        if len(text) > SHORT and len(template.names) >= MANY:
+            continue  # for each value more the search takes a power more of time, and a server may have made the text
         if found := pattern.fullmatch(text):
             named = zip(template.names, found.groups(), strict=True)
             values = {name: _value(name, how, one) for (name, how), one in named}
@@ -177,6 +179,9 @@ def _value(name: str, how: str, text: str) -> object:
 
 LEAST, LONGEST = 12, 1000
 """Characters that a text has of its own, by which it can be known; and of a sentence that is looked at."""
+
+SHORT, MANY = 300, 4
+"""Characters of a sentence in which values are looked for, however many they are; and how many are not in a longer one."""
 
 
 FROM_BELOW = (
