@@ -320,6 +320,17 @@ def test_a_hold_that_is_no_number_is_refused_and_not_forgotten(at_work: Office, 
     assert at_work.server.accepted == []
 
 
+def test_the_sending_of_what_has_begun_leads_to_its_campaign(at_work: Office) -> None:
+    draft = {"list": at_work.write_list(people(3)), "letter": "appeal"}
+    at_work.program.run("send", draft["letter"], draft["list"], "--yes", "--limit", "1")
+    inside, token = entered(at_work)
+    seal = str(ready(inside, **draft)["seal"])
+    inside.post("/approve", csrf=token, seal=seal, name="Ana", looked="1", **draft)
+    text = inside.ask("GET", f"/send?{urlencode(draft)}")[1]
+    assert "will be sent. It has begun already" in re.sub("</?bdi>", "", text).replace("\n", " ")
+    assert 'href="/campaign/appeal--people"' in text
+
+
 @pytest.mark.parametrize("typed", ["48", "48 ", " 4 8", "4.8", "4,8", "4\u202f8", "4’8"])
 def test_signs_between_thousands_do_not_matter(typed: str) -> None:
     assert number_typed(typed) == "48"
