@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from mailer.web import access
 from mailer.web.access import LARGEST_FORM, LIFETIME
 from mailer.web.journey.enclosing import LARGEST as LARGEST_ATTACHMENT
+from mailer.web.journey.uploads import LONGEST
 
 PAGES = ["/", "/list", "/letter", "/preview", "/test", "/approve", "/send", "/suppressed", "/account", "/preview/state"]
 PAGES += [
@@ -224,7 +225,7 @@ def test_a_form_that_is_too_large_is_refused_unread(member: tuple[Stranger, str]
 NAMES = [
     ("../../evil.csv", "contacts/evil.csv"), ("..\\..\\evil2.csv", "contacts/evil2.csv"), ("/etc/evil3.csv", "contacts/evil3.csv"),
     ("C:\\evil4.csv", "contacts/evil4.csv"), ("a<b>\"c'.csv", "contacts/a_b__c_.csv"), (".hidden.csv", "contacts/hidden.csv"),
-    ("Zeichen äöü ∂.csv", None), ("x" * 300 + ".csv", ""), ("CON.csv", ""), ("list.exe", ""), ("", ""), ("..", ""), ("mailer.toml", ""),
+    ("Zeichen äöü ∂.csv", None), ("x" * 300 + ".csv", f"contacts/{'x' * (LONGEST - 4)}.csv"), ("CON.csv", ""), ("list.exe", ""), ("", ""), ("..", ""), ("mailer.toml", ""),
     (".env", ""), ("mailer.db", ""), ("list.csv/../../mailer.toml", ""), ("a\x00.csv", None),
 ]  # fmt: skip
 
@@ -314,7 +315,7 @@ def attach(member: tuple[Stranger, str], name: str, content: bytes = b"%PDF-1.7"
 ENCLOSED = [
     ("../../evil.pdf", "evil.pdf"), ("..\\..\\evil2.pdf", "evil2.pdf"), ("/etc/evil3.pdf", "evil3.pdf"), ("C:\\evil4.pdf", "evil4.pdf"),
     ("a<b>{{ x }}.pdf", "a_b___ x __.pdf"), (".hidden.pdf", "hidden.pdf"), ("Plakat äöü ∂.png", "Plakat äöü _.png"), ("a\x00.pdf", "a_.pdf"),
-    ("CON.pdf", ""), ("nul .pdf", ""), ("lpt1.tar.pdf", ""), ("x" * 300 + ".pdf", ""), ("", ""), ("..", ""), ("leaflet", ""),
+    ("CON.pdf", ""), ("nul .pdf", ""), ("lpt1.tar.pdf", ""), ("x" * 300 + ".pdf", "x" * (LONGEST - 4) + ".pdf"), ("", ""), ("..", ""), ("leaflet", ""),
     ("run.exe", ""), ("run.pdf.js", ""), ("run.EXE.pdf", ""), ("page.html", ""), ("picture.svg", ""), ("macros.docm", ""), ("key.age", ""),
     ("mailer.toml", ""), ("x/../../mailer.toml", ""), (".env", ""), ("mailer.db", ""), ("letter.md", ""), ("case.yaml", ""),
 ]  # fmt: skip
