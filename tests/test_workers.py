@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from mailer import mime
 from mailer.campaign.limits import Limits
 from mailer.cluster.engine import Jobs
 from mailer.cluster.pacing import Share
+from mailer.cluster.vitals import State, Vitals
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, Paused
 from mailer.ledger import Ledger, SenderLock
 from mailer.ledger.postgres import senders
@@ -417,3 +419,17 @@ async def test_who_stands_still_in_the_middle_of_a_transaction_holds_up_nobody(
             going_on = asyncio.to_thread(ledger.shared.reconcile, Jobs(ledger.shared), strays=True)
             assert await asyncio.wait_for(going_on, 20) == []
             still.shared.rests()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("moment", range(60))
+async def test_a_worker_ends_at_whatever_moment_of_its_first_look_it_is_stopped(
+    place: Server, server: ScriptedServer, moment: int
+) -> None:
+    Ledger(place).close()
+    vitals = Vitals()
+    async with working(place, server, vitals=vitals):
+        await until(lambda: vitals.state is State.WORKING)
+        time.sleep(
+            moment / 2000
+        )  # the loop stands still, so that an answer of the database comes together with the end

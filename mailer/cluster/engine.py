@@ -7,10 +7,11 @@ the ledger's reconciler gives the batch a new one.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Self
@@ -19,6 +20,7 @@ import procrastinate
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import DeleteJobCondition, Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
+from procrastinate.worker import Worker
 from psycopg import Error
 from psycopg.rows import tuple_row
 
@@ -152,17 +154,26 @@ class Engine:
     async def work(self) -> None:
         """Fetch jobs until it is cancelled; those under way are waited for then. Raises LedgerError."""
         rhythm = self._rhythm
+        worker = Worker(
+            app=self._app,
+            queues=self._queues,
+            concurrency=self._lines,
+            fetch_job_polling_interval=rhythm.polling,
+            update_heartbeat_interval=rhythm.heartbeat,
+            stalled_worker_timeout=rhythm.stalled,
+            # what a batch came to stands in the ledger
+            delete_jobs=DeleteJobCondition.ALWAYS,
+            install_signal_handlers=False,
+        )
+        running = asyncio.ensure_future(worker.run())  # type: ignore[no-untyped-call]
         try:
-            await self._app.run_worker_async(
-                queues=self._queues,
-                concurrency=self._lines,
-                fetch_job_polling_interval=rhythm.polling,
-                update_heartbeat_interval=rhythm.heartbeat,
-                stalled_worker_timeout=rhythm.stalled,
-                # what a batch came to stands in the ledger
-                delete_jobs=DeleteJobCondition.ALWAYS,
-                install_signal_handlers=False,
-            )
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            # asked, not cancelled: while it registers with the database a cancellation can be lost, and it would never end
+            worker.stop()  # type: ignore[no-untyped-call]
+            with suppress(ConnectorException, Error):
+                await running
+            raise
         except (ConnectorException, Error) as error:
             raise _lost() from error
         # it ends by itself where it cannot listen any more

@@ -266,7 +266,8 @@ class Shift:
     async def _look_after(self, engine: Engine) -> None:
         rhythm, desk = self._terms.rhythm, self._desk
         reconcile_at = strays_at = 0.0
-        while True:
+        # not only until it is cancelled: within the queue's library, while an answer of the server comes, a cancellation can be lost
+        while not self._closing:
             await desk.ask(lambda shared: shared.refuse_newer())
             if not await desk.ask(lambda shared: shared.is_there(self._token)):
                 raise LedgerError("The ledger on PostgreSQL was lost: the session that keeps this worker's lock ended.")
