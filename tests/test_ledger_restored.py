@@ -16,7 +16,7 @@ from ledger_places import place_of, setting
 from postgres_server import PostgresServer
 from program import Program
 from smtp_server import ScriptedServer
-from test_workers_program import NAME, SEND, Site, finished
+from test_workers_program import NAME, SEND, Site, finished, site
 from workers import QUICK, Told, leave, until, working
 
 from mailer.cluster.vitals import State, Vitals
@@ -25,6 +25,8 @@ from mailer.ledger import Ledger, put_back
 from mailer.ledger.restoring import SINCE_A_COPY
 from mailer.model import Happening, LedgerPlace, Quota, Server, Status
 from mailer.postfix_log import Proof, verdicts
+
+__all__ = ["site"]
 
 PEOPLE = [address(number) for number in range(1, 41)]
 
@@ -241,16 +243,6 @@ def test_a_log_proves_that_a_message_was_taken_since_but_never_that_it_was_not(
 
 
 # -- the command
-
-
-@pytest.fixture
-def site(campaign_folder: Path, postgres: PostgresServer) -> Iterator[Site]:
-    with ScriptedServer() as server, postgres.database() as name:
-        made = Site(campaign_folder, server, postgres.address(name))
-        try:
-            yield made
-        finally:
-            made.close()
 
 
 def test_the_command_asks_before_it_doubts_and_says_what_to_do_next(site: Site) -> None:

@@ -8,17 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from postgres_server import PostgresServer
 from program import COMMAND, Program
-from smtp_server import ScriptedServer
 from test_worker_watched import ACCEPTED, ask, figures, watching
-from test_workers_program import SEND, Site, finished
+from test_workers_program import SEND, Site, finished, site
 
 from mailer.cli.worker import Page
 from mailer.cluster.exposition import Exposition
@@ -27,19 +24,11 @@ from mailer.model import Overview, Phase, Status
 from mailer.settings import Settings
 from mailer.settings.values import duration
 
+__all__ = ["site"]
+
 UNIT, COMPOSE, GUIDE = Page.SYSTEMD.text(), Page.COMPOSE.text(), Page.GUIDE.text()
 # twice smtp_timeout, and a minute to give the rest back
 LEAST_PATIENCE = 2 * Settings.model_fields["smtp_timeout"].default + 60
-
-
-@pytest.fixture
-def site(campaign_folder: Path, postgres: PostgresServer) -> Iterator[Site]:
-    with ScriptedServer() as server, postgres.database() as name:
-        made = Site(campaign_folder, server, postgres.address(name))
-        try:
-            yield made
-        finally:
-            made.close()
 
 
 def directives(name: str) -> list[str]:

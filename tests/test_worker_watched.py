@@ -25,7 +25,7 @@ from campaigns import address, relay_to, start
 from postgres_server import PostgresServer
 from prometheus_client.parser import text_string_to_metric_families
 from smtp_server import ScriptedServer
-from test_workers_program import NAME, SEND, Site, finished
+from test_workers_program import NAME, SEND, Site, finished, site
 from workers import QUICK, leave, until, working
 
 from mailer.cluster.endpoint import AT_ONCE, Endpoint
@@ -36,6 +36,8 @@ from mailer.errors import BrokenLedgerError, LedgerError, Paused, RelayStopped, 
 from mailer.ledger import Ledger
 from mailer.model import Outcome, Phase, Reply, Scope, Server, Status, Verdict
 from mailer.privacy import ADDRESS
+
+__all__ = ["site"]
 
 PEOPLE = [address(number) for number in range(1, 21)]
 ACCEPTED = Outcome(
@@ -58,16 +60,6 @@ def server() -> Iterator[ScriptedServer]:
     with ScriptedServer() as running:
         yield running
         assert running.violations == []
-
-
-@pytest.fixture
-def site(campaign_folder: Path, postgres: PostgresServer) -> Iterator[Site]:
-    with ScriptedServer() as server, postgres.database() as name:
-        made = Site(campaign_folder, server, postgres.address(name))
-        try:
-            yield made
-        finally:
-            made.close()
 
 
 def watching(vitals: Vitals, host: str = "127.0.0.1", port: int = 0) -> Endpoint:
