@@ -75,6 +75,14 @@ def _no_settings_of_this_computer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", NULL_KEYRING)
 
 
+@pytest.fixture(autouse=True)
+def _english_again() -> Iterator[None]:
+    """What a test made the page speak is not what it speaks in the next test."""
+    yield
+    if words := sys.modules.get("mailer.web.journey.words"):
+        words.speak("en")
+
+
 @pytest.fixture
 def campaign_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, with spaces in its path as on many computers, and the working folder of the test."""

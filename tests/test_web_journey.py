@@ -97,7 +97,10 @@ def test_from_an_upload_to_a_report(page: Page, at_work: Office, tmp_path: Path)
     page.goto(at_work.open())
     expect(page.get_by_text("Nothing was sent from this folder yet.")).to_be_visible()
     page.get_by_role("link", name="Begin a new campaign").click()
-    page.get_by_label("or a file from this computer").set_input_files(given)
+    file = page.get_by_label("or a file from this computer")
+    # it is there for a reader once its script is
+    expect(file).to_be_visible()
+    file.set_input_files(given)
     expect(page.get_by_role("heading", name="2 rows cannot be mailed")).to_be_visible()
     assert [page.locator(".counts dd").nth(at).inner_text() for at in range(5)] == ["8", "5", "1", "2", "0"]
     # mended at its place: one gets an address, the other is taken off
