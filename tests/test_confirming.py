@@ -115,6 +115,7 @@ def test_the_command_that_continues_asks_again(monkeypatch: pytest.MonkeyPatch) 
     assert again() == "mailer send a b.csv --rate 1/hour"
 
 
+@pytest.mark.thorough
 def test_with_yes_nobody_gets_a_letter_again_for_a_renamed_list(journey: Journey) -> None:
     assert journey.call("send", *journey.campaign, "--yes").code == 0
     journey.write("members.csv", as_csv(people(11)))

@@ -485,7 +485,9 @@ def test_a_damaged_file_is_refused_or_read_and_never_more_than_that(damage, name
             assert found.rows == len(found) + found.duplicates + len(found.bad_rows)
 
 
-@pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"])
+@pytest.mark.parametrize(
+    "part", ["xl/worksheets/sheet1.xml", pytest.param("xl/sharedStrings.xml", marks=pytest.mark.thorough)]
+)
 def test_a_workbook_that_unfolds_to_hundreds_of_megabytes_is_refused_before_it_fills_the_memory(
     tmp_path: Path, part: str
 ) -> None:

@@ -289,6 +289,7 @@ async def test_a_word_of_a_run_that_is_gone_ends_no_message(monkeypatch: pytest.
     assert not await errand._intent()
 
 
+@pytest.mark.thorough
 def test_a_run_that_stood_still_hears_its_couriers_before_it_gives_them_up(
     campaign_folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

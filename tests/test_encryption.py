@@ -601,6 +601,7 @@ def test_a_key_in_the_folder_that_it_protects_is_warned_of(journey: Journey) -> 
     assert "it lies in the folder that it is to protect" in journey.call("suppress", "list").err
 
 
+@pytest.mark.thorough
 def test_without_the_libraries_it_says_how_to_get_them(journey: Journey, tmp_path: Path) -> None:
     encrypt(journey)
     for name in ("sqlcipher3", "pyrage"):
@@ -647,6 +648,7 @@ def test_nothing_opens_the_ledgers_file_beside_sqlite(journey: Journey, words: t
     assert (done.returncode, "opened beside" in done.stderr) == (0, False), done.stderr
 
 
+@pytest.mark.thorough
 def test_without_encryption_nothing_of_it_is_imported(journey: Journey) -> None:
     program = "import sys; from mailer.__main__ import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
     for words in (("suppress", "list"), ("preview", "appeal", "list.csv")):

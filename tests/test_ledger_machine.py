@@ -711,7 +711,12 @@ def play(examples: int, steps: int, *, shrink: bool = True, derandomize: bool = 
 
 @pytest.mark.parametrize(
     ("kept", "statements"),
-    [("plain", "together"), ("plain", "one by one"), ("encrypted", "together"), ("server", "together")],
+    [
+        ("plain", "together"),
+        ("plain", "one by one"),
+        ("encrypted", "together"),
+        pytest.param("server", "together", marks=pytest.mark.thorough),
+    ],
     indirect=["kept"],
 )
 def test_no_order_of_events_breaks_a_promise(statements: str, monkeypatch: pytest.MonkeyPatch) -> None:

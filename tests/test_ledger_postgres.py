@@ -483,7 +483,7 @@ async def test_a_group_that_waits_too_long_for_another_program_is_told(
 # -- a campaign whose database goes away
 
 
-@pytest.mark.parametrize("connections", [1, 4])
+@pytest.mark.parametrize("connections", [pytest.param(1, marks=pytest.mark.thorough), 4])
 @pytest.mark.parametrize("how", ["connections", "immediate stop"])
 async def test_a_database_that_goes_away_stops_the_run_and_the_next_one_goes_on(
     campaign_folder: Path, own_server: PostgresServer, how: str, connections: int

@@ -161,6 +161,7 @@ def test_a_ledger_knows_its_home_through_vacuums_and_restarts_but_no_copy_and_no
         postgres.close()
 
 
+@pytest.mark.thorough
 async def test_a_worker_that_lives_notices_that_the_servers_files_were_put_back_under_it(
     campaign_folder: Path, server: ScriptedServer
 ) -> None:
@@ -272,6 +273,7 @@ def test_a_worker_that_is_there_keeps_the_command_from_it(site: Site) -> None:
     site.until(finished)
 
 
+@pytest.mark.thorough
 def test_a_copy_in_another_folder_is_refused_by_the_programs(site: Site, postgres: PostgresServer) -> None:
     site.program.run(*SEND)
     dump = postgres.dump(site.place.address.rpartition("/")[2])

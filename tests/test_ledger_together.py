@@ -229,6 +229,7 @@ SEEDED = {
 
 
 @pytest.mark.parametrize("bug", SEEDED)
+@pytest.mark.thorough
 def test_a_seeded_bug_in_the_statement_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, old, new = SEEDED[bug]
     statement = getattr(mailer.ledger.together, name)

@@ -457,6 +457,7 @@ def test_the_command_sends_within_the_hours_says_who_waits_and_until_when_and_en
     assert received(smtp) == once_each([address(1), address(2), address(3)])
 
 
+@pytest.mark.thorough
 def test_a_time_zone_that_there_is_not_keeps_everybody_s_letter_here(program: Program, smtp: ScriptedServer) -> None:
     write_list(program.folder, [address(1), address(2)], time_zone=["UTC", "Middle/Earth"])
     program.settings["MAILER_HOURS"] = "0:00-24:00"
@@ -494,6 +495,7 @@ def test_a_time_to_begin_is_for_workers_also_with_hours(program: Program) -> Non
 
 
 @pytest.mark.parametrize("ledger", ["server"], indirect=True)
+@pytest.mark.thorough
 def test_hours_of_a_campaign_that_workers_are_at_are_changed_while_it_is_paused(
     program: Program, ledger: Ledger
 ) -> None:

@@ -160,6 +160,7 @@ def test_the_alarms_ask_for_figures_that_there_are() -> None:
     assert wanted <= names
 
 
+@pytest.mark.thorough
 def test_every_command_and_code_in_the_guide_exists() -> None:
     commands = set(re.findall(r"`mailer ([a-z]+(?: [a-z]+)?)", GUIDE + UNIT + COMPOSE))
     known = {"ledger restored", "suppress export", "suppress import"}

@@ -155,6 +155,7 @@ async def test_a_server_that_throws_away_what_follows_a_message_gets_two_round_t
     assert server.connections == 2, "it was tried once"
 
 
+@pytest.mark.thorough
 async def test_a_server_that_takes_its_time_over_each_recipient_is_waited_for(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +167,7 @@ async def test_a_server_that_takes_its_time_over_each_recipient_is_waited_for(
 
 
 @pytest.mark.parametrize("connections", [1, 4])
+@pytest.mark.thorough
 async def test_a_server_that_takes_its_time_over_each_sender_gets_two_round_trips(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, connections: int
 ) -> None:

@@ -180,6 +180,7 @@ def test_it_opens_with_the_first_lines_only(page, gallery):
     assert not any("/packs/" in url for url in asked)
 
 
+@pytest.mark.thorough
 def test_the_end_of_the_list_is_a_key_away(page, gallery):
     page.goto(gallery.as_uri())
     page.locator("#list").focus()
@@ -191,6 +192,7 @@ def test_the_end_of_the_list_is_a_key_away(page, gallery):
     page.wait_for_url(f"**#{MANY - 1}")
 
 
+@pytest.mark.thorough
 def test_a_search_goes_through_all_files_and_its_messages_open(page, gallery):
     page.goto(gallery.as_uri())
     page.fill("#search", f"contact{MANY - 1}@")
@@ -208,6 +210,7 @@ def test_a_search_goes_through_all_files_and_its_messages_open(page, gallery):
         found(page, expected)
 
 
+@pytest.mark.thorough
 def test_a_search_that_is_overtaken_by_another_leaves_nothing_behind(page, gallery):
     page.goto(gallery.as_uri())
     page.evaluate("""() => {
@@ -223,6 +226,7 @@ def test_a_search_that_is_overtaken_by_another_leaves_nothing_behind(page, galle
     assert page.locator("[role=option] .row").all_inner_texts() == ["row 7"]
 
 
+@pytest.mark.thorough
 def test_the_telling_ones_are_listed_without_a_search(page, gallery):
     asked = []
     page.goto(gallery.as_uri())
@@ -234,6 +238,7 @@ def test_the_telling_ones_are_listed_without_a_search(page, gallery):
     found(page, f"{MANY // 40 + 1} of {MANY:,} messages")
 
 
+@pytest.mark.thorough
 def test_the_page_of_a_message_is_as_it_would_be_by_itself(page, gallery):
     page.goto(gallery.as_uri() + "#204")
     letter(page).locator("p").first.wait_for()
@@ -269,6 +274,7 @@ def test_a_letter_in_a_pack_can_neither_script_nor_fetch(page, tmp_path):
     context.close()
 
 
+@pytest.mark.thorough
 def test_a_pack_that_is_missing_is_said_in_words(chromium, tmp_path):
     index = packed(tmp_path / "p", light(12), 12)
     (index.parent / "packs" / "00000.js").unlink()

@@ -47,6 +47,7 @@ def names(page) -> list[str]:
     return page.locator("[role=option] .who").all_inner_texts()
 
 
+@pytest.mark.thorough
 def test_search_finds_by_name_address_row_language_and_domain(page, gallery):
     page.goto(gallery.as_uri())
     for words, expected in (
@@ -77,6 +78,7 @@ def test_the_counts_and_the_filters_lead_to_their_messages(page, gallery):
     assert set(names(page)) == {"Lee"}
 
 
+@pytest.mark.thorough
 def test_a_key_pressed_before_the_address_tells_of_the_last_one_is_not_undone(page, gallery):
     page.goto(f"{gallery.as_uri()}#4")
     page.locator("#message").wait_for()
@@ -127,6 +129,7 @@ def test_tabs_show_each_part_and_the_choice_stays_for_the_next_message(page, gal
     assert "Model motion.pdf" in files.inner_text()
 
 
+@pytest.mark.thorough
 def test_the_letter_can_be_seen_at_the_width_of_a_phone_and_in_the_dark(chromium, gallery):
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, color_scheme="null")
     page = context.new_page()
@@ -209,6 +212,7 @@ def test_a_hostile_letter_runs_nothing_fetches_nothing_and_leads_nowhere(chromiu
 
 
 @pytest.mark.parametrize("source", [HOSTILE, '<iframe src="{trap}/frame"></iframe>', '<img src="{trap}/pixel">'])
+@pytest.mark.thorough
 def test_the_trap_of_the_test_above_does_notice_an_unguarded_letter(chromium, tmp_path, trap, source):
     (tmp_path / "plain.html").write_text(source.format(trap=trap.address), encoding="utf-8")
     page = chromium.new_page()

@@ -108,7 +108,12 @@ def guarded(tmp_path: Path, certificate: Certificate) -> Guarded:
 
 
 @pytest.mark.parametrize(
-    ("processes", "loop"), [(1, {}), (2, {}), (2, {"UNSEEN": "1"})], ids=["one", "couriers", "couriers on uvloop"]
+    ("processes", "loop"),
+    [
+        pytest.param(1, {}, id="one"),
+        pytest.param(2, {}, id="couriers", marks=pytest.mark.thorough),
+        pytest.param(2, {"UNSEEN": "1"}, id="couriers on uvloop", marks=pytest.mark.thorough),
+    ],
 )
 def test_a_campaign_goes_through_the_proxy_by_name_and_nowhere_else(
     guarded: Guarded, relay: ScriptedServer, processes: int, loop: dict[str, str]

@@ -165,6 +165,7 @@ async def test_a_relay_out_of_reach_rests_here_alone_and_the_ledger_says_so(
     assert told.words("resting")
 
 
+@pytest.mark.thorough
 async def test_who_shares_a_refused_account_stops_asking_before_it_is_refused_itself(
     campaign_folder: Path, ledger: Ledger, place: Server, servers: tuple[ScriptedServer, ScriptedServer]
 ) -> None:
@@ -202,6 +203,7 @@ async def test_each_relay_keeps_to_its_own_limit(
         assert min(after - before for before, after in zip(times, times[count:], strict=False)) > 1
 
 
+@pytest.mark.thorough
 async def test_a_domain_s_limit_holds_over_all_relays_together(
     campaign_folder: Path, ledger: Ledger, place: Server, servers: tuple[ScriptedServer, ScriptedServer]
 ) -> None:
@@ -264,6 +266,7 @@ async def test_each_relay_speaks_as_itself_and_a_message_keeps_its_number_whatev
         assert b"List-Unsubscribe: <mailto:leave@example.org?subject=unsubscribe%20" in message.content
 
 
+@pytest.mark.thorough
 async def test_a_relay_whose_identity_nobody_previewed_leaves_the_campaign_to_the_others(
     campaign_folder: Path, ledger: Ledger, place: Server, servers: tuple[ScriptedServer, ScriptedServer]
 ) -> None:
@@ -281,6 +284,7 @@ async def test_a_relay_whose_identity_nobody_previewed_leaves_the_campaign_to_th
     assert office.accepted == []
 
 
+@pytest.mark.thorough
 async def test_a_relay_signs_by_its_own_key_or_leaves_the_campaign_to_others(
     campaign_folder: Path, ledger: Ledger, place: Server, servers: tuple[ScriptedServer, ScriptedServer]
 ) -> None:

@@ -66,6 +66,7 @@ def alone(campaign_folder: Path, servers: tuple[ScriptedServer, ScriptedServer])
 
 
 @posix
+@pytest.mark.thorough
 def test_a_worker_that_is_killed_with_two_relays_leaves_at_most_one_in_doubt_for_each_connection(
     site: TwoRelays,
 ) -> None:

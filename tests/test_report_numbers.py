@@ -272,6 +272,7 @@ def test_the_command_counts_by_the_field_that_it_is_told(program: Program) -> No
     assert not (program.folder / "report.html").exists()
 
 
+@pytest.mark.thorough
 def test_matplotlib_is_imported_only_where_a_page_is_written(program: Program) -> None:
     ask = (
         "import json, sys\nfrom mailer.__main__ import main\nmain(sys.argv[1:])\n"

@@ -260,6 +260,7 @@ class Bearing(Rule):
         return bisect_left(moments, last) - bisect_left(moments, first)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("reply", "drop"), [("421 4.7.0 Too fast, come back", True), ("450 4.3.2 Too busy", False)])
 async def test_workers_slow_down_together_and_say_so(
     campaign_folder: Path, ledger: Ledger, place: Server, reply: str, drop: bool

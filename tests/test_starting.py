@@ -214,6 +214,7 @@ def test_a_library_imported_early_looks_only_at_what_makes_servers_differ() -> N
     assert {name for name in looked if not name.startswith(starting.SHAPING)} <= HARMLESS
 
 
+@pytest.mark.thorough
 def test_the_seal_and_the_message_do_not_hang_on_the_order_of_sets(tmp_path: Path) -> None:
     """Forked programs share the seed of their hashes, started ones do not: here are two that differ in it."""
     from program import Program, copy_samples

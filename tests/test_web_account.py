@@ -210,6 +210,7 @@ def test_an_organiser_sets_the_account_up_and_sees_that_mail_arrives_by_keyboard
     assert SECRET.encode() not in b"".join(contents(at_work.folder).values())
 
 
+@pytest.mark.thorough
 def test_what_keeps_from_signing_in_is_said_in_plain_words_while_the_page_goes_on(
     page: Page, at_work: Office, tmp_path: Path
 ) -> None:
@@ -352,6 +353,7 @@ def test_what_is_wrong_in_the_settings_can_be_mended_on_the_page(page: Page, at_
 # -- practice
 
 
+@pytest.mark.thorough
 def test_a_practice_goes_to_the_built_in_mailbox_and_counts_for_nothing(
     page: Page, at_work: Office, tmp_path: Path
 ) -> None:

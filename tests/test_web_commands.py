@@ -29,7 +29,7 @@ for number in range(20000):
     sys.stderr.flush()
 print('{"said": 20000}')
 """
-WAITER = "import sys; sys.stdin.read()"
+WAITER = "import time; time.sleep(600)"
 
 
 def means(folder: Path, program: str) -> Means:
@@ -77,6 +77,7 @@ async def test_two_clicks_at_the_same_moment_begin_one_command(tmp_path: Path, t
         patched.setattr(command, "run", counted)
         await asyncio.gather(click[twice](), click[twice](), click[twice]())
     for one in begun:
+        one.process.kill()
         await one.process.wait()
     assert len(begun) == 1
 

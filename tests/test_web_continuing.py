@@ -91,6 +91,7 @@ def test_who_is_asked_to_come_back_later_needs_nobody_at_the_page_and_holds_up_n
     assert f"Campaign {CAMPAIGN} goes on by itself" in at_work.end()
 
 
+@pytest.mark.thorough
 def test_a_campaign_whose_account_is_in_use_when_it_is_due_goes_on_once_it_is_free(page: Page, at_work: Office) -> None:
     greylisted(page, at_work)
     at_work.server.on("accepted", address="other0@union.example", delay=6)
@@ -108,6 +109,7 @@ def test_a_campaign_whose_account_is_in_use_when_it_is_due_goes_on_once_it_is_fr
     assert received(at_work)[LATE] == 1
 
 
+@pytest.mark.thorough
 def test_a_pause_ends_the_waiting_for_good(page: Page, at_work: Office) -> None:
     greylisted(page, at_work)
     page.get_by_role("button", name="Pause").click()
@@ -124,6 +126,7 @@ def test_a_pause_ends_the_waiting_for_good(page: Page, at_work: Office) -> None:
     assert exactly_once(at_work, 3)
 
 
+@pytest.mark.thorough
 def test_what_could_not_begin_since_the_account_was_in_use_is_one_click_away(page: Page, at_work: Office) -> None:
     prepared(page, at_work, 3)
     approved(page)
@@ -144,6 +147,7 @@ def test_what_could_not_begin_since_the_account_was_in_use_is_one_click_away(pag
     assert received(at_work) == Counter([*people(3), "other0@union.example", "other1@union.example"])
 
 
+@pytest.mark.thorough
 def test_two_pages_over_one_folder_begin_a_campaign_once_between_them(page: Page, at_work: Office) -> None:
     greylisted(page, at_work)
     second = Office.__new__(Office)
@@ -161,6 +165,7 @@ def test_two_pages_over_one_folder_begin_a_campaign_once_between_them(page: Page
     assert len(began) == 2
 
 
+@pytest.mark.thorough
 def test_a_campaign_of_the_terminal_is_not_gone_on_with_unasked(page: Page, at_work: Office) -> None:
     at_work.server.on("rcpt", nth=2, reply=GREY)
     name = at_work.write_list(people(3))

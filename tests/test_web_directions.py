@@ -91,6 +91,7 @@ def base(page: Page) -> str:
     return "/".join(page.url.split("/")[:3])
 
 
+@pytest.mark.thorough
 def test_the_page_works_from_right_to_left(hebrew: Page) -> None:
     draft = "list=contacts/people.csv&letter=appeal&skip=1"
     places = ["/", *(f"/{step}?{draft}" for step in ("list", "letter", "preview", "test", "approve"))]

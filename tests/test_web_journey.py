@@ -192,6 +192,7 @@ def test_whoever_goes_wrong_is_told_and_stays_where_they_were(page: Page, at_wor
     expect(page.get_by_text("Nobody has approved exactly these messages yet.")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_a_cell_that_the_letter_needs_is_filled_in_beside_the_preview(page: Page, at_work: Office) -> None:
     (at_work.folder / "templates" / "needy.md").write_text(
         "---\nsubject: For {{ branch }}\nlanguage: en\nrequired: [branch]\n---\nDear {{ name }}\n", encoding="utf-8"
@@ -279,7 +280,7 @@ def test_a_pause_on_the_page_is_gone_on_from_in_the_terminal_and_the_other_way_r
 
 @pytest.mark.parametrize(
     "how",
-    [pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.thorough), pytest.param(signal.SIGKILL, id="kill -9")],
+    [pytest.param(signal.SIGINT, id="Ctrl-C"), pytest.param(signal.SIGKILL, id="kill -9", marks=pytest.mark.thorough)],
 )
 def test_a_page_that_ends_in_the_midst_of_sending_hurts_nobody(page: Page, at_work: Office, how: int) -> None:
     at_work.server.on("accepted", delay=0.1)

@@ -205,6 +205,7 @@ def test_what_is_wrong_with_the_settings_is_told_in_the_reader_s_language(
     assert {place: found for place in places if (found := english(visible(reader.read(place))))} == {}
 
 
+@pytest.mark.thorough
 def test_what_a_command_of_the_page_found_is_told_in_the_reader_s_language(reader: Reader) -> None:
     token = reader.token  # type: ignore[attr-defined]
     form = dict(pair.split("=") for pair in DRAFT.split("&"))

@@ -237,6 +237,7 @@ def test_what_a_hand_wrote_above_a_letter_stays_and_each_row_s_own_file_is_count
     ).replace("on: branch}", "on: branch, key: branch}")
 
 
+@pytest.mark.thorough
 def test_a_front_matter_that_only_a_hand_can_change_is_shown_as_text(page: Page, at_work: Office) -> None:
     path = at_work.folder / "templates" / "appeal.md"
     path.write_text("---\nsubject: &a Hello\npreheader: *a\n---\nDear {{ name }}\n", encoding="utf-8")
@@ -284,6 +285,7 @@ def test_the_particulars_of_a_case_that_letters_share_are_changed_in_their_file(
     assert "case: other.yaml\n" in written(at_work)
 
 
+@pytest.mark.thorough
 def test_a_text_that_a_letter_includes_is_shown_without_a_form(page: Page, at_work: Office) -> None:
     folder = at_work.folder / "templates" / "parted"
     folder.mkdir()

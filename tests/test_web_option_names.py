@@ -34,6 +34,7 @@ def shown(inside: Stranger, path: str, words: str) -> str:
     return text
 
 
+@pytest.mark.thorough
 def test_it_is_checked_tested_approved_and_sent_like_any_other(at_work: Office) -> None:
     inside = Stranger(at_work.port)
     token = inside.enter(at_work.page)

@@ -54,6 +54,7 @@ def ready(inside: Stranger, **draft: str) -> dict[str, object]:
 MISTYPED = ["ann@gmail.com", "bo@gmial.com", "cy@hotmail.con", "bo@gmial.com", "x@", "dee@union.example"]
 
 
+@pytest.mark.thorough
 def test_a_likely_typing_mistake_is_corrected_at_its_place(at_work: Office) -> None:
     name = at_work.write_list(MISTYPED)
     before = (at_work.folder / name).read_bytes()
@@ -149,6 +150,7 @@ def test_what_was_probably_meant_is_told_of_the_rows_that_are_contacts(addresses
 NEEDY = "---\nsubject: For {{ our_branch }}\nlanguage: en\nrequired: [our_branch, name]\n---\nDear {{ name }}\n"
 
 
+@pytest.mark.thorough
 def test_what_the_letter_needs_and_a_row_lacks_is_filled_in_at_its_place(at_work: Office) -> None:
     (at_work.folder / "templates" / "needy.md").write_text(NEEDY, encoding="utf-8")
     path = at_work.folder / "contacts" / "people.csv"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pytest
 from organiser import Office, people
 from playwright.sync_api import Page, expect
 from test_web_journey import at_work, chromium, page  # noqa: F401 - fixtures
@@ -53,6 +54,7 @@ def test_what_is_typed_while_the_page_is_closed_is_kept_once_it_is_open_again(pa
     assert page.evaluate(REMEMBERED) == []
 
 
+@pytest.mark.thorough
 def test_what_is_typed_outlives_a_closed_page_that_is_loaded_anew(page: Page, at_work: Office) -> None:
     writing(page, at_work)
     assert page.evaluate(REMEMBERED) == []  # not while it is on the page
@@ -72,6 +74,7 @@ def test_what_is_typed_outlives_a_closed_page_that_is_loaded_anew(page: Page, at
     expect(page.get_by_text("is back.")).to_be_hidden()
 
 
+@pytest.mark.thorough
 def test_whoever_leaves_without_keeping_leaves_nothing_in_the_browser(page: Page, at_work: Office) -> None:
     writing(page, at_work)
     page.get_by_role("link", name="our office", exact=True).click()
@@ -81,6 +84,7 @@ def test_whoever_leaves_without_keeping_leaves_nothing_in_the_browser(page: Page
     expect(page.get_by_label("Subject")).to_have_value("Please write, {{ name }}")
 
 
+@pytest.mark.thorough
 def test_a_letter_that_somebody_else_kept_meanwhile_is_not_written_over_by_what_is_back(
     page: Page, at_work: Office
 ) -> None:

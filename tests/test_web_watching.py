@@ -128,6 +128,7 @@ def test_what_comes_back_is_seen_at_once_whoever_wrote_it(page: Page, at_work: O
         assert "@union.example" not in content
 
 
+@pytest.mark.thorough
 def test_a_limit_is_told_with_the_time_at_which_it_goes_on(page: Page, at_work: Office) -> None:
     toml = at_work.folder / "mailer.toml"
     toml.write_text(toml.read_text("utf-8").replace("1000/second", "2/hour"), encoding="utf-8")

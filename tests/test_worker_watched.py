@@ -207,6 +207,7 @@ def stopped(postgres: PostgresServer) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="all processes of a server are stopped by their numbers")
+@pytest.mark.thorough
 async def test_a_database_that_stands_still_makes_the_worker_unwell_until_it_goes_on(
     campaign_folder: Path, server: ScriptedServer
 ) -> None:
@@ -243,6 +244,7 @@ async def test_a_database_that_stands_still_makes_the_worker_unwell_until_it_goe
         postgres.close()
 
 
+@pytest.mark.thorough
 async def test_a_database_that_goes_away_is_told_and_counted(campaign_folder: Path, server: ScriptedServer) -> None:
     postgres = PostgresServer()
     try:

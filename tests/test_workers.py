@@ -249,6 +249,7 @@ async def test_what_a_mail_server_answered_while_the_ledger_was_lost_is_recorded
     assert received(server) == once_each(PEOPLE)
 
 
+@pytest.mark.thorough
 async def test_workers_outlive_a_server_that_loses_its_power(campaign_folder: Path, server: ScriptedServer) -> None:
     postgres = PostgresServer()
     try:
@@ -344,6 +345,7 @@ async def test_an_error_of_our_own_stops_the_campaign_before_every_worker_meets_
     assert received(server) == once_each(PEOPLE)
 
 
+@pytest.mark.thorough
 async def test_a_worker_that_would_sign_otherwise_leaves_a_campaign_to_others(
     campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
 ) -> None:
