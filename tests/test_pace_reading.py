@@ -8,6 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailer.model import Look
 from mailer.pace.places import DRIFT
 from mailer.pace.reading import UNREAD, Reading
 
@@ -30,7 +31,7 @@ def test_what_is_said_of_the_lenders_clock_is_true(
     for pause, there, back in looks:
         after = now + pause
         now = after + there + back
-        reading = Reading.of(lender(after + there), after, now).narrowed(reading)
+        reading = Reading.of(Look(after, lender(after + there), now)).narrowed(reading)
         assert reading.least - EXACT <= lender(now) <= reading.most + EXACT
     at = now + later
     assert lender(at) <= reading.latest(at) + EXACT
@@ -41,30 +42,30 @@ def test_what_is_said_of_the_lenders_clock_is_true(
 
 
 def test_the_quickest_look_of_late_counts() -> None:
-    quick = Reading.of(1000.0, 10.0, 10.002)
-    slow = Reading.of(1001.0, 10.9, 11.1)
+    quick = Reading.of(Look(10.0, 1000.0, 10.002))
+    slow = Reading.of(Look(10.9, 1001.0, 11.1))
     both = slow.narrowed(quick)
     assert both.most - both.least < 0.005
     assert slow.most - slow.least > 0.19
 
 
 def test_it_fades_as_clocks_may_drift() -> None:
-    readings = [Reading.of(1000.0, 10.0, 10.002)]
+    readings = [Reading.of(Look(10.0, 1000.0, 10.002))]
     for second in range(1, 120):
-        readings.append(Reading.of(1000.05 + second, 10.0 + second, 10.1 + second).narrowed(readings[-1]))
+        readings.append(Reading.of(Look(10.0 + second, 1000.05 + second, 10.1 + second)).narrowed(readings[-1]))
     widths = [one.most - one.least for one in readings]
     assert all(one < other for one, other in pairwise(widths[:40]))
     assert widths[-1] <= 0.1 * (1 + DRIFT)
 
 
 def test_a_clock_that_was_set_is_believed_at_once() -> None:
-    before = Reading.of(1000.0, 10.0, 10.002)
+    before = Reading.of(Look(10.0, 1000.0, 10.002))
     for now in (900.0, 1100.0):
-        after = Reading.of(now, 11.0, 11.1)
+        after = Reading.of(Look(11.0, now, 11.1))
         assert after.narrowed(before) == after
 
 
 def test_before_the_first_look_nothing_is_known() -> None:
     assert UNREAD.latest(5.0) == math.inf
-    first = Reading.of(1000.0, 10.0, 10.1)
+    first = Reading.of(Look(10.0, 1000.0, 10.1))
     assert first.narrowed(UNREAD) == first

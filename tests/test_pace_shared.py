@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from simulated_time import EPOCH, Loop
 
 from mailer.errors import LedgerError
-from mailer.model import Leased, Place, Quota
+from mailer.model import Leased, Look, Place, Quota
 from mailer.pace import DRIFT, EACH, SharedPace
 
 WALL = EPOCH + 77.0
@@ -54,7 +54,7 @@ class Teller:
     chance: random.Random = field(default_factory=random.Random)
     broken: bool = False
 
-    async def exchange(self, asks, returns):
+    async def exchange(self, asks, returns, clock):
         await asyncio.sleep(self.chance.random() * self.delay)
         if self.broken:
             raise LedgerError("The database is gone.")
@@ -76,9 +76,11 @@ class Teller:
                 ]
             )
             later.append(max(rows[number][0] if len(rows) > number else math.inf for rows in free))
-        told = Leased(given, later, self.bank.now())
+        before = clock()
         await asyncio.sleep(self.chance.random() * self.delay)
-        return told
+        now = self.bank.now()
+        await asyncio.sleep(self.chance.random() * self.delay)
+        return Leased(given, later, Look(before, now, clock()))
 
     async def close(self):
         assert self.broken or not any(by is self for places in self.bank.places.values() for _, by in places.values())
@@ -97,6 +99,7 @@ class Sender:
     latency: float
     delay: float
     unused: float = 0.0
+    lead: float = 0.0
     seen: list = field(default_factory=list)
 
     async def run(self) -> None:
@@ -112,7 +115,7 @@ class Sender:
         while self.jobs:
             domain = min(self.jobs, key=self.pace.own_start)
             self.jobs.remove(domain)
-            lease = self.pace.try_reserve(domain) or await self.pace.reserve(domain)
+            lease = self.pace.try_reserve(domain) or await self.pace.reserve(domain, self.lead)
             if lease is None:
                 self.jobs.append(domain)
                 if self.pace._stopping.is_set():
@@ -122,6 +125,9 @@ class Sender:
                 lease.cancel()
                 await asyncio.sleep(0.001)
             else:
+                early = max(0.0, lease.starts_at - self.pace.clock())
+                assert early <= self.lead
+                await asyncio.sleep(early)
                 seen = [domain, self.bank.loop.time(), math.inf]
                 self.seen.append(seen)
                 await asyncio.sleep(self.chance.random() * self.latency)
@@ -150,6 +156,7 @@ def test_over_all_senders_no_window_holds_more_than_any_quota(data):
     domains = some({}, {"a.example": ((2, 1),)}, {EACH: ((1, 2), (3, 10))})
     senders, connections = some(1, 2, 4), some(1, 4)
     latency, delay, unused = some(0.0, 0.001, 0.3, 2.0), some(0.0, 0.01, 0.4), some(0.0, 0.2)
+    lead = some(0.0, 0.02, 0.4)
     dies = some(False, True)
     loop = Loop()
     bank = Bank(loop)
@@ -159,7 +166,18 @@ def test_over_all_senders_no_window_holds_more_than_any_quota(data):
     quotas = {name: tuple(Quota(count=c, seconds=s) for c, s in rates) for name, rates in domains.items()}
     names = ["a.example", "mx.a.example", "b.example"]
     crew = [
-        Sender(bank, account, quotas, [names[i % 3] for i in range(14)], connections, seed + at, latency, delay, unused)
+        Sender(
+            bank,
+            account,
+            quotas,
+            [names[i % 3] for i in range(14)],
+            connections,
+            seed + at,
+            latency,
+            delay,
+            unused,
+            lead,
+        )
         for at in range(senders)
     ]
 
@@ -294,4 +312,38 @@ def test_without_quotas_nobody_is_asked():
                 lease.done()
 
     loop.run_until_complete(free())
+    loop.close()
+
+
+def test_a_lead_is_given_where_it_is_worth_it_and_counts_as_no_use():
+    """What is done before a place is free is no time that the place serves: more of this quota is used."""
+    used = {}
+    for lead in (0.0, 0.03):
+        loop = Loop()
+        began, teller = loop.time(), Teller(Bank(loop))
+
+        async def some(lead, loop=loop, teller=teller):
+            quota = [Quota(count=1, seconds=1)]
+            async with SharedPace(teller, "ana", quota, clock=loop.time, wall=loop.wall) as pace:
+                for _ in range(20):
+                    lease = await pace.reserve("a.example", lead)
+                    begun = loop.time()
+                    await asyncio.sleep(max(0.03, lease.starts_at - begun))  # an intent
+                    lease.done()
+
+        loop.run_until_complete(some(lead))
+        used[lead] = 20 / (loop.time() - began)
+        loop.close()
+    assert used[0.03] > used[0.0] * 1.02
+
+    loop = Loop()
+
+    async def seldom():
+        async with SharedPace(Teller(Bank(loop)), "ana", [Quota(count=1, seconds=3600)], clock=loop.time) as pace:
+            (await pace.reserve("a.example", 0.03)).done()
+            later = await pace.reserve("a.example", 0.03)
+            assert later.starts_at <= loop.time()
+            later.done()
+
+    loop.run_until_complete(seldom())
     loop.close()

@@ -207,11 +207,11 @@ class Line:
                 await self._hang_up()
         if not pace.longest_window:
             return await pace.reserve(domain)
-        return await self._patiently(domain)
+        return await self._patiently(domain, self._run.intents.likely)
 
-    async def _patiently(self, domain: str) -> Slot | None:
+    async def _patiently(self, domain: str, lead: float) -> Slot | None:
         """Others may be before us, so that a wait is longer than it looked."""
-        task = asyncio.ensure_future(self._run.pace.reserve(domain))
+        task = asyncio.ensure_future(self._run.pace.reserve(domain, lead))
         try:
             await asyncio.wait({task}, timeout=IDLE_SECONDS)
             if not task.done():
@@ -237,13 +237,13 @@ class Line:
     async def _transmit(self, turn: Turn) -> None:
         connection = self._connection
         assert connection is not None
-        intended = False
         self._turns += 1
+        early = self._begin_early(turn)
+        intended = False
 
         async def intent() -> bool:
             nonlocal intended
-            records, self._unwritten = self._unwritten, []
-            writing = self._run.writer.write(records=records, intent=self._intent(turn.delivery))
+            writing = early or self._write_intent(turn)
             self._look_ahead(connection)
             intended = await writing
             return intended
@@ -251,10 +251,13 @@ class Line:
         if self._unwritten:
             self._hold()
         try:
+            if early:
+                await asyncio.sleep(turn.slot.starts_at - self._run.pace.clock())
             outcome = await connection.transmit(turn.message, intent, self._following)
+            intended = intended or (early is not None and await early)
         except LetterError as error:  # from a courier, which makes the message only now
             turn.slot.cancel()
-            self._record_unmade(turn.delivery, error)
+            self._record_unmade(turn.delivery, error, intended=early is not None and await early)
             return
         finally:
             turn.slot.done()
@@ -264,6 +267,17 @@ class Line:
             await self._give_way(turn)
         else:
             await self._take_outcome(connection, turn, outcome, intended=intended)
+
+    def _begin_early(self, turn: Turn) -> asyncio.Future[bool] | None:
+        """Write the intent before its slot begins, where the slot came so early: what it takes is no time of the slot's then."""
+        return self._write_intent(turn) if turn.slot.starts_at > self._run.pace.clock() else None
+
+    def _write_intent(self, turn: Turn) -> asyncio.Future[bool]:
+        records, self._unwritten = self._unwritten, []
+        began = time.perf_counter()
+        writing = self._run.writer.write(records=records, intent=self._intent(turn.delivery))
+        writing.add_done_callback(lambda _: self._run.intents.add(time.perf_counter() - began))
+        return writing
 
     async def _take_outcome(self, connection: Wire, turn: Turn, outcome: Outcome, *, intended: bool) -> None:
         if self._retries.made and outcome.scope is not Scope.CONNECTION:
@@ -309,10 +323,10 @@ class Line:
         self._run.observer.recorded(delivery, decision.status, outcome)
         return decision.status
 
-    def _record_unmade(self, delivery: Delivery, error: LetterError) -> None:
+    def _record_unmade(self, delivery: Delivery, error: LetterError, *, intended: bool = False) -> None:
         # Every message was made before the start; this is a frozen row that this version reads otherwise.
         outcome = Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.CONNECT, text=error.message)
-        self._record(delivery, outcome, started_at=time.time(), intended=False)
+        self._record(delivery, outcome, started_at=time.time(), intended=intended)
 
     def _entry(
         self, delivery: Delivery, outcome: Outcome, decision: Decision, *, started_at: float, intended: bool

@@ -34,6 +34,7 @@ from mailer.model import (
     Scope,
     Verdict,
 )
+from mailer.pace.duration import Duration
 from mailer.reaction import STOP_LEAST, STOP_PERCENT, Complaints, judge_complaints
 from mailer.retry import LONGEST, BounceBrake, PolicyStreak
 from mailer.smtp import Relay, connect
@@ -134,6 +135,7 @@ class Run:
         self._brake = BounceBrake(failures=options.bounce_failures or 0, percent=options.bounce_percent)
         self._streak = PolicyStreak()
         self._throttle = throttle
+        self.intents = Duration()
         self._pauses = 0
         self._resume_at = 0.0
 

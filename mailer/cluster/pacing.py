@@ -59,13 +59,13 @@ class Share:
     def try_reserve(self, domain: str) -> Slot | None:
         return None if self._stopped else self._pace.try_reserve(domain)
 
-    async def reserve(self, domain: str) -> Slot | None:
-        """Wait until a transaction to a domain may start. None after `stop`."""
+    async def reserve(self, domain: str, lead: float = 0.0) -> Slot | None:
+        """Wait until a transaction to a domain may start, or until `lead` seconds before. None after `stop`."""
         if self._stopped:
             return None
         if slot := self._pace.try_reserve(domain):
             return slot
-        task = asyncio.ensure_future(self._pace.reserve(domain))
+        task = asyncio.ensure_future(self._pace.reserve(domain, lead))
         self._waiting.add(task)
         began = time.monotonic()
         try:

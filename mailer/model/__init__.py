@@ -29,7 +29,7 @@ from mailer.model.contacts import (
 from mailer.model.diary import Arrival, Entry, Happening, Person, Trouble
 from mailer.model.events import BounceClass, Event, EventKind, Returned, Sent
 from mailer.model.findings import NUMBER, Findings
-from mailer.model.leases import Ask, Learned, Leased, Lender, Lesson, Place, PlaceKey, Return
+from mailer.model.leases import Ask, Learned, Leased, Lender, Lesson, Look, Place, PlaceKey, Return
 from mailer.model.ledgers import LedgerPlace, Server
 from mailer.model.messages import (
     MARK_PLACE,
@@ -99,6 +99,7 @@ __all__ = [
     "Lender",
     "Lesson",
     "Letter",
+    "Look",
     "Lookup",
     "Mailbox",
     "Manifest",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -41,19 +41,27 @@ class Return(NamedTuple):
     free_at: float | None
 
 
+class Look(NamedTuple):
+    """The lender's clock showed `now` at some moment between two times by the clock of whoever asked."""
+
+    before: float
+    now: float
+    after: float
+
+
 class Leased(NamedTuple):
     """What was given for each question, when by the lender's clock a next one could be (infinity: nobody knows), and that clock."""
 
     places: list[list[tuple[Place, ...]]]
     next_free: list[float]
-    now: float
+    look: Look
 
 
 class Lender(Protocol):
     """Whoever keeps the places. Those of a sender that has died are free their span after the death was noticed."""
 
-    async def exchange(self, asks: Sequence[Ask], returns: Sequence[Return]) -> Leased:
-        """Give places back and lease others, durably. Raises LedgerError."""
+    async def exchange(self, asks: Sequence[Ask], returns: Sequence[Return], clock: Callable[[], float]) -> Leased:
+        """Give places back and lease others, durably. `clock` may be called from another thread. Raises LedgerError."""
         ...
 
     async def learn(self, account: str, lesson: Lesson) -> Learned:

@@ -125,8 +125,8 @@ class Pace:
             return None
         return self._take(group) if free_at(group.windows) <= now else None
 
-    async def reserve(self, domain: str) -> Slot | None:
-        """Wait until a transaction to a domain may start. None after `stop`.
+    async def reserve(self, domain: str, lead: float = 0.0) -> Slot | None:  # noqa: ARG002 - as SharedPace has it
+        """Wait until a transaction to a domain may start. None after `stop`. It never comes before.
 
         Who came first goes first, except that nobody waits for a domain other than their own.
         """

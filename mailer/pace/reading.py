@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple, Self
 
+from mailer.model import Look
 from mailer.pace.places import DRIFT
 
 
@@ -21,9 +22,8 @@ class Reading(NamedTuple):
     most: float
 
     @classmethod
-    def of(cls, now: float, after: float, before: float) -> Self:
-        """The lender's clock showed `now` at some moment between two of ours."""
-        return cls(before, now, now + (before - after) * (1 + DRIFT))
+    def of(cls, look: Look) -> Self:
+        return cls(look.after, look.now, look.now + (look.after - look.before) * (1 + DRIFT))
 
     def narrowed(self, earlier: Reading) -> Reading:
         """What this reading and an earlier one say together; where they contradict each other a clock was set, and this one counts."""

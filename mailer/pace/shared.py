@@ -43,6 +43,9 @@ PATIENCE = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
 GRACE = 0.25
 """Whoever was told that a domain may go on now, and has to wait for longer than this, tries another domain first."""
 
+WORTH, MOST = 0.001, 0.05
+"""Parts of a window: from which on a lead is worth it, since so much more of the quota is used, and how long it is at most."""
+
 Places = tuple[Place, ...]
 
 
@@ -64,9 +67,10 @@ class Purse:
         self.tries = 0
 
     def want(self, now: float) -> int:
-        """How many to ask for."""
+        """How many to ask for: several at a time, since each question is a commit of the lender's."""
         beyond = 0 if self.is_idle(now) else self.beyond
-        return max(0, len(self.waiting) + beyond - len(self.spare))
+        left = len(self.spare) - len(self.waiting)
+        return 0 if left >= 0 and left * 2 >= beyond else beyond - left
 
     def is_idle(self, now: float) -> bool:
         return not self.waiting and now - self.wanted_at > IDLE_SECONDS
@@ -119,6 +123,7 @@ class SharedPace:
         self._serving: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._held: tuple[Quota, float] | None = None
+        self._told_at = -math.inf
         self._reading = UNREAD
         self.unlimited = not (quotas or self._rates)
         """Whether there are no quotas at all, so that nobody ever waits."""
@@ -141,7 +146,7 @@ class SharedPace:
                 self._put_away(purse)
             if self._failure is None and self._returns:
                 with contextlib.suppress(LedgerError):
-                    await self._lender.exchange((), self._returns)
+                    await self._lender.exchange((), self._returns, self.clock)
             await self._lender.close()
 
     # -- for whoever sends
@@ -186,22 +191,26 @@ class SharedPace:
             return None
         return self._lease([purse.spare.popleft() for purse in needed])
 
-    async def reserve(self, domain: str) -> Slot | None:
+    async def reserve(self, domain: str, lead: float = 0.0) -> Slot | None:
         """Wait until a transaction to a domain may start. None after `stop`, or if `own_start` tells another time meanwhile.
 
-        Raises LedgerError if the lender fails.
+        It comes up to `lead` seconds before the slot's `starts_at`, where that is worth it: between the time at which a place is
+        free and the reply nobody else can use it. Raises LedgerError if the lender fails.
         """
         taken: list[Places] = []
+        starts_at = -math.inf
         try:
             # the domain's own first: who waits for those must not keep the account's from the others
             for purse in self._needed(domain):
-                if not await self._get(purse, taken):
+                free = await self._get(purse, taken, lead)
+                if free is None:
                     self._back(taken)
                     return None
+                starts_at = max(starts_at, free)
         except BaseException:
             self._back(taken)
             raise
-        return self._lease(taken)
+        return self._lease(taken, starts_at)
 
     def stop(self) -> None:
         """Send everybody who waits away, and whoever comes later; leases given out stay valid."""
@@ -222,27 +231,28 @@ class SharedPace:
 
     # -- who waits
 
-    def _lease(self, taken: Sequence[Places]) -> Slot:
+    def _lease(self, taken: Sequence[Places], starts_at: float = -math.inf) -> Slot:
         places = tuple(place for part in taken for place in part)
-        return Slot(self, places) if places else NO_LIMIT
+        return Slot(self, places, starts_at) if places else NO_LIMIT
 
     def _back(self, taken: Sequence[Places]) -> None:
         for places in taken:
             self.take_back(places)
 
-    async def _get(self, purse: Purse, taken: list[Places]) -> bool:
-        """Get places, and wait for their time. False if nobody is to wait for them any more."""
+    async def _get(self, purse: Purse, taken: list[Places], lead: float) -> float | None:
+        """Get places, and wait for their time, or nearly: when it is. None if nobody is to wait for them any more."""
         promised = purse.next_free
         places = await self._places_of(purse)
         if places is None:
-            return False
+            return None
         taken.append(places)
-        starts = self._reading.surely(free_at(places))
+        quota, starts = purse.quota_of(places), self._reading.surely(free_at(places))
         if purse is not self._account and promised <= self.clock() < starts - GRACE:
             # nobody knew that this domain must wait; now the others can go first
             purse.next_free = starts
-            return False
-        return await self._wait_until(starts, purse.quota_of(places))
+            return None
+        early = min(lead, quota.seconds * MOST) if lead > quota.seconds * WORTH else 0.0
+        return starts if await self._wait_until(starts - early, quota) else None
 
     async def _places_of(self, purse: Purse) -> Places | None:
         if self._failure:
@@ -297,11 +307,11 @@ class SharedPace:
             self._active.discard(purse)
             self._put_away(purse)
         asking = [purse for purse in self._active if purse.want(now)]
-        if asking or self._returns:
-            returns, self._returns = self._returns, []
+        if asking or (self._returns and (self._closing or now - self._told_at >= NEWS_SECONDS)):
+            returns, self._returns, self._told_at = self._returns, [], now
             asks = [Ask(purse.keys, purse.want(now)) for purse in asking]
-            leased = await self._lender.exchange(asks, returns)
-            self._reading = Reading.of(leased.now, now, self.clock()).narrowed(self._reading)
+            leased = await self._lender.exchange(asks, returns, self.clock)
+            self._reading = Reading.of(leased.look).narrowed(self._reading)
             for purse, given, next_free in zip(asking, leased.places, leased.next_free, strict=True):
                 self._take(purse, given, next_free)
         starving = [PATIENCE[min(purse.tries, len(PATIENCE)) - 1] for purse in asking if purse.waiting]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 
@@ -17,9 +18,11 @@ class Keeper(Protocol):
 class Slot:
     """The right to start one transaction. End it with `done` or `cancel`; what comes second changes nothing."""
 
-    __slots__ = ("_keeper", "_taken")
+    __slots__ = ("_keeper", "_taken", "starts_at")
 
-    def __init__(self, keeper: Keeper | None, taken: Any) -> None:
+    def __init__(self, keeper: Keeper | None, taken: Any, starts_at: float = -math.inf) -> None:
+        """`starts_at`, by the pace's clock: nothing of it may leave before."""
+        self.starts_at = starts_at
         self._keeper = keeper
         self._taken = taken
 

@@ -18,7 +18,7 @@ from mailer.destination import alike
 from mailer.ledger.postgres import lessons
 from mailer.ledger.postgres.words import in_words
 from mailer.ledger.scribe import Scribe
-from mailer.model import Ask, Learned, Leased, Lesson, Place, PlaceKey, Return
+from mailer.model import Ask, Learned, Leased, Lesson, Look, Place, PlaceKey, Return
 
 SENDERS = 0x6D61696C
 """The kind of lock, of two numbers, that a sender of leases holds. Other locks are of one number."""
@@ -86,10 +86,10 @@ class PostgresLender:
         self._known: set[PlaceKey] = set()
         self._looked_at = -math.inf
 
-    async def exchange(self, asks: Sequence[Ask], returns: Sequence[Return]) -> Leased:
+    async def exchange(self, asks: Sequence[Ask], returns: Sequence[Return], clock: Callable[[], float]) -> Leased:
         if self._scribe is None:
             self._scribe = Scribe(interrupt=self._interrupt, close=self._hang_up)
-        return await self._scribe.do(lambda: self._exchange(asks, returns))
+        return await self._scribe.do(lambda: self._exchange(asks, returns, clock))
 
     async def learn(self, account: str, lesson: Lesson) -> Learned:
         if self._scribe is None:
@@ -116,7 +116,7 @@ class PostgresLender:
 
     # -- in the thread
 
-    def _exchange(self, asks: Sequence[Ask], returns: Sequence[Return]) -> Leased:
+    def _exchange(self, asks: Sequence[Ask], returns: Sequence[Return], clock: Callable[[], float]) -> Leased:
         connection = self._connection or self._begin()
         try:
             for key in {key for ask in asks for key in ask.keys} - self._known:
@@ -124,7 +124,8 @@ class PostgresLender:
                     self._fit(connection, key)
                 self._known.add(key)
             with connection.transaction():
-                leased = self._lease(connection, asks, returns)
+                places, next_free = self._lease(connection, asks, returns)
+            leased = Leased(places, next_free, self._look(connection, clock))
             if self._is_short(asks, leased):
                 with connection.transaction():
                     spans = max(key.span / key.seconds for ask in asks for key in ask.keys)
@@ -168,7 +169,17 @@ class PostgresLender:
         elif there > key.places:
             connection.execute(FEWER, (*whose, there - key.places))
 
-    def _lease(self, connection: psycopg.Connection[Any], asks: Sequence[Ask], returns: Sequence[Return]) -> Leased:
+    def _look(self, connection: psycopg.Connection[Any], clock: Callable[[], float]) -> Look:
+        """A question of its own, as short as one can be: the longer it takes, the less it tells."""
+        before = clock()
+        row = connection.execute(f"SELECT {NOW}").fetchone()
+        after = clock()
+        assert row
+        return Look(before, row[0], after)
+
+    def _lease(
+        self, connection: psycopg.Connection[Any], asks: Sequence[Ask], returns: Sequence[Return]
+    ) -> tuple[list[list[tuple[Place, ...]]], list[float]]:
         with connection.pipeline():
             if returns:
                 connection.execute(RETURN, self._columns(returns))
@@ -176,7 +187,6 @@ class PostgresLender:
                 [connection.execute(LEASE, (self._holder, *_whose(key), ask.want)) for key in ask.keys] for ask in asks
             ]
             later = [[connection.execute(NEXT, _whose(key)) for key in ask.keys] for ask in asks]
-            now = connection.execute(f"SELECT {NOW}")
         places, unused = [], []
         for ask, cursors in zip(asks, taken, strict=True):
             of_each = [
@@ -189,10 +199,7 @@ class PostgresLender:
             unused += [Return(place, None) for some in of_each for place in some[number:]]
         if unused:
             connection.execute(RETURN, self._columns(unused))
-        row = now.fetchone()
-        assert row
-        next_free = [max(_least(cursor) for cursor in cursors) for cursors in later]
-        return Leased(places, next_free, row[0])
+        return places, [max(_least(cursor) for cursor in cursors) for cursors in later]
 
     def _columns(self, returns: Sequence[Return]) -> list[object]:
         keys = [one.place.key for one in returns]

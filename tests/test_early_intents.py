@@ -1,0 +1,148 @@
+"""Where a slot comes before its time, the intent is written meanwhile: nothing leaves early, and all that may happen then is recorded truly."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from campaigns import address, once_each, received, relay_to, run_of, start, statuses
+from smtp_server import ScriptedServer
+
+from mailer.ledger import Ledger
+from mailer.model import CampaignRecord, Pipelining, Quota, Status
+from mailer.pace import Pace, Slot
+from mailer.pace.duration import Duration
+
+EARLY = 0.05
+PEOPLE = [address(number) for number in range(1, 6)]
+
+
+class EarlyPace(Pace):
+    """As a shared one may: whoever waits comes to a slot before it starts."""
+
+    def __init__(self) -> None:
+        super().__init__([Quota(count=1000, seconds=1)])
+        self.starts: list[float] = []
+
+    async def reserve(self, domain: str, lead: float = 0.0) -> Slot | None:
+        slot = await super().reserve(domain, lead)
+        if slot:
+            slot.starts_at = self.clock() + EARLY
+            self.starts.append(slot.starts_at)
+        return slot
+
+
+@pytest.fixture
+def ledger(campaign_folder: Path) -> Iterator[Ledger]:
+    with Ledger(campaign_folder / "mailer.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        yield running
+    assert running.violations == []
+
+
+@pytest.fixture
+def campaign(campaign_folder: Path, ledger: Ledger) -> CampaignRecord:
+    return start(campaign_folder, ledger, PEOPLE)
+
+
+async def send_early(
+    ledger: Ledger, campaign: CampaignRecord, server: ScriptedServer, mode: Pipelining = Pipelining.AUTO
+) -> EarlyPace:
+    run = run_of(ledger, campaign, relay_to(server, pipelining=mode))
+    run.pace = pace = EarlyPace()
+    assert await asyncio.wait_for(run.run(), 20) is None
+    return pace
+
+
+async def test_nothing_leaves_before_its_time_and_the_intent_is_durable_by_then(
+    ledger: Ledger, campaign: CampaignRecord, server: ScriptedServer
+) -> None:
+    held = server.on("mail", nth=1, hold=True)
+    run = run_of(ledger, campaign, relay_to(server))
+    run.pace = pace = EarlyPace()
+    sending = asyncio.create_task(run.run())
+    assert await asyncio.to_thread(held.fired.wait, 10)
+    assert time.perf_counter() >= pace.starts[0]
+    with Ledger(ledger.place) as other:
+        assert list(statuses(other, campaign).values()).count(Status.SENDING) == 1
+    held.release()
+    await asyncio.wait_for(sending, 20)
+    assert received(server) == once_each(PEOPLE)
+
+
+@pytest.mark.parametrize("mode", [Pipelining.AUTO, Pipelining.OFF])
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("rcpt", "550 5.1.1 User unknown", Status.FAILED),
+        ("rcpt", "450 4.2.0 Mailbox busy", Status.DEFERRED),
+        ("data", "452 4.2.2 Mailbox full", Status.DEFERRED),
+        ("dot", "554 5.7.1 Not this one", Status.FAILED),
+    ],
+)
+async def test_what_is_refused_after_an_early_intent_is_recorded_as_that(
+    ledger: Ledger,
+    campaign: CampaignRecord,
+    server: ScriptedServer,
+    mode: Pipelining,
+    case: tuple[str, str, Status],
+) -> None:
+    phase, reply, status = case
+    server.on(phase, nth=2, reply=reply)
+    await send_early(ledger, campaign, server, mode)
+    stands = statuses(ledger, campaign)
+    [refused] = [who for who, where in stands.items() if where is not Status.SENT]
+    assert stands[refused] is status
+    assert received(server) == once_each([who for who in PEOPLE if who != refused])
+
+
+@pytest.mark.parametrize("mode", [Pipelining.AUTO, Pipelining.OFF])
+@pytest.mark.parametrize("phase", ["mail", "rcpt", "data"])
+async def test_a_connection_that_ends_after_an_early_intent_leaves_nobody_in_doubt(
+    ledger: Ledger, campaign: CampaignRecord, server: ScriptedServer, mode: Pipelining, phase: str
+) -> None:
+    server.on(phase, nth=2, drop=True)
+    await send_early(ledger, campaign, server, mode)
+    assert set(statuses(ledger, campaign).values()) == {Status.SENT}
+    assert received(server) == once_each(PEOPLE)
+
+
+async def test_who_is_somebody_elses_by_then_is_sent_nothing(
+    ledger: Ledger, campaign: CampaignRecord, server: ScriptedServer
+) -> None:
+    class Overtaken(EarlyPace):
+        async def reserve(self, domain: str, lead: float = 0.0) -> Slot | None:
+            if not self.starts:
+                with sqlite3.connect(str(ledger.place)) as other:
+                    other.execute(
+                        "UPDATE deliveries SET status = 'suppressed' WHERE id = (SELECT min(id) FROM deliveries)"
+                    )
+                other.close()
+            return await super().reserve(domain, lead)
+
+    run = run_of(ledger, campaign, relay_to(server))
+    run.pace = Overtaken()
+    await asyncio.wait_for(run.run(), 20)
+    stands = statuses(ledger, campaign)
+    assert sorted(stands.values()) == sorted([Status.SUPPRESSED, *[Status.SENT] * 4])
+    assert received(server) == once_each([who for who in PEOPLE if stands[who] is Status.SENT])
+
+
+def test_how_long_something_takes_is_learned() -> None:
+    duration = Duration()
+    assert duration.likely == 0.0
+    for seconds in [0.010, 0.012, 0.008] * 20:
+        duration.add(seconds)
+    assert 0.010 < duration.likely < 0.016
+    for _ in range(60):
+        duration.add(0.1)
+    assert duration.likely == pytest.approx(0.1, rel=0.1)
