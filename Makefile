@@ -47,7 +47,7 @@ test: .venv/installed
 	$(PYTHON) -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]
 
 # What takes minutes: bugs put into the ledger on purpose, each of which its model must notice; every fault at every place of a
-# dialogue; a trial of each family of faults; each property with all of its examples, of which make test tries a third.
+# dialogue; a trial of each family of faults; each property with all of its examples, of which make test tries a seventh.
 thorough: export EXAMPLES := all
 thorough: .venv/installed
 	$(PYTHON) -m pytest -n 3 --dist worksteal -m "thorough or hypothesis" $(ARGS)

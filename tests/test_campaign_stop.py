@@ -47,6 +47,7 @@ def test_a_stop_never_waits_for_a_silent_server_however_early_it_comes(tmp_path:
         assert not received(server)
 
 
+@pytest.mark.thorough
 def test_a_server_that_was_never_met_is_given_up_sooner_than_one_that_went_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

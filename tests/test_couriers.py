@@ -79,6 +79,7 @@ async def test_everybody_gets_their_message_once_and_no_process_is_left(campaign
     assert couriers_of(os.getpid()) == []
 
 
+@pytest.mark.thorough
 async def test_refusals_delays_and_lost_answers_are_recorded_as_with_one_process(
     campaign_folder: Path, ledger: Ledger
 ) -> None:
@@ -132,6 +133,7 @@ def killed_in_the_middle(couriers: Couriers) -> None:
 
 
 @pytest.mark.parametrize("how", ["the courier is killed before the answer", "the server babbles with the answer"])
+@pytest.mark.thorough
 async def test_an_envelope_that_left_with_the_message_before_is_known_to_have_left(
     campaign_folder: Path, ledger: Ledger, how: str
 ) -> None:
@@ -161,6 +163,7 @@ async def test_an_envelope_that_left_with_the_message_before_is_known_to_have_le
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no /bin/sh on Windows")
+@pytest.mark.thorough
 def test_couriers_that_die_at_once_are_told_as_a_reason(
     campaign_folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +184,7 @@ def test_couriers_that_die_at_once_are_told_as_a_reason(
     assert "no sending process" in outcome.text
 
 
+@pytest.mark.thorough
 async def test_nothing_is_in_doubt_when_the_courier_had_gone_before_it_was_told_to_end_the_message(
     campaign_folder: Path, ledger: Ledger
 ) -> None:
@@ -221,6 +225,7 @@ async def test_what_is_meant_for_the_run_ends_no_courier(campaign_folder: Path, 
     assert (result.tally.sent, watcher.reconnects) == (60, [])
 
 
+@pytest.mark.thorough
 async def test_a_file_of_the_campaign_folder_is_not_taken_for_a_part_of_the_program(
     campaign_folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +273,7 @@ def test_a_courier_does_without_what_reads_lists_and_settings() -> None:
 
 
 @over_both
+@pytest.mark.thorough
 async def test_a_courier_that_cannot_read_the_campaign_says_why(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = replace(start(campaign_folder, ledger, PEOPLE[:1]), name="other")
     with ScriptedServer() as server:
@@ -323,6 +329,7 @@ async def test_no_second_holds_more_than_the_quota_over_all_processes(campaign_f
     assert took > 2
 
 
+@pytest.mark.thorough
 async def test_a_run_that_is_stopped_hands_over_nothing_new(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = start(campaign_folder, ledger, PEOPLE)
     watcher = Watcher()
@@ -336,6 +343,7 @@ async def test_a_run_that_is_stopped_hands_over_nothing_new(campaign_folder: Pat
     assert received(server) == once_each(PEOPLE)
 
 
+@pytest.mark.thorough
 async def test_a_message_that_would_be_another_than_was_checked_stops_the_run(
     campaign_folder: Path, ledger: Ledger
 ) -> None:
@@ -388,6 +396,7 @@ def test_when_the_run_is_killed_its_couriers_go_and_nobody_is_mailed_twice(tmp_p
     assert sum(got.values()) >= told_of["sent"]
 
 
+@pytest.mark.thorough
 async def test_who_does_not_know_the_token_is_turned_away(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = start(campaign_folder, ledger, PEOPLE[:3])
     with ScriptedServer() as server:
@@ -410,6 +419,7 @@ def test_an_outcome_is_the_same_after_its_way_between_processes(reply: Reply | N
     assert outcome_from(told(outcome)) == outcome
 
 
+@pytest.mark.thorough
 async def test_a_server_that_is_not_there_is_told_in_the_same_words(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = start(campaign_folder, ledger, PEOPLE[:5])
     with socket.socket() as taken:

@@ -33,6 +33,7 @@ def call(journey: Journey, *words: str, code: int = 0) -> str:
     return ran.said
 
 
+@pytest.mark.thorough
 def test_an_encrypted_ledger_of_an_earlier_format_is_taken_over_without_a_readable_copy(tmp_path: Path) -> None:
     """As format 3 was written: encrypted by SQLCipher itself, not by us."""
     path, plain = tmp_path / "mailer.db", sqlite3.connect(":memory:")

@@ -128,6 +128,7 @@ def word_template(path: Path) -> None:
     "pipelining",
     ["auto", pytest.param("message", marks=pytest.mark.thorough), pytest.param("off", marks=pytest.mark.thorough)],
 )
+@pytest.mark.thorough
 def test_a_captured_dialogue_tells_nothing_of_this_computer(program: Program, pipelining: str) -> None:
     with ScriptedServer() as server, SocksProxy({(HOST, 25): server.port}) as proxy:
         program.settings["MAILER_PROXY"] = proxy.url

@@ -170,6 +170,7 @@ def found(page, words: str) -> None:
     page.wait_for_function("(words) => document.getElementById('found').textContent === words", arg=words)
 
 
+@pytest.mark.thorough
 def test_it_opens_with_the_first_lines_only(page, gallery):
     asked = []
     page.on("request", lambda request: asked.append(request.url))

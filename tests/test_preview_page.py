@@ -65,6 +65,7 @@ def test_search_finds_by_name_address_row_language_and_domain(page, gallery):
         assert page.inner_text("#found") == expected, words
 
 
+@pytest.mark.thorough
 def test_the_counts_and_the_filters_lead_to_their_messages(page, gallery):
     page.goto(gallery.as_uri())
     page.click("button[data-search='language:fr']")
@@ -145,6 +146,7 @@ def test_the_letter_can_be_seen_at_the_width_of_a_phone_and_in_the_dark(chromium
 
 
 @pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.thorough
 def test_nothing_is_wider_than_the_window(chromium, gallery, width):
     page = chromium.new_page(viewport={"width": width, "height": 844})
     for place in ("", "#3"):
@@ -221,6 +223,7 @@ def test_the_trap_of_the_test_above_does_notice_an_unguarded_letter(chromium, tm
     page.close()
 
 
+@pytest.mark.thorough
 def test_a_hostile_name_subject_and_file_stay_text(page, tmp_path):
     words = '"><img src=x onerror=alert(1)></script><script>document.title="owned"</script>'
     to = contact(1, name=words, fields={"name": words})
@@ -237,6 +240,7 @@ def test_a_hostile_name_subject_and_file_stay_text(page, tmp_path):
     assert page.title() == f"Preview of {words}, nothing sent"
 
 
+@pytest.mark.thorough
 def test_the_seal_can_be_copied(chromium, gallery):
     context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
@@ -263,6 +267,7 @@ def test_a_screen_reader_is_told_names_numbers_and_states(page, gallery):
 
 
 @pytest.mark.alone
+@pytest.mark.thorough
 def test_ten_thousand_messages_answer_each_key_within_a_tenth_of_a_second(page, tmp_path):
     index = write(tmp_path / "p", campaign(10), summary())
     # Ten thousand pages take long to write and add nothing: the index is what has to stay quick, and the last page.

@@ -209,6 +209,7 @@ def levels(found: dict[str, Any]) -> dict[str, str]:
     return {check["code"]: check["level"] for check in found["checks"]}
 
 
+@pytest.mark.thorough
 def test_a_server_on_this_computer_is_reached_directly_and_the_settings_say_what_that_means(guarded: Guarded) -> None:
     with ScriptedServer() as local, SocksProxy() as proxy:
         guarded.program.settings |= {

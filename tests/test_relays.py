@@ -187,6 +187,7 @@ async def test_who_shares_a_refused_account_stops_asking_before_it_is_refused_it
     assert received(office) == once_each(PEOPLE)
 
 
+@pytest.mark.thorough
 async def test_each_relay_keeps_to_its_own_limit(
     campaign_folder: Path, ledger: Ledger, place: Server, servers: tuple[ScriptedServer, ScriptedServer]
 ) -> None:
@@ -233,6 +234,7 @@ async def test_a_queue_is_served_by_the_relays_that_are_bound_to_it(
     assert backup.accepted == []
 
 
+@pytest.mark.thorough
 async def test_each_relay_speaks_as_itself_and_a_message_keeps_its_number_whatever_it_leaves_over(
     campaign_folder: Path, ledger: Ledger, place: Server, servers: tuple[ScriptedServer, ScriptedServer]
 ) -> None:

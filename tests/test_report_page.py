@@ -79,7 +79,7 @@ def test_axe_finds_nothing(chromium: Browser, pages: dict[str, str], name: str, 
     page.close()
 
 
-@pytest.mark.parametrize("width", [320, 700, 1280])
+@pytest.mark.parametrize("width", [320, *(pytest.param(one, marks=pytest.mark.thorough) for one in (700, 1280))])
 def test_nothing_is_wider_than_the_screen_and_each_picture_is_there_once(
     chromium: Browser, pages: dict[str, str], width: int
 ) -> None:
@@ -98,6 +98,7 @@ def test_nothing_is_wider_than_the_screen_and_each_picture_is_there_once(
 
 @pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("name", ["full", "hostile"])
+@pytest.mark.thorough
 def test_no_words_of_a_picture_touch_each_other_or_leave_it(
     chromium: Browser, pages: dict[str, str], width: int, name: str
 ) -> None:
@@ -151,6 +152,7 @@ def test_rows_are_found_by_typing_and_the_keyboard_leads_everywhere(
     page.close()
 
 
+@pytest.mark.thorough
 def test_without_the_script_the_tables_are_whole(chromium: Browser, pages: dict[str, str]) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -160,6 +162,7 @@ def test_without_the_script_the_tables_are_whole(chromium: Browser, pages: dict[
     context.close()
 
 
+@pytest.mark.thorough
 def test_on_paper_it_is_light_fits_and_leaves_the_long_list_out(chromium: Browser, pages: dict[str, str]) -> None:
     page, _ = opened(chromium, pages["full"], viewport={"width": 680, "height": 900}, color_scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from postgres_server import PostgresServer
 from program import Program
 from smtp_server import Accepted, ScriptedServer
@@ -25,6 +26,7 @@ def to_slow(messages: Sequence[Accepted]) -> list[Accepted]:
     return [message for message in messages if message.rcpt_to[0].endswith("slow.example")]
 
 
+@pytest.mark.thorough
 def test_two_senders_at_once_stay_below_what_each_alone_would_use(tmp_path: Path, postgres: PostgresServer) -> None:
     with ScriptedServer() as server, postgres.database() as name:
         settings = {

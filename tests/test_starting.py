@@ -205,6 +205,7 @@ DATE = re.compile(rb"^Date: .*$", re.MULTILINE)
 HARMLESS = {"_PYTHON_PROJECT_BASE", "_PYTHON_SYSCONFIGDATA_NAME", "PYPARSINGENABLEALLWARNINGS", "CI", "PATH"}
 
 
+@pytest.mark.thorough
 def test_a_library_imported_early_looks_only_at_what_makes_servers_differ() -> None:
     done = subprocess.run([sys.executable, "-c", SEEN, *LIBRARIES], capture_output=True, encoding="utf-8", timeout=60)
     assert done.returncode == 0, done.stderr

@@ -132,6 +132,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 # -- set up
 
 
+@pytest.mark.thorough
 def test_an_organiser_sets_the_account_up_and_sees_that_mail_arrives_by_keyboard_alone(
     page: Page, at_work: Office, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def goes_on(at_work: Office) -> list[str]:
         return list(ledger.wishes())
 
 
+@pytest.mark.thorough
 def test_who_is_asked_to_come_back_later_needs_nobody_at_the_page_and_holds_up_no_other_campaign(
     page: Page, at_work: Office
 ) -> None:

@@ -280,8 +280,9 @@ def test_a_pause_on_the_page_is_gone_on_from_in_the_terminal_and_the_other_way_r
 
 @pytest.mark.parametrize(
     "how",
-    [pytest.param(signal.SIGINT, id="Ctrl-C"), pytest.param(signal.SIGKILL, id="kill -9", marks=pytest.mark.thorough)],
+    [pytest.param(signal.SIGINT, id="Ctrl-C"), pytest.param(signal.SIGKILL, id="kill -9")],
 )
+@pytest.mark.thorough
 def test_a_page_that_ends_in_the_midst_of_sending_hurts_nobody(page: Page, at_work: Office, how: int) -> None:
     at_work.server.on("accepted", delay=0.1)
     prepared(page, at_work)

@@ -149,6 +149,7 @@ def state_of(reader: Reader, draft: str) -> object:
     return state
 
 
+@pytest.mark.thorough
 def test_the_pages_of_a_campaign_and_its_report_are_in_the_reader_s_language(reader: Reader, folder: Office) -> None:
     folder.server.on("rcpt", address=people(4)[1], reply="550 5.1.1 User unknown")
     folder.server.on("rcpt", address=people(4)[2], reply="450 4.2.1 Mailbox busy")

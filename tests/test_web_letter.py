@@ -165,6 +165,7 @@ def test_a_letter_is_filled_in_by_keyboard_alone(page: Page, at_work: Office) ->
     expect(page.get_by_role("button", name="case.city")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_a_file_is_attached_seen_in_the_letter_given_a_name_and_taken_off(
     page: Page, at_work: Office, tmp_path: Path
 ) -> None:
@@ -203,6 +204,7 @@ def test_a_file_is_attached_seen_in_the_letter_given_a_name_and_taken_off(
     assert len(list((at_work.folder / "attachments").iterdir())) == 2
 
 
+@pytest.mark.thorough
 def test_a_program_is_not_attached_and_the_reader_is_told_why(page: Page, at_work: Office, tmp_path: Path) -> None:
     opened(page, at_work)
     given = tmp_path / "leaflet.pdf.exe"

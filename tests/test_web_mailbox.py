@@ -149,6 +149,7 @@ def test_a_folder_that_is_gone_is_an_empty_mailbox_and_no_crash(tmp_path):
         assert rows(port) == []
 
 
+@pytest.mark.thorough
 def test_the_page_shows_what_arrives_while_it_is_open_and_deletes_it(box):
     with browser() as chromium, served(create_app(box)) as port:
         page = chromium.new_page(viewport={"width": 1280, "height": 800})

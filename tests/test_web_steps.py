@@ -83,6 +83,7 @@ def mended(inside: Stranger, token: str, name: str, page: str, **fields: str) ->
     return dict(parse_qsl(urlsplit(answer.getheader("Location") or "").query))["list"]
 
 
+@pytest.mark.thorough
 def test_what_was_typed_into_a_row_is_kept_whichever_button_is_pressed(at_work: Office) -> None:
     name = at_work.write_list(MISTYPED)
     inside, token = entered(at_work)
@@ -94,6 +95,7 @@ def test_what_was_typed_into_a_row_is_kept_whichever_button_is_pressed(at_work: 
     assert {"x@union.example", "bo@gmail.com"} < {one.address for one in contacts.read(at_work.folder / both)}
 
 
+@pytest.mark.thorough
 def test_a_correction_of_a_correction_gets_the_next_number(at_work: Office) -> None:
     name = at_work.write_list(["a@@union.example", *people(3)])
     inside, token = entered(at_work)
@@ -220,6 +222,7 @@ def test_the_numbers_of_the_sentence_add_up_to_the_rows(numbers: list[int]) -> N
 # -- what is prepared
 
 
+@pytest.mark.thorough
 def test_what_is_approved_and_not_sent_stands_on_the_first_page_with_the_way_on(at_work: Office) -> None:
     name = at_work.write_list(people(3))
     inside, token = entered(at_work)
@@ -291,6 +294,7 @@ def test_a_letter_that_was_begun_on_a_german_page_is_checked_without_a_word(at_w
 # -- numbers
 
 
+@pytest.mark.thorough
 def test_numbers_are_written_as_the_reader_s_language_writes_them(at_work: Office) -> None:
     name = at_work.write_list([*people(1100), people(1)[0]])
     at_work.settings["MAILER_RATE"] = "20000/day"
@@ -311,6 +315,7 @@ def test_numbers_are_written_as_the_reader_s_language_writes_them(at_work: Offic
 
 
 @pytest.mark.parametrize("hold", ["0", "ten", "1e1", "-5", "12345678901"])
+@pytest.mark.thorough
 def test_a_hold_that_is_no_number_is_refused_and_not_forgotten(at_work: Office, hold: str) -> None:
     draft = {"list": at_work.write_list(people(3)), "letter": "appeal"}
     inside, token = entered(at_work)
@@ -322,6 +327,7 @@ def test_a_hold_that_is_no_number_is_refused_and_not_forgotten(at_work: Office, 
     assert at_work.server.accepted == []
 
 
+@pytest.mark.thorough
 def test_the_sending_of_what_has_begun_leads_to_its_campaign(at_work: Office) -> None:
     draft = {"list": at_work.write_list(people(3)), "letter": "appeal"}
     at_work.program.run("send", draft["letter"], draft["list"], "--yes", "--limit", "1")
@@ -363,6 +369,7 @@ def test_no_name_is_longer_than_any_disk_allows(name: str) -> None:
     assert short(cut) == cut
 
 
+@pytest.mark.thorough
 def test_a_list_with_a_very_long_name_is_taken(at_work: Office) -> None:
     inside, token = entered(at_work)
     answer, said = inside.ask(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 import tracemalloc
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import pytest
 from made_up_campaigns import crowd, made_up
 from organiser import Stranger, office
 
 from mailer import report
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, DeliveryRecord
+from mailer.web.journey import standing
 from mailer.web.journey.standing import _streamed
 
 
@@ -81,3 +84,19 @@ async def test_nothing_more_is_made_once_nobody_listens() -> None:
         async for _part in streamed:
             break
     assert (made, ended) == ([0], [True])
+
+
+def test_a_page_that_ends_while_it_reads_ahead_says_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the program ends, whatever is still being imported in a thread fails; its traceback would be the page's last words."""
+
+    def at_the_end(name: str) -> None:
+        raise RuntimeError(f"can't import {name} at interpreter shutdown")
+
+    monkeypatch.setattr("importlib.import_module", at_the_end)
+    said: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    standing._read_ahead()
+    for thread in threading.enumerate():
+        if thread.name == "reading ahead":
+            thread.join(10)
+    assert not said

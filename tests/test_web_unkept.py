@@ -37,6 +37,7 @@ def kept(at_work: Office) -> str:
     return (at_work.folder / "templates" / "appeal.md").read_text("utf-8")
 
 
+@pytest.mark.thorough
 def test_what_is_typed_while_the_page_is_closed_is_kept_once_it_is_open_again(page: Page, at_work: Office) -> None:
     writing(page, at_work)
     page.context.clear_cookies()

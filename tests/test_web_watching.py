@@ -53,6 +53,7 @@ def lines(page: Page) -> list[str]:
     return page.locator("#lines li > div > p:not(.who)").all_inner_texts()
 
 
+@pytest.mark.thorough
 def test_the_log_tells_in_plain_words_what_happened_in_the_terminal_and_after_a_restart(
     page: Page, at_work: Office
 ) -> None:

@@ -74,6 +74,7 @@ def test_the_demo_finds_its_samples_in_the_wheel(wheel: Path) -> None:
     assert done.stdout.strip() == str(wheel / "mailer" / "samples"), done.stderr
 
 
+@pytest.mark.thorough
 def test_a_program_without_its_samples_says_so(tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     with pytest.raises(UsageError, match="sample campaign is missing"):

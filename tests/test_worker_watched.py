@@ -283,6 +283,7 @@ async def test_a_worker_whose_account_rests_is_well_but_not_ready(
             assert vitals.readiness().code == "ending"
 
 
+@pytest.mark.thorough
 async def test_a_loop_that_stands_still_is_told_of_by_another_thread(
     campaign_folder: Path, place: Server, server: ScriptedServer
 ) -> None:
@@ -349,6 +350,7 @@ def test_whoever_listens_for_others_is_asked_by_any_name() -> None:
         assert ask(endpoint.port, "/metrics", host="worker1.example.org:9325")[0] == 200
 
 
+@pytest.mark.thorough
 def test_those_who_ask_slowly_or_never_keep_nobody_from_being_answered() -> None:
     with watching(Vitals()) as endpoint:
         silent = [socket.create_connection(("127.0.0.1", endpoint.port)) for _ in range(AT_ONCE - 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import time
@@ -151,7 +152,13 @@ def _read_ahead() -> None:
 
     In a thread that nobody waits for, the end of the page included.
     """
-    Thread(target=importlib.import_module, args=("mailer.contacts.listing",), daemon=True, name="reading ahead").start()
+    Thread(target=_import_quietly, args=("mailer.contacts.listing",), daemon=True, name="reading ahead").start()
+
+
+def _import_quietly(name: str) -> None:
+    # as the program ends an import fails in many ways; and whoever needs it meanwhile imports it anew, and hears what is wrong
+    with contextlib.suppress(Exception):
+        importlib.import_module(name)
 
 
 KEYS = {
