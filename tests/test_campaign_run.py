@@ -104,6 +104,7 @@ async def test_with_wait_a_run_stays_until_the_deferred_are_final(campaign_folde
 
 
 @over_both
+@pytest.mark.thorough
 async def test_with_wait_the_command_stays_though_at_first_nobody_is_due(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = start(campaign_folder, ledger, everybody(2))
     with ScriptedServer() as server:

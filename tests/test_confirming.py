@@ -164,6 +164,7 @@ def test_ctrl_c_while_messages_are_checked_says_that_nothing_was_sent(journey: J
 
 
 @POSIX
+@pytest.mark.thorough
 def test_names_with_umlauts_work_in_the_plainest_locale(journey: Journey) -> None:
     plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": None}
     journey.write("Käthe.csv", as_csv(people(2)))

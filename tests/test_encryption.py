@@ -526,6 +526,7 @@ class Ring(KeyringBackend):
 """
 
 
+@pytest.mark.thorough
 def test_a_new_key_is_kept_in_the_keyring_shown_once_and_good_on_another_computer(
     journey: Journey, tmp_path: Path
 ) -> None:
@@ -639,6 +640,7 @@ sys.exit(code)
         ("suppress", "import", "list.csv", "--problems", "problems.csv"),
     ],
 )
+@pytest.mark.thorough
 def test_nothing_opens_the_ledgers_file_beside_sqlite(journey: Journey, words: tuple[str, ...]) -> None:
     """To close it would give up SQLite's locks, and another program could take the WAL away under it."""
     done = subprocess.run(

@@ -57,6 +57,7 @@ def test_no_line_of_them_names_this_computer_or_a_secret() -> None:
     [shlex.split(directives("ExecStart")[0])[1:], composed()["services"]["worker"]["command"]],
     ids=["systemd", "compose"],
 )
+@pytest.mark.thorough
 def test_the_command_that_they_start_sends_a_campaign_and_ends_with_zero(site: Site, command: list[str]) -> None:
     site.program.run(*SEND)
     port = command[command.index("--metrics") + 1]

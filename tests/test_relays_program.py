@@ -87,6 +87,7 @@ def test_a_worker_that_is_killed_with_two_relays_leaves_at_most_one_in_doubt_for
 
 
 @posix
+@pytest.mark.thorough
 def test_status_tells_of_each_relay_who_rests_until_when_and_why(site: TwoRelays) -> None:
     held = site.backup.on("mail", nth=6, hold=True)
     site.program.run(*SEND)
@@ -153,6 +154,7 @@ def test_from_here_a_campaign_goes_over_the_first_relay_and_on_over_another_when
     assert f"Relay backup: {len(PEOPLE) - 5} sent" in words
 
 
+@pytest.mark.thorough
 def test_a_preview_names_each_identity_and_a_new_one_makes_its_seal_stale(alone: TwoRelays) -> None:
     seen = alone.program.run("preview", "appeal", "people.csv")
     assert seen.returncode == 0, seen.stderr

@@ -210,6 +210,7 @@ def test_pictures_show_the_numbers_of_the_report() -> None:
         assert f"{counts[Status.SENT]:,} of {counts.total():,}" in drawn["by-1"].svg
 
 
+@pytest.mark.thorough
 def test_the_same_ledger_gives_the_same_bytes_on_any_computer_and_tells_of_none(tmp_path: Path) -> None:
     with Ledger(tmp_path / "mailer.db") as ledger:
         campaign = made_up(ledger, crowd(80))
@@ -238,6 +239,7 @@ def program(tmp_path: Path) -> Program:
     return Program(folder=tmp_path, settings={"MAILER_SENDER": "Office <office@example.org>"})
 
 
+@pytest.mark.thorough
 def test_the_command_writes_a_report_for_a_committee_that_names_nobody(program: Program) -> None:
     files = ("--html", "committee.html", "--csv", "committee.csv")
     done = program.run("report", "appeal--branches", "--counts-only", *files)

@@ -161,6 +161,7 @@ def test_an_empty_log_proves_nothing(scene: Scene) -> None:
     assert f"{scene.uncertain} not in this log. That proves nothing" in refuse_to_decide(scene, *scene.written([]))
 
 
+@pytest.mark.thorough
 def test_the_log_of_another_postfix_proves_nothing(scene: Scene) -> None:
     with real_servers.server_folder() as folder, real_servers.postfix(folder) as other:
         elsewhere = Program(folder=scene.program.folder, settings={**scene.program.settings})

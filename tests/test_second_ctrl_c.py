@@ -103,6 +103,7 @@ def started(journey: Journey, out: int) -> Running:
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["nobody reads the pipe", "the reader is gone"])
+@pytest.mark.thorough
 def test_results_that_nobody_reads_keep_nobody_waiting(journey: Journey, broken: bool) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

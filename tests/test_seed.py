@@ -173,6 +173,7 @@ def test_it_is_found_among_the_spam_and_given_up_where_it_never_comes(servers: t
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal")
+@pytest.mark.thorough
 def test_a_person_is_asked_and_may_stop_waiting(folder: Path) -> None:
     from sitting import CTRL_C, sit
 

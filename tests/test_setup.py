@@ -279,6 +279,7 @@ def test_without_a_keyring_a_file_that_only_its_owner_can_read_is_offered(
 
 @POSIX
 @pytest.mark.parametrize("question", range(7))
+@pytest.mark.thorough
 def test_ctrl_c_at_any_question_leaves_everything_as_it_was(
     campaign_folder: Path, server: ScriptedServer, question: int
 ) -> None:

@@ -75,6 +75,7 @@ def test_the_help_imports_neither_typer_nor_settings_nor_the_ledger(tmp_path: Pa
     assert not found & (SLOW | {"typer", "rich", "pydantic", "pydantic_settings", "sqlite3", "asyncio", "dataclasses"})
 
 
+@pytest.mark.thorough
 def test_a_list_is_read_without_what_letters_pages_and_mail_servers_need(folder: Path) -> None:
     (folder / "list.csv").write_text("name,email\nPat,pat@example.org\n", encoding="utf-8")
     found = imported(folder, "check", "list.csv")

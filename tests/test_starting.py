@@ -95,6 +95,7 @@ def ended(start: Start, words: list[str], **options: Any) -> tuple[int, bytes, b
 
 @pytest.mark.parametrize("module", [False, True], ids=["a script", "a module"])
 @pytest.mark.parametrize("apart", [False, True], ids=["in our session", "in its own"])
+@pytest.mark.thorough
 def test_it_finds_itself_as_a_started_one_does(
     starts: tuple[Start, Start], tmp_path: Path, *, module: bool, apart: bool
 ) -> None:
@@ -134,6 +135,7 @@ def test_at_a_terminal_its_streams_are_those_of_a_terminal(starts: tuple[Start, 
 
 
 @pytest.mark.parametrize("text", ENDS.values(), ids=list(ENDS))
+@pytest.mark.thorough
 def test_it_ends_as_a_started_one_does(starts: tuple[Start, Start], tmp_path: Path, text: str) -> None:
     plainly, forked = (ended(start, script(tmp_path, text)) for start in starts)
     assert forked[:2] == plainly[:2]

@@ -411,6 +411,7 @@ def test_no_link_leads_an_attachment_or_a_letter_out_of_the_folder(
         (at_work.folder / "put aside").rename(place)
 
 
+@pytest.mark.thorough
 def test_there_is_an_end_to_how_many_attachments_are_taken(member: tuple[Stranger, str], at_work: Office) -> None:
     place = at_work.folder / "attachments"
     place.mkdir(exist_ok=True)
@@ -577,6 +578,7 @@ def test_of_an_attempt_nobody_guesses_the_name(member: tuple[Stranger, str]) -> 
     assert inside.post("/account/setup/x/keep", csrf=token, keep="yes")[0].status == 303
 
 
+@pytest.mark.thorough
 def test_of_two_who_keep_a_letter_at_the_same_moment_the_second_is_told(
     member: tuple[Stranger, str], at_work: Office
 ) -> None:

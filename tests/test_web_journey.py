@@ -345,6 +345,7 @@ def test_two_tabs_do_not_write_over_each_other_nor_send_twice(page: Page, at_wor
     assert all(b"Subject: Second" in message.content for message in at_work.server.accepted)
 
 
+@pytest.mark.thorough
 def test_a_cookie_that_has_expired_leads_to_words_not_to_a_loss(page: Page, at_work: Office) -> None:
     prepared(page, at_work, 3)
     page.context.clear_cookies()
@@ -417,6 +418,7 @@ def test_a_letter_can_neither_script_nor_fetch(page: Page, at_work: Office) -> N
         pytest.param(320, "light", marks=pytest.mark.thorough),
     ],
 )
+@pytest.mark.thorough
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     page: Page, at_work: Office, width: int, scheme: str
 ) -> None:

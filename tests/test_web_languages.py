@@ -97,6 +97,7 @@ LISTS = {
 
 
 @pytest.mark.parametrize("name", sorted(LISTS))
+@pytest.mark.thorough
 def test_what_is_wrong_with_a_list_is_told_in_the_reader_s_language(reader: Reader, folder: Office, name: str) -> None:
     (folder.folder / "contacts" / name).write_text(LISTS[name], encoding="latin-1")
     assert english(visible(reader.read(f"/list?list=contacts/{name}"))) == []
@@ -116,6 +117,7 @@ LETTERS = {
 
 
 @pytest.mark.parametrize("name", sorted(LETTERS))
+@pytest.mark.thorough
 def test_what_is_wrong_with_a_letter_is_told_in_the_reader_s_language(
     reader: Reader, folder: Office, name: str
 ) -> None:

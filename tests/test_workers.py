@@ -226,6 +226,7 @@ async def test_workers_whose_sessions_are_ended_at_the_server_begin_anew_by_them
     assert ledger.shared.presences() == []
 
 
+@pytest.mark.thorough
 async def test_what_a_mail_server_answered_while_the_ledger_was_lost_is_recorded_later(
     campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
 ) -> None:
@@ -275,6 +276,7 @@ async def test_workers_outlive_a_server_that_loses_its_power(campaign_folder: Pa
         postgres.close()
 
 
+@pytest.mark.thorough
 async def test_a_worker_waits_for_a_server_that_is_not_there_yet(campaign_folder: Path, server: ScriptedServer) -> None:
     postgres = PostgresServer()
     try:
@@ -294,6 +296,7 @@ async def test_a_worker_waits_for_a_server_that_is_not_there_yet(campaign_folder
         postgres.close()
 
 
+@pytest.mark.thorough
 async def test_a_worker_ends_tidily_once_a_newer_mailer_has_changed_the_tables(
     campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
 ) -> None:
