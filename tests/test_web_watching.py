@@ -12,6 +12,8 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import real_servers
@@ -26,6 +28,8 @@ from mailer.cli.inbox import orphaned
 from mailer.errors import RelayStopped
 from mailer.ledger import Ledger
 from mailer.model import Event, EventKind, Happening, Quota
+from mailer.settings import load
+from mailer.web.journey.watching import Watching
 
 CAMPAIGN = "appeal--people"
 GONE, LATER, LOST = people(5)[1], people(5)[2], people(5)[3]
@@ -250,6 +254,19 @@ class Silent:
     def waiting(self, *_: object) -> None: ...
     def reconnecting(self, *_: object) -> None: ...
     def silent(self, *_: object) -> None: ...
+
+
+def test_who_gets_no_letter_is_not_done_when_the_first_one_leaves(tmp_path: Path) -> None:
+    given: Any = SimpleNamespace(
+        ledger=lambda _: Ledger(tmp_path / "mailer.db"), settings=lambda: load(tmp_path), practice_of=None
+    )
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        campaign = ledger.start(start([contact(number) for number in range(1, 6)]))
+        ledger.suppress([(contact(1).key, "")], source="a test")
+        watching = Watching(given, cast("Any", None), lambda _: None)
+        state = watching._state(campaign.name)
+        assert state
+        assert [state[key] for key in ("total", "mailed", "done", "left")] == [5, 4, 0, 4]
 
 
 def test_a_watch_ends_with_the_page_that_began_it() -> None:

@@ -19,7 +19,7 @@ function clock(seconds, exact = false) {
 }
 
 function figures(now) {
-  const parts = [told(words.of, { done: now.done, total: now.total })];
+  const parts = [told(words.of, { done: now.done, total: now.mailed })];
   if (now.pace) parts.push(told(words.pace, { pace: now.pace }));
   const left = now.left_seconds;
   if (left > 5400) parts.push(told(words.hours, { hours: Math.round(left / 3600) }));
@@ -55,7 +55,7 @@ function show(now) {
   write(state, state.dataset[now.state]);
   state.className = `state ${now.state}`;
   write(part("figures"), figures(now));
-  Object.assign(part("progress"), { max: now.total || 1, value: now.done });
+  Object.assign(part("progress"), { max: now.mailed || 1, value: now.mailed ? now.done : 1 });
   const hold = holding(now);
   write(part("now"), hold);
   part("now").hidden = !hold;

@@ -98,7 +98,7 @@ class Watching:
             if state is None:
                 return
             now = time.monotonic()
-            if state["total"] != total:  # whoever is skipped from the start is done, but was not fast
+            if state["total"] != total:  # it has just begun, or goes to others, too
                 recent.clear()
                 total = state["total"]
             recent.append((now, state["done"]))
@@ -138,12 +138,15 @@ class Watching:
             state = "refused"
         else:
             state = ("waiting" if waits else "paused") if tally.work_left else "finished"
+        # who gets no letter is not done when the first one leaves
+        left_out = tally.suppressed + tally.skipped
         return {
             "state": state,
             "counts": {status.value: getattr(tally, status) for status in Status},
             "total": tally.total,
             "left": tally.work_left,
-            "done": tally.total - tally.work_left,
+            "mailed": tally.total - left_out,
+            "done": tally.total - left_out - tally.work_left,
             "in_use": waits.other if waits and waits.next is Next.IN_USE else None,
             # whoever waits for another campaign to be done has nothing to mend
             **_ended(None if waits else running, practising=bool(self._means.practice_of)),
