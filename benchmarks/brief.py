@@ -68,8 +68,10 @@ def _machine(section: str) -> str:
 
 
 def put_into(readme: Path, page: str) -> None:
-    """Bring the README up to date, if it has the block."""
+    """Bring the README up to date, if it has the block and the page what the block begins with."""
     before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    if begin:
+    if begin and whole.TITLE not in sections(page):
+        print(f"{readme.name} stays as it is: RESULTS.md lacks {whole.TITLE!r}; measure first: make bench")
+    elif begin:
         _, end, after = rest.partition(END)
         readme.write_text(f"{before}{begin}\n{brief(page)}\n{end}{after}", encoding="utf-8", newline="\n")

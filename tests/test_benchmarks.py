@@ -210,6 +210,14 @@ def test_the_block_in_a_readme_is_replaced_and_nothing_else(tmp_path: Path) -> N
     assert readme.read_text(encoding="utf-8") == f"before\n{BEGIN}\n{brief(page)}\n{END}after\n{END}"
 
 
+def test_a_page_without_the_whole_path_leaves_the_readme_as_it_is(tmp_path: Path) -> None:
+    """As after `--only workers` on another machine than before, whose figures cannot stand beside these."""
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}old\n{END}after\n", encoding="utf-8")
+    put_into(readme, table.page("- processor: a new one", {workers.TITLE: "## Workers\n"}))
+    assert readme.read_text(encoding="utf-8") == f"before\n{BEGIN}old\n{END}after\n"
+
+
 def test_a_fair_share_is_counted_while_all_send() -> None:
     early, late = [at / 10 for at in range(100)], [5 + at / 10 for at in range(100)]
     assert shared.while_all([early, late]) == (5.0, 9.9)
