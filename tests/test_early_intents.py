@@ -14,6 +14,7 @@ import pytest
 from campaigns import address, once_each, received, relay_to, run_of, start, statuses
 from smtp_server import ScriptedServer
 
+from mailer.campaign.line import HELD_SECONDS
 from mailer.campaign.trial import _Trial
 from mailer.errors import Paused
 from mailer.ledger import Ledger
@@ -143,6 +144,35 @@ async def test_who_is_somebody_elses_by_then_is_sent_nothing(
     stands = statuses(ledger, campaign)
     assert sorted(stands.values()) == sorted([Status.SUPPRESSED, *[Status.SENT] * 4])
     assert received(server) == once_each([who for who in PEOPLE if stands[who] is Status.SENT])
+
+
+async def test_an_outcome_is_not_held_while_others_are_before_us_in_the_queue_for_a_place(
+    ledger: Ledger, campaign: CampaignRecord, server: ScriptedServer
+) -> None:
+    waiting, go = asyncio.Event(), asyncio.Event()
+
+    class Crowded(Pace):
+        """It says that a place is free, and then somebody else gets it."""
+
+        def try_reserve(self, domain: str) -> Slot | None:
+            return None if server.accepted and not go.is_set() else super().try_reserve(domain)
+
+        async def reserve(self, domain: str, lead: float = 0.0) -> Slot | None:
+            if server.accepted:
+                waiting.set()
+                await go.wait()
+            return await super().reserve(domain, lead)
+
+    run = run_of(ledger, campaign, relay_to(server, pipelining=Pipelining.OFF))
+    run.pace = Crowded([Quota(count=1000, seconds=1)])
+    sending = asyncio.create_task(run.run())
+    await asyncio.wait_for(waiting.wait(), 10)
+    await asyncio.sleep(HELD_SECONDS * 5)
+    with Ledger(ledger.place) as other:
+        assert list(statuses(other, campaign).values()).count(Status.SENT) == len(server.accepted)
+    go.set()
+    await asyncio.wait_for(sending, 20)
+    assert received(server) == once_each(PEOPLE)
 
 
 async def test_a_run_that_a_courier_stops_leaves_nobody_in_doubt_of_whom_nothing_had_left(

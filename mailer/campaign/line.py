@@ -220,6 +220,10 @@ class Line:
         """Others may be before us, so that a wait is longer than it looked."""
         task = asyncio.ensure_future(self._run.pace.reserve(domain, lead))
         try:
+            if self._unwritten:
+                await asyncio.wait({task}, timeout=HELD_SECONDS)
+                if not task.done():
+                    await self._flush()
             await asyncio.wait({task}, timeout=IDLE_SECONDS)
             if not task.done():
                 await self._flush()
