@@ -7,13 +7,18 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from campaigns import address, once_each, received, relay_to, run_of, start, statuses
 from smtp_server import ScriptedServer
 
+from mailer.campaign.line import HELD_SECONDS
+from mailer.campaign.trial import _Trial
+from mailer.errors import Paused
 from mailer.ledger import Ledger
-from mailer.model import CampaignRecord, Pipelining, Quota, Status
+from mailer.model import CampaignRecord, Outcome, Phase, Pipelining, Quota, Scope, Status, Verdict
 from mailer.pace import Pace, Slot
 from mailer.pace.duration import Duration
 
@@ -139,6 +144,74 @@ async def test_who_is_somebody_elses_by_then_is_sent_nothing(
     stands = statuses(ledger, campaign)
     assert sorted(stands.values()) == sorted([Status.SUPPRESSED, *[Status.SENT] * 4])
     assert received(server) == once_each([who for who in PEOPLE if stands[who] is Status.SENT])
+
+
+async def test_an_outcome_is_not_held_while_others_are_before_us_in_the_queue_for_a_place(
+    ledger: Ledger, campaign: CampaignRecord, server: ScriptedServer
+) -> None:
+    waiting, go = asyncio.Event(), asyncio.Event()
+
+    class Crowded(Pace):
+        """It says that a place is free, and then somebody else gets it."""
+
+        def try_reserve(self, domain: str) -> Slot | None:
+            return None if server.accepted and not go.is_set() else super().try_reserve(domain)
+
+        async def reserve(self, domain: str, lead: float = 0.0) -> Slot | None:
+            if server.accepted:
+                waiting.set()
+                await go.wait()
+            return await super().reserve(domain, lead)
+
+    run = run_of(ledger, campaign, relay_to(server, pipelining=Pipelining.OFF))
+    run.pace = Crowded([Quota(count=1000, seconds=1)])
+    sending = asyncio.create_task(run.run())
+    await asyncio.wait_for(waiting.wait(), 10)
+    await asyncio.sleep(HELD_SECONDS * 5)
+    with Ledger(ledger.place) as other:
+        assert list(statuses(other, campaign).values()).count(Status.SENT) == len(server.accepted)
+    go.set()
+    await asyncio.wait_for(sending, 20)
+    assert received(server) == once_each(PEOPLE)
+
+
+async def test_a_run_that_a_courier_stops_leaves_nobody_in_doubt_of_whom_nothing_had_left(
+    ledger: Ledger, campaign: CampaignRecord, server: ScriptedServer
+) -> None:
+    ledger._db.execute("UPDATE deliveries SET digest = digest + 1 WHERE address = ?", (PEOPLE[2],))
+    run = run_of(ledger, campaign, relay_to(server), processes=2, connections=2)
+    run.pace = EarlyPace()
+    with pytest.raises(Paused, match="another message than the one that was checked"):
+        await asyncio.wait_for(run.run(), 20)
+    assert PEOPLE[2] not in received(server)
+    stands = statuses(ledger, campaign)
+    assert stands[PEOPLE[2]] is Status.QUEUED
+    assert set(stands.values()) <= {Status.SENT, Status.QUEUED}
+
+
+async def test_a_test_message_waits_for_its_place_however_often_it_has_to_ask() -> None:
+    asked: list[str] = []
+
+    class Later(Pace):
+        async def reserve(self, domain: str, lead: float = 0.0) -> Slot | None:
+            asked.append(domain)
+            return await super().reserve(domain, lead) if len(asked) > 1 else None
+
+    sent: list[int] = []
+
+    async def transmit(*_: object) -> Outcome:
+        sent.append(len(asked))
+        return Outcome(verdict=Verdict.SENT, scope=Scope.RECIPIENT, phase=Phase.FINAL_DOT, text="")
+
+    async def write(**_: object) -> None: ...
+
+    given: Any = {
+        "connection": SimpleNamespace(transmit=transmit), "account": "", "writer": SimpleNamespace(write=write),
+        "pace": Later([Quota(count=1, seconds=60)]),
+    }  # fmt: skip
+    message: Any = SimpleNamespace(envelope=SimpleNamespace(rcpt_to="p1@example.org"))
+    await _Trial(**given).send(message)
+    assert sent == [2]
 
 
 def test_how_long_something_takes_is_learned() -> None:

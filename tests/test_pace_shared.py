@@ -301,6 +301,26 @@ def test_when_the_lender_fails_whoever_waits_hears_it():
     loop.close()
 
 
+def test_whoever_waits_for_a_leased_place_hears_that_the_lender_s_session_died():
+    """Its places may be somebody else's by then."""
+    loop = Loop()
+    teller = Teller(Bank(loop))
+
+    async def broken():
+        async with SharedPace(teller, "ana", [Quota(count=1, seconds=60)], clock=loop.time, wall=loop.wall) as pace:
+            (await pace.reserve("a.example")).done()
+            waiting = asyncio.ensure_future(pace.reserve("a.example"))
+            await asyncio.sleep(5)
+            teller.broken, began = True, loop.time()
+            with pytest.raises(LedgerError):
+                await waiting
+            assert loop.time() - began < 3
+            assert pace.try_reserve("a.example") is None
+
+    loop.run_until_complete(broken())
+    loop.close()
+
+
 def test_without_quotas_nobody_is_asked():
     loop = Loop()
 
@@ -339,9 +359,9 @@ def test_a_lead_is_given_where_it_is_worth_it_and_counts_as_no_use():
     loop = Loop()
 
     async def seldom():
-        async with SharedPace(Teller(Bank(loop)), "ana", [Quota(count=1, seconds=3600)], clock=loop.time) as pace:
-            (await pace.reserve("a.example", 0.03)).done()
-            later = await pace.reserve("a.example", 0.03)
+        async with SharedPace(Teller(Bank(loop)), "ana", [Quota(count=1, seconds=60)], clock=loop.time) as pace:
+            (await pace.reserve("a.example", 0.5)).done()
+            later = await pace.reserve("a.example", 0.5)
             assert later.starts_at <= loop.time()
             later.done()
 

@@ -79,25 +79,52 @@ def test_only_who_has_a_place_can_give_it_back(ask):
     assert len(numbers(ask("two", [MINUTE], 3))) == 2
 
 
-def test_places_of_a_sender_that_died_are_free_a_window_after_it_was_noticed(ask, postgres, ledger):
-    ask("one", [MINUTE], 3)
-    assert numbers(ask("two", [MINUTE], 1)) == []
+def first_sender_s_session_ends(postgres):
     [database] = [row[0] for row in postgres.query("SELECT datname FROM pg_database WHERE datname LIKE 'mailer_%'")]
     held = postgres.query(
         "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 ORDER BY pid", database
     )
-    one = held[0][0]
-    postgres.query(f"SELECT pg_terminate_backend({one})", database)
+    postgres.query(f"SELECT pg_terminate_backend({held[0][0]})", database)
+
+
+def place_of_the_dead(ask):
     until = time.monotonic() + 20
-    noticed = None
-    while noticed is None and time.monotonic() < until:
-        now = ask("two", [MINUTE], 1)
-        noticed = now if now.places[0] else None
-    assert noticed
+    while time.monotonic() < until:
+        noticed = ask("two", [MINUTE], 1)
+        if noticed.places[0]:
+            return noticed
+    raise AssertionError("nobody noticed")
+
+
+def test_places_of_a_sender_that_died_are_free_a_window_after_it_was_noticed(ask, postgres):
+    ask("one", [MINUTE], 3)
+    assert numbers(ask("two", [MINUTE], 1)) == []
+    first_sender_s_session_ends(postgres)
+    noticed = place_of_the_dead(ask)
     [[place]] = noticed.places[0]
     assert noticed.look.now + 55 < place.free_at <= noticed.look.now + 60.07
     # a sender that only waits keeps its places
     assert len(numbers(ask("three", [MINUTE], 3))) == 2
+
+
+def test_places_that_the_dead_held_for_later_are_free_a_window_after_that(ask, postgres):
+    """Only its session may have died: then it uses them when their time has come."""
+    leased = ask("one", [MINUTE], 3)
+    later = leased.look.now + 40
+    ask("one", [], 0, [Return(place, later) for [place] in leased.places[0]])
+    assert len(numbers(ask("one", [MINUTE], 3))) == 3
+    assert numbers(ask("two", [MINUTE], 1)) == []
+    first_sender_s_session_ends(postgres)
+    [[place]] = place_of_the_dead(ask).places[0]
+    assert later + 60 <= place.free_at <= later + 60.07
+
+
+def test_a_quota_that_became_smaller_is_so_as_soon_as_others_give_back_what_they_hold(ask):
+    less = MINUTE._replace(places=1)
+    leased = ask("one", [MINUTE], 3)
+    assert numbers(ask("two", [less], 3)) == []
+    ask("one", [], 0, [Return(place, leased.look.now) for [place] in leased.places[0]])
+    assert len(numbers(ask("two", [less], 3))) == 1
 
 
 def test_a_quota_that_was_changed_keeps_what_was_sent(ask):

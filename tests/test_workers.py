@@ -8,18 +8,21 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from campaigns import address, make_due, once_each, received, relay_to, send, start
 from dkim_judge import signer
 from postgres_server import PostgresServer
 from smtp_server import ScriptedServer
-from workers import Told, leave, until, working
+from workers import QUICK, Told, leave, until, working
 
 from mailer import mime
 from mailer.campaign.limits import Limits
-from mailer.cluster.engine import Jobs
+from mailer.cluster.engine import Engine, Jobs
 from mailer.cluster.pacing import Share
+from mailer.cluster.runs import Runs
 from mailer.cluster.vitals import State, Vitals
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, Paused
 from mailer.ledger import Ledger, SenderLock
@@ -80,6 +83,56 @@ async def test_a_worker_that_is_told_to_end_gives_the_rest_of_its_batches_back_a
     async with working(place, server):
         await until(lambda: ledger.find("appeal").finished_at)
     assert received(server) == once_each(PEOPLE)
+
+
+async def test_a_worker_that_is_told_to_end_begins_no_campaign_that_it_was_just_about_to_begin(
+    campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody looks at the campaign for a moment; what waits for that is not among what a stop finds."""
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    leave(ledger, campaign, batch_size=15)
+    entering, enter = asyncio.Event(), Runs.enter
+
+    async def noticed(self: Runs, name: str) -> object:
+        entering.set()
+        return await enter(self, name)
+
+    monkeypatch.setattr(Runs, "enter", noticed)
+    stopped, stop = asyncio.Event(), Runs.stop
+
+    def told(self: Runs, *given: Any) -> None:
+        stop(self, *given)
+        stopped.set()
+
+    monkeypatch.setattr(Runs, "stop", told)
+    with contextlib.ExitStack() as looking:
+        looking.enter_context(SenderLock(ledger, campaign.name))
+        async with working(place, server) as worker:
+            await asyncio.wait_for(entering.wait(), 10)
+            worker.stop()
+            await asyncio.wait_for(stopped.wait(), 10)
+            looking.close()
+    assert server.accepted == []
+    assert ledger.tally(campaign).queued == len(PEOPLE)
+
+
+async def test_two_workers_that_find_the_same_stalled_job_both_go_on(
+    campaign_folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(ledger, start(campaign_folder, ledger, PEOPLE))
+    [(number,), *_] = ledger._db.native("SELECT id FROM procrastinate_jobs ORDER BY id").fetchall()
+
+    async def none(_batch: int, _engine: int) -> None: ...
+
+    async with Engine(ledger.shared.address, none, lines=1, queues=["mailer"], rhythm=QUICK) as engine:
+        # as the slower of them sees it: given back already, and gone
+        for job in (number, 10**9):
+
+            async def stalled(job: int = job, **_: object) -> list[object]:
+                return [SimpleNamespace(id=job)]
+
+            monkeypatch.setattr(engine._app.job_manager, "get_stalled_jobs", stalled)
+            await engine.free([])
 
 
 async def test_too_many_refused_addresses_stop_a_campaign_for_all_workers_until_a_person_lets_it_go_on(

@@ -36,6 +36,13 @@ GAVE_WAY = Outcome(
     text="ended before the final dot: somebody else has decided about this message",
 )
 
+NOTHING_LEFT = Outcome(
+    verdict=Verdict.REQUEUED,
+    scope=Scope.CONNECTION,
+    phase=Phase.MAIL,
+    text="the run was stopped before anything of it had left",
+)
+
 LEFT_EARLY = Outcome(
     verdict=Verdict.REQUEUED,
     scope=Scope.CONNECTION,
@@ -213,6 +220,10 @@ class Line:
         """Others may be before us, so that a wait is longer than it looked."""
         task = asyncio.ensure_future(self._run.pace.reserve(domain, lead))
         try:
+            if self._unwritten:
+                await asyncio.wait({task}, timeout=HELD_SECONDS)
+                if not task.done():
+                    await self._flush()
             await asyncio.wait({task}, timeout=IDLE_SECONDS)
             if not task.done():
                 await self._flush()
@@ -245,20 +256,27 @@ class Line:
             nonlocal intended
             writing = early or self._write_intent(turn)
             self._look_ahead(connection)
+            if early:
+                # what is written already is no wait, in which the loop would read what came while it was held up
+                await asyncio.sleep(0)
             intended = await writing
             return intended
 
         if self._unwritten:
             self._hold()
         try:
-            if early:
-                await asyncio.sleep(turn.slot.starts_at - self._run.pace.clock())
+            while (wait := turn.slot.starts_at - self._run.pace.clock()) > 0:  # noqa: ASYNC110 - a timer may be a little early
+                await asyncio.sleep(wait)
             outcome = await connection.transmit(turn.message, intent, self._following)
             intended = intended or (early is not None and await early)
         except LetterError as error:  # from a courier, which makes the message only now
             turn.slot.cancel()
             self._record_unmade(turn.delivery, error, intended=early is not None and await early)
             return
+        except MailerError:
+            if early and not intended and await early:
+                self._record(turn.delivery, NOTHING_LEFT, started_at=turn.started_at, intended=True)
+            raise
         finally:
             turn.slot.done()
         if outcome is None:

@@ -15,7 +15,7 @@ from mailer.errors import ListError, Paused, RelayStopped
 from mailer.ledger import Ledger, Record, Writer
 from mailer.model import Action, Contact, Identity, Mailbox, Message, Outcome, Status, as_said, said
 from mailer.outcome import explain
-from mailer.pace import Pace, SharedPace
+from mailer.pace import Pace, SharedPace, Slot
 from mailer.smtp import Connection, Relay, connect
 
 if TYPE_CHECKING:
@@ -96,11 +96,13 @@ class _Trial:
 
     async def send(self, message: Message) -> Outcome:
         domain = message.envelope.rcpt_to.rpartition("@")[2].lower()
-        slot = await self.pace.reserve(domain)
+        slot: Slot | None = None
+        # it may first be told that the domain has to wait, so that others could go on meanwhile; there are no others
+        while slot is None:
+            slot = await self.pace.reserve(domain)
         started_at = time.time()
         outcome = await self.connection.transmit(message, _go_ahead)
-        if slot:
-            slot.done()
+        slot.done()
         assert outcome is not None
         record = Record(
             delivery=None,

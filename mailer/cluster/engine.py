@@ -22,6 +22,7 @@ from procrastinate.jobs import DeleteJobCondition, Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker
 from psycopg import Error
+from psycopg.errors import RaiseException
 from psycopg.rows import tuple_row
 
 from mailer.cluster.rhythm import Rhythm
@@ -187,9 +188,17 @@ class Engine:
                 await jobs.unregister_worker(number)
             for job in await jobs.get_stalled_jobs(seconds_since_heartbeat=self._rhythm.stalled):
                 if job.id is not None:
-                    await jobs.retry_job_by_id_async(job.id, retry_at=datetime.now(UTC))
+                    await self._give_away(job.id)
         except (ConnectorException, Error) as error:
             raise _lost() from error
+
+    async def _give_away(self, job: int) -> None:
+        try:
+            await self._app.job_manager.retry_job_by_id_async(job, retry_at=datetime.now(UTC))
+        except ConnectorException as error:
+            # another worker was quicker, or it has ended: the queue says so with an exception of its own
+            if not isinstance(error.__cause__, RaiseException):
+                raise
 
 
 def _lost() -> LedgerError:

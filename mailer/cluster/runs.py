@@ -59,6 +59,7 @@ class Runs:
         self._token = token
         self._active: dict[str, Active] = {}
         self._beginning = asyncio.Lock()
+        self._over = False
         self._refused: set[str] = set()
         self.refused = asyncio.Event()
         """Set when an address was refused for good."""
@@ -78,6 +79,10 @@ class Runs:
                 lock = self._ledger.shared.working_on(name)
                 # a group may be on its way over the session that takes it
                 if not await asyncio.to_thread(lock.acquire, WAIT):
+                    return None
+                if self._over:
+                    # whoever was to be stopped meanwhile was not among those that were
+                    lock.release()
                     return None
                 try:
                     active = self._begin(name, lock)
@@ -154,7 +159,8 @@ class Runs:
         active.idle_since = time.monotonic()
 
     def stop(self, reason: MailerError, names: Collection[str] | None = None) -> None:
-        """Begin nothing new for these campaigns, or for all of them."""
+        """Begin nothing new for these campaigns, or for all of them and whatever else might come."""
+        self._over = self._over or names is None
         for name, active in self._active.items():
             if names is None or name in names:
                 active.stop(reason)

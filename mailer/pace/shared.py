@@ -43,8 +43,15 @@ PATIENCE = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25)
 GRACE = 0.25
 """Whoever was told that a domain may go on now, and has to wait for longer than this, tries another domain first."""
 
-WORTH, MOST = 0.001, 0.05
-"""Parts of a window: from which on a lead is worth it, since so much more of the quota is used, and how long it is at most."""
+WORTH = 0.001
+"""Part of a window from which on a lead is worth it: so much more of the quota is used."""
+
+LONGEST_LEAD = 0.1
+LONGEST_LED = 60
+"""Seconds: a lead is no longer than that, since it hears no stop, and none is given for windows of a minute and more."""
+
+PROOF_SECONDS = 1.0
+"""While places are leased, the lender is spoken to this often: whose session has died has no places any more."""
 
 Places = tuple[Place, ...]
 
@@ -124,6 +131,7 @@ class SharedPace:
         self._failure: BaseException | None = None
         self._held: tuple[Quota, float] | None = None
         self._told_at = -math.inf
+        self._leased = 0
         self._reading = UNREAD
         self.unlimited = not (quotas or self._rates)
         """Whether there are no quotas at all, so that nobody ever waits."""
@@ -251,7 +259,7 @@ class SharedPace:
             # nobody knew that this domain must wait; now the others can go first
             purse.next_free = starts
             return None
-        early = min(lead, quota.seconds * MOST) if lead > quota.seconds * WORTH else 0.0
+        early = min(lead, LONGEST_LEAD) if quota.seconds < LONGEST_LED and lead > quota.seconds * WORTH else 0.0
         return starts if await self._wait_until(starts - early, quota) else None
 
     async def _places_of(self, purse: Purse) -> Places | None:
@@ -280,7 +288,10 @@ class SharedPace:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), wait)
             if self._stopping.is_set():
-                return False
+                break
+        if self._failure:
+            # its places went with the lender's session: others may have them
+            raise self._failure
         return not self._stopping.is_set()
 
     # -- the lender
@@ -294,6 +305,7 @@ class SharedPace:
                     await asyncio.wait_for(self._news.wait(), pause)
         except Exception as error:  # noqa: BLE001 - everybody who waits is to hear it
             self._failure = error
+            self._stopping.set()
             for purse in self._active:
                 for waiter in purse.waiting:
                     if not waiter.done():
@@ -307,17 +319,25 @@ class SharedPace:
             self._active.discard(purse)
             self._put_away(purse)
         asking = [purse for purse in self._active if purse.want(now)]
-        if asking or (self._returns and (self._closing or now - self._told_at >= NEWS_SECONDS)):
+        quiet = now - self._told_at
+        if (
+            asking
+            or (self._returns and (self._closing or quiet >= NEWS_SECONDS))
+            or (self._leased and quiet >= PROOF_SECONDS)
+        ):
             returns, self._returns, self._told_at = self._returns, [], now
+            self._leased -= len(returns)
             asks = [Ask(purse.keys, purse.want(now)) for purse in asking]
             leased = await self._lender.exchange(asks, returns, self.clock)
             self._reading = Reading.of(leased.look).narrowed(self._reading)
             for purse, given, next_free in zip(asking, leased.places, leased.next_free, strict=True):
                 self._take(purse, given, next_free)
         starving = [PATIENCE[min(purse.tries, len(PATIENCE)) - 1] for purse in asking if purse.waiting]
-        return min((NEWS_SECONDS, *starving))
+        until_told = max(0.0, self._told_at + NEWS_SECONDS - self.clock()) if self._returns else NEWS_SECONDS
+        return min((until_told, *starving))
 
     def _take(self, purse: Purse, given: list[Places], next_free: float) -> None:
+        self._leased += sum(map(len, given))
         purse.spare.extend(given)
         purse.hand_out()
         purse.tries = 0 if given else purse.tries + 1

@@ -45,11 +45,12 @@ RETURNING p.number, p.free_at
 """
 NEXT = "SELECT min(free_at) FROM places WHERE account = $1 AND domain = $2 AND seconds = $3 AND holder IS NULL"
 
-# A sender that has just died may have handed a message over in this instant: its places are taken for a whole window from now on.
+# A sender that has just died may have handed a message over in this instant: its places are taken for a whole window from now on, or from
+# when they are free, where that is later: it may live, and not know yet that its session has died.
 BURY = f"""
 WITH held AS MATERIALIZED (SELECT DISTINCT holder FROM places WHERE holder IS NOT NULL AND holder <> $1),
 dead AS MATERIALIZED (SELECT holder FROM held WHERE pg_try_advisory_xact_lock($2, holder))
-UPDATE places p SET holder = NULL, free_at = greatest(p.free_at, {NOW} + p.seconds * $3::float8)
+UPDATE places p SET holder = NULL, free_at = greatest(p.free_at, {NOW}) + p.seconds * $3::float8
 FROM dead WHERE p.holder = dead.holder
 """
 
@@ -121,8 +122,9 @@ class PostgresLender:
         try:
             for key in {key for ask in asks for key in ask.keys} - self._known:
                 with connection.transaction():
-                    self._fit(connection, key)
-                self._known.add(key)
+                    fits = self._fit(connection, key)
+                if fits:
+                    self._known.add(key)
             with connection.transaction():
                 places, next_free = self._lease(connection, asks, returns)
             leased = Leased(places, next_free, self._look(connection, clock))
@@ -153,8 +155,11 @@ class PostgresLender:
         except psycopg.Error as error:
             raise in_words(error) from None
 
-    def _fit(self, connection: psycopg.Connection[Any], key: PlaceKey) -> None:
-        """See to it that there are as many places as the quota says; whoever says it last decides."""
+    def _fit(self, connection: psycopg.Connection[Any], key: PlaceKey) -> bool:
+        """See to it that there are as many places as the quota says; whoever says it last decides.
+
+        False while there are more than that, since others hold them.
+        """
         whose = (key.account, key.domain, key.seconds)
         name = f"{key.account}\0{key.domain}".replace("\0", "\n")
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", (name, key.seconds))
@@ -167,7 +172,10 @@ class PostgresLender:
         elif there < key.places:
             connection.execute(MORE, (*whose, last + 1, last + key.places - there))
         elif there > key.places:
-            connection.execute(FEWER, (*whose, there - key.places))
+            connection.execute(BURY, (self._holder, SENDERS, key.span / key.seconds))
+            gone = connection.execute(FEWER, (*whose, there - key.places)).rowcount
+            return bool(gone == there - key.places)
+        return True
 
     def _look(self, connection: psycopg.Connection[Any], clock: Callable[[], float]) -> Look:
         """A question of its own, as short as one can be: the longer it takes, the less it tells."""
