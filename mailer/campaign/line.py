@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mailer import crashpoint
 from mailer.campaign.decide import Decision
 from mailer.campaign.retries import Retries
+from mailer.campaign.unsent import GAVE_WAY, LEFT_EARLY, NOTHING_LEFT
 from mailer.campaign.wire import Wire
 from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import Intent, Record
@@ -28,27 +29,6 @@ IDLE_SECONDS = 10.0
 
 # An outcome waits no longer than this for the next intent: a server may take its time over the next envelope.
 HELD_SECONDS = 0.1
-
-GAVE_WAY = Outcome(
-    verdict=Verdict.REQUEUED,
-    scope=Scope.CONNECTION,
-    phase=Phase.CONTENT,
-    text="ended before the final dot: somebody else has decided about this message",
-)
-
-NOTHING_LEFT = Outcome(
-    verdict=Verdict.REQUEUED,
-    scope=Scope.CONNECTION,
-    phase=Phase.MAIL,
-    text="the run was stopped before anything of it had left",
-)
-
-LEFT_EARLY = Outcome(
-    verdict=Verdict.REQUEUED,
-    scope=Scope.CONNECTION,
-    phase=Phase.MAIL,
-    text="only its envelope had left, with the message before it, when the connection ended",
-)
 
 
 class Turn(NamedTuple):
