@@ -6,6 +6,7 @@ import os
 import socket
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import cache
 from typing import Self
 
 from mailer.errors import InUseError, quoted
@@ -152,10 +153,16 @@ class DomainsLock(AccountLock):
 
 
 def owner() -> str:
-    """Say who sends, for a second starter to read. Stays on this machine: it never enters a message."""
+    """Say who sends, for a second starter to read, in the same words each time: what it noted is found again by them.
+
+    Stays on this machine: it never enters a message.
+    """
+    return _owner(os.getpid())
+
+
+@cache
+def _owner(pid: int) -> str:
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return str(
-        said(
-            "process {pid} on {computer}, started {since}", pid=os.getpid(), computer=socket.gethostname(), since=since
-        )
+        said("process {pid} on {computer}, started {since}", pid=pid, computer=socket.gethostname(), since=since)
     )
