@@ -441,6 +441,7 @@ def test_an_address_the_relay_cannot_write_to_is_said_and_stops_nobody_else(jour
     assert "letters outside a-z" in journey.report()[0]["reason"] + journey.report()[0]["server_words"]
 
 
+@pytest.mark.thorough
 def test_a_console_without_the_letters_of_a_name_shows_question_marks_and_goes_on(journey: Journey) -> None:
     journey.rows[0]["name"] = "فہیم بلوچ"
     journey.write("list.csv", as_csv(journey.rows))

@@ -306,5 +306,6 @@ def test_the_same_campaign_is_the_same_in_both(tmp_path: Path, postgres: Postgre
 
 
 @pytest.mark.usefixtures("_standing_clock")
+@pytest.mark.thorough
 def test_a_crowd_is_the_same_in_both(tmp_path: Path, postgres: PostgresServer) -> None:
     compare(tmp_path / "mailer.db", postgres, lambda ledger: made_up(ledger, crowd(3000)))

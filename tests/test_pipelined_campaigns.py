@@ -345,6 +345,7 @@ async def test_a_quota_counts_an_envelope_whose_connection_ended(ledger: Ledger)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(faults=SCRIPTS, pieces=PIECES, wordy=st.booleans(), to_nobody=st.sampled_from(TO_NOBODY),
        mode=st.sampled_from(MODES), connections=st.sampled_from([1, 4]), loop=LOOPS)  # fmt: skip
+@pytest.mark.thorough
 def test_whatever_a_server_says_everybody_gets_one_message_in_the_end(
     *,
     frozen: Path,

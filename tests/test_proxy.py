@@ -142,6 +142,7 @@ def test_without_a_proxy_the_guard_sees_the_question_for_the_relay(guarded: Guar
 
 
 @pytest.mark.parametrize("command", [("send", "appeal.md", "list.csv", "--yes"), ("doctor",), ("inbox",)])
+@pytest.mark.thorough
 def test_a_dead_proxy_is_said_with_a_way_out_and_nothing_goes_past_it(
     guarded: Guarded, relay: ScriptedServer, command: tuple[str, ...]
 ) -> None:

@@ -136,6 +136,7 @@ async def test_a_relay_that_takes_no_more_for_now_comes_back(
 
 
 @pytest.mark.parametrize("how", ["down", "421", "silent"])
+@pytest.mark.thorough
 async def test_a_relay_out_of_reach_rests_here_alone_and_the_ledger_says_so(
     campaign_folder: Path, ledger: Ledger, place: Server, servers: tuple[ScriptedServer, ScriptedServer], how: str
 ) -> None:

@@ -159,6 +159,7 @@ def test_from_an_upload_to_a_report(page: Page, at_work: Office, tmp_path: Path)
     assert at_work.program.json("status", "appeal--Our people-corrected")["sent"] == 6
 
 
+@pytest.mark.thorough
 def test_whoever_goes_wrong_is_told_and_stays_where_they_were(page: Page, at_work: Office) -> None:
     name = at_work.write_list(people(3))
     page.goto(at_work.open())

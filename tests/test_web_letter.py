@@ -115,6 +115,7 @@ def furnish(at_work: Office) -> None:
     (at_work.folder / "contacts" / "embassies.csv").write_text("\n".join(rows), encoding="utf-8")
 
 
+@pytest.mark.thorough
 def test_a_letter_is_filled_in_by_keyboard_alone(page: Page, at_work: Office) -> None:
     opened(page, at_work)
 
