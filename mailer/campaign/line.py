@@ -248,13 +248,13 @@ class Line:
             while (wait := turn.slot.starts_at - self._run.pace.clock()) > 0:  # noqa: ASYNC110 - a timer may be a little early
                 await asyncio.sleep(wait)
             outcome = await connection.transmit(turn.message, intent, self._following)
-            intended = intended or (early is not None and await early)
+            intended = intended or await _granted(early)
         except LetterError as error:  # from a courier, which makes the message only now
             turn.slot.cancel()
-            self._record_unmade(turn.delivery, error, intended=early is not None and await early)
+            self._record_unmade(turn.delivery, error, intended=await _granted(early))
             return
         except MailerError:
-            if early and not intended and await early:
+            if not intended and await _granted(early):
                 self._record(turn.delivery, NOTHING_LEFT, started_at=turn.started_at, intended=True)
             raise
         finally:
@@ -388,3 +388,8 @@ class Line:
             await connection.quit()
             if connection.deaf:
                 self._run.stop_overlapping()
+
+
+async def _granted(early: asyncio.Future[bool] | None) -> bool:
+    """Whether an intent was written before its time, and granted."""
+    return early is not None and await early
