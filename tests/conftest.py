@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from ledger_places import KINDS, place_of
 from postgres_server import PostgresServer, Unavailable
+from smtp_server import ScriptedServer
 
 from mailer.model import LedgerPlace, Server
 
@@ -110,6 +111,14 @@ def ledger_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Led
     """Where a ledger can be: whatever asks for this is tried in both."""
     with place_of(request, tmp_path) as place:
         yield place
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    """A mail server that does as it is told, and has seen nothing that a client may not do."""
+    with ScriptedServer() as running:
+        yield running
+        assert running.violations == []
 
 
 @pytest.fixture

@@ -48,13 +48,6 @@ def ledger(campaign_folder: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with ScriptedServer() as running:
-        yield running
-    assert running.violations == []
-
-
-@pytest.fixture
 def campaign(campaign_folder: Path, ledger: Ledger) -> CampaignRecord:
     return start(campaign_folder, ledger, PEOPLE)
 

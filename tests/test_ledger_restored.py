@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,13 +28,6 @@ from mailer.postfix_log import Proof, verdicts
 __all__ = ["site"]
 
 PEOPLE = [address(number) for number in range(1, 41)]
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with ScriptedServer() as running:
-        yield running
-        assert running.violations == []
 
 
 def by_status(ledger: Ledger) -> dict[str, Status]:

@@ -55,13 +55,6 @@ def ledger(place: Server) -> Iterator[Ledger]:
         yield opened
 
 
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with ScriptedServer() as running:
-        yield running
-        assert running.violations == []
-
-
 def watching(vitals: Vitals, host: str = "127.0.0.1", port: int = 0) -> Endpoint:
     return Endpoint([vitals], host, port, metrics=Exposition(vitals).text, content_type=CONTENT_TYPE)
 

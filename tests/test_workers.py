@@ -39,13 +39,6 @@ def ledger(place: Server) -> Iterator[Ledger]:
         yield opened
 
 
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with ScriptedServer() as running:
-        yield running
-        assert running.violations == []
-
-
 async def test_a_campaign_left_to_two_workers_is_sent_and_finished_once(
     campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
 ) -> None:
