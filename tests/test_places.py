@@ -73,6 +73,21 @@ def test_of_several_quotas_a_message_gets_all_its_places_or_none(ask):
     assert len(numbers(ask("three", [MINUTE], 3))) == 2
 
 
+def test_places_of_a_window_of_seconds_are_free_one_after_the_other(ask):
+    """So that no sender has more to do in one part of each window than in the others; also of those that come on top."""
+    second = PlaceKey("ana", "", 4, 1, 1.001)
+    leased = ask("one", [second], 4)
+    times = [place.free_at for [place] in leased.places[0]]
+    assert leased.look.now - 5 < times[0] <= leased.look.now
+    assert [at - times[0] for at in times] == pytest.approx([0, 0.25, 0.5, 0.75], abs=0.001)
+    more = ask("two", [second._replace(places=6)], 2)
+    first, last = (place.free_at for [place] in more.places[0])
+    assert times[0] < first <= more.look.now
+    assert last - first == pytest.approx(1 / 6, abs=0.001)
+    # of a minute, all at once
+    assert {place.free_at for [place] in ask("one", [MINUTE], 3).places[0]} == {0}
+
+
 def test_only_who_has_a_place_can_give_it_back(ask):
     [[place]] = ask("one", [MINUTE], 1).places[0]
     ask("two", [], 0, [Return(place, None)])

@@ -26,6 +26,11 @@ SENDERS = 0x6D61696C
 LOOK_AGAIN = 1.0
 """Seconds until dead senders are looked for again, while places are missing."""
 
+EVEN = 60
+"""Seconds: the places of a shorter window are free one after the other from the beginning. Were all of them free at once, all senders would be busy
+in one part of each window, in which messages wait for them, and idle in the other. A minute or more nobody is made to wait for that.
+"""
+
 NOW = "extract(epoch FROM clock_timestamp())::float8"
 
 RETURN = """
@@ -54,11 +59,12 @@ UPDATE places p SET holder = NULL, free_at = greatest(p.free_at, {NOW}) + p.seco
 FROM dead WHERE p.holder = dead.holder
 """
 
-# What was sent before anybody leased, as the attempts tell it: of an account, or to all domains of a destination.
+# What was sent before anybody leased, as the attempts tell it: of an account, or to all domains of a destination. The others are free one
+# after the other where there is a step between them.
 HISTORY = f"""
 INSERT INTO places (account, domain, seconds, number, free_at)
-SELECT $1, $2, $3, n, coalesce(ended + $5::float8, 0) FROM generate_series(0, $4::bigint - 1) AS n LEFT JOIN (
-    SELECT ended, row_number() OVER (ORDER BY ended DESC) - 1 AS n FROM (
+SELECT $1, $2, $3, n, coalesce(ended + $5::float8, {NOW} + n * $7::float8, 0) FROM generate_series(0, $4::bigint - 1) AS n LEFT JOIN (
+    SELECT ended, $4::bigint - row_number() OVER (ORDER BY ended DESC) AS n FROM (
         SELECT coalesce(finished_at, {NOW}) AS ended FROM attempts
         WHERE (finished_at IS NULL OR finished_at > {NOW} - $5::float8)
             AND (account = $1 OR ($1 = '' AND (domain = '' OR domain ~ $6)))
@@ -66,7 +72,10 @@ SELECT $1, $2, $3, n, coalesce(ended + $5::float8, 0) FROM generate_series(0, $4
     ) AS newest
 ) AS sent USING (n)
 """
-MORE = "INSERT INTO places (account, domain, seconds, number) SELECT $1, $2, $3, n FROM generate_series($4::bigint, $5::bigint) AS n"
+MORE = f"""
+INSERT INTO places (account, domain, seconds, number, free_at)
+SELECT $1, $2, $3, n, coalesce({NOW} + (n - $4::bigint) * $6::float8, 0) FROM generate_series($4::bigint, $5::bigint) AS n
+"""
 
 # Of a quota that is smaller now those places go that are free first: what was sent still counts.
 FEWER = """
@@ -163,14 +172,15 @@ class PostgresLender:
         whose = (key.account, key.domain, key.seconds)
         name = f"{key.account}\0{key.domain}".replace("\0", "\n")
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", (name, key.seconds))
+        step = key.seconds / key.places if key.seconds < EVEN else None
         query = "SELECT count(*), max(number) FROM places WHERE account = $1 AND domain = $2 AND seconds = $3"
         row = connection.execute(query, whose).fetchone()
         assert row
         there, last = row
         if not there:
-            connection.execute(HISTORY, (*whose, key.places, key.span, f"^({alike(key.domain)})$"))
+            connection.execute(HISTORY, (*whose, key.places, key.span, f"^({alike(key.domain)})$", step))
         elif there < key.places:
-            connection.execute(MORE, (*whose, last + 1, last + key.places - there))
+            connection.execute(MORE, (*whose, last + 1, last + key.places - there, step))
         elif there > key.places:
             connection.execute(BURY, (self._holder, SENDERS, key.span / key.seconds))
             gone = connection.execute(FEWER, (*whose, there - key.places)).rowcount
