@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 
 import pytest
 import reference_composition as reference
+from hard_letters import IDENTITY, cell, folder, people, piece, source
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from merge_letters import CAMPAIGN, Shelf
+from merge_letters import CAMPAIGN
 
 from mailer.campaign.sealing import fingerprint
 from mailer.errors import LetterError
-from mailer.merge import Template, load
+from mailer.merge import Template
 from mailer.mime import ComposeError, compose, delivery_token, message_id, words
 from mailer.mime.bodies import quoted_printable
 from mailer.mime.frame import KEPT as IDENTITIES
@@ -26,26 +27,6 @@ from mailer.tokens import Purpose, Tokens
 
 NOW = datetime(2026, 11, 23, 9, 5, 7, 999_999, tzinfo=UTC)
 
-HARD = [
-    "From ", "From", "Fro", "F", "rom ", ".", "..", "\n", "\n\n", "\n.", "\nFrom ", " ", "\t", " \n", "\t\n", "=", "=20",
-    "\r", "\r\n", "\n\r", "é", "e\u0301", "你", "🏭", "👩🏽‍🏭", "بلاول", "\u202e", "\u00a0", "\u2028", "\x7f", "\x0c", "",
-    *("a" * length for length in (1, 5, 37, 70, 71, 72, 73, 74, 75, 76, 77, 151)),
-    "é" * 12, "é" * 13, "你" * 8 + "a", "a" * 74 + "=", "a" * 75 + "\n", "a" * 76 + "\n", "a" * 74 + " \n", "word. ",
-]  # fmt: skip
-PLEASANT = [
-    "Dear ",
-    "Pat",
-    " Müller",
-    ",\n\n",
-    "we write to ",
-    "Leeds",
-    ". ",
-    "A sentence of some length, as in letters. ",
-]
-
-piece = st.lists(st.sampled_from(HARD), max_size=5).map("".join) | st.lists(st.sampled_from(PLEASANT), max_size=8).map(
-    "".join
-)
 small = st.builds(
     Memory,
     moulds=st.sampled_from([1, 2, 256]),
@@ -134,46 +115,6 @@ def test_most_texts_are_encoded_from_value_to_value():
 
 
 # --- whole letters, through Jinja
-
-TAGS = [
-    "{{ name }}", "{{ city }}", "{{ name }}{{ city }}", "{{ embassy.email }}", "{{ city or 'your town' }}", "{{ name | upper }}",
-    "{% if city %}{{ city }}{% else %}nowhere{% endif %}", "{% for part in name %}{{ part }}\n{% endfor %}",
-    "{% set both %}{{ name }}\n{{ city }}{% endset %}{{ both }}", "{% if case.open %}yes{% else %}no{% endif %}", "{{ case.where }}",
-    "{{ sender.name }}", "{{ footer }}", "{{ mailto('a@b.example', name, city) }}", "{{ ['https://a.example/?b=', city] | link_ }}", "{{ row }}",
-]  # fmt: skip
-literal = st.lists(st.sampled_from([bit for bit in HARD if "\r" not in bit] + PLEASANT), max_size=4).map("".join)
-source = st.lists(literal | st.sampled_from(TAGS), min_size=1, max_size=8).map("".join)
-cell = piece.map(lambda text: text.strip("\r\n"))
-people = st.lists(
-    st.builds(
-        lambda row, name, city: Contact(
-            address=f"p{row}@branch.example",
-            key=f"p{row}@branch.example",
-            row=row,
-            name=name.replace("\n", " ").replace("\r", " "),
-            fields={"name": name, "city": city, "embassy": {"email": "embassy@state.example"}},
-        ),
-        st.integers(2, 99),
-        cell,
-        cell,
-    ),
-    min_size=1,
-    max_size=5,
-)
-IDENTITY = Identity(
-    sender=Mailbox(address="office@union.example", name="Union Office"),
-    reply_to=Mailbox(address="answers@union.example"),
-    bounce_address="bounces+{token}@union.example",
-    list_id="Appeals <appeals.union.example>",
-    unsubscribe_url="https://union.example/leave?a=1&token={token}",
-    unsubscribe_mailto="leave+{token}@union.example?subject=unsubscribe",
-)
-
-
-def folder(text: str, html: str, subject: str = "For {{ name }}") -> Template:
-    front = f'---\nsubject: "{subject}"\ncase: {{open: true, where: Mill Lane}}\n---\n'
-    files = {"letter.md": front + "Hello\n", "letter.txt": text, "letter.html": f"<html><body>{html}</body></html>"}
-    return load("it", Shelf({f"templates/it/{name}": content for name, content in files.items()}))
 
 
 def marks_of(contact: Contact) -> Marks:
@@ -307,9 +248,9 @@ def test_headers_and_structure_are_those_of_the_reference(name, subject, address
 @given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Cs"])), max_size=4))
 @example(["trailing ", " ", "_=?", "é" * 60, "a" * 300])
 def test_words_of_a_header_are_encoded_octet_by_octet(pieces):
-    for piece in pieces:
-        words.encode(piece, used=0)
-    assert "".join([words.forms[piece][0] for piece in pieces]) == reference.q_form("".join(pieces))
+    for one in pieces:
+        words.encode(one, used=0)
+    assert "".join([words.forms[one][0] for one in pieces]) == reference.q_form("".join(pieces))
 
 
 @settings(deadline=None)

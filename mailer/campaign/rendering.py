@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 from mailer import contacts, merge, mime
 from mailer.campaign.marks import marker, shows_way_out
 from mailer.campaign.notes import check_size, in_list, problems_of, skipped
+from mailer.campaign.prints import Print, Prints
 from mailer.campaign.sealing import SEALED_DATE, faces_of, fingerprint, together, written
 from mailer.errors import LetterError
 from mailer.model import Contact, Findings, Identity, Letter, Marks, Message, Problem, SkippedRow
@@ -26,8 +28,9 @@ class Rendered:
 
     `fingerprints` has a number for each, 0 for a row without a message, so that a million cost eight megabytes; `tokens`
     what their Message-IDs begin with, TOKEN octets each, blank for such a row; `unrendered` the rows without one by key;
-    `blank` for each field that was to be watched the rows where it is empty: how many, and the first; `largest` the length
-    of the longest message in octets.
+    `blank` for each field that was to be watched the rows where it is empty: how many, and the first; `longest` the length
+    in octets of the longest message that was made; `wordiest` of those that need not be made the one with the most characters of its
+    contact's own: how many, and its length in octets.
     """
 
     fingerprints: array[int] = field(default_factory=lambda: array("q"))
@@ -38,9 +41,15 @@ class Rendered:
     # everybody the messages are from, with the domains that sign then
     senders: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
     blank: dict[str, tuple[int, int]] = field(default_factory=dict)
-    largest: int = 0
+    longest: int = 0
+    wordiest: tuple[int, int] = (-1, 0)
     # for each language whether its first letter says how to get no more of them
     shows_way_out: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def largest(self) -> int:
+        """The length of the longest message in octets, as far as it is known."""
+        return max(self.longest, self.wordiest[1])
 
     def add(self, more: Rendered) -> None:
         """Take in what came of the contacts that follow."""
@@ -50,7 +59,8 @@ class Rendered:
         self.warnings.extend(more.warnings)
         self.unrendered.update(more.unrendered)
         self.senders |= more.senders
-        self.largest = max(self.largest, more.largest)
+        self.longest = max(self.longest, more.longest)
+        self.wordiest = max(self.wordiest, more.wordiest, key=itemgetter(0))
         for language, shown in more.shows_way_out.items():
             self.shows_way_out[language] = shown and self.shows_way_out.get(language, True)
         for name, (count, first) in more.blank.items():
@@ -122,38 +132,58 @@ class Press:
     watched: tuple[str, ...] = ()
 
     def render(self, people: Iterable[Contact], on_message: Callable[[], None] = lambda: None) -> Rendered:
-        """Render a message for each, and keep of it only what tells whether another is the same."""
+        """Render a message for each, and keep of it only what tells whether another is the same.
+
+        Where the letter's constant pieces and a contact's words tell that, and that nothing can be wrong, the message need not be made;
+        the first in each language is.
+        """
         made = Rendered()
         faces = [_Face(self, identity) for identity in faces_of(self.identity)]
+        prints = Prints(self.template, faces_of(self.identity))
+        wordiest: tuple[int, Contact, str] | None = None
         for contact in people:
             on_message()
-            try:
-                delivery = mime.delivery_token(self.secret, self.campaign, contact.key)
-                letter, warnings, message, marks = faces[0].message(contact, delivery)
-                check_size(contact, length := len(message.content))
-                print_of = fingerprint(message, marks)
-                if len(faces) > 1:
-                    others = [face.fingerprint(contact, delivery, message.message_id) for face in faces[1:]]
-                    print_of = together([print_of, *others])
-            except LetterError as error:
-                found = problems_of(contact, error)
-                made.problems.extend(in_list(self.list_path, problem) for problem in found)
-                made.unrendered[contact.key] = skipped(contact, found)
-                made.fingerprints.append(0)
-                made.tokens += BLANK
-                continue
-            made.largest = max(made.largest, length)
-            if warnings:
-                made.warnings.extend(in_list(self.list_path, warning) for warning in warnings)
+            delivery = mime.delivery_token(self.secret, self.campaign, contact.key)
+            known = prints.of(contact)
+            if known is None or known.language not in made.shows_way_out:
+                if not self._make(made, faces, contact, delivery, known):
+                    continue
+            else:
+                made.fingerprints.append(known.number)
+                if wordiest is None or known.own > wordiest[0]:
+                    wordiest = known.own, contact, delivery
+            made.tokens += delivery.encode()
             if self.watched:
                 self._look_for_blanks(made, contact)
-            if letter.language not in made.shows_way_out:
-                made.shows_way_out[letter.language] = shows_way_out(letter)
-            made.fingerprints.append(print_of)
-            made.tokens += message.message_id[1 : TOKEN + 1].encode()
         for face in faces:
             made.senders |= face.senders
+        if wordiest:
+            _, _, message, _ = faces[0].message(*wordiest[1:])
+            made.wordiest = wordiest[0], len(message.content)
         return made
+
+    def _make(
+        self, made: Rendered, faces: Sequence[_Face], contact: Contact, delivery: str, known: Print | None
+    ) -> bool:
+        """Make a contact's message in all its faces, and note what there is to say of it. Whether there is one."""
+        try:
+            letter, warnings, message, marks = faces[0].message(contact, delivery)
+            check_size(contact, length := len(message.content))
+            others = [face.fingerprint(contact, delivery, message.message_id) for face in faces[1:]]
+        except LetterError as error:
+            found = problems_of(contact, error)
+            made.problems.extend(in_list(self.list_path, problem) for problem in found)
+            made.unrendered[contact.key] = skipped(contact, found)
+            made.fingerprints.append(0)
+            made.tokens += BLANK
+            return False
+        made.fingerprints.append(known.number if known else together([fingerprint(message, marks), *others]))
+        made.longest = max(made.longest, length)
+        if warnings:
+            made.warnings.extend(in_list(self.list_path, warning) for warning in warnings)
+        if letter.language not in made.shows_way_out:
+            made.shows_way_out[letter.language] = shows_way_out(letter)
+        return True
 
     def _look_for_blanks(self, made: Rendered, contact: Contact) -> None:
         for name in self.watched:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mailer import merge, mime
 from mailer.campaign.frozen import Frozen
 from mailer.campaign.marks import marker
+from mailer.campaign.prints import Prints
 from mailer.campaign.sealing import faces_of, fingerprint, identity_of, together
 from mailer.errors import LetterError, Paused
 from mailer.ledger import Ledger
@@ -36,14 +37,15 @@ def renderer(
     secret = ledger.secret
 
     @cache
-    def revision(number: int) -> tuple[merge.Template, list[tuple[Identity, Marking]], int]:
+    def revision(number: int) -> tuple[merge.Template, Prints, list[tuple[Identity, Marking]], int]:
         manifest = ledger.manifest(campaign, number)
         files = Frozen({**manifest.letter, **manifest.attachments}, ledger.blob)
         try:
             identity = identity_of(manifest.settings)
             faces = faces_of(identity)
             marked = [(face, marker(secret, face)) for face in faces]
-            return merge.load(manifest.template, files), marked, faces.index(identity.over(relay))
+            template = merge.load(manifest.template, files)
+            return template, Prints(template, faces), marked, faces.index(identity.over(relay))
         except LetterError as error:
             # no recipient's doing: nobody may be failed for it
             raise Paused(
@@ -55,22 +57,27 @@ def renderer(
             ) from error
 
     def message(delivery: Delivery) -> Message:
-        template, faces, ours = revision(delivery.revision)
+        template, prints, faces, ours = revision(delivery.revision)
         now = datetime.now(UTC)
-        made, prints = [], []
-        # in all its faces, since the number that was noted when it was checked is over all of them
-        for identity, marks_of in faces:
-            marks = marks_of(delivery.message_id[1:].partition("@")[0])
-            letter = template.merge(delivery.contact, identity, marks)
-            composed = mime.compose(letter, contact=delivery.contact, message_id=delivery.message_id, date=now)
+        contact, identifier = delivery.contact, delivery.message_id
+        known = prints.of(contact)
+        made, full = [], []
+        # in all its faces where they must be looked at, since the number that was noted when it was checked is over all of them
+        sure = known is not None and known.number == delivery.digest
+        for identity, marks_of in [faces[ours]] if sure else faces:
+            marks = marks_of(identifier[1:].partition("@")[0])
+            letter = template.merge(contact, identity, marks)
+            composed = mime.compose(letter, contact=contact, message_id=identifier, date=now)
             made.append(composed)
-            prints.append(fingerprint(composed, marks))
-        if together(prints) != delivery.digest:
+            if not sure:
+                full.append(fingerprint(composed, marks))
+        if not sure and together(full) != delivery.digest:
             raise Paused(
                 "This version of mailer would send another message than the one that was checked. It was not sent.",
                 hint=ANEW,
             )
+        message = made[0 if sure else ours]
         # what was checked, and the seal, is the message without its signature, which covers the Date
-        return signer.sign(made[ours], now) if signer else made[ours]
+        return signer.sign(message, now) if signer else message
 
     return message

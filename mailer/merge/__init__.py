@@ -2,6 +2,7 @@
 
 from mailer.merge.files import Folder
 from mailer.merge.front import AttachmentRule, FrontMatter, parse_mailbox
+from mailer.merge.sandbox import MAX_LENGTH
 from mailer.merge.template import Template, load
 
-__all__ = ["AttachmentRule", "Folder", "FrontMatter", "Template", "load", "parse_mailbox"]
+__all__ = ["MAX_LENGTH", "AttachmentRule", "Folder", "FrontMatter", "Template", "load", "parse_mailbox"]

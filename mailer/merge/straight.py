@@ -47,17 +47,31 @@ class Straight:
     Any exception means that the letter must be rendered the long way, which tells what is wrong.
     """
 
-    __slots__ = ("_html", "_subject", "_text", "_values")
+    __slots__ = ("_html", "_subject", "_text", "_titled", "_values", "count", "uses")
 
-    def __init__(self, values: Callable[[Row], Iterator[str]], subject: _Pieces, text: _Pieces, html: _Pieces) -> None:
+    def __init__(
+        self, count: int, values: Callable[[Row], Iterator[str]], subject: _Pieces, text: _Pieces, html: _Pieces
+    ) -> None:
+        self.count = count
+        """How many values there are."""
+        self.uses = subject.uses + text.uses + html.uses
+        """In how many places they stand."""
+        self._titled = subject.says_something
         self._values = values
         self._subject = subject
         self._text = text
         self._html = html
 
-    def fill(self, fields: Mapping[str, Any]) -> tuple[Merged, Merged, Merged]:
-        """Subject, text and HTML for one row."""
-        values = [*self._values(Row(fields))]
+    def values(self, fields: Mapping[str, Any]) -> list[str]:
+        """What is put between the constant pieces for one row: two rows of which this is the same get the same letter."""
+        return [*self._values(Row(fields))]
+
+    def has_subject(self, values: Sequence[str]) -> bool:
+        """Whether the subject of these values says anything."""
+        return self._titled or bool("".join(self._subject.own(values)).strip())
+
+    def fill(self, values: Sequence[str]) -> tuple[Merged, Merged, Merged]:
+        """Subject, text and HTML with these values."""
         html = self._html
         in_html = [*map(written_in_html, html.own(values))]
         subject, text = self._subject.made(self._subject.own(values)), self._text.made(self._text.own(values))
@@ -70,7 +84,7 @@ class Straight:
 class _Pieces:
     """The constants of one part, and how they and its values make it up."""
 
-    __slots__ = ("_constants", "_mould", "_pick", "own")
+    __slots__ = ("_constants", "_mould", "_pick", "own", "says_something", "uses")
 
     def __init__(self, items: Sequence[Item], values: list[nodes.Expr]) -> None:
         self._constants = list(dict.fromkeys(item for item in items if isinstance(item, str)))
@@ -82,6 +96,9 @@ class _Pieces:
         self._mould = Mould(self._constants, order)
         self._pick = _picker([len(numbers) + ~number if number < 0 else number for number in order])
         self.own = _picker(numbers)
+        self.says_something = any(not constant.isspace() for constant in self._constants)
+        """Whatever the values."""
+        self.uses = sum(not isinstance(item, str) for item in items)
 
     def made(self, values: Sequence[str]) -> Merged:
         return Merged.of(self._pick([*values, *self._constants]), self._mould, values)
@@ -102,7 +119,7 @@ def straight(env: LetterEnvironment, subject: Sequence[Item], text: Sequence[Ite
             values.append(item)
     code = env.compile(nodes.Template([nodes.Output(values, lineno=1)] if values else [], lineno=1))
     root: Any = JinjaTemplate.from_code(env, code, {}).root_render_func
-    return Straight(root, *(_Pieces(items, values) for items in (subject, text, html)))
+    return Straight(len(values), root, *(_Pieces(items, values) for items in (subject, text, html)))
 
 
 def items_of(env: LetterEnvironment, tree: nodes.Template, reserved: frozenset[str]) -> list[Item] | None:

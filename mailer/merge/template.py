@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from mailer.merge.plain import Counter, bare_target, target_in_text
 from mailer.merge.sandbox import LetterEnvironment, limited_range
 from mailer.merge.slips import curly_quotes
 from mailer.merge.standin import stand_in
-from mailer.merge.version import RESERVED, Fitted, Quick, Version
+from mailer.merge.version import RESERVED, Fitted, Quick, Version, Words
 from mailer.model import (
     NO_MARKS,
     Attachment,
@@ -118,6 +118,21 @@ class Template:
         letter = _filled(version, fitted, values, contact)._replace(marks=marks)
         return letter, tuple(_long_link(contact, version) for _ in long_links[:1])
 
+    def words(self, contact: Contact, identity: Identity) -> Words | None:
+        """What is said of this contact alone, if its letter is of constant text and such values, with a subject and nothing missing."""
+        version = self._version(contact.language)
+        fitted = self._fitted(version, identity)
+        quick = fitted.quick
+        values = None if quick is None else _values_of(quick, contact, UNSUBSCRIBE)
+        if quick is None or values is None or not quick.straight.has_subject(values):
+            return None
+        return Words(values, fitted, version.language)
+
+    def specimen(self, of: Fitted, values: Sequence[str], to: Mailbox, language: str) -> Letter:
+        """A letter with other values in place of a contact's (`words`)."""
+        assert of.quick is not None
+        return Letter(*of.quick.straight.fill(values), language, of.identity, to, of.quick.attachments)
+
     def rows_without_file(
         self, language: str, contacts: Iterable[Contact], identity: Identity
     ) -> dict[int, tuple[int, int]]:
@@ -184,15 +199,26 @@ def _effective(version: Version, identity: Identity) -> Identity:
     )
 
 
-def _quickly(quick: Quick, language: str, identity: Identity, contact: Contact, marks: Marks) -> Letter | None:
-    """Fill in a letter of straight parts, or None where the long way has something to say about it."""
+def _values_of(quick: Quick, contact: Contact, unsubscribe: str) -> list[str] | None:
+    """The values of a letter of straight parts, or None where the long way tells which is wrong, where and why."""
     fields = contact.fields
     try:
         for name in quick.required:
             if not fields[name]:
                 return None
-        subject, text, html = quick.straight.fill({**fields, UNSUBSCRIBE: marks.unsubscribe})
-    except Exception:  # noqa: BLE001  # the long way tells which, where and why
+        return quick.straight.values({**fields, UNSUBSCRIBE: unsubscribe})
+    except Exception:  # noqa: BLE001  # whatever it is
+        return None
+
+
+def _quickly(quick: Quick, language: str, identity: Identity, contact: Contact, marks: Marks) -> Letter | None:
+    """Fill in a letter of straight parts, or None where the long way has something to say about it."""
+    values = _values_of(quick, contact, marks.unsubscribe)
+    if values is None:
+        return None
+    try:
+        subject, text, html = quick.straight.fill(values)
+    except OverflowError:
         return None
     if not subject or subject.isspace():
         return None

@@ -62,6 +62,14 @@ class Fitted(NamedTuple):
     quick: Quick | None
 
 
+class Words(NamedTuple):
+    """All that a letter of straight parts says of one contact; the rest is the same for everybody whose letter it is."""
+
+    values: Sequence[str]
+    of: Fitted
+    language: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Version:
     """One language of a letter, compiled."""

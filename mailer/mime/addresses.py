@@ -43,12 +43,17 @@ def ascii_domain(domain: str, place: str) -> str:
     return domain
 
 
+def is_ordinary(address: str) -> bool:
+    """Whether an address is what nearly all are: `addr_spec` then leaves it as it is."""
+    return len(address) <= LONGEST and ORDINARY.fullmatch(address) is not None
+
+
 def addr_spec(address: str, place: str) -> str:
     """The address as one `local@domain` and nothing else, the domain as A-labels. Raises a Flaw.
 
     A comma, a bracket or a space that is not inside a quoted local part would make it two addresses, or none.
     """
-    if len(address) <= LONGEST and ORDINARY.fullmatch(address):
+    if is_ordinary(address):
         return address
     refuse_controls(address, place)
     local, at, domain = address.rpartition("@")

@@ -1,0 +1,225 @@
+"""A message that need not be made has the fingerprint that tells it from every other, and nothing is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+from hard_letters import IDENTITY, folder, people, source
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mailer.campaign.prints import MOST, Prints
+from mailer.campaign.rendering import Press, Rendered
+from mailer.campaign.sealing import SEALED_DATE, fingerprint
+from mailer.errors import LetterError
+from mailer.merge import Template
+from mailer.mime import compose, message_id
+from mailer.mime.compose import TEXT_HEAD
+from mailer.model import Contact, Identity, Mailbox, Message
+
+
+def contact(name: str = "Pat", city: str = "Leeds", *, row: int = 2, address: str = "pat@branch.example") -> Contact:
+    fields = {"name": name, "city": city, "embassy": {"email": "embassy@state.example"}}
+    return Contact(address=address, key=address, row=row, name=name, fields=fields)
+
+
+def press(template: Template, identity: Identity = IDENTITY) -> Press:
+    return Press(
+        template=template,
+        identity=identity,
+        secret=b"secret",
+        campaign="appeal",
+        list_path="list.csv",
+        watched=("city",),
+    )
+
+
+@contextmanager
+def in_full() -> Iterator[None]:
+    """Every message is made."""
+    with mock.patch.object(Prints, "of", return_value=None):
+        yield
+
+
+def message_to(template: Template, one: Contact, identity: Identity = IDENTITY) -> Message:
+    letter = template.merge(one, identity)
+    identifier = message_id(b"secret", "appeal", one.key, identity.sender.domain)
+    return compose(letter, contact=one, message_id=identifier, date=SEALED_DATE)
+
+
+def told(made: Rendered) -> tuple[object, ...]:
+    return (
+        made.tokens,
+        list(made.problems),
+        list(made.warnings),
+        made.unrendered,
+        made.senders,
+        made.blank,
+        made.shows_way_out,
+        [bool(number) for number in made.fingerprints],
+    )
+
+
+@settings(deadline=None, max_examples=80)
+@given(source, source, people)
+@example("{{ name }}", "{{ city }}", [contact("\ud800"), contact("a\x00"), contact("a\nBcc: x"), contact("", "")])
+@example(
+    "{{ name }}", "{{ city }}", [contact(address=address) for address in ("a b@c", "é@b.example", "a@é.example", "")]
+)
+def test_what_is_found_is_what_is_found_when_every_message_is_made(text, html, contacts):
+    try:
+        template = folder(text, html)
+    except LetterError:
+        return
+    found = press(template).render(contacts)
+    with in_full():
+        full = press(template).render(contacts)
+    assert told(found) == told(full)
+    assert found.largest <= full.largest
+
+
+words = st.sampled_from(["", "a", "b", "ab", "é", "<", "&lt;", " ", "=3C", "\n"])
+places = st.lists(st.sampled_from(["{{ name }}", "{{ city }}", "a", "b", "-", "é", "<", "=3C"]), min_size=1, max_size=4)
+
+
+@settings(deadline=None, max_examples=120)
+@given(places, places, places, st.lists(st.tuples(words, words), min_size=2, max_size=6))
+@example(["{{ name }}", "-", "{{ city }}"], ["a"], ["b"], [("a", "b"), ("b", "a"), ("ab", ""), ("", "ab")])
+def test_messages_of_one_fingerprint_are_the_same(subject, text, html, cells):
+    try:
+        template = folder("".join(text), "".join(html), "".join(subject).replace("\\", ""))
+    except LetterError:
+        return
+    prints, seen = Prints(template, (IDENTITY,)), {}
+    for name, city in cells:
+        # the name in To is the same for all, so that they differ in the letter alone
+        one = replace(contact(name, city), name="Pat")
+        if known := prints.of(one):
+            assert seen.setdefault(known.number, message_to(template, one)) == message_to(template, one)
+
+
+def test_nearly_all_messages_of_an_ordinary_letter_need_not_be_made():
+    template = folder("Dear {{ name }} of {{ city }}\n{{ footer }}", "<p>{{ name }}</p>{{ footer }}")
+    people = [contact(f"Pat {row}", "Umeå", row=row, address=f"p{row}@branch.example") for row in range(2, 52)]
+    with mock.patch("mailer.mime.compose", wraps=compose) as made:
+        assert not press(template).render(people).problems
+    # the first, the specimens, and the one with the longest words
+    assert made.call_count < 10
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        contact("Pit"),
+        contact(city="Hull"),
+        contact(address="pit@branch.example"),
+        replace(contact(), name="Patricia"),
+    ],
+)
+def test_another_word_is_another_fingerprint(other):
+    prints = Prints(folder("{{ name }}", "{{ city }}"), (IDENTITY,))
+    assert prints.of(contact()).number != prints.of(other).number
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        folder("{{ name }} {{ city }}", "<p>{{ city }}</p>", "For {{ name }}"),
+        folder("{{ name }} {{ city }}", "<p>{{ name }}</p>", "For  {{ name }}"),
+        folder("{{ name }}{{ city }}", "<p>{{ name }}</p>", "For {{ name }}"),
+        folder("{{ name }} {{ city }}", "<i>{{ name }}</i>", "For {{ name }}"),
+    ],
+)
+def test_another_letter_is_another_fingerprint(other):
+    known = Prints(folder("{{ name }} {{ city }}", "<p>{{ name }}</p>", "For {{ name }}"), (IDENTITY,)).of(contact())
+    assert known.number != Prints(other, (IDENTITY,)).of(contact()).number
+
+
+def test_letters_of_many_values_are_told_apart_by_where_each_stands():
+    """There are fewer specimens than values: none may stand in the place of another."""
+    names = [f"field{number}" for number in range(9)]
+    one = replace(contact(), fields={"name": "Pat", **{name: name for name in names}})
+    there = "".join(f"{{{{ {name} }}}}" for name in names)
+    swapped = there.replace("field0", "x").replace("field6", "field0").replace("x", "field6")
+    found = [Prints(folder(there, html), (IDENTITY,)).of(one) for html in (there, swapped)]
+    assert found[0].number != found[1].number
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(IDENTITY, sender=Mailbox(address="office@union.example", name="Office")),
+        replace(IDENTITY, reply_to=None),
+        replace(IDENTITY, bounce_address="returns+{token}@union.example"),
+        replace(IDENTITY, list_id="Calls <calls.union.example>"),
+    ],
+)
+def test_another_identity_is_another_fingerprint(other):
+    template = folder("{{ name }}", "{{ city }}")
+    assert Prints(template, (IDENTITY,)).of(contact()).number != Prints(template, (other,)).of(contact()).number
+    both = Prints(template, (IDENTITY, other)).of(contact())
+    assert both.number not in {Prints(template, (one,)).of(contact()).number for one in (IDENTITY, other)}
+
+
+def test_the_fingerprint_is_the_same_in_every_ledger():
+    """So that two people who preview one folder get one seal: neither tokens nor secrets count."""
+    template = folder("{{ name }}{{ footer }}", "{{ city }}{{ footer }}")
+    made = [
+        replace_secret(press(template), secret).render([contact(), contact(row=3, address="q@b.example")])
+        for secret in (b"1", b"2")
+    ]
+    assert made[0].fingerprints == made[1].fingerprints
+    assert made[0].tokens != made[1].tokens
+
+
+def replace_secret(one: Press, secret: bytes) -> Press:
+    return replace(one, secret=secret)
+
+
+@pytest.mark.parametrize("how", ["content", "header"])
+def test_a_version_that_writes_messages_otherwise_has_other_fingerprints(how):
+    template = folder("Dear {{ name }}", "<p>{{ city }}</p>")
+    known = Prints(template, (IDENTITY,)).of(contact())
+    changed = (
+        mock.patch.dict(TEXT_HEAD, {"html": TEXT_HEAD["html"].replace(b"utf-8", b"UTF-8")})
+        if how == "content"
+        else mock.patch("mailer.merge.straight.written_in_html", lambda value: value)
+    )
+    with changed:
+        assert Prints(template, (IDENTITY,)).of(contact()).number != known.number
+
+
+@pytest.mark.parametrize("long", ["w" * (MOST + 1), "word " * MOST])
+def test_a_message_of_many_words_is_made_and_measured(long):
+    template = folder("{{ name }}", "{{ city }}")
+    assert Prints(template, (IDENTITY,)).of(contact(city=long)) is None
+    made = press(template).render([contact(), contact(city=long, row=3, address="q@branch.example")])
+    assert made.largest > len(long)
+
+
+def test_the_longest_message_is_known_though_it_was_not_made():
+    template = folder("Dear {{ name }}", "<p>{{ city }}</p>")
+    rows = [contact(row=row, city="w" * row, address=f"p{row:04}@branch.example") for row in range(2, 300)]
+    with in_full():
+        full = press(template).render(rows)
+    assert press(template).render(rows).largest == full.largest
+    # the same from several slices
+    parts = Rendered()
+    for first in range(0, len(rows), 50):
+        parts.add(press(template).render(rows[first : first + 50]))
+    assert parts.largest == full.largest
+
+
+def test_a_message_near_the_largest_size_is_always_made():
+    template = folder("{{ name }}" * 300, "{{ city }}")
+    assert Prints(template, (IDENTITY,)).of(contact()) is None
+
+
+def test_fingerprints_of_made_messages_are_over_all_their_bytes():
+    template = folder("{% for part in name %}{{ part }}{% endfor %}", "<p>{{ city }}</p>")
+    made = press(template).render([contact()])
+    assert list(made.fingerprints) == [fingerprint(message_to(template, contact()))]
