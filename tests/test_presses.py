@@ -36,6 +36,11 @@ ROWS = 700
 PEOPLE = Identity(sender=Mailbox(address="ana@example.org", name="Ana"))
 
 
+@pytest.fixture(autouse=True)
+def slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presses, "SLICE", 300)
+
+
 @pytest.fixture
 def folder(campaign_folder: Path) -> Path:
     (campaign_folder / "templates").mkdir()
@@ -110,7 +115,7 @@ def test_what_is_done_is_told_up_to_the_last_message(folder: Path) -> None:
     seen: list[tuple[int, int]] = []
     source = Source(template="motion", list_path=folder / "people.csv", folder=folder)
     make_plan(source, PEOPLE, b"secret", on_progress=lambda *done: seen.append(done), processes=2)
-    assert seen == [(500, ROWS), (ROWS, ROWS)]  # in the order of the list, whichever slice is ready first
+    assert seen == [(300, ROWS), (600, ROWS), (ROWS, ROWS)]  # in the order of the list, whichever slice is ready first
 
 
 def killed(hand: presses._Hand) -> None:

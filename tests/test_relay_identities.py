@@ -6,6 +6,7 @@ import dataclasses
 import email
 import email.policy
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from campaigns import IDENTITY, LETTER, address, once_each, received, relay_to, run_of, source, write_letter, write_list
@@ -18,6 +19,7 @@ from mailer import mime
 from mailer.campaign import presses
 from mailer.campaign.plan import make_plan
 from mailer.campaign.preview import write_preview
+from mailer.campaign.prints import Prints
 from mailer.campaign.report import make_report
 from mailer.campaign.sealing import identity_of, settings_of, together
 from mailer.campaign.send import conclude, freeze, prepare
@@ -66,6 +68,28 @@ def one(ledger: Ledger, campaign: CampaignRecord, **given: str) -> email.message
     [delivery] = ledger.deliveries(ledger.due(campaign, 0.0)[:1])
     content = renderer(ledger, campaign, None, **given)(delivery).content
     return email.message_from_bytes(content, policy=email.policy.default)
+
+
+@pytest.mark.parametrize("identity", [IDENTITY, BOTH], ids=["one identity", "several"])
+def test_what_was_checked_is_sent_however_it_was_checked(folder: Path, ledger: Ledger, identity: Identity) -> None:
+    """Also by a version that made every message to check it, and where only some must be made."""
+    write_letter(folder, LETTER + "We write from {{ city }}.\n")
+    cities = ["Leeds", "Umeå", "two\nlines", "Hull", "x" * 2001, "Ó", "R"]
+    rows = [f'{key},Pat,"{city}"' for key, city in zip(PEOPLE, cities, strict=True)]
+    (folder / "people.csv").write_text("\n".join(["email,name,city", *rows]), encoding="utf-8")
+    taken = prepare(source(folder), identity, ledger)
+    with mock.patch.object(Prints, "of", return_value=None):
+        made = prepare(source(folder), identity, ledger)
+    assert taken.plan
+    assert made.plan
+    same = [one == other for one, other in zip(taken.plan.fingerprints, made.plan.fingerprints, strict=True)]
+    assert same == [False, False, True, False, True, False, False]
+    for prepared in (taken, made):
+        campaign = freeze(prepared, ledger)
+        for relay in ("main", "office"):
+            deliveries = ledger.deliveries(ledger.due(campaign, 0.0))
+            messages = [renderer(ledger, campaign, None, relay)(delivery) for delivery in deliveries]
+            assert [message.envelope.rcpt_to for message in messages] == PEOPLE
 
 
 # -- the seal
@@ -203,11 +227,13 @@ def test_a_name_that_only_one_relay_s_sender_cannot_bear_is_found_before_the_sta
     assert len(plan.unrendered) == len(PEOPLE)
 
 
-def test_several_processes_make_the_same_of_all_identities(folder: Path, ledger: Ledger) -> None:
+def test_several_processes_make_the_same_of_all_identities(
+    folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presses, "SLICE", 500)
     write_list(folder, [address(number) for number in range(1, 1200)])
     alone = make_plan(source(folder), BOTH, ledger.secret, processes=1)
     shared = make_plan(source(folder), BOTH, ledger.secret, processes=2)
-    assert presses.SLICE < 1199
     assert (alone.seal, alone.fingerprints, alone.tokens) == (shared.seal, shared.fingerprints, shared.tokens)
     assert alone.manifest.senders == shared.manifest.senders
 

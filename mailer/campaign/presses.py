@@ -22,7 +22,7 @@ from mailer.campaign.rendering import Job, Rendered, Sheet
 WORTH_IT = 20_000
 """Contacts. A process needs about half a second to start, in which this one renders as many."""
 
-SLICE = 500
+SLICE = 2000
 MOST = 8
 LOOK = 0.2
 """Seconds between looks for Ctrl-C, which on Windows does not end a wait."""

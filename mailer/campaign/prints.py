@@ -4,13 +4,14 @@ What such a message is follows from the letter, whose constant pieces are made i
 a contact's, and from those words. So its fingerprint is over the bytes of these specimens and the contact's own words. Two
 messages that differ have different ones; if another version of mailer writes messages otherwise, its specimens tell.
 
-A message that is not made cannot fail, so only those are let through of which nothing can be wrong: few and printable words, an ordinary
-address, a subject. All others are made, and their fingerprint is over their bytes (`sealing.fingerprint`).
+A message that is not made cannot fail, so only those are let through of which nothing can be wrong: few words without control characters,
+an ordinary address, a subject. All others are made, and their fingerprint is over their bytes (`sealing.fingerprint`).
 """
 
 from __future__ import annotations
 
 import hashlib
+from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailer import merge, mime
@@ -28,8 +29,18 @@ MOST = 2000
 LONGEST_FORM = 20
 """Octets that a character takes at most: four of UTF-8, each three of quoted-printable, or five of an entity; and the line ends."""
 
-SPECIMENS = ("Ada", 'Zo\u00eb & <"Li\'l"> =', "From .", "w" * 90, ".\u0416 ", "x y" * 40)
-"""Words that show how values are written: as they are, encoded, as HTML, at the beginning of a line, across several."""
+SPECIMENS = (
+    "Ada{}.",
+    "Zo\u00eb & <'Li\"l'> ={}.",
+    "From {}.",
+    ".{}." + "w" * 90,
+    "\u0416\u0434\u0430\u043d{}. ",
+    "x y" * 40 + "{}.",
+    "",
+)
+"""Words that show how values are written: as they are, encoded, as HTML, at the beginning of a line, across several, and not at all. Each has
+the number of its value in it, so that none stands in the place of another.
+"""
 
 NOBODY = Contact(address="somebody@example.org", key="somebody@example.org", row=1)
 DELIVERY = "specimen" * 4
@@ -39,7 +50,7 @@ KEPT = 64
 
 
 class Print(NamedTuple):
-    """A message's fingerprint, how many characters are the contact's own, and the language of the letter."""
+    """A message's fingerprint, about how many octets the contact's own words take in it, and the language of the letter."""
 
     number: int
     own: int
@@ -76,11 +87,13 @@ class Prints:
             return None
         own = [contact.address, contact.name, *words.values]
         text = "".join(own)
-        if len(text) > MOST or not text.isprintable():
+        # by a set of our own and not by str.isprintable(), which knows more in each version of Python: a seal is the same in all of them
+        if len(text) > MOST or mime.CONTROL.search(text):
             return None
-        # none of them holds a zero byte, which is not printable
+        # none of them holds a zero byte, which is a control character
         digest = hashlib.sha256(mould + "\0".join(own).encode()).digest()
-        return Print(int.from_bytes(digest[:8], "big", signed=True), len(text), words.language)
+        number = int.from_bytes(digest[:8], "big", signed=True)
+        return Print(number, _octets(words, ascii_only=text.isascii()), words.language)
 
     def _learn(self, words: Words) -> bytes | None:
         """What its messages have in common, as a digest; None if something might be wrong with one of them."""
@@ -88,7 +101,7 @@ class Prints:
             self._known.clear()
         try:
             mould = self._mould(words)
-        except LetterError:
+        except (LetterError, OverflowError):
             # it is told with the first row
             mould = None
         # what is known keeps its id from being reused
@@ -98,18 +111,27 @@ class Prints:
     def _mould(self, words: Words) -> bytes | None:
         quick = words.of.quick
         assert quick is not None
+        # the name of a contact stands in the To header
+        room = min(MAX_MESSAGE_BYTES, merge.MAX_LENGTH) - (sum(quick.straight.uses) + 1) * MOST * LONGEST_FORM
+        if room < 0:
+            return None
         sender = words.of.identity.sender
         identifier = mime.message_id_of(DELIVERY, sender.domain)
         whole = hashlib.sha256()
         longest = 0
         for first in range(len(SPECIMENS)):
-            # each with its number, so that none stands in the place of another
-            values = [f"{SPECIMENS[(first + at) % len(SPECIMENS)]}{at}" for at in range(quick.straight.count)]
-            to = Mailbox(NOBODY.address, SPECIMENS[first].strip())
+            values = [SPECIMENS[(first + at) % len(SPECIMENS)].format(at) for at in range(quick.straight.count)]
+            to = Mailbox(NOBODY.address, SPECIMENS[first].format(""))
             letter = self._template.specimen(words.of, values, to, words.language)
             message = mime.compose(letter, contact=NOBODY, message_id=identifier, date=SEALED_DATE)
             whole.update(fingerprint(message).to_bytes(8, "big", signed=True))
             longest = max(longest, len(message.content))
-        # the name of a contact stands in the To header
-        room = (quick.straight.uses + 1) * MOST * LONGEST_FORM
-        return whole.digest() if longest + room <= min(MAX_MESSAGE_BYTES, merge.MAX_LENGTH) else None
+        return whole.digest() if longest <= room else None
+
+
+def _octets(words: Words, *, ascii_only: bool) -> int:
+    """About how many a contact's own words take in its message, in all places where they stand."""
+    quick, values = words.of.quick, words.values
+    assert quick is not None
+    lengths = map(len, values) if ascii_only else (len(v) if v.isascii() else 3 * len(v.encode()) for v in values)
+    return sum(map(mul, quick.straight.uses, lengths))

@@ -29,8 +29,8 @@ class Rendered:
     `fingerprints` has a number for each, 0 for a row without a message, so that a million cost eight megabytes; `tokens`
     what their Message-IDs begin with, TOKEN octets each, blank for such a row; `unrendered` the rows without one by key;
     `blank` for each field that was to be watched the rows where it is empty: how many, and the first; `longest` the length
-    in octets of the longest message that was made; `wordiest` of those that need not be made the one with the most characters of its
-    contact's own: how many, and its length in octets.
+    in octets of the longest message that was made; `wordiest` of those that need not be made the one in which the contact's own words
+    take most: about how many octets, and the length of the whole.
     """
 
     fingerprints: array[int] = field(default_factory=lambda: array("q"))

@@ -54,8 +54,8 @@ class Straight:
     ) -> None:
         self.count = count
         """How many values there are."""
-        self.uses = subject.uses + text.uses + html.uses
-        """In how many places they stand."""
+        self.uses = [sum(uses) for uses in zip(subject.uses, text.uses, html.uses, strict=True)]
+        """In how many places each of them stands."""
         self._titled = subject.says_something
         self._values = values
         self._subject = subject
@@ -98,7 +98,7 @@ class _Pieces:
         self.own = _picker(numbers)
         self.says_something = any(not constant.isspace() for constant in self._constants)
         """Whatever the values."""
-        self.uses = sum(not isinstance(item, str) for item in items)
+        self.uses = [sum(item == value for item in items) for value in values]
 
     def made(self, values: Sequence[str]) -> Merged:
         return Merged.of(self._pick([*values, *self._constants]), self._mould, values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mailer.mime.addresses import is_ordinary
 from mailer.mime.compose import compose
-from mailer.mime.flaw import ComposeError
+from mailer.mime.flaw import CONTROL, ComposeError
 from mailer.mime.identifier import delivery_token, message_id, message_id_of
 
-__all__ = ["ComposeError", "compose", "delivery_token", "is_ordinary", "message_id", "message_id_of"]
+__all__ = ["CONTROL", "ComposeError", "compose", "delivery_token", "is_ordinary", "message_id", "message_id_of"]
