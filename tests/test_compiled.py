@@ -198,6 +198,15 @@ def test_a_plain_letter_takes_the_quick_way():
     assert list(letter.html.values) == ["&lt;Pat&gt;", ""]
 
 
+def test_values_that_jinja_takes_for_equal_are_not_the_same():
+    template = folder("{{ city or 0 }} {{ city or false }} {{ city or 1 }} {{ city or 1.0 }}\n", "{{ city or false }}")
+    one = Contact(address="p@branch.example", key="p", row=2, fields={"name": "Pat", "city": ""})
+    letter = template.merge(one, IDENTITY)
+    assert isinstance(letter.text, Merged)
+    assert letter.text == "0 False 1 1.0\n"
+    assert "False" in letter.html
+
+
 def test_a_footer_is_that_of_the_identity_it_is_merged_for():
     template = folder("{{ footer }}", "{{ footer }}")
     contact = Contact(address="p@branch.example", key="p", row=2, fields={"name": "Pat"})

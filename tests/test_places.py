@@ -79,11 +79,11 @@ def test_places_of_a_window_of_seconds_are_free_one_after_the_other(ask):
     leased = ask("one", [second], 4)
     times = [place.free_at for [place] in leased.places[0]]
     assert leased.look.now - 5 < times[0] <= leased.look.now
-    assert [at - times[0] for at in times] == pytest.approx([0, 0.25, 0.5, 0.75], abs=0.001)
+    assert [at - times[0] for at in times] == pytest.approx([0, 0.25, 0.5, 0.75], abs=1e-6)
     more = ask("two", [second._replace(places=6)], 2)
     first, last = (place.free_at for [place] in more.places[0])
     assert times[0] < first <= more.look.now
-    assert last - first == pytest.approx(1 / 6, abs=0.001)
+    assert last - first == pytest.approx(1 / 6, abs=1e-6)
     # of a minute, all at once
     assert {place.free_at for [place] in ask("one", [MINUTE], 3).places[0]} == {0}
 

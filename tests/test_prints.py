@@ -11,6 +11,7 @@ import pytest
 from hard_letters import IDENTITY, folder, people, source
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from merge_letters import letter
 
 from mailer.campaign.prints import MOST, Prints
 from mailer.campaign.rendering import Press, Rendered
@@ -213,17 +214,90 @@ def test_the_longest_message_is_known_though_it_was_not_made():
     assert parts.largest == full.largest
 
 
-def test_the_longest_is_that_whose_words_take_most_in_all_their_places():
-    template = folder("{{ name }} " * 100, "{{ city }}")
+@pytest.mark.parametrize(
+    "longest", [{"name": "é" * 150}, {"name": "=" * 150}, {"city": "&" * 1900}, {"name": "n" * 300}]
+)
+def test_the_longest_is_that_whose_words_take_most_in_all_their_places(longest):
+    template = folder("{{ name }} " * 40, "<p>{{ city }}</p>" * 20)
+    others = [contact(), contact(name="x" * 60, city="w" * 400), contact(city="w" * 500)]
     rows = [
-        contact(),  # the first is made anyway
-        contact(city="w" * 1500, row=3, address="q@branch.example"),
-        contact(name="n" * 150, row=4, address="r@branch.example"),
-        contact(name="é" * 100, row=5, address="s@branch.example"),
+        replace(one, row=row, address=f"p{row}@branch.example", key=f"p{row}@branch.example")
+        for row, one in enumerate([*others, contact(**longest), *others], start=2)
     ]
     with in_full():
         full = press(template).render(rows)
-    assert press(template).render(rows).largest == full.largest > 60_000
+    assert press(template).render(rows).largest == full.largest
+    assert press(template).render(rows[3:4]).largest == full.largest
+
+
+def test_the_longest_may_be_in_the_language_with_the_longest_letter():
+    front = "---\nsubject: For {{ name }}\n---\n"
+    template = letter(
+        front="subject: For {{ name }}",
+        body="A long letter. " * 2000 + "{{ name }}\n",
+        files={"templates/it.de.md": front + "Kurz. {{ name }}\n"},
+    )
+    rows = [
+        replace(contact("n" * length, row=row, address=f"p{row}@branch.example"), language=language)
+        for row, (language, length) in enumerate([("en", 5), ("de", 5), ("en", 800), ("de", 900), ("en", 7)], start=2)
+    ]
+    with in_full():
+        full = press(template).render(rows)
+    assert press(template).render(rows).largest == full.largest
+
+
+def test_the_longest_is_the_same_from_any_number_of_slices():
+    template = folder("Dear {{ name }}", "<p>{{ city }}</p>")
+    rows = [contact(row=row, city="w" * (row * 7 % 50), address=f"p{row:04}@branch.example") for row in range(2, 90)]
+    found = set()
+    for size in (1, 3, 30, 100):
+        parts = Rendered()
+        for first in range(0, len(rows), size):
+            parts.add(press(template).render(rows[first : first + size]))
+        found.add(parts.largest)
+    assert len(found) == 1
+
+
+NO_MARKS_THERE = replace(IDENTITY, unsubscribe_url=None, unsubscribe_mailto=None)
+
+
+@pytest.mark.parametrize(
+    ("subject", "text"), [("{{ unsubscribe_ or '' }}{{ city }}", "{{ name }}"), ("Hello", "{{ unsubscribe_ or city }}")]
+)
+def test_a_letter_that_asks_for_a_token_that_there_is_not_is_told_apart(subject, text):
+    template = folder(text, "{{ name }}", subject)
+    rows = [
+        contact(city=city, row=row, address=f"p{row}@branch.example")
+        for row, city in enumerate(["Leeds", "", "Hull", ""], start=2)
+    ]
+    found = press(template, NO_MARKS_THERE).render(rows)
+    with in_full():
+        full = press(template, NO_MARKS_THERE).render(rows)
+    assert told(found) == told(full)
+    prints = Prints(template, (NO_MARKS_THERE,))
+    assert prints.of(rows[0]).number != prints.of(rows[2]).number
+
+
+def test_a_message_that_fails_although_it_seemed_right_is_left_out_and_told():
+    """As would be a flaw of ours: the longest is made after all, and what is wrong with it belongs to its row."""
+    template = folder("Dear {{ name }}", "<p>{{ city }}</p>")
+    rows = [
+        contact(),
+        contact(city="w" * 90, row=3, address="q@branch.example"),
+        contact(row=4, address="r@branch.example"),
+    ]
+
+    def picky(letter, **given):
+        if given["contact"].row == 3:
+            raise LetterError("Row 3: no.")
+        return compose(letter, **given)
+
+    with mock.patch("mailer.mime.compose", picky):
+        made = press(template).render(rows)
+    assert [(problem.row, problem.message) for problem in made.problems] == [(3, "Row 3: no.")]
+    assert list(made.unrendered) == ["q@branch.example"]
+    assert [bool(number) for number in made.fingerprints] == [True, False, True]
+    assert made.tokens.split() == [made.tokens[:32], made.tokens[64:]]
 
 
 @pytest.mark.parametrize(

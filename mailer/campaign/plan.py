@@ -54,7 +54,7 @@ class Plan:
     """A campaign that could be sent: every message was rendered once, and what is wrong is known.
 
     `fingerprints` and `tokens` stand in the order of the contacts, as `rendering.Rendered` has them: a million contacts
-    cost forty megabytes. `largest` is the length of the longest message in octets.
+    cost forty megabytes. `largest` is the length in octets of the message that is probably the longest.
     """
 
     name: str

@@ -11,6 +11,7 @@ an ordinary address, a subject. All others are made, and their fingerprint is ov
 from __future__ import annotations
 
 import hashlib
+import re
 from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,12 +49,22 @@ DELIVERY = "specimen" * 4
 
 KEPT = 64
 
+LONGER = re.compile("[=&<>\"'\x80-\U0010ffff]")
+"""What takes more than one octet in a message, or in its HTML."""
+
+
+class Mould(NamedTuple):
+    """What a letter's messages have in common: a digest of it, and how many octets."""
+
+    digest: bytes
+    octets: int
+
 
 class Print(NamedTuple):
-    """A message's fingerprint, about how many octets the contact's own words take in it, and the language of the letter."""
+    """A message's fingerprint, about how many octets it has, and the language of the letter."""
 
     number: int
-    own: int
+    octets: int
     language: str
 
 
@@ -63,7 +74,7 @@ class Prints:
     def __init__(self, template: merge.Template, faces: tuple[Identity, ...]) -> None:
         self._template = template
         self._faces = faces
-        self._known: dict[int, tuple[Fitted, bytes | None]] = {}
+        self._known: dict[int, tuple[Fitted, Mould | None]] = {}
 
     def of(self, contact: Contact) -> Print | None:
         """Of a contact's message; None if it has to be made, to be looked at."""
@@ -91,12 +102,12 @@ class Prints:
         if len(text) > MOST or mime.CONTROL.search(text):
             return None
         # none of them holds a zero byte, which is a control character
-        digest = hashlib.sha256(mould + "\0".join(own).encode()).digest()
+        digest = hashlib.sha256(mould.digest + "\0".join(own).encode()).digest()
         number = int.from_bytes(digest[:8], "big", signed=True)
-        return Print(number, _octets(words, ascii_only=text.isascii()), words.language)
+        return Print(number, mould.octets + _octets(words), words.language)
 
-    def _learn(self, words: Words) -> bytes | None:
-        """What its messages have in common, as a digest; None if something might be wrong with one of them."""
+    def _learn(self, words: Words) -> Mould | None:
+        """What its messages have in common; None if something might be wrong with one of them."""
         if len(self._known) >= KEPT:
             self._known.clear()
         try:
@@ -108,30 +119,42 @@ class Prints:
         self._known[id(words.of)] = words.of, mould
         return mould
 
-    def _mould(self, words: Words) -> bytes | None:
+    def _mould(self, words: Words) -> Mould | None:
         quick = words.of.quick
         assert quick is not None
         # the name of a contact stands in the To header
-        room = min(MAX_MESSAGE_BYTES, merge.MAX_LENGTH) - (sum(quick.straight.uses) + 1) * MOST * LONGEST_FORM
-        if room < 0:
+        room = (sum(quick.straight.uses) + 1) * MOST * LONGEST_FORM
+        if room > merge.MAX_LENGTH:
             return None
-        sender = words.of.identity.sender
-        identifier = mime.message_id_of(DELIVERY, sender.domain)
-        whole = hashlib.sha256()
-        longest = 0
+        identifier = mime.message_id_of(DELIVERY, words.of.identity.sender.domain)
+        whole, octets = hashlib.sha256(), 0
         for first in range(len(SPECIMENS)):
             values = [SPECIMENS[(first + at) % len(SPECIMENS)].format(at) for at in range(quick.straight.count)]
             to = Mailbox(NOBODY.address, SPECIMENS[first].format(""))
             letter = self._template.specimen(words.of, values, to, words.language)
             message = mime.compose(letter, contact=NOBODY, message_id=identifier, date=SEALED_DATE)
+            if len(message.content) + room > MAX_MESSAGE_BYTES:
+                return None
+            if max(len(letter.text), len(letter.html)) + room > merge.MAX_LENGTH:
+                return None
             whole.update(fingerprint(message).to_bytes(8, "big", signed=True))
-            longest = max(longest, len(message.content))
-        return whole.digest() if longest <= room else None
+            octets = len(message.content) - _octets(words._replace(values=values))
+        return Mould(whole.digest(), octets)
 
 
-def _octets(words: Words, *, ascii_only: bool) -> int:
+def _octets(words: Words) -> int:
     """About how many a contact's own words take in its message, in all places where they stand."""
     quick, values = words.of.quick, words.values
     assert quick is not None
-    lengths = map(len, values) if ascii_only else (len(v) if v.isascii() else 3 * len(v.encode()) for v in values)
-    return sum(map(mul, quick.straight.uses, lengths))
+    straight = quick.straight
+    if not LONGER.search("".join(values)):
+        plain: int = sum(map(mul, straight.uses, map(len, values)))
+        return plain
+    in_text: int = sum(map(mul, straight.uses_in_text, map(_encoded, values)))
+    in_html: int = sum(map(mul, straight.uses_in_html, map(_encoded, map(merge.written_in_html, values))))
+    return in_text + in_html
+
+
+def _encoded(text: str) -> int:
+    """Octets as quoted-printable, but for line ends: three for each of UTF-8, and for `=`."""
+    return 3 * len(text.encode()) - 2 * len(text.encode("ascii", "ignore")) + 2 * text.count("=")

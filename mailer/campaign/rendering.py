@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from mailer import contacts, merge, mime
 from mailer.campaign.marks import marker, shows_way_out
@@ -28,9 +29,9 @@ class Rendered:
 
     `fingerprints` has a number for each, 0 for a row without a message, so that a million cost eight megabytes; `tokens`
     what their Message-IDs begin with, TOKEN octets each, blank for such a row; `unrendered` the rows without one by key;
-    `blank` for each field that was to be watched the rows where it is empty: how many, and the first; `longest` the length
-    in octets of the longest message that was made; `wordiest` of those that need not be made the one in which the contact's own words
-    take most: about how many octets, and the length of the whole.
+    `blank` for each field that was to be watched the rows where it is empty: how many, and the first; `longest` the length in octets of the
+    longest of those messages that had to be made; `likely` of the others the one that is probably the longest: how long it seemed,
+    and how long it is.
     """
 
     fingerprints: array[int] = field(default_factory=lambda: array("q"))
@@ -42,14 +43,22 @@ class Rendered:
     senders: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
     blank: dict[str, tuple[int, int]] = field(default_factory=dict)
     longest: int = 0
-    wordiest: tuple[int, int] = (-1, 0)
+    likely: tuple[int, int] = (-1, 0)
     # for each language whether its first letter says how to get no more of them
     shows_way_out: dict[str, bool] = field(default_factory=dict)
 
     @property
     def largest(self) -> int:
         """The length of the longest message in octets, as far as it is known."""
-        return max(self.longest, self.wordiest[1])
+        return max(self.longest, self.likely[1])
+
+    def leave_out(self, contact: Contact, problems: Iterable[Problem], list_path: str, at: int) -> None:
+        """Note that the contact at this place gets no message, and why."""
+        found = list(problems)
+        self.problems.extend(in_list(list_path, problem) for problem in found)
+        self.unrendered[contact.key] = skipped(contact, found)
+        self.fingerprints[at] = 0
+        self.tokens[at * TOKEN : (at + 1) * TOKEN] = BLANK
 
     def add(self, more: Rendered) -> None:
         """Take in what came of the contacts that follow."""
@@ -60,7 +69,7 @@ class Rendered:
         self.unrendered.update(more.unrendered)
         self.senders |= more.senders
         self.longest = max(self.longest, more.longest)
-        self.wordiest = max(self.wordiest, more.wordiest, key=itemgetter(0))
+        self.likely = max(self.likely, more.likely, key=itemgetter(0))
         for language, shown in more.shows_way_out.items():
             self.shows_way_out[language] = shown and self.shows_way_out.get(language, True)
         for name, (count, first) in more.blank.items():
@@ -89,6 +98,15 @@ class Sheet:
 
     rendered: Rendered
     digests: dict[str, str]
+
+
+class _Likely(NamedTuple):
+    """Whose message is probably the longest of those that need not be made: how long it seems, and in which place of the list."""
+
+    octets: int
+    at: int
+    contact: Contact
+    delivery: str
 
 
 class _Face:
@@ -140,50 +158,55 @@ class Press:
         made = Rendered()
         faces = [_Face(self, identity) for identity in faces_of(self.identity)]
         prints = Prints(self.template, faces_of(self.identity))
-        wordiest: tuple[int, Contact, str] | None = None
-        for contact in people:
+        likely: _Likely | None = None
+        for at, contact in enumerate(people):
             on_message()
             delivery = mime.delivery_token(self.secret, self.campaign, contact.key)
             known = prints.of(contact)
-            if known is None or known.language not in made.shows_way_out:
-                if not self._make(made, faces, contact, delivery, known):
-                    continue
-            else:
-                made.fingerprints.append(known.number)
-                if wordiest is None or known.own > wordiest[0]:
-                    wordiest = known.own, contact, delivery
+            made.fingerprints.append(known.number if known else 0)
             made.tokens += delivery.encode()
+            if known and (likely is None or known.octets > likely.octets):
+                likely = _Likely(known.octets, at, contact, delivery)
+            if known is None or known.language not in made.shows_way_out:
+                try:
+                    self._make(made, faces, contact, delivery, known)
+                except LetterError as error:
+                    made.leave_out(contact, problems_of(contact, error), self.list_path, at)
+                    continue
             if self.watched:
                 self._look_for_blanks(made, contact)
         for face in faces:
             made.senders |= face.senders
-        if wordiest:
-            _, _, message, _ = faces[0].message(*wordiest[1:])
-            made.wordiest = wordiest[0], len(message.content)
+        if likely:
+            self._measure(made, faces[0], likely)
         return made
 
     def _make(
         self, made: Rendered, faces: Sequence[_Face], contact: Contact, delivery: str, known: Print | None
-    ) -> bool:
-        """Make a contact's message in all its faces, and note what there is to say of it. Whether there is one."""
-        try:
-            letter, warnings, message, marks = faces[0].message(contact, delivery)
-            check_size(contact, length := len(message.content))
-            others = [face.fingerprint(contact, delivery, message.message_id) for face in faces[1:]]
-        except LetterError as error:
-            found = problems_of(contact, error)
-            made.problems.extend(in_list(self.list_path, problem) for problem in found)
-            made.unrendered[contact.key] = skipped(contact, found)
-            made.fingerprints.append(0)
-            made.tokens += BLANK
-            return False
-        made.fingerprints.append(known.number if known else together([fingerprint(message, marks), *others]))
-        made.longest = max(made.longest, length)
+    ) -> None:
+        """Make a contact's message in all its faces, and note what there is to say of it. Raises LetterError."""
+        letter, warnings, message, marks = faces[0].message(contact, delivery)
+        check_size(contact, length := len(message.content))
+        others = [face.fingerprint(contact, delivery, message.message_id) for face in faces[1:]]
+        if known is None:
+            made.fingerprints[-1] = together([fingerprint(message, marks), *others])
+            made.longest = max(made.longest, length)
         if warnings:
             made.warnings.extend(in_list(self.list_path, warning) for warning in warnings)
         if letter.language not in made.shows_way_out:
             made.shows_way_out[letter.language] = shows_way_out(letter)
-        return True
+
+    def _measure(self, made: Rendered, face: _Face, likely: _Likely) -> None:
+        """Make the message that is probably the longest of those that need not be made."""
+        contact = likely.contact
+        if contact.key in made.unrendered:
+            return
+        try:
+            _, _, message, _ = face.message(contact, likely.delivery)
+        except LetterError as error:
+            made.leave_out(contact, problems_of(contact, error), self.list_path, likely.at)
+        else:
+            made.likely = likely.octets, len(message.content)
 
     def _look_for_blanks(self, made: Rendered, contact: Contact) -> None:
         for name in self.watched:

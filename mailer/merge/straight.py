@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -47,15 +48,17 @@ class Straight:
     Any exception means that the letter must be rendered the long way, which tells what is wrong.
     """
 
-    __slots__ = ("_html", "_subject", "_text", "_titled", "_values", "count", "uses")
+    __slots__ = ("_html", "_subject", "_text", "_titled", "_values", "count", "uses", "uses_in_html", "uses_in_text")
 
     def __init__(
         self, count: int, values: Callable[[Row], Iterator[str]], subject: _Pieces, text: _Pieces, html: _Pieces
     ) -> None:
         self.count = count
         """How many values there are."""
-        self.uses = [sum(uses) for uses in zip(subject.uses, text.uses, html.uses, strict=True)]
-        """In how many places each of them stands."""
+        self.uses_in_text = [sum(uses) for uses in zip(subject.uses, text.uses, strict=True)]
+        """In how many places of subject and text each of them stands."""
+        self.uses_in_html = html.uses
+        self.uses = [sum(uses) for uses in zip(self.uses_in_text, html.uses, strict=True)]
         self._titled = subject.says_something
         self._values = values
         self._subject = subject
@@ -86,19 +89,18 @@ class _Pieces:
 
     __slots__ = ("_constants", "_mould", "_pick", "own", "says_something", "uses")
 
-    def __init__(self, items: Sequence[Item], values: list[nodes.Expr]) -> None:
+    def __init__(self, items: Sequence[str | int], values: int) -> None:
+        """A number in `items` is that of a value, of so many."""
         self._constants = list(dict.fromkeys(item for item in items if isinstance(item, str)))
-        numbers = list(dict.fromkeys(values.index(item) for item in items if not isinstance(item, str)))
-        order = [
-            ~self._constants.index(item) if isinstance(item, str) else numbers.index(values.index(item))
-            for item in items
-        ]
+        numbers = list(dict.fromkeys(item for item in items if not isinstance(item, str)))
+        order = [~self._constants.index(item) if isinstance(item, str) else numbers.index(item) for item in items]
         self._mould = Mould(self._constants, order)
         self._pick = _picker([len(numbers) + ~number if number < 0 else number for number in order])
         self.own = _picker(numbers)
         self.says_something = any(not constant.isspace() for constant in self._constants)
         """Whatever the values."""
-        self.uses = [sum(item == value for item in items) for value in values]
+        uses = Counter(item for item in items if not isinstance(item, str))
+        self.uses = [uses[value] for value in range(values)]
 
     def made(self, values: Sequence[str]) -> Merged:
         return Merged.of(self._pick([*values, *self._constants]), self._mould, values)
@@ -113,13 +115,16 @@ def _picker(numbers: Sequence[int]) -> Callable[[Sequence[str]], Sequence[str]]:
 
 def straight(env: LetterEnvironment, subject: Sequence[Item], text: Sequence[Item], html: Sequence[Item]) -> Straight:
     """A letter of such parts. `env` is that of plain text: what a value is in HTML is worked out afterwards."""
-    values: list[nodes.Expr] = []
-    for item in (*subject, *text, *html):
-        if not isinstance(item, str) and item not in values:
-            values.append(item)
-    code = env.compile(nodes.Template([nodes.Output(values, lineno=1)] if values else [], lineno=1))
+    # by their form, since nodes compare 0 and False as alike
+    values = {repr(item): item for item in (*subject, *text, *html) if not isinstance(item, str)}
+    numbers = {form: number for number, form in enumerate(values)}
+    output = [nodes.Output([*values.values()], lineno=1)] if values else []
+    code = env.compile(nodes.Template(output, lineno=1))
     root: Any = JinjaTemplate.from_code(env, code, {}).root_render_func
-    return Straight(len(values), root, *(_Pieces(items, values) for items in (subject, text, html)))
+    parts = (
+        [item if isinstance(item, str) else numbers[repr(item)] for item in items] for items in (subject, text, html)
+    )
+    return Straight(len(values), root, *(_Pieces(items, len(values)) for items in parts))
 
 
 def items_of(env: LetterEnvironment, tree: nodes.Template, reserved: frozenset[str]) -> list[Item] | None:

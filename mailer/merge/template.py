@@ -123,7 +123,7 @@ class Template:
         version = self._version(contact.language)
         fitted = self._fitted(version, identity)
         quick = fitted.quick
-        values = None if quick is None else _values_of(quick, contact, UNSUBSCRIBE)
+        values = None if quick is None else _values_of(quick, contact, quick.mark)
         if quick is None or values is None or not quick.straight.has_subject(values):
             return None
         return Words(values, fitted, version.language)

@@ -12,7 +12,7 @@ from mailer.merge.front import FrontMatter
 from mailer.merge.layout import UNSUBSCRIBE, Sentences
 from mailer.merge.part import Part
 from mailer.merge.straight import Straight, straight
-from mailer.model import Attachment, Identity
+from mailer.model import MARK_PLACE, Attachment, Identity
 
 RESERVED = frozenset(
     [
@@ -47,6 +47,8 @@ class Quick(NamedTuple):
     straight: Straight
     attachments: tuple[Attachment, ...]
     required: Sequence[str]
+    mark: str
+    """What stands for the token of a contact's unsubscribe link where nobody's is meant; blank if the identity has none."""
 
 
 class Fitted(NamedTuple):
@@ -100,17 +102,24 @@ class Version:
         constants = {"sender": sender, "footer_": footer}
         subject, text, html = (part.fitted(constants) for part in (self.subject, self.text, self.html))
         return Fitted(
-            given, effective, {**self.fixed, **constants}, subject, text, html, self._quick(subject, text, html)
+            given,
+            effective,
+            {**self.fixed, **constants},
+            subject,
+            text,
+            html,
+            self._quick(effective, subject, text, html),
         )
 
-    def _quick(self, subject: Part, text: Part, html: Part) -> Quick | None:
+    def _quick(self, identity: Identity, subject: Part, text: Part, html: Part) -> Quick | None:
         if self.to_name or not all(enclosure.fixed for enclosure in self.enclosures):
             return None
         items = [found for part in (subject, text, html) if (found := part.items(RESERVED - {UNSUBSCRIBE})) is not None]
         if len(items) < 3:
             return None
         attachments = (*self.images, *(enclosure.fixed for enclosure in self.enclosures if enclosure.fixed))
-        return Quick(straight(self.subject.env, *items), attachments, self.front.required)
+        mark = UNSUBSCRIBE if MARK_PLACE in f"{identity.unsubscribe_url}{identity.unsubscribe_mailto}" else ""
+        return Quick(straight(self.subject.env, *items), attachments, self.front.required, mark)
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -63,7 +63,7 @@ FROM dead WHERE p.holder = dead.holder
 # after the other where there is a step between them.
 HISTORY = f"""
 INSERT INTO places (account, domain, seconds, number, free_at)
-SELECT $1, $2, $3, n, coalesce(ended + $5::float8, {NOW} + n * $7::float8, 0) FROM generate_series(0, $4::bigint - 1) AS n LEFT JOIN (
+SELECT $1, $2, $3, n, coalesce(ended + $5::float8, (SELECT {NOW}) + n * $7::float8, 0) FROM generate_series(0, $4::bigint - 1) AS n LEFT JOIN (
     SELECT ended, $4::bigint - row_number() OVER (ORDER BY ended DESC) AS n FROM (
         SELECT coalesce(finished_at, {NOW}) AS ended FROM attempts
         WHERE (finished_at IS NULL OR finished_at > {NOW} - $5::float8)
@@ -74,7 +74,7 @@ SELECT $1, $2, $3, n, coalesce(ended + $5::float8, {NOW} + n * $7::float8, 0) FR
 """
 MORE = f"""
 INSERT INTO places (account, domain, seconds, number, free_at)
-SELECT $1, $2, $3, n, coalesce({NOW} + (n - $4::bigint) * $6::float8, 0) FROM generate_series($4::bigint, $5::bigint) AS n
+SELECT $1, $2, $3, n, coalesce((SELECT {NOW}) + (n - $4::bigint) * $6::float8, 0) FROM generate_series($4::bigint, $5::bigint) AS n
 """
 
 # Of a quota that is smaller now those places go that are free first: what was sent still counts.
