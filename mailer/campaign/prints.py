@@ -61,11 +61,21 @@ class Mould(NamedTuple):
 
 
 class Print(NamedTuple):
-    """A message's fingerprint, about how many octets it has, and the language of the letter."""
+    """A message's fingerprint, and what it is made of."""
 
     number: int
-    octets: int
-    language: str
+    mould: Mould
+    words: Words
+
+    @property
+    def language(self) -> str:
+        """That of the letter."""
+        return self.words.language
+
+    @property
+    def octets(self) -> int:
+        """About how many the message has."""
+        return self.mould.octets + _octets(self.words)
 
 
 class Prints:
@@ -104,7 +114,7 @@ class Prints:
         # none of them holds a zero byte, which is a control character
         digest = hashlib.sha256(mould.digest + "\0".join(own).encode()).digest()
         number = int.from_bytes(digest[:8], "big", signed=True)
-        return Print(number, mould.octets + _octets(words), words.language)
+        return Print(number, mould, words)
 
     def _learn(self, words: Words) -> Mould | None:
         """What its messages have in common; None if something might be wrong with one of them."""

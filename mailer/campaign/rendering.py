@@ -103,10 +103,10 @@ class Sheet:
 class _Likely(NamedTuple):
     """Whose message is probably the longest of those that need not be made: how long it seems, and in which place of the list."""
 
-    octets: int
-    at: int
-    contact: Contact
-    delivery: str
+    octets: int = -1
+    at: int = -1
+    contact: Contact | None = None
+    delivery: str = ""
 
 
 class _Face:
@@ -158,15 +158,15 @@ class Press:
         made = Rendered()
         faces = [_Face(self, identity) for identity in faces_of(self.identity)]
         prints = Prints(self.template, faces_of(self.identity))
-        likely: _Likely | None = None
+        likely = _Likely()
         for at, contact in enumerate(people):
             on_message()
             delivery = mime.delivery_token(self.secret, self.campaign, contact.key)
             known = prints.of(contact)
             made.fingerprints.append(known.number if known else 0)
             made.tokens += delivery.encode()
-            if known and (likely is None or known.octets > likely.octets):
-                likely = _Likely(known.octets, at, contact, delivery)
+            if known and (octets := known.octets) > likely.octets:
+                likely = _Likely(octets, at, contact, delivery)
             if known is None or known.language not in made.shows_way_out:
                 try:
                     self._make(made, faces, contact, delivery, known)
@@ -177,8 +177,8 @@ class Press:
                 self._look_for_blanks(made, contact)
         for face in faces:
             made.senders |= face.senders
-        if likely:
-            self._measure(made, faces[0], likely)
+        if likely.contact:
+            self._measure(made, faces[0], likely.contact, likely)
         return made
 
     def _make(
@@ -196,9 +196,8 @@ class Press:
         if letter.language not in made.shows_way_out:
             made.shows_way_out[letter.language] = shows_way_out(letter)
 
-    def _measure(self, made: Rendered, face: _Face, likely: _Likely) -> None:
+    def _measure(self, made: Rendered, face: _Face, contact: Contact, likely: _Likely) -> None:
         """Make the message that is probably the longest of those that need not be made."""
-        contact = likely.contact
         if contact.key in made.unrendered:
             return
         try:
