@@ -245,7 +245,7 @@ def test_a_front_matter_that_only_a_hand_can_change_is_shown_as_text(page: Page,
     path = at_work.folder / "templates" / "appeal.md"
     path.write_text("---\nsubject: &a Hello\npreheader: *a\n---\nDear {{ name }}\n", encoding="utf-8")
     opened(page, at_work)
-    expect(page.get_by_role("alert")).to_contain_text("shown as text only")
+    expect(page.get_by_role("alert").filter(has_text="shown as text only")).to_be_visible()
     expect(page.get_by_label("Subject")).to_have_count(0)
     page.get_by_label("templates/appeal.md").fill("---\nsubject: Hello\n---\nDear {{ name }}, {{ branch }}\n")
     expect(look(page).get_by_role("heading", name="Hello")).to_be_visible()
