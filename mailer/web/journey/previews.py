@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -261,10 +261,10 @@ class Previews:
         look = self.look(self._pages.draft(request))
         form = request.state.form
         words = form.get("q", "").casefold().split()[:10]
-        numbers: Iterable[int] = range(len(look.people))
-        if words:
-            numbers = [at for at, text in enumerate(look.words) if all(word in text for word in words)]
-        found = list(numbers)
+        texts = look.words
+        found: Sequence[int] = range(len(look.people))
+        for word in words:
+            found = [at for at in found if word in texts[at]]
         at = _number(form.get("from", "0"))
         return JSONResponse(
             {
