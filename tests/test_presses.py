@@ -174,8 +174,20 @@ def test_a_letter_from_elsewhere_is_rendered_all_the_same(folder: Path, tmp_path
 
 
 def test_short_lists_are_not_worth_a_process() -> None:
-    assert presses.worth(presses.WORTH_IT - 1) == 1
-    assert 1 <= presses.worth(10**6) <= presses.MOST
+    assert presses.worth(presses.WORTH_IT - 1, quick=False) == 1
+    assert presses.worth(presses.QUICKLY * presses.WORTH_IT - 1, quick=True) == 1
+    assert 1 <= presses.worth(10**6, quick=True) <= presses.worth(10**6, quick=False) <= presses.MOST
+
+
+def test_a_list_is_worth_processes_the_sooner_the_longer_its_messages_take(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(presses, "worth", lambda count, *, quick: asked.append((count, quick)) or 1)
+    (folder / "templates" / "plain.md").write_text("---\nsubject: Hello\n---\nDear {{ name }}.\n", encoding="utf-8")
+    for template in ("motion", "plain"):
+        make_plan(Source(template=template, list_path=folder / "people.csv", folder=folder), PEOPLE, b"secret")
+    assert asked == [(ROWS, False), (ROWS, True)]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="how Ctrl-C reaches a group of processes is told for POSIX")

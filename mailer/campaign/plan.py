@@ -15,8 +15,17 @@ from mailer.campaign import presses
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.marks import marker
 from mailer.campaign.notes import told, unaligned, watched
+from mailer.campaign.prints import Prints
 from mailer.campaign.rendering import TOKEN, Job, Press, Rendered
-from mailer.campaign.sealing import SEALED_DATE, SOURCES, completed, contact_digest, lookup_folders, manifest_of
+from mailer.campaign.sealing import (
+    SEALED_DATE,
+    SOURCES,
+    completed,
+    contact_digest,
+    faces_of,
+    lookup_folders,
+    manifest_of,
+)
 from mailer.campaign.source import Source
 from mailer.ledger import Ledger, Row
 from mailer.model import (
@@ -226,7 +235,10 @@ def complete_plan(plan: Plan, source: Source, *, on_progress: Progress = silent,
     if plan.flawed:
         return
     people = plan.contacts
-    made = _render_all(plan, source, watched(plan.doubts), on_progress, processes or presses.worth(len(people)))
+    first = next(iter(people), None)
+    quick = first is not None and Prints(plan.template, faces_of(plan.identity)).of(first) is not None
+    processes = processes or presses.worth(len(people), quick=quick)
+    made = _render_all(plan, source, watched(plan.doubts), on_progress, processes)
     plan.fingerprints, plan.tokens, plan.unrendered = made.fingerprints, made.tokens, made.unrendered
     plan.largest = made.largest
     plan.without_way_out = tuple(language for language, shown in made.shows_way_out.items() if not shown)
