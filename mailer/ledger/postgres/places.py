@@ -78,10 +78,10 @@ SELECT $1, $2, $3, n, coalesce(ended + $5::float8, (SELECT {NOW}) + n * $7::floa
     SELECT ended, $4::bigint - row_number() OVER (ORDER BY ended DESC) AS n FROM ({NEWEST}) AS newest
 ) AS sent USING (n)
 """
-# Whether something was sent without a place, as while the quota was taken away, that is newer than all that had one.
+# Whether an account handed over something without a place, as while the quota was taken away, that is newer than all that had one. An index knows.
 BEHIND = f"""
-SELECT (SELECT max(ended) FROM ({NEWEST}) AS newest) + $5::float8
-    > (SELECT max(free_at) FROM places WHERE account = $1 AND domain = $2 AND seconds = $3) + {NEWS}
+SELECT least((SELECT max(finished_at) FROM attempts WHERE account = $1), {NOW}) + $3::float8
+    > (SELECT max(free_at) FROM places WHERE account = $1 AND domain = '' AND seconds = $2) + {NEWS}
 """
 # Then each place that nobody holds is free no earlier than the transaction of its rank allows: those that had a place may count twice, once.
 CATCH_UP = f"""
@@ -204,9 +204,10 @@ class PostgresLender:
         if not there:
             connection.execute(HISTORY, (*whose, key.places, *sent, step))
             return True
-        behind = connection.execute(BEHIND, (*whose, 1, *sent)).fetchone()
-        if behind and behind[0]:
-            connection.execute(CATCH_UP, (*whose, key.places, *sent))
+        if key.account:
+            behind = connection.execute(BEHIND, (key.account, key.seconds, key.span)).fetchone()
+            if behind and behind[0]:
+                connection.execute(CATCH_UP, (*whose, key.places, *sent))
         if there < key.places:
             connection.execute(MORE, (*whose, last + 1, last + key.places - there, step))
         elif there > key.places:
