@@ -151,11 +151,10 @@ def test_a_quota_that_was_changed_keeps_what_was_sent(ask):
     assert [place.free_at for [place] in more.places[0]] == [0, 0, 0]
 
 
-@pytest.fixture
-def attempted(ledger):
-    """Note a message that was handed over without a place."""
+def test_what_was_sent_before_anybody_leased_counts(ask, ledger):
+    now = time.time()
 
-    async def write(account, domain, ended):
+    async def attempted(account, domain, ended):
         outcome = Outcome(verdict=Verdict.SENT, scope=Scope.RECIPIENT, phase=Phase.FINAL_DOT, text="")
         async with Writer(ledger) as writer:
             record = Record(
@@ -164,18 +163,13 @@ def attempted(ledger):
             )  # fmt: skip
             await writer.write(records=[record])
 
-    return lambda *what: asyncio.run(write(*what))
-
-
-def test_what_was_sent_before_anybody_leased_counts(ask, attempted):
-    now = time.time()
     for account, domain, ended in [
         ("ana", "a.example", now - 10),
         ("ana", "b.example", now - 70),
         ("bo", "mx.a.example", now - 5),
         ("bo", "googlemail.com", now - 7),
     ]:
-        attempted(account, domain, ended)
+        asyncio.run(attempted(account, domain, ended))
     mine = [place.free_at for [place] in ask("one", [MINUTE], 3).places[0]]
     assert mine == [0, 0, pytest.approx(now - 10 + 60.06)]
     to_a = PlaceKey("", "a.example", 3, 60, 60.06)
@@ -183,50 +177,6 @@ def test_what_was_sent_before_anybody_leased_counts(ask, attempted):
     assert its == [0, pytest.approx(now - 10 + 60.06), pytest.approx(now - 5 + 60.06)]
     to_google = PlaceKey("", "gmail.com", 1, 60, 60.06)
     assert [place.free_at for [place] in ask("one", [to_google], 1).places[0]] == [pytest.approx(now - 7 + 60.06)]
-
-
-def test_what_was_sent_while_a_quota_was_taken_away_counts_when_it_is_back(ask, attempted):
-    leased = ask("one", [HOUR], 5)
-    now = leased.look.now
-    ask("one", [], 0, [Return(place, now - 100 - at + 3603.6) for at, [place] in enumerate(leased.places[0][:2])])
-    ask("one", [], 0, [Return(place, None) for [place] in leased.places[0][2:]])
-    for ended in (now - 101, now - 100, now - 30, now - 20):
-        attempted("ana", "a.example", ended)
-    times = sorted(place.free_at - 3603.6 for [place] in ask("two", [HOUR], 5).places[0])
-    # the two that had places, those that had none, and one that is free
-    assert times == pytest.approx([-3603.6, now - 101, now - 100, now - 30, now - 20], abs=0.01)
-
-
-def test_no_place_is_free_earlier_for_what_the_attempts_tell(ask, attempted):
-    leased = ask("one", [HOUR], 2)
-    now = leased.look.now
-    ends = (now - 5, now - 6)
-    ask("one", [], 0, [Return(place, ended + 3603.6) for [place], ended in zip(leased.places[0], ends, strict=True)])
-    for ended in (now - 3000, now - 1):
-        attempted("ana", "a.example", ended)
-    times = [place.free_at for [place] in ask("two", [HOUR], 5).places[0]]
-    assert times == pytest.approx([0, 0, 0, now - 6 + 3603.6, now - 1 + 3603.6], abs=0.01)
-
-
-def test_what_had_places_is_not_counted_once_more(ask, attempted):
-    leased = ask("one", [HOUR], 2)
-    now = leased.look.now
-    ends = (now - 100.2, now - 50.2)
-    for ended in ends:
-        attempted("ana", "a.example", ended + 0.1)
-    ask("one", [], 0, [Return(place, ended + 3603.6) for [place], ended in zip(leased.places[0], ends, strict=True)])
-    times = [place.free_at for [place] in ask("two", [HOUR], 5).places[0]]
-    assert times == pytest.approx([0, 0, 0, *(ended + 3603.6 for ended in ends)], abs=0.01)
-
-
-def test_a_clock_that_is_ahead_holds_nobody_up_for_longer_than_a_window(ask, attempted):
-    leased = ask("one", [MINUTE], 1)
-    ask("one", [], 0, [Return(leased.places[0][0][0], leased.look.now - 10)])
-    for _ in range(3):
-        attempted("ana", "a.example", time.time() + 1000)
-    again = ask("two", [MINUTE], 3)
-    assert all(place.free_at <= again.look.now + 60.06 for [place] in again.places[0])
-    assert all(place.free_at >= again.look.now + 50 for [place] in again.places[0])
 
 
 def test_a_server_that_goes_away_is_told_in_words(ask, postgres, ledger):

@@ -31,9 +31,6 @@ EVEN = 60
 in one part of each window, in which messages wait for them, and idle in the other. A minute or more nobody is made to wait for that.
 """
 
-NEWS = 1.0
-"""Seconds in which a sender tells of a reply at the latest, and more."""
-
 NOW = "extract(epoch FROM clock_timestamp())::float8"
 
 RETURN = """
@@ -62,38 +59,18 @@ UPDATE places p SET holder = NULL, free_at = greatest(p.free_at, {NOW}) + p.seco
 FROM dead WHERE p.holder = dead.holder
 """
 
-# The ends of the newest transactions of an account, or to all domains of a destination, as the attempts tell them; those of the future, by
-# the clock of another computer, count as of now. One under way counts where no place may be held for it.
-NEWEST = f"""
-    SELECT least(coalesce(finished_at, {NOW}), {NOW}) AS ended FROM attempts
-    WHERE (account = $1 OR ($1 = '' AND (domain = '' OR domain ~ $6))) AND (finished_at > {NOW} - $5::float8 OR (
-        finished_at IS NULL AND NOT EXISTS (
-            SELECT 1 FROM places WHERE account = $1 AND domain = $2 AND seconds = $3 AND holder IS NOT NULL)))
-    ORDER BY 1 DESC LIMIT $4
-"""
-# What was sent before anybody leased. The other places are free one after the other where there is a step between them.
+# What was sent before anybody leased, as the attempts tell it: of an account, or to all domains of a destination. The others are free one
+# after the other where there is a step between them.
 HISTORY = f"""
 INSERT INTO places (account, domain, seconds, number, free_at)
 SELECT $1, $2, $3, n, coalesce(ended + $5::float8, (SELECT {NOW}) + n * $7::float8, 0) FROM generate_series(0, $4::bigint - 1) AS n LEFT JOIN (
-    SELECT ended, $4::bigint - row_number() OVER (ORDER BY ended DESC) AS n FROM ({NEWEST}) AS newest
+    SELECT ended, $4::bigint - row_number() OVER (ORDER BY ended DESC) AS n FROM (
+        SELECT coalesce(finished_at, {NOW}) AS ended FROM attempts
+        WHERE (finished_at IS NULL OR finished_at > {NOW} - $5::float8)
+            AND (account = $1 OR ($1 = '' AND (domain = '' OR domain ~ $6)))
+        ORDER BY 1 DESC LIMIT $4
+    ) AS newest
 ) AS sent USING (n)
-"""
-# Whether an account handed over something without a place, as while the quota was taken away, that is newer than all that had one. An index knows.
-BEHIND = f"""
-SELECT least((SELECT max(finished_at) FROM attempts WHERE account = $1), {NOW}) + $3::float8
-    > (SELECT max(free_at) FROM places WHERE account = $1 AND domain = '' AND seconds = $2) + {NEWS}
-"""
-# Then each place that nobody holds is free no earlier than the transaction of its rank allows: those that had a place may count twice, once.
-CATCH_UP = f"""
-WITH sent AS (
-    SELECT ended + $5::float8 AS free_at, row_number() OVER (ORDER BY ended DESC) AS n FROM ({NEWEST}) AS newest
-), idle AS (
-    SELECT number, row_number() OVER (ORDER BY free_at DESC) AS n FROM places
-    WHERE account = $1 AND domain = $2 AND seconds = $3 AND holder IS NULL
-)
-UPDATE places p SET free_at = sent.free_at FROM idle JOIN sent USING (n)
-WHERE p.account = $1 AND p.domain = $2 AND p.seconds = $3 AND p.number = idle.number AND p.holder IS NULL
-    AND p.free_at < sent.free_at
 """
 MORE = f"""
 INSERT INTO places (account, domain, seconds, number, free_at)
@@ -200,15 +177,9 @@ class PostgresLender:
         row = connection.execute(query, whose).fetchone()
         assert row
         there, last = row
-        sent = (key.span, f"^({alike(key.domain)})$")
         if not there:
-            connection.execute(HISTORY, (*whose, key.places, *sent, step))
-            return True
-        if key.account:
-            behind = connection.execute(BEHIND, (key.account, key.seconds, key.span)).fetchone()
-            if behind and behind[0]:
-                connection.execute(CATCH_UP, (*whose, key.places, *sent))
-        if there < key.places:
+            connection.execute(HISTORY, (*whose, key.places, key.span, f"^({alike(key.domain)})$", step))
+        elif there < key.places:
             connection.execute(MORE, (*whose, last + 1, last + key.places - there, step))
         elif there > key.places:
             connection.execute(BURY, (self._holder, SENDERS, key.span / key.seconds))
