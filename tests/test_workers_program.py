@@ -213,8 +213,8 @@ def test_a_worker_that_stands_still_loses_its_work_to_others_and_gives_way_when_
     still.send_signal(signal.SIGSTOP)
     held.release()
     other = site.worker()
-    # all but what the one that stands still has on the wire
-    site.until(lambda standing: standing["queued"] == 0)
+    # all but what the one that stands still has on the wire; it may have been stopped in the middle of a transaction, for which others wait
+    site.until(lambda standing: standing["queued"] == 0, seconds=150)
     assert site.standing()["state"] == "sending"
     still.send_signal(signal.SIGCONT)
     standing = site.until(finished)
