@@ -17,7 +17,7 @@ def marker(secret: bytes, identity: Identity, *, preview: bool = False) -> Calla
     tokens = Tokens(secret)
     leaving = Purpose.PREVIEW if preview else Purpose.UNSUBSCRIBE
     bouncing = Purpose.PREVIEW if preview else Purpose.BOUNCE
-    leaves = MARK_PLACE in f"{identity.unsubscribe_url}{identity.unsubscribe_mailto}"
+    leaves = identity.has_marked_links
     bounces = MARK_PLACE in identity.mail_from
 
     def marks(delivery: str) -> Marks:

@@ -235,10 +235,7 @@ def complete_plan(plan: Plan, source: Source, *, on_progress: Progress = silent,
     if plan.flawed:
         return
     people = plan.contacts
-    first = next(iter(people), None)
-    quick = first is not None and Prints(plan.template, faces_of(plan.identity)).of(first) is not None
-    processes = processes or presses.worth(len(people), quick=quick)
-    made = _render_all(plan, source, watched(plan.doubts), on_progress, processes)
+    made = _render_all(plan, source, watched(plan.doubts), on_progress, processes or _worth(plan))
     plan.fingerprints, plan.tokens, plan.unrendered = made.fingerprints, made.tokens, made.unrendered
     plan.largest = made.largest
     plan.without_way_out = tuple(language for language, shown in made.shows_way_out.items() if not shown)
@@ -298,6 +295,13 @@ def read_list(source: Source, template: merge.Template) -> contacts.ContactList:
         unlock=source.unlock,
         time_zones=source.timing.time_zones,
     )
+
+
+def _worth(plan: Plan) -> int:
+    """How many processes its list is worth: that depends on whether its messages need be made."""
+    first = next(iter(plan.contacts), None)
+    quick = first is not None and Prints(plan.template, faces_of(plan.identity)).of(first) is not None
+    return presses.worth(len(plan.contacts), quick=quick)
 
 
 def _render_all(plan: Plan, source: Source, fields: tuple[str, ...], on_progress: Progress, processes: int) -> Rendered:

@@ -124,9 +124,7 @@ class Template:
         fitted = self._fitted(version, identity)
         quick = fitted.quick
         values = None if quick is None else _values_of(quick, contact, quick.mark)
-        if quick is None or values is None or not quick.straight.has_subject(values):
-            return None
-        return Words(values, fitted, version.language)
+        return None if values is None else Words(values, fitted, version.language)
 
     def specimen(self, of: Fitted, values: Sequence[str], to: Mailbox, language: str) -> Letter:
         """A letter with other values in place of a contact's (`words`)."""
@@ -206,9 +204,10 @@ def _values_of(quick: Quick, contact: Contact, unsubscribe: str) -> list[str] | 
         for name in quick.required:
             if not fields[name]:
                 return None
-        return quick.straight.values({**fields, UNSUBSCRIBE: unsubscribe})
+        values = quick.straight.values({**fields, UNSUBSCRIBE: unsubscribe})
     except Exception:  # noqa: BLE001  # whatever it is
         return None
+    return values if quick.straight.has_subject(values) else None
 
 
 def _quickly(quick: Quick, language: str, identity: Identity, contact: Contact, marks: Marks) -> Letter | None:
@@ -219,8 +218,6 @@ def _quickly(quick: Quick, language: str, identity: Identity, contact: Contact, 
     try:
         subject, text, html = quick.straight.fill(values)
     except OverflowError:
-        return None
-    if not subject or subject.isspace():
         return None
     to = Mailbox(contact.address, contact.name)
     return Letter(subject, text, html, language, identity, to, quick.attachments, marks)

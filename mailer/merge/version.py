@@ -12,7 +12,7 @@ from mailer.merge.front import FrontMatter
 from mailer.merge.layout import UNSUBSCRIBE, Sentences
 from mailer.merge.part import Part
 from mailer.merge.straight import Straight, straight
-from mailer.model import MARK_PLACE, Attachment, Identity
+from mailer.model import Attachment, Identity
 
 RESERVED = frozenset(
     [
@@ -118,7 +118,7 @@ class Version:
         if len(items) < 3:
             return None
         attachments = (*self.images, *(enclosure.fixed for enclosure in self.enclosures if enclosure.fixed))
-        mark = UNSUBSCRIBE if MARK_PLACE in f"{identity.unsubscribe_url}{identity.unsubscribe_mailto}" else ""
+        mark = UNSUBSCRIBE if identity.has_marked_links else ""
         return Quick(straight(self.subject.env, *items), attachments, self.front.required, mark)
 
     @property

@@ -76,11 +76,14 @@ class Identity:
         return self.bounce_address or self.sender.address
 
     @property
+    def has_marked_links(self) -> bool:
+        """Whether each contact has unsubscribe links of its own."""
+        return MARK_PLACE in f"{self.unsubscribe_url}{self.unsubscribe_mailto}"
+
+    @property
     def is_marked(self) -> bool:
         """Whether its messages hold tokens."""
-        return any(
-            MARK_PLACE in (text or "") for text in (self.unsubscribe_url, self.unsubscribe_mailto, self.mail_from)
-        )
+        return self.has_marked_links or MARK_PLACE in self.mail_from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
