@@ -573,6 +573,8 @@ PLAIN = (
     " STRICT, WITHOUT ROWID;"
 )
 BACK = {
+    8: "DROP INDEX attempts_in_trouble; CREATE INDEX attempts_in_trouble ON attempts (finished_at)"
+    " WHERE verdict IN ('deferred', 'failed', 'uncertain', 'requeued'); PRAGMA user_version = 8;",
     6: "ALTER TABLE campaigns DROP COLUMN hours; ALTER TABLE campaigns DROP COLUMN zone; ALTER TABLE deliveries DROP COLUMN zone;"
     " PRAGMA user_version = 6;",
     5: "DROP TABLE diary; DROP INDEX attempts_in_trouble; PRAGMA user_version = 5;",
@@ -603,6 +605,8 @@ def test_a_ledger_of_an_earlier_format_is_brought_up_to_date_with_everything_in_
     schema = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
     assert db.execute("PRAGMA user_version").fetchone() == new.execute("PRAGMA user_version").fetchone()
     assert {row[:2] for row in db.execute(schema)} == {row[:2] for row in new.execute(schema)}
+    indexes = "SELECT name, replace(sql, char(10), '') FROM sqlite_master WHERE type = 'index' ORDER BY name"
+    assert db.execute(indexes).fetchall() == new.execute(indexes).fetchall()
     for table in [row[1] for row in new.execute(schema) if row[0] == "table"]:
         columns = f"PRAGMA table_info({table})"
         assert db.execute(columns).fetchall() == new.execute(columns).fetchall()

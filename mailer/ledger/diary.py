@@ -26,7 +26,7 @@ from mailer.model import (
 )
 
 # as the index has it, word for word
-IN_TROUBLE = "a.verdict IN ('deferred', 'failed', 'uncertain', 'requeued')"
+IN_TROUBLE = "a.verdict <> 'sent'"
 
 
 def note(connection: Connection, campaign: int, kind: Happening, *, number: int = 0, text: str = "") -> None:

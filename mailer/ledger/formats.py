@@ -10,7 +10,7 @@ from mailer.ledger.database import Connection
 from mailer.model import Reason
 from mailer.suppression import list_name
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 EVENTS = (
     "CREATE TABLE events (id INTEGER PRIMARY KEY,"
@@ -97,6 +97,11 @@ def _keep_a_diary(connection: Connection) -> None:
     )
 
 
+def _tell_trouble_cheaply(connection: Connection) -> None:
+    connection.execute("DROP INDEX attempts_in_trouble")
+    connection.execute("CREATE INDEX attempts_in_trouble ON attempts (finished_at) WHERE verdict <> 'sent'")
+
+
 def _only_on_postgres(_: Connection) -> None:
     """What changes stands in mailer/ledger/postgres/formats.py."""
 
@@ -128,6 +133,7 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     5: _keep_a_diary,
     6: _keep_hours,
     7: _only_on_postgres,
+    8: _tell_trouble_cheaply,
 }
 """By the format that each begins with. They run within one transaction.
 
