@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
+import psycopg
 import pytest
 
 from mailer.ledger import Ledger, Record, Writer
+from mailer.ledger.postgres import opening
 from mailer.model import Ask, Outcome, Phase, PlaceKey, Quota, Return, Scope, Server, Status, Verdict
 from mailer.pace import SharedPace
 
@@ -71,6 +73,18 @@ def test_of_several_quotas_a_message_gets_all_its_places_or_none(ask):
     assert [[place.key for place in together] for together in both.places[0]] == [[MINUTE, HOUR]]
     # the other two of the minute were given back at once
     assert len(numbers(ask("three", [MINUTE], 3))) == 2
+
+
+def test_who_stands_still_while_it_looks_how_many_places_there_are_holds_up_nobody(ledger, monkeypatch):
+    monkeypatch.setattr(opening, "STILL_MS", 300)
+    still, other = ledger.lender(), ledger.lender()
+    connection = still._begin()
+    with pytest.raises(psycopg.Error), connection.transaction():  # noqa: PT012 - its session is lost in between
+        still._fit(connection, MINUTE)
+        assert len(numbers(other._exchange([Ask((MINUTE,), 3)], [], time.perf_counter))) == 3
+        connection.execute("SELECT 1")
+    still._hang_up()
+    other._hang_up()
 
 
 def test_places_of_a_window_of_seconds_are_free_one_after_the_other(ask):

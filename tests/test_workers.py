@@ -15,6 +15,7 @@ import pytest
 from campaigns import address, make_due, once_each, received, relay_to, send, start
 from dkim_judge import signer
 from postgres_server import PostgresServer
+from procrastinate import PsycopgConnector
 from smtp_server import ScriptedServer
 from workers import QUICK, Told, leave, until, working
 
@@ -26,7 +27,7 @@ from mailer.cluster.runs import Runs
 from mailer.cluster.vitals import State, Vitals
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, Paused
 from mailer.ledger import Ledger, SenderLock
-from mailer.ledger.postgres import senders
+from mailer.ledger.postgres import opening
 from mailer.model import Happening, Quota, Server, Status
 from mailer.pace import Pace
 
@@ -126,6 +127,24 @@ async def test_two_workers_that_find_the_same_stalled_job_both_go_on(
 
             monkeypatch.setattr(engine._app.job_manager, "get_stalled_jobs", stalled)
             await engine.free([])
+
+
+async def test_a_worker_that_stands_still_while_it_tells_the_queue_something_keeps_no_job_from_others(
+    campaign_folder: Path, ledger: Ledger
+) -> None:
+    leave(ledger, start(campaign_folder, ledger, PEOPLE))
+
+    async def none(_batch: int, _engine: int) -> None: ...
+
+    touch = "UPDATE procrastinate_jobs SET attempts = attempts"
+    async with Engine(ledger.shared.address, none, lines=1, queues=["mailer"], rhythm=QUICK) as engine:
+        connector = engine._app.connector
+        assert isinstance(connector, PsycopgConnector)
+        # stopped between the statement and what would end its transaction
+        async with connector.pool.connection() as still:
+            await still.execute(touch)
+            ledger._db.native("SET lock_timeout = '5s'")
+            await asyncio.to_thread(ledger._db.native, touch)
 
 
 async def test_too_many_refused_addresses_stop_a_campaign_for_all_workers_until_a_person_lets_it_go_on(
@@ -462,7 +481,7 @@ async def test_two_workers_on_one_batch_send_each_message_once(
 async def test_who_stands_still_in_the_middle_of_a_transaction_holds_up_nobody(
     place: Server, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(senders, "STILL_MS", 300)
+    monkeypatch.setattr(opening, "STILL_MS", 300)
     with Ledger(place) as still:
         still.shared.hold_up_nobody()
         Jobs(ledger.shared).prepare()

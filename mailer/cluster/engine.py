@@ -21,7 +21,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import DeleteJobCondition, Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker
-from psycopg import Error
+from psycopg import AsyncConnection, Error
 from psycopg.errors import RaiseException
 from psycopg.rows import tuple_row
 
@@ -134,7 +134,12 @@ class Engine:
         self._lines = lines
         self._queues = list(queues)
         connector = procrastinate.PsycopgConnector(
-            conninfo=address, min_size=1, max_size=min(4, lines + 2), timeout=rhythm.patience, reconnect_timeout=5.0
+            conninfo=address,
+            min_size=1,
+            max_size=min(4, lines + 2),
+            timeout=rhythm.patience,
+            reconnect_timeout=5.0,
+            configure=_hold_up_nobody,
         )
         self._app = procrastinate.App(connector=connector)
 
@@ -199,6 +204,11 @@ class Engine:
             # another worker was quicker, or it has ended: the queue says so with an exception of its own
             if not isinstance(error.__cause__, RaiseException):
                 raise
+
+
+async def _hold_up_nobody(connection: AsyncConnection[Any]) -> None:
+    """Each statement is a transaction of its own: a worker that stands still must not keep a job's row from those who give the job away."""
+    await connection.set_autocommit(True)
 
 
 def _lost() -> LedgerError:

@@ -40,6 +40,12 @@ SELECT set_config('lock_timeout', '{PATIENCE_MS}', false), set_config('statement
 SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('server_encoding'), pg_backend_pid(),
     current_schema()
 """
+STILL_MS = 15_000
+"""Whoever stands still for so long in the middle of a short transaction loses its session, and what it holds there is others' again.
+
+A start of a campaign, which may read long files, has no such limit.
+"""
+
 # tcp_keepalives: the server, too, is to notice within a minute that this computer has lost its power: until then it keeps our locks.
 # synchronous_commit: 'on' at least, whatever the server's habit. An intent that a power cut takes back is a person mailed twice.
 
@@ -70,6 +76,13 @@ def connect(server: Server) -> psycopg.Connection[Any]:
         connection.close()
         raise
     return connection
+
+
+def hold_up_nobody(connection: psycopg.Connection[Any]) -> None:
+    """For a session with short transactions only: a laptop that goes to sleep in one would have all others wait until it wakes."""
+    connection.execute(
+        "SELECT set_config('idle_in_transaction_session_timeout', CAST($1 AS text), false)", (str(STILL_MS),)
+    )
 
 
 def address_of(server: Server) -> str:

@@ -16,6 +16,7 @@ import psycopg
 
 from mailer.destination import alike
 from mailer.ledger.postgres import lessons
+from mailer.ledger.postgres.opening import hold_up_nobody
 from mailer.ledger.postgres.words import in_words
 from mailer.ledger.scribe import Scribe
 from mailer.model import Ask, Learned, Leased, Lesson, Look, Place, PlaceKey, Return
@@ -154,15 +155,20 @@ class PostgresLender:
 
     def _begin(self) -> psycopg.Connection[Any]:
         """A session that is alive for all to see, under a number that nobody else has."""
-        connection = self._connection = self._connect()
+        connection = self._connect()
         try:
+            hold_up_nobody(connection)
             while True:
                 self._holder = secrets.randbelow(2**31)
                 free = connection.execute("SELECT pg_try_advisory_lock($1, $2)", (SENDERS, self._holder)).fetchone()
                 if free and free[0]:
-                    return connection
+                    break
         except psycopg.Error as error:
+            connection.close()
             raise in_words(error) from None
+        # only now: without the lock nobody would know that it is alive
+        self._connection = connection
+        return connection
 
     def _fit(self, connection: psycopg.Connection[Any], key: PlaceKey) -> bool:
         """See to it that there are as many places as the quota says; whoever says it last decides.

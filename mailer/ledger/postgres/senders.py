@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from mailer.ledger.diary import note
 from mailer.ledger.lock import owner
+from mailer.ledger.postgres import opening
 from mailer.ledger.postgres.database import Postgres
 from mailer.ledger.postgres.locks import ServerLock
 from mailer.ledger.store import moment
@@ -22,12 +23,6 @@ ENDED = "a worker ended between the message and the server's answer"
 
 KIND = "sender"
 
-STILL_MS = 15_000
-"""Whoever stands still for so long in the middle of a transaction loses its session, and what it holds there is others' again.
-
-A worker's transactions are short; a start of a campaign, which may read long files, has no such limit.
-"""
-
 
 class Senders:
     """The workers of a ledger, and the accounts that rest."""
@@ -36,11 +31,9 @@ class Senders:
         self._db = db
 
     def hold_up_nobody(self) -> None:
-        """For a session of a worker: a laptop that goes to sleep in a transaction would have all others wait until it wakes."""
+        """For a session of a worker, whose transactions are short."""
         with self._db.plain_errors():
-            self._db.native(
-                "SELECT set_config('idle_in_transaction_session_timeout', CAST($1 AS text), false)", (str(STILL_MS),)
-            )
+            opening.hold_up_nobody(self._db.connection)
 
     def join(
         self, token: str, *, account: str, lines: int, queues: Sequence[str], relay: str = MAIN_RELAY
