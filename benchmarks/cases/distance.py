@@ -16,6 +16,8 @@ from .folder import fresh
 TITLE = "50 ms away"
 DELAY = 0.025
 CONNECTIONS = 5
+KEPT = 1000
+"""Messages over one connection, beyond what one of them has to take here: it is kept, as those of the others are."""
 HEADS = (
     "sender", "messages/s", "slowest to fastest", "round trips a message", "and connecting", "mailer is times as fast",
     "CPU us a message",
@@ -25,7 +27,8 @@ MEASURED = """\
 {messages:,} messages over {connections} connections through a proxy of our own that keeps every byte for 25 ms in each direction, in order and \
 without limiting how many; as measured, a round trip to `smtp-sink` took {trip:.1f} ms. Time runs from the first connection to the \
 last reply, so the start of the program is not in it. *Round trips a message* count from a connection's first MAIL to its last \
-reply; *and connecting* adds the handshake, EHLO and QUIT of every connection that was opened, shared among its messages. \
+reply; *and connecting* adds the handshake, EHLO and QUIT of every connection that was opened, shared among its messages. mailer takes a new \
+connection after 50 messages unless `--batch-size` says otherwise; the others keep theirs. \
 Median of {repeats}, in turns."""
 
 
@@ -73,16 +76,17 @@ def measure(scale: Scale) -> Section:
 def senders_here() -> list[Peer]:
     """mailer, as it is and with each way to use the line that it knows, and two loops that wait for every reply."""
     found = [peer for peer in PEERS if peer.name in {MAILER, "smtp-source (C)", "aiosmtplib on uvloop"}]
+    found.insert(1, _with("--batch-size", str(KEPT)))
     if mailer_knows("--pipelining"):
-        found[1:1] = [_pipelining(way) for way in ("message", "off")]
+        found[2:2] = [_with("--pipelining", way) for way in ("message", "off")]
     return found
 
 
-def _pipelining(way: str) -> Peer:
+def _with(option: str, value: str) -> Peer:
     def command(work: Work) -> list[str]:
-        return [*mailer(work), "--pipelining", way]
+        return [*mailer(work), option, value]
 
-    return Peer(name=f"{MAILER} --pipelining {way}", does="", command=command)
+    return Peer(name=f"{MAILER} {option} {value}", does="", command=command)
 
 
 def sending(peer: Peer, messages: int) -> Callable[[], Far]:

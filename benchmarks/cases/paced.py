@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from benchmarks.measure import Rounds, interleaved, run
-from benchmarks.peers import MAILER, Work, mailer, mailer_knows
-from benchmarks.scale import Paced, Scale
+from benchmarks.peers import MAILER, Work, mailer
+from benchmarks.scale import Scale
 from benchmarks.servers import Noted, counter
 from benchmarks.table import Row, Section
 
@@ -24,17 +24,14 @@ counts every window of that length, wherever it begins, the largest of {repeats}
 
 
 def measure(scale: Scale) -> Section:
-    rates: dict[str, tuple[Paced, Sequence[str]]] = {rate[0]: (rate, ()) for rate in scale.paced}
-    if mailer_knows("--processes"):
-        rates[f"{scale.paced[0][0]} --processes 2"] = (scale.paced[0], ("--processes", "2"))
     rounds: Rounds[Noted] = Rounds()
-    for name, (rate, options) in rates.items():
-        times = scale.repeats if rate[2] <= 1 else 1
-        found = interleaved({name: sending(rate[0], rate[3], options)}, times)
+    for name, _, seconds, messages in scale.paced:
+        times = scale.repeats if seconds <= 1 else 1
+        found = interleaved({name: sending(name, messages)}, times)
         rounds.results |= found.results
         rounds.failed |= found.failed
         rounds.skipped |= found.skipped
-    rows = [_row(name, rate[1], rate[2], rounds) for name, (rate, _) in rates.items()]
+    rows = [_row(name, count, seconds, rounds) for name, count, seconds, _ in scale.paced]
     return Section(
         title=TITLE,
         measured=MEASURED.format(connections=CONNECTIONS, repeats=scale.repeats),
@@ -47,11 +44,11 @@ def measure(scale: Scale) -> Section:
     )
 
 
-def sending(rate: str, messages: int, options: Sequence[str] = ()) -> Callable[[], Noted]:
+def sending(rate: str, messages: int) -> Callable[[], Noted]:
     def once() -> Noted:
         with fresh() as folder, counter() as server:
             work = Work(folder=folder, port=server.port, messages=messages, connections=CONNECTIONS)
-            run([*mailer(work), "--rate", rate, *options], folder=folder)
+            run([*mailer(work), "--rate", rate], folder=folder)
             return server.noted()
 
     return once

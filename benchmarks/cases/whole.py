@@ -25,7 +25,8 @@ HEADS = (
 MEASURED = """\
 {messages:,} different messages of text and HTML, some 4.4 KB each, over {connections} connections to Postfix's `smtp-sink` on the same \
 machine, in an empty folder each time. For mailer this is `mailer send LETTER LIST --yes --connections {connections}` as a user types it: \
-starting Python, reading the list, checking every message, and a ledger in which every intent and outcome is durable; signed, \
+starting Python, reading the list, checking every message, and a ledger in which every intent and outcome is durable; where that pays, other processes \
+of it make messages meanwhile, but not with `--processes 1`; signed, \
 each message also gets its own RSA-2048 signature. The loops send one constant message of 4,400 bytes and keep no record; mailmerge and redmail merge, without a record. Slow peers \
 send fewer messages; rates compare. All messages must have arrived, or the run does not count. Median of {repeats}, in turns; \
 a ratio is the median of the ratios within the rounds. CPU is user and system time of the sender with its start, not of \
@@ -53,7 +54,7 @@ def measure(scale: Scale) -> Section:
     senders = [*PEERS]
     senders.insert(1, Peer(name=f"{MAILER}, signed (DKIM)", does=PEERS[0].does, command=signed))
     if mailer_knows("--processes"):
-        senders.insert(2, Peer(name=f"{MAILER} --processes 2", does=PEERS[0].does, command=two_processes))
+        senders.insert(2, Peer(name=f"{MAILER} --processes 1", does=PEERS[0].does, command=alone))
     contenders = {peer.name: sending(peer, peer.messages(scale.messages)) for peer in senders}
     rounds = interleaved(contenders, scale.repeats)
     return Section(
@@ -71,8 +72,8 @@ def signed(work: Work) -> list[str]:
     return command
 
 
-def two_processes(work: Work) -> list[str]:
-    return [*mailer(work), "--processes", "2"]
+def alone(work: Work) -> list[str]:
+    return [*mailer(work), "--processes", "1"]
 
 
 def sending(peer: Peer, messages: int) -> Callable[[], Sent]:
