@@ -23,7 +23,6 @@ RUN_BY_PAGES = ("cli/bugs.py", "cli/inbox.py", "cli/trial.py", "cli/unlocking.py
 
 UNSHOWN = (
     "__main__.py",
-    "campaign/couriers.py",
     "campaign/suppressing.py",
     "cluster/",
     "contacts/problems_file.py",

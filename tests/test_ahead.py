@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from mailer.campaign import ahead
+from mailer.campaign import freshness
 from mailer.campaign.ahead import MOST, Ahead
 from mailer.errors import LetterError
 from mailer.model import Contact, Delivery, Envelope, Message, Status
@@ -19,7 +19,7 @@ def delivery(number: int) -> Delivery:
 
 
 class Press:
-    """Renders, and notes whom; its clock stands still unless it is turned on."""
+    """Has a queue, renders, and notes whom; its clock stands still unless it is turned on."""
 
     def __init__(
         self,
@@ -35,14 +35,20 @@ class Press:
         self._octets = octets
         self._broken = set(broken)
         self._error = error
-        monkeypatch.setattr(ahead.time, "monotonic", lambda: self.now)
-        self.ahead = Ahead(self._render, lambda number: islice(self.queue, number))
+        monkeypatch.setattr(freshness.time, "monotonic", lambda: self.now)
+        self.ahead = Ahead(self._render, self)
 
     def _render(self, one: Delivery) -> Message:
         if one.id in self._broken:
             raise self._error(f"row {one.id}")
         self.made.append(one.id)
         return Message(Envelope("a@example.org", one.contact.address), one.message_id, b"x" * self._octets)
+
+    def __len__(self) -> int:
+        return len(self.queue)
+
+    def upcoming(self, number: int) -> Iterable[Delivery]:
+        return islice(self.queue, number)
 
     def take(self) -> Message:
         return self.ahead(self.queue.pop(0))

@@ -2,12 +2,14 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.campaign.backlog import Backlog
+from mailer.campaign.backlog import CHUNK, Backlog
+from mailer.errors import LedgerError
 from mailer.model import Contact, Delivery, Status
 
 DOMAINS = ("a.example", "b.example", "c.example")
@@ -75,3 +77,45 @@ def test_a_thousand_waiting_domains_are_not_asked_for_every_message() -> None:
         assert found.contact.domain == "free.example"
     assert asked < 2000
     assert sum(backlog.take(200.0) is not None for _ in range(1001)) == 1000
+
+
+def test_as_many_are_upcoming_as_are_asked_for_however_few_are_loaded() -> None:
+    backlog = backlog_of([DOMAINS[0]] * (2 * CHUNK + 10), lambda _: -math.inf)
+    assert [one.id for one in backlog.upcoming(3)] == [0, 1, 2]
+    assert [one.id for one in backlog.upcoming(CHUNK + 5)] == list(range(CHUNK + 5))
+    for number in range(CHUNK - 1):
+        taken = backlog.take(0.0)
+        assert taken
+        assert taken.id == number
+    assert [one.id for one in backlog.upcoming(20)] == list(range(CHUNK - 1, CHUNK + 19))
+    assert len(list(backlog.upcoming(5 * CHUNK))) == len(backlog) == CHUNK + 11
+
+
+def test_no_more_are_loaded_than_are_asked_for() -> None:
+    loaded: list[int] = []
+
+    def load(ids: Collection[int]) -> list[Delivery]:
+        loaded.extend(ids)
+        return [delivery(one, DOMAINS[0]) for one in ids]
+
+    backlog = Backlog(range(3 * CHUNK), load, lambda _: -math.inf)
+    assert len(list(backlog.upcoming(CHUNK))) == CHUNK
+    assert len(loaded) == CHUNK
+    backlog.upcoming(CHUNK + 1)
+    assert loaded == list(range(2 * CHUNK))
+
+
+def test_who_cannot_be_loaded_ahead_keeps_their_place() -> None:
+    is_there = False
+
+    def load(ids: Collection[int]) -> list[Delivery]:
+        if not is_there:
+            raise LedgerError("The ledger cannot be reached.")
+        return [delivery(one, DOMAINS[0]) for one in ids]
+
+    backlog = Backlog(range(10), load, lambda _: -math.inf)
+    with pytest.raises(LedgerError):
+        backlog.upcoming(5)
+    is_there = True
+    assert len(backlog) == 10
+    assert [one.id for one in backlog.upcoming(20)] == list(range(10))

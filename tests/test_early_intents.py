@@ -168,11 +168,12 @@ async def test_an_outcome_is_not_held_while_others_are_before_us_in_the_queue_fo
     assert received(server) == once_each(PEOPLE)
 
 
-async def test_a_run_that_a_courier_stops_leaves_nobody_in_doubt_of_whom_nothing_had_left(
-    ledger: Ledger, campaign: CampaignRecord, server: ScriptedServer
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_run_that_a_message_stops_leaves_nobody_in_doubt_of_whom_nothing_had_left(
+    ledger: Ledger, campaign: CampaignRecord, server: ScriptedServer, processes: int
 ) -> None:
     ledger._db.execute("UPDATE deliveries SET digest = digest + 1 WHERE address = ?", (PEOPLE[2],))
-    run = run_of(ledger, campaign, relay_to(server), processes=2, connections=2)
+    run = run_of(ledger, campaign, relay_to(server), processes=processes, connections=2)
     run.pace = EarlyPace()
     with pytest.raises(Paused, match="another message than the one that was checked"):
         await asyncio.wait_for(run.run(), 20)

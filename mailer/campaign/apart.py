@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,3 +19,26 @@ def command(module: str, function: str) -> list[str]:
         f"from {module} import {function}; {function}()"
     )
     return [sys.executable, "-P", "-c", begin, str(Path(mailer.__file__).parents[1])]
+
+
+def is_possible() -> bool:
+    """Whether it is known how: an interpreter inside another program may not know what it was started by."""
+    return bool(sys.executable)
+
+
+def cores() -> int:
+    """How many of the machine's cores may be ours; 1 where no process of ours could begin."""
+    if not is_possible():
+        return 1
+    # Linux, and Python 3.13 elsewhere
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(ours, _allowed()))
+
+
+def _allowed() -> int:
+    """To how many cores' time a container is limited (Linux, cgroups of version 2)."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return round(int(quota) / int(period))
+    except (OSError, ValueError):
+        return sys.maxsize

@@ -74,7 +74,9 @@ class Backlog:
         return self._pop(min(self._aside, key=self._ready_at)) if self._aside else None
 
     def upcoming(self, number: int) -> Iterable[Delivery]:
-        """Some that will probably be taken next, as far as they are loaded."""
+        """So many that will probably be taken next, or those that there are."""
+        while len(self._loaded) < number and self._due:
+            self._load_more()
         return islice(self._loaded, number)
 
     def put_back(self, delivery: Delivery) -> None:
@@ -116,9 +118,15 @@ class Backlog:
 
     def _next(self) -> Delivery | None:
         while not self._loaded and self._due:
-            ids = [self._due.popleft() for _ in range(min(CHUNK, len(self._due)))]
-            self._loaded.extend(delivery for delivery in self._load(ids) if delivery.status in OPEN)
+            self._load_more()
         return self._loaded.popleft() if self._loaded else None
+
+    def _load_more(self) -> None:
+        ids = list(islice(self._due, CHUNK))
+        self._loaded.extend(delivery for delivery in self._load(ids) if delivery.status in OPEN)
+        # only now: where the ledger cannot be read, nobody has lost their place
+        for _ in ids:
+            self._due.popleft()
 
     def _pop(self, domain: str) -> Delivery:
         waiting = self._aside[domain]

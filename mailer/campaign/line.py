@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mailer import crashpoint
 from mailer.campaign.decide import Decision
 from mailer.campaign.retries import Retries
 from mailer.campaign.unsent import GAVE_WAY, LEFT_EARLY, NOTHING_LEFT
-from mailer.campaign.wire import Wire
 from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import Intent, Record
-from mailer.model import Action, Delivery, Outcome, Phase, Scope, Status, Verdict
+from mailer.model import Action, Delivery, Message, Outcome, Phase, Scope, Status, Verdict
 from mailer.pace import Slot
-from mailer.smtp import FAREWELL
+from mailer.smtp import FAREWELL, Connection, Farewell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +31,11 @@ HELD_SECONDS = 0.1
 
 
 class Turn(NamedTuple):
-    """A delivery whose time has come: its slot is taken and its message made, or a ticket for it."""
+    """A delivery whose time has come: its slot is taken and its message made."""
 
     delivery: Delivery
     slot: Slot
-    message: Any
+    message: Message
     started_at: float
 
 
@@ -47,11 +46,11 @@ class Line:
     An outcome is held until the next intent, so that both are one commit, but through no wait, and never for long.
     """
 
-    def __init__(self, run: Run, backlog: Backlog, render: Callable[[Delivery], Any]) -> None:
+    def __init__(self, run: Run, backlog: Backlog, render: Callable[[Delivery], Message]) -> None:
         self._run = run
         self._backlog = backlog
         self._render = render
-        self._connection: Wire | None = None
+        self._connection: Connection | None = None
         self._ahead: Turn | None = None
         self._unwritten: list[Record] = []
         self._late: asyncio.Future[None] | None = None
@@ -128,7 +127,7 @@ class Line:
             slot.cancel()
             raise
 
-    def _look_ahead(self, connection: Wire) -> None:
+    def _look_ahead(self, connection: Connection) -> None:
         """Make the next message ready, if it may go at once: its envelope can then leave with the end of this one."""
         run = self._run
         if not (run.overlaps and connection.overlaps and self._goes_on) or self._batch_is_full or run.slowed:
@@ -146,7 +145,7 @@ class Line:
         if delivery and self._ahead is None:
             self._backlog.put_back(delivery)
 
-    def _following(self) -> Any:
+    def _following(self) -> Message | Farewell | None:
         """Called as a final dot leaves."""
         if not self._goes_on:
             return None
@@ -158,7 +157,7 @@ class Line:
     def _batch_is_full(self) -> bool:
         return self._connection is not None and self._connection.transactions >= self._run.options.batch_size
 
-    async def _settle_ahead(self, connection: Wire, *, rest: bool = False) -> None:
+    async def _settle_ahead(self, connection: Connection, *, rest: bool = False) -> None:
         """Whoever was made ready and cannot go on over this connection, or now, gets its place back."""
         turn = self._ahead
         assert turn is not None
@@ -214,7 +213,7 @@ class Line:
         finally:
             task.cancel()
 
-    async def _connected(self) -> Wire | None:
+    async def _connected(self) -> Connection | None:
         if self._connection and self._connection.usable:
             return self._connection
         await self._flush()
@@ -249,10 +248,6 @@ class Line:
                 await asyncio.sleep(wait)
             outcome = await connection.transmit(turn.message, intent, self._following)
             intended = intended or await _granted(early)
-        except LetterError as error:  # from a courier, which makes the message only now
-            turn.slot.cancel()
-            self._record_unmade(turn.delivery, error, intended=await _granted(early))
-            return
         except MailerError:
             if not intended and await _granted(early):
                 self._record(turn.delivery, NOTHING_LEFT, started_at=turn.started_at, intended=True)
@@ -277,7 +272,7 @@ class Line:
         writing.add_done_callback(lambda _: self._run.intents.add(time.perf_counter() - began))
         return writing
 
-    async def _take_outcome(self, connection: Wire, turn: Turn, outcome: Outcome, *, intended: bool) -> None:
+    async def _take_outcome(self, connection: Connection, turn: Turn, outcome: Outcome, *, intended: bool) -> None:
         if self._retries.made and outcome.scope is not Scope.CONNECTION:
             self._retries = Retries()
         if connection.deaf:
@@ -321,10 +316,10 @@ class Line:
         self._run.observer.recorded(delivery, decision.status, outcome)
         return decision.status
 
-    def _record_unmade(self, delivery: Delivery, error: LetterError, *, intended: bool = False) -> None:
+    def _record_unmade(self, delivery: Delivery, error: LetterError) -> None:
         # Every message was made before the start; this is a frozen row that this version reads otherwise.
         outcome = Outcome(verdict=Verdict.FAILED, scope=Scope.RECIPIENT, phase=Phase.CONNECT, text=error.message)
-        self._record(delivery, outcome, started_at=time.time(), intended=intended)
+        self._record(delivery, outcome, started_at=time.time(), intended=False)
 
     def _entry(
         self, delivery: Delivery, outcome: Outcome, decision: Decision, *, started_at: float, intended: bool

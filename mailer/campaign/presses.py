@@ -6,11 +6,9 @@ system that allows none to one that is ended, the program then renders by itself
 
 from __future__ import annotations
 
-import os
 import pickle
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -33,11 +31,7 @@ LOOK = 0.2
 
 def worth(count: int, *, quick: bool) -> int:
     """How many processes so many contacts are worth, whose messages are checked without being made or not; 1: none but this one."""
-    if count < WORTH_IT * (QUICKLY if quick else 1) or not sys.executable:
-        return 1
-    # not all of the machine's may be ours (Linux, and Python 3.13 elsewhere)
-    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(ours, MOST)
+    return min(apart.cores(), MOST) if count >= WORTH_IT * (QUICKLY if quick else 1) else 1
 
 
 def render(

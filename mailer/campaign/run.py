@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from mailer.campaign.ahead import Ahead
 from mailer.campaign.backlog import Backlog
-from mailer.campaign.couriers import Couriers
 from mailer.campaign.decide import SENT, Decision, decide
 from mailer.campaign.line import Line
+from mailer.campaign.makers import Makers, Recipe
 from mailer.campaign.observer import Observer
 from mailer.campaign.pacing import Pacing, Throttling
 from mailer.campaign.reasons import broken_off, complained_of, distrusted, stopped_by, too_many_refused, unreachable
 from mailer.campaign.retries import Retries
-from mailer.campaign.wire import Wire
 from mailer.errors import MailerError
 from mailer.hours import Hours
 from mailer.ledger import Ledger, Writer
@@ -37,7 +36,7 @@ from mailer.model import (
 from mailer.pace.duration import Duration
 from mailer.reaction import STOP_LEAST, STOP_PERCENT, Complaints, judge_complaints
 from mailer.retry import LONGEST, BounceBrake, PolicyStreak
-from mailer.smtp import Relay, connect
+from mailer.smtp import Connection, Relay, connect
 
 if TYPE_CHECKING:
     from mailer.mime.dkim import Signer
@@ -64,13 +63,13 @@ REQUEUES = 2
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
     """How to send, none of which shapes a message. Times in seconds; no bounce brake if `bounce_failures` is None, and no
-    complaint brake if `complaints` is.
+    complaint brake if `complaints` is. Of the `processes` one sends, and the others make messages for it; None: as many as are worth it.
     """
 
     batch_size: int = 50
     batch_pause: float = 0.0
     connections: int = 1
-    processes: int = 1
+    processes: int | None = 1
     limit: int | None = None
     wait: bool = False
     bounce_failures: int | None = 5
@@ -98,20 +97,14 @@ class Run:
         signer: Signer | None = None,
         writer: Writer | None = None,
         token: str | None = None,
-        opening: Callable[[], Coroutine[Any, Any, Wire | Outcome]] | None = None,
+        opening: Callable[[], Coroutine[Any, Any, Connection | Outcome]] | None = None,
     ) -> None:
         """A worker has a writer and a token for all its runs, and counts what it is `opening`; otherwise they are the run's own."""
-        processes = min(options.processes, options.connections)
-        couriers = Couriers(processes, ledger, campaign, relay, signer) if processes > 1 else None
-        self._couriers: Couriers | contextlib.nullcontext[None] = couriers or contextlib.nullcontext()
-        self._open: Callable[[], Coroutine[Any, Any, Wire | Outcome]] = (
-            couriers.connect if couriers else opening or (lambda: connect(relay))
-        )
-        self._load = couriers.load if couriers else ledger.deliveries
-        self._makes = couriers is None
+        self._open: Callable[[], Coroutine[Any, Any, Connection | Outcome]] = opening or (lambda: connect(relay))
+        self._recipe = Recipe(ledger, campaign, relay.name, signer)
         self.relay = relay
         self.pace = pace
-        self.render: Callable[[Delivery], Any] = couriers.ticket if couriers else render
+        self.render = render
         self.options = options
         self.observer = observer
         self.token = token or uuid.uuid4().hex
@@ -153,7 +146,7 @@ class Run:
     async def run(self) -> MailerError | None:
         """Send until nothing may be tried now. Returns why it ended earlier, if it did. Raises LedgerError."""
         self._ledger.note_lines(self._campaign, self.account, self.options.connections)
-        async with self._couriers, self.pace, self._throttle, self.writer, self._noticing_silence():
+        async with self.pace, self._throttle, self.writer, self._noticing_silence():
             remaining = self.options.limit
             while not self.stopped:
                 now = self._ledger.round(self._campaign, time.time())
@@ -193,10 +186,12 @@ class Run:
 
     async def _send_all(self, due: list[int], until: float) -> int:
         """Send these, but begin with nobody after `until`. How many are left then."""
-        backlog = Backlog(due, self._load, self.pace.own_start, until)
-        render = self._made_ahead(backlog)
-        self._lines = [Line(self, backlog, render) for _ in range(min(self.options.connections, len(due)))]
-        ends = await asyncio.gather(*(line.work() for line in self._lines), return_exceptions=True)
+        backlog = Backlog(due, self._ledger.deliveries, self.pace.own_start, until)
+        processes = self.options.processes
+        async with Makers(self._recipe, backlog, None if processes is None else processes - 1) as makers:
+            render = Ahead(self.render, backlog, makers)
+            self._lines = [Line(self, backlog, render) for _ in range(min(self.options.connections, len(due)))]
+            ends = await asyncio.gather(*(line.work() for line in self._lines), return_exceptions=True)
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
@@ -207,16 +202,13 @@ class Run:
 
         What a worker does. Raises LedgerError.
         """
-        backlog = Backlog(due, self._load, self.pace.own_start, until)
-        line = Line(self, backlog, self._made_ahead(backlog))
+        backlog = Backlog(due, self._ledger.deliveries, self.pace.own_start, until)
+        line = Line(self, backlog, Ahead(self.render, backlog))
         self._lines.append(line)
         try:
             await line.work()
         finally:
             self._lines.remove(line)
-
-    def _made_ahead(self, backlog: Backlog) -> Callable[[Delivery], Any]:
-        return Ahead(self.render, backlog.upcoming) if self._makes else self.render
 
     async def _wait_for_others(self) -> bool:
         if not self.options.wait:
@@ -260,7 +252,7 @@ class Run:
         """Whether transactions are held back just now. Unlike `held_back`, asking counts nothing."""
         return self._throttle.rate is not None or time.time() < self._resume_at
 
-    async def connect(self, retries: Retries) -> Wire | None:
+    async def connect(self, retries: Retries) -> Connection | None:
         """A connection ready for transactions; None if the run is stopped, or the line has no tries left."""
         self._heed_complaints()
         while not (self.stopped or retries.given_up):
@@ -289,7 +281,9 @@ class Run:
         if verdict is Complaints.STOP:
             self.stop(complained_of(complained, sent))
 
-    async def _unless_stopped(self, connecting: Coroutine[Any, Any, Wire | Outcome]) -> Wire | Outcome | None:
+    async def _unless_stopped(
+        self, connecting: Coroutine[Any, Any, Connection | Outcome]
+    ) -> Connection | Outcome | None:
         """Its result, or None as soon as the run is stopped: nobody waits a minute for a silent server after Ctrl-C."""
         attempt, stopped = asyncio.ensure_future(connecting), asyncio.ensure_future(self._stopped.wait())
         try:

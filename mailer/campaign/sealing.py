@@ -110,7 +110,7 @@ def completed(
 
 def list_digest(source: Source, template: merge.Template) -> str:
     """A digest of the bytes of the list and its look-up tables, and of how they are to be read."""
-    # only here: a courier makes messages too, and is to start without what reads lists
+    # only here: a maker is to start without what reads lists
     from mailer import contacts  # noqa: PLC0415
 
     tables = [

@@ -53,7 +53,10 @@ ConnectionsOption = Annotated[
     int | None, typer.Option("--connections", metavar="N", help="Connections at the same time (1).")
 ]
 ProcessesOption = Annotated[
-    int | None, typer.Option("--processes", metavar="N", help="Processes that share the connections (1).")
+    int | None,
+    typer.Option(
+        "--processes", metavar="N", help="Processes: one sends, the others make messages (as many as are worth it)."
+    ),
 ]
 PipeliningOption = Annotated[
     str | None,

@@ -111,7 +111,7 @@ class Settings(Written):
     hours: Annotated[Hours, PlainValidator(values.office_hours)] | None = example("Mon-Fri 9:00-17:00")
     time_zone: Annotated[str, PlainValidator(values.time_zone)] | None = example("Europe/Paris")
     connections: Annotated[int, PlainValidator(values.whole(1, 50))] = example("1", default=1)
-    processes: Annotated[int, PlainValidator(values.whole(1, 16))] = example("2", default=1)
+    processes: Annotated[int, PlainValidator(values.whole(1, 16))] | None = example("2")
     pipelining: Annotated[Pipelining, PlainValidator(values.choice(Pipelining))] = example(
         "message", default=Pipelining.AUTO
     )
