@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,14 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("the laboratory kills by POSIX signals", allow_module_level=True)
 
+from faults.crew import MAKER
 from faults.oracle import Oracle
+from faults.programs import Program
 from faults.script import Script, withholds
 from faults.trial import Trial
 from faults.verdict import Quota, most_within
 
 from mailer.campaign import apart
-from mailer.campaign.couriers import GONE
 
 ROOT = Path(__file__).parent.parent
 
@@ -191,33 +192,137 @@ def test_more_doubt_than_one_for_each_connection_is_noticed_after_a_crash_of_the
     assert trial.verdict.worst == 1 + broken
 
 
-@pytest.mark.parametrize(("doubts", "broken"), [(4, False), (5, True)])
-def test_more_doubt_than_one_for_each_connection_is_noticed_after_couriers_died(
-    tmp_path: Path, doubts: int, broken: bool
-) -> None:
-    trial = Trial(tmp_path, random.Random(1), connections=4, processes=2)
-    trial._deaths = [1.0, 1.1, 9.0]  # two that die at once cut off each connection once
+@contextlib.contextmanager
+def maker(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A real one, of this process, that waits to be told what it is to make."""
+    with subprocess.Popen(apart.command(MAKER, "main"), cwd=folder, stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def manned(trial: Trial) -> list[int]:
+    deadline = time.monotonic() + 20
+    while not (found := trial.crew.of(os.getpid())):
+        assert time.monotonic() < deadline
+    return found
+
+
+def in_doubt(trial: Trial, count: int) -> None:
     with contextlib.closing(sqlite3.connect(trial.ledger)) as ledger, ledger:
-        ledger.execute("CREATE TABLE attempts (finished_at REAL, verdict TEXT, text TEXT)")
-        ledger.executemany("INSERT INTO attempts VALUES (1.2, 'uncertain', ?)", [(f"because {GONE}",)] * doubts)
-        ledger.execute("INSERT INTO attempts VALUES (1.2, 'uncertain', 'the server hung up')")
-    trial._judge_crashes()
-    assert bool(trial.verdict.broken) is broken
-    assert trial.verdict.worst == doubts
+        ledger.execute("CREATE TABLE deliveries (status TEXT)")
+        ledger.executemany("INSERT INTO deliveries VALUES (?)", [("uncertain",)] * count)
 
 
-def test_a_courier_that_stays_behind_is_noticed_and_ended(tmp_path: Path) -> None:
+def taken(trial: Trial, *times: float) -> None:
+    lines = [f"{at}\t<{number}@x>\t\tp{number}@example.org\t1\n" for number, at in enumerate(times)]
+    (trial.folder / "accepted.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def test_a_maker_that_is_killed_counts_and_excuses_no_doubt(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, random.Random(1), connections=4, processes=2)
+    with maker(tmp_path) as process:
+        trial.strike_makers(manned(trial), signal.SIGKILL)
+        assert process.wait(20) == -signal.SIGKILL
+    assert trial.verdict.strikes == trial.verdict.kills == 1
+    trial._judge_doubt(1)
+    assert trial.verdict.broken
+
+
+def run_that_ends(folder: Path, code: int) -> Program:
+    process = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({code})"])
+    (folder / "said.txt").touch()
+    return Program(process.pid, folder / "said.txt", process)
+
+
+@pytest.mark.parametrize(("before", "after", "code"), [(0, 0, 0), (2, 2, 1)])
+def test_a_run_that_a_makers_death_cost_nothing_is_praised(tmp_path: Path, before: int, after: int, code: int) -> None:
+    trial = Trial(tmp_path, random.Random(1), processes=2)
+    in_doubt(trial, after)
+    trial._doubtful = before
+    trial.unharmed(run_that_ends(tmp_path, code), time.monotonic())
+    assert not trial.verdict.broken
+
+
+@pytest.mark.parametrize(("before", "after", "code"), [(0, 1, 0), (0, 4, 0), (2, 3, 1)])
+def test_a_doubt_that_comes_of_a_makers_death_is_noticed(tmp_path: Path, before: int, after: int, code: int) -> None:
+    trial = Trial(tmp_path, random.Random(1), connections=4, processes=2)
+    in_doubt(trial, after)
+    trial._doubtful = before
+    trial.unharmed(run_that_ends(tmp_path, code), time.monotonic())
+    assert trial.verdict.broken == [f"{after - before} in doubt though only makers were struck"]
+
+
+@pytest.mark.parametrize("code", [1, 2, 3])
+def test_a_run_that_a_makers_death_ends_is_noticed(tmp_path: Path, code: int) -> None:
+    trial = Trial(tmp_path, random.Random(1), processes=2)
+    trial.unharmed(run_that_ends(tmp_path, code), time.monotonic())
+    assert f"ended with {code} though only makers were struck" in trial.verdict.broken[0]
+
+
+@pytest.mark.parametrize(
+    ("ago", "broken"),
+    [
+        ((19.0, 9.0, 7.0, 4.5, 2.0), False),
+        ((9.0, 4.5, 2.0), True),
+        ((5.0, 2.0), True),
+        ((9.0, 7.0, 5.0), True),
+    ],
+)
+def test_a_run_that_rests_after_a_makers_death_is_noticed(tmp_path: Path, ago: tuple[float, ...], broken: bool) -> None:
+    """The makers were struck ten seconds ago; it rests in the midst, at once, or at its end."""
+    trial = Trial(tmp_path, random.Random(1), processes=2)
+    now = time.monotonic()
+    taken(trial, *(now - seconds for seconds in ago))
+    trial.unharmed(run_that_ends(tmp_path, 0), now - 10.0)
+    assert any("nothing left for" in what for what in trial.verdict.broken) is broken
+
+
+@pytest.mark.parametrize(("between", "broken"), [(0.02, False), (0.3, True)])
+def test_a_run_that_crawls_after_a_makers_death_is_noticed(tmp_path: Path, between: float, broken: bool) -> None:
+    trial = Trial(tmp_path, random.Random(1), processes=2)
+    now = time.monotonic()
+    taken(trial, *(now - between * number for number in range(100, 0, -1)))
+    trial.unharmed(run_that_ends(tmp_path, 0), now - between * 100)
+    assert any("seconds for 10" in what for what in trial.verdict.broken) is broken
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what another process has written")
+def test_makers_that_bring_nothing_are_noticed(tmp_path: Path) -> None:
+    trial = Trial(tmp_path, random.Random(1), processes=2)
+    with maker(tmp_path) as process:
+        run = Program(os.getpid(), tmp_path / "said.txt", process)  # it runs as long as its maker
+        manned(trial)
+        assert trial.makers_at_work(run, 0.0) == [process.pid]
+    assert "had brought nothing" in trial.verdict.broken[0]
+
+
+def test_a_maker_that_stays_behind_is_noticed_and_ended(tmp_path: Path) -> None:
     trial = Trial(tmp_path, random.Random(1))
-    command = apart.command("mailer.campaign.courier", "begin")
-    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE) as courier:
-        deadline = time.monotonic() + 20
-        while not trial.crew.left():
-            assert time.monotonic() < deadline
-        assert trial.crew.of(os.getpid()) == trial.crew.left() == [courier.pid]
+    with maker(tmp_path) as process:
+        assert manned(trial) == trial.crew.left() == [process.pid]
         assert trial.crew.of(1) == []
         trial.crew_has_left(0.0)
-        assert courier.wait(20) == -signal.SIGKILL
+        assert process.wait(20) == -signal.SIGKILL
     assert "still there" in trial.verdict.broken[0]
+
+
+CONNECTED = (
+    "import socket, sys; it = socket.create_connection(('127.0.0.1', int(sys.argv[2]))); print(); sys.stdin.read()"
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what another process holds")
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_maker_that_is_connected_to_the_server_is_noticed(tmp_path: Path, connected: bool) -> None:
+    trial = Trial(tmp_path, random.Random(1))
+    with trial.oracle.server() as server, trial.oracle.server() as other:
+        trial.oracle.port = server.port
+        command = [sys.executable, "-c", CONNECTED, MAKER, str(server.port if connected else other.port)]
+        with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            process.stdout.read(1)
+            trial.crew_has_left(0.0)
+    assert any("held a connection" in what for what in trial.verdict.broken) is connected
 
 
 def test_what_is_said_after_the_end_is_heard(tmp_path: Path) -> None:

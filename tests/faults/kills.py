@@ -11,17 +11,14 @@ from .registry import Trial, Variant, fault
 KILLS = 6
 """How often one campaign is killed before it may go on."""
 
-IN_COURIERS = frozenset({"before-intent", "after-intent", "after-dot", "after-reply"})
-"""Points that couriers pass, where there are any, and the run does not."""
-
-LARGE = {"people": 100_000, "connections": 4, "rules": ()}
+LARGE = [
+    Variant(setup={"people": 100_000, "connections": 4, "rules": (), "processes": processes}, slow=True)
+    for processes in (1, None)
+]
 """A server that does not dawdle, for once."""
 
 
 def kill_at(trial: Trial, point: str, kills: int = KILLS) -> None:
-    if trial.processes > 1 and point in IN_COURIERS:
-        kill_couriers_at(trial, point, kills)
-        return
     # an outcome is mostly committed together with the next intent, so this point is passed seldom
     most = 2 if point == "after-outcome" else 7
     for _ in range(kills):
@@ -30,20 +27,6 @@ def kill_at(trial: Trial, point: str, kills: int = KILLS) -> None:
         if not ended.killed:
             return  # passed less often than that: the campaign was at its end
         trial.struck()
-
-
-def kill_couriers_at(trial: Trial, point: str, kills: int) -> None:
-    """Each courier of a run dies at its third to ninth passing; those who take its place, too."""
-    while kills > 0:
-        before = trial.verdict.kills
-        ended = trial.ended_watching(trial.send(MAILER_CRASH_AT=f"{point}:{trial.chance.randint(3, 9)}"))
-        kills -= max(1, trial.verdict.kills - before)
-        if ended.code in {0, 1}:
-            return
-        if ended.code != 3:
-            trial.broken(f"ended with {ended.code} as its couriers died: {ended.said.strip()[-300:]}")
-            return
-        trial.hours_pass()
 
 
 def _enter(point: str) -> None:
@@ -75,7 +58,7 @@ def at_random(trial: Trial) -> None:
             return
 
 
-@fault("kill -9, 100,000 recipients", short=0, long=2, variants=[Variant(setup=LARGE, slow=True)])
+@fault("kill -9, 100,000 recipients", short=0, long=2, variants=LARGE)
 def many(trial: Trial) -> None:
     """At moments all over the list, most of which take the server a while to come to."""
     for _ in range(KILLS):
@@ -91,6 +74,6 @@ def while_starting(trial: Trial) -> None:
     """Reading, checking, freezing: nothing has left yet, or just begins to."""
     for _ in range(KILLS):
         program = trial.send()
-        time.sleep(trial.chance.uniform(0, 1.2 if trial.cold or trial.processes > 1 else 0.35))
+        time.sleep(trial.chance.uniform(0, 1.2 if trial.cold or trial.processes != 1 else 0.35))
         if not trial.kill(program).killed:
             return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from .registry import WAYS, Trial, Variant, fault
 from .stage import USUAL
 
-ONE, FOUR, COURIERS, *_ = WAYS
-OVERLAPPING = (ONE, FOUR, COURIERS)
+ONE, FOUR, MAKERS, *_ = WAYS
+OVERLAPPING = (ONE, FOUR, MAKERS)
 
 TIMES = 3
 """How often the server does it in one campaign."""

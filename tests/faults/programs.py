@@ -118,7 +118,7 @@ class Program:
         return self.poll() is not None
 
     def said(self) -> str:
-        """What it has said so far, its couriers included."""
+        """What it has said so far, and whatever it has started."""
         return self._output.read_text(encoding="utf-8", errors="replace")
 
 

@@ -25,9 +25,6 @@ def variants(quota: Quota) -> list[Variant]:
 
 def strike_under(trial: Trial, quota: Quota) -> None:
     """First as it takes up the last place, which no intent tells of yet; then there again, and anywhere."""
-    if trial.processes > 1:
-        strike_couriers_under(trial, quota)
-        return
     # every other message is of the domain
     most = 2 * quota.count - 1 if quota.domain else quota.count
     if not killed_at(trial, "before-intent", most):
@@ -52,28 +49,6 @@ def killed_sometime(trial: Trial, quota: Quota) -> bool:
         return False
     time.sleep(trial.chance.choice([trial.chance.uniform(0, 0.004), trial.chance.uniform(0, quota.seconds)]))
     return trial.kill(program).killed
-
-
-def strike_couriers_under(trial: Trial, quota: Quota) -> None:
-    """The run is killed, its couriers are, or one of them; who is left has to know what the server counted."""
-    for _ in range(KILLS):
-        whom = trial.chance.choice(["run", "one", "all", "a point"])
-        if whom == "run":
-            if not killed_sometime(trial, quota):
-                return
-            continue
-        environment = {"MAILER_CRASH_AT": f"{trial.chance.choice(POINTS)}:{trial.chance.randint(1, 4)}"}
-        program = trial.send(**environment if whom == "a point" else {})
-        if whom != "a point" and trial.wait_for(program, trial.oracle.count() + trial.chance.randint(1, quota.count)):
-            time.sleep(trial.chance.uniform(0, 0.004))
-            trial.kill_couriers(program, 1 if whom == "one" else None)
-        ended = trial.ended_watching(program) if whom == "a point" else trial.ended(program)
-        if ended.killed:
-            trial.struck()
-        elif ended.code in {0, 1}:
-            return
-        else:
-            trial.hours_pass()
 
 
 @fault("kill -9 under a quota", short=3, long=20, variants=variants(ACCOUNT))

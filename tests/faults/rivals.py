@@ -76,14 +76,10 @@ def stopped_with_rival(trial: Trial) -> None:
 @fault("SIGSTOP while a person resolves", short=3, long=20)
 def stopped_while_resolving(trial: Trial) -> None:
     """An earlier crash left somebody in doubt; the decision is made behind the back of a sender that stands still."""
-    if trial.processes > 1:
-        if not trial.kill_somewhere().killed:
-            return
-    else:
-        point = trial.chance.choice(["intent", "dot", "reply"])
-        if not trial.ended(trial.send(MAILER_CRASH_AT=f"after-{point}:5")).killed:
-            return
-        trial.struck()
+    point = trial.chance.choice(["intent", "dot", "reply"])
+    if not trial.ended(trial.send(MAILER_CRASH_AT=f"after-{point}:5")).killed:
+        return
+    trial.struck()
     program = stop_for_a_while(trial)
     accepted = {message.message_id for message in trial.oracle.accepted()}
     for row in trial.rows():

@@ -37,7 +37,7 @@ def both_crash(trial: Trial) -> None:
             return
 
 
-ONE, FOUR, COURIERS, MESSAGE, OFF = WAYS
+ONE, FOUR, MAKERS, MESSAGE, OFF = WAYS
 
 
 def allowance(number: int, seconds: float, way: Mapping[str, Any]) -> Variant:
@@ -49,7 +49,7 @@ def allowance(number: int, seconds: float, way: Mapping[str, Any]) -> Variant:
     "4xx storm with a hidden allowance",
     short=3,
     long=12,
-    variants=[allowance(6, 5, ONE), allowance(6, 5, FOUR), allowance(3, 1, COURIERS), allowance(3, 1, MESSAGE)],
+    variants=[allowance(6, 5, ONE), allowance(6, 5, FOUR), allowance(3, 1, MAKERS), allowance(3, 1, MESSAGE)],
 )
 def storm(trial: Trial) -> None:
     """The relay takes a few messages in five seconds and defers the rest, without a word about a limit."""
@@ -71,7 +71,7 @@ def takes_and_leaves(first: int, every: int, way: Mapping[str, Any]) -> Variant:
         takes_and_leaves(9, 1, ONE),
         takes_and_leaves(40, 4, ONE),
         takes_and_leaves(12, 1, FOUR),
-        takes_and_leaves(12, 1, COURIERS),
+        takes_and_leaves(12, 1, MAKERS),
         takes_and_leaves(12, 1, MESSAGE),
         takes_and_leaves(12, 4, OFF),
     ],

@@ -50,7 +50,7 @@ class Stage:
         *,
         people: int = 50,
         connections: int = 1,
-        processes: int = 1,
+        processes: int | None = 1,
         pipelining: str = "auto",
         cold: bool = False,
         rules: Sequence[str] = USUAL,
@@ -93,12 +93,13 @@ class Stage:
             "MAILER_RATE": "100000/second",
             "MAILER_BATCH_SIZE": "7",
             "MAILER_CONNECTIONS": str(self.connections),
-            "MAILER_PROCESSES": str(self.processes),
             "MAILER_PIPELINING": self.pipelining,
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
             "PYTHONUTF8": "1",
             "TMPDIR": str(self.folder),
         }
+        if self.processes:
+            given["MAILER_PROCESSES"] = str(self.processes)
         if self.oracle.certificate:
             given["SSL_CERT_FILE"] = str(self.oracle.certificate.certificate)
         for name, password in (self.oracle.users or {}).items():

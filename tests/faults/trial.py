@@ -11,13 +11,13 @@ import time
 from bisect import bisect
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mailer.campaign.couriers import GONE
-
+from .crew import is_at_work, is_connected
 from .oracle import Taken
-from .programs import PATIENCE, Ended, Program
+from .programs import Ended, Program
 from .stage import NAME, Stage
 from .verdict import REPORTED, UNDER_WAY, Verdict, judge
 
@@ -25,10 +25,13 @@ MOST_STARTS = 25
 """How often the same command may be needed until nothing is left."""
 
 LEAVING = 10.0
-"""Seconds within which a courier is gone whose run is gone."""
+"""Seconds within which a maker is gone whose run is gone."""
 
-AT_ONCE = 0.3
-"""Seconds within which several couriers that die are one crash: none of them comes back so soon."""
+STANDSTILL = 3.0
+"""Seconds without a message that are too many, even on a busy computer."""
+
+CRAWL = 0.1
+"""Seconds a message, on an average, that are too many, too."""
 
 
 class Trial(Stage):
@@ -38,8 +41,6 @@ class Trial(Stage):
         super().__init__(folder, chance, **given)
         self._strikes: list[float] = []
         self._crashes: list[float] = []
-        self._deaths: list[float] = []
-        self._dead_couriers = 0
         self._unanswered = 0
         self._excused = 0
         self._doubtful = 0
@@ -50,12 +51,11 @@ class Trial(Stage):
         """Note a fault that has just ended the program, and how many it left in doubt."""
         self._strikes.append(time.monotonic() if at is None else at)
         self.verdict.strikes += 1
-        now, by_couriers = self.doubtful(), len(self._doubts(GONE))
-        # what couriers left in doubt before is judged by itself
-        # and so is a server that a busy computer kept from answering
+        now = self.doubtful()
+        # a server that a busy computer kept from answering is judged by itself
         unanswered = len(self._doubts("the server did not answer within"))
-        left = now - self._doubtful - (by_couriers - self._dead_couriers) - (unanswered - self._unanswered)
-        self._doubtful, self._dead_couriers, self._unanswered = now, by_couriers, unanswered
+        left = now - self._doubtful - (unanswered - self._unanswered)
+        self._doubtful, self._unanswered = now, unanswered
         lines = self.connections if lines is None else lines
         self._excused += lines
         self._judge_crash(left, lines)
@@ -88,73 +88,66 @@ class Trial(Stage):
         self.wait_for(program, min(len(self.people), self.oracle.count() + self.connections + 1), 10)
 
     def _judge_crashes(self) -> None:
-        """What each crash of the server, or of couriers, left in doubt, by when the program noticed."""
-        for moments, text in ((self._crashes, ""), (apart(self._deaths), GONE)):
-            if moments:
-                after = Counter(bisect(moments, at) for at in self._doubts(text))
-                for number in after.keys() - {0}:
-                    self._judge_crash(after[number], self.connections)
+        """What each crash of the server left in doubt, by when the program noticed."""
+        if self._crashes:
+            after = Counter(bisect(self._crashes, at) for at in self._doubts())
+            for number in after.keys() - {0}:
+                self._judge_crash(after[number], self.connections)
 
-    def _doubts(self, text: str) -> list[float]:
+    def _doubts(self, text: str = "") -> list[float]:
         """When a run noted that somebody is in doubt, and said this."""
         found = self._asked("SELECT finished_at FROM attempts WHERE verdict = 'uncertain' AND instr(text, ?) > 0", text)
         return [at for (at,) in found]
 
-    # -- couriers
+    # -- makers
 
-    def kill_couriers(self, program: Program, most: int | None = None) -> int:
-        """Kill some of a run's couriers, or all, as it goes on. Returns how many there were to kill."""
-        found = self.crew.of(program.pid)
-        chosen = found if most is None else self.chance.sample(found, min(most, len(found)))
-        if chosen:
-            self._courier_died(time.time(), len(chosen))
-            for pid in chosen:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        return len(chosen)
-
-    def _courier_died(self, at: float, count: int) -> None:
-        """Note it; `at` is a moment just before."""
-        self._strikes.append(time.monotonic())
-        self._deaths.append(at)
-        self._excused += self.connections
-        self.verdict.strikes += count
-        self.verdict.kills += count
-
-    def crew_is_back(self, program: Program, seconds: float = 10.0) -> None:
-        """Wait until a run has all its couriers again, or has ended."""
+    def makers_at_work(self, program: Program, seconds: float = 20.0) -> list[int]:
+        """A run's makers, once each has brought messages, so that striking them strikes something; fewer if it has ended."""
         deadline = time.monotonic() + seconds
-        while len(self.crew.of(program.pid)) < self.processes:
-            if program.poll() is not None or time.monotonic() > deadline:
-                return
-            time.sleep(0.005)
+        while program.poll() is None:
+            found = self.crew.of(program.pid)
+            if found and len(found) == (self.processes or 2) - 1 and all(map(is_at_work, found)):
+                return found
+            if time.monotonic() > deadline:
+                self.broken(f"its makers had brought nothing after {seconds:g} seconds")
+                return found
+            time.sleep(0.002)
+        return []
 
-    def ended_watching(self, program: Program) -> Ended:
-        """Wait for a program whose couriers kill themselves, and note each that does."""
-        known: set[int] = set()
-        before = time.time()
-        went: list[tuple[float, float, int]] = []
-        deadline = time.monotonic() + PATIENCE
-        while program.poll() is None and time.monotonic() < deadline:
-            now, living = time.time(), set(self.crew.of(program.pid))
-            if known - living:
-                went.append((before, now, len(known - living)))
-            known, before = living, now
-            time.sleep(0.01)
+    def strike_makers(self, makers: Sequence[int], number: int) -> None:
+        """Send a signal to makers alone. They hold nothing that could be lost: unlike other strikes it excuses no doubt."""
+        at = time.monotonic()
+        for pid in makers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        if number != signal.SIGCONT:
+            self._strikes += [at] * len(makers)
+            self.verdict.strikes += len(makers)
+            self.verdict.kills += len(makers) * (number == signal.SIGKILL)
+
+    def unharmed(self, program: Program, since: float) -> None:
+        """Wait for a run of which only makers were struck: it goes on without a rest and reaches its end, leaving no doubt."""
         ended = self.ended(program)
-        # whoever dies breaks a transaction off; whoever leaves at the end of a run does not
-        noticed = self._asked("SELECT finished_at FROM attempts WHERE instr(text, ?) > 0", GONE)
-        for before, now, count in went:
-            if any(before - AT_ONCE < at < now + AT_ONCE for (at,) in noticed):
-                self._courier_died(before, count)
-        return ended
+        over = time.monotonic()
+        if ended.code != (1 if self._doubtful else 0):
+            self.broken(f"ended with {ended.code} though only makers were struck: {ended.said.strip()[-300:]}")
+        if (left := self.doubtful() - self._doubtful) > 0:
+            self.broken(f"{left} in doubt though only makers were struck")
+        times = [since, *(message.at for message in self.oracle.accepted() if message.at > since), over]
+        rest = max(after - before for before, after in pairwise(times))
+        if rest > STANDSTILL:
+            self.broken(f"nothing left for {rest:.1f} seconds though only makers were struck")
+        if over - since > STANDSTILL + CRAWL * len(times):
+            self.broken(f"{over - since:.1f} seconds for {len(times)} messages though only makers were struck")
 
     def crew_has_left(self, seconds: float = LEAVING) -> None:
-        """A courier whose run is gone goes, too."""
+        """A maker whose run is gone goes, too, and holds no connection to the server meanwhile."""
         deadline = time.monotonic() + seconds
         while left := self.crew.left():
-            if time.monotonic() > deadline:
-                self.broken(f"{len(left)} sending processes were still there {seconds:g} seconds after their run")
+            if connected := sum(is_connected(pid, self.oracle.port) for pid in left):
+                self.broken(f"{connected} makers held a connection to the server")
+            if connected or time.monotonic() > deadline:
+                self.broken(f"{len(left)} makers were still there {seconds:g} seconds after their run")
                 for pid in left:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
@@ -226,7 +219,7 @@ class Trial(Stage):
         self.verdict.broken += [breach for quota in self.quotas if (breach := quota.breach(begun))]
 
     def _judge_last_words(self) -> None:
-        """Couriers may say something after their run has ended."""
+        """What a run has started may say something after it has ended."""
         self.crew_has_left()
         late = [said for program in self._programs if (said := program.said()) and "Traceback" in said]
         if len(late) > self.verdict.tracebacks:
@@ -275,12 +268,3 @@ class Trial(Stage):
             later = min((time for time in times if time > at), default=None)
             if later is not None:
                 self.verdict.recoveries.append(later - at)
-
-
-def apart(moments: Sequence[float]) -> list[float]:
-    """Moments, of those close to each other only the first."""
-    found: list[float] = []
-    for at in sorted(moments):
-        if not found or at > found[-1] + AT_ONCE:
-            found.append(at)
-    return found

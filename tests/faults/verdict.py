@@ -60,7 +60,8 @@ class Verdict:
     seconds: float = 0.0
     kills: int = 0
     connections: int = 1
-    processes: int = 1
+    processes: int | None = 1
+    """None: it may begin makers by itself."""
     pipelining: str = "auto"
 
 

@@ -35,11 +35,11 @@ def setup(phase: str, deed: str, way: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-ONE, FOUR, COURIERS = ({"connections": 1}, {"connections": 4}, {"connections": 4, "processes": 2})
+ONE, FOUR, MAKERS = ({"connections": 1}, {"connections": 4}, {"connections": 4, "processes": 2})
 ROUNDS: tuple[tuple[Mapping[str, Any], ...], ...] = (
-    (ONE, COURIERS, ONE, FOUR),
+    (ONE, MAKERS, ONE, FOUR),
     (FOUR, ONE),
-    (COURIERS,),
+    (MAKERS,),
     ({"connections": 4, "pipelining": "message"}, {"connections": 1, "pipelining": "off"}),
 )
 """How messages are sent in each round over the phases, taking turns: the short run makes the first only, the long one all."""
