@@ -443,6 +443,17 @@ async def test_for_long_messages_the_makers_are_dismissed(campaign_folder: Path,
         assert crew.take(taken(backlog)), "what they brought is not thrown away"
 
 
+async def test_for_a_long_message_now_and_then_they_are_not(
+    ledger: Ledger, campaign: CampaignRecord, clock: Clock
+) -> None:
+    async with crew_of(ledger, campaign) as (crew, backlog):
+        for size in (LONG * BLOCK * 2, 1, LONG * BLOCK * 2, 1):
+            of = taken(backlog)
+            made = Made.of(of, Message(Envelope("a@example.org", "b@example.org"), of.message_id, bytes(size)))
+            crew.brought({of.id: stock.Asked(of, freshness.now())}, [made])
+        assert len(crew._crew) == 1
+
+
 async def test_for_shorter_ones_they_are_not(campaign_folder: Path, ledger: Ledger, clock: Clock) -> None:
     campaign = attach(campaign_folder, ledger, LONG // 2)
     async with crew_of(ledger, campaign) as (crew, backlog):

@@ -134,8 +134,8 @@ class Makers:
             self._starting = asyncio.ensure_future(self._begin(number))
 
     async def _begin(self, number: int) -> None:
-        # where there can be no more processes: those that there are, or this one, do it
-        with contextlib.suppress(OSError):
+        # whatever keeps another from beginning: those that there are, or this process, do its work
+        with contextlib.suppress(Exception):
             while len(self._begun) < number and not self._over and apart.is_possible():
                 process = await asyncio.create_subprocess_exec(
                     *apart.command("mailer.campaign.maker", "main"),
