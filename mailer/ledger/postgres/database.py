@@ -265,11 +265,7 @@ class PostgresPen(Speaker):
             with self.transaction():
                 return write_each(self, item_group)
         with self.plain_errors():
-            try:
-                granted = group.write(self.connection, self.alone, usual)
-            except BaseException:
-                self.roll_back()
-                raise
+            granted = group.write(self.connection, self.alone, usual)
         return [intent is None or intent.delivery in granted for _, intent in item_group]
 
     def is_busy(self, error: BaseException) -> bool:  # noqa: ARG002 - the server has waited already

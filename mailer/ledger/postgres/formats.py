@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from mailer.errors import BrokenLedgerError, CampaignError
 from mailer.ledger.database import Rows
 from mailer.ledger.formats import MIGRATIONS, SCHEMA_VERSION, make_secret
-from mailer.ledger.postgres import home
+from mailer.ledger.postgres import group, home
 from mailer.model import said
 
 FIRST = 5
@@ -45,6 +45,7 @@ OWN = {
         ADD COLUMN IF NOT EXISTS relay text NOT NULL DEFAULT 'main';
     ALTER TABLE rests DROP CONSTRAINT rests_pkey, ADD PRIMARY KEY (account, owner);
     """,
+    8: group.FUNCTION,
 }
 """What a step brings besides, by the format that it begins with, where only PostgreSQL has it."""
 
@@ -141,6 +142,7 @@ def _make(session: Session, line: str) -> None:
     session.native(as_postgres(common))
     for name in ("schema.sql", "workers.sql"):
         session.native(files("mailer.ledger.postgres").joinpath(name).read_text(encoding="utf-8"))
+    session.native(group.FUNCTION)
     session.native("INSERT INTO ledger_format VALUES ($1)", (SCHEMA_VERSION,))
     session.execute("INSERT INTO meta (key, value) VALUES ('secret', ?)", (secrets.token_bytes(32),))
     make_secret(session)

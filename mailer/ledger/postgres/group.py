@@ -1,6 +1,7 @@
 """What nearly every group is made of, accepted messages and new intents, as one statement and one round trip.
 
-What it leaves in the ledger is what `attempts.write_one` would leave; whatever is not as usual is written that way.
+One statement also so that it is whole or has not begun: a transaction of several, even if they leave together, may be cut in its middle by
+a process that stands still, and then keeps its locks from everybody. What it leaves in the ledger is what `attempts.write_one` would leave; whatever is not as usual is written that way.
 """
 
 from __future__ import annotations
@@ -53,6 +54,26 @@ attempts there will be, and would read them all; or all that ever were `sending`
 """
 
 
+TYPES = (
+    "text[]", "float8[]", "float8[]", "bigint[]", "text[]",
+    "float8[]", "text[]", "text[]", "bigint[]", "text[]", "text[]",
+    "bigint[]", "text[]", "text[]", "text[]", "float8[]", "bigint",
+)  # fmt: skip
+"""Of the values of TOGETHER, and of the lock `alone`."""
+
+# each of the two sees what was committed before it begins, which a plain statement that takes a lock, too, would not
+FUNCTION = f"""
+CREATE OR REPLACE FUNCTION write_group({", ".join(TYPES)}) RETURNS SETOF bigint LANGUAGE plpgsql AS $group$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared($17);
+    RETURN QUERY {TOGETHER};
+END
+$group$
+"""
+
+CALL = f"SELECT write_group({', '.join(f'${number}::{name}' for number, name in enumerate(TYPES, 1))})"
+
+
 def write(connection: psycopg.Connection[Any], alone: int, usual: Usual) -> set[int]:
     """Write a group in a transaction of its own; the deliveries whose intents were granted. Raises psycopg.Error.
 
@@ -60,12 +81,7 @@ def write(connection: psycopg.Connection[Any], alone: int, usual: Usual) -> set[
     know what a suppression does meanwhile, and nobody waits for each other in a circle.
     """
     values = [*_columns(usual.sent, 5), *_columns([row[:6] for row in usual.answered], 6), *_columns(usual.begun, 5)]
-    with connection.pipeline():
-        connection.execute("BEGIN")
-        connection.execute("SELECT pg_advisory_xact_lock_shared($1)", (alone,))
-        granted = connection.execute(TOGETHER, values)
-        connection.execute("COMMIT")
-    return {row[0] for row in granted}
+    return {row[0] for row in connection.execute(CALL, [*values, alone])}
 
 
 def _columns(rows: Sequence[tuple[object, ...]], number: int) -> list[list[object]]:
