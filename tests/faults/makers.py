@@ -221,7 +221,7 @@ def stop_the_group(trial: Trial, number: int, *, twice: bool = False) -> None:
                 os.killpg(program.pid, number)
             trial.strike_makers(makers, number)
         ended = trial.ended(program, 30)
-        if ended.code in {0, 1}:
+        if trial.came_too_late(ended.code, number):
             return
         if ended.code != 3:
             trial.broken(f"ended with {ended.code} after a signal: {ended.said.strip()[-200:]}")

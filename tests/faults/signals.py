@@ -22,8 +22,8 @@ def stop(trial: Trial, number: int, *, twice: bool = False) -> None:
             time.sleep(trial.chance.uniform(0, 0.01))
             program.signal(number)
         ended = trial.ended(program, 30)
-        if ended.code in {0, 1}:
-            return  # it came too late
+        if trial.came_too_late(ended.code, number):
+            return
         if ended.code != 3:
             trial.broken(f"ended with {ended.code} after a signal: {ended.said.strip()[-200:]}")
         # asked once, it waits for the answers: nothing may be left in doubt

@@ -47,6 +47,10 @@ class Trial(Stage):
 
     # -- strikes
 
+    def came_too_late(self, code: int, number: int) -> bool:
+        """Whether a signal found a program that had sent everything: it ended by itself, or, all being said, by the signal."""
+        return code in {0, 1} or (code == -number and not self.addresses("queued", "deferred", "sending"))
+
     def struck(self, at: float | None = None, *, lines: int | None = None) -> int:
         """Note a fault that has just ended the program, and how many it left in doubt."""
         self._strikes.append(time.monotonic() if at is None else at)
