@@ -439,6 +439,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, *, cores: int = 3, few: int = 60, slo
     """As on a computer where messages of a longer list leave fast."""
     monkeypatch.setattr(makers, "SAMPLE", 20)
     monkeypatch.setattr(makers, "FEW", few)
+    monkeypatch.setattr(makers, "UNSIGNED", 1)
     monkeypatch.setattr(makers, "SLOW", slow)
     monkeypatch.setattr(apart, "cores", lambda: cores)
 

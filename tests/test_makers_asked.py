@@ -19,7 +19,7 @@ from dkim_judge import signer
 from mailer.campaign import apart, freshness, makers, stock
 from mailer.campaign.ahead import Ahead
 from mailer.campaign.backlog import Backlog
-from mailer.campaign.makers import FEW, LONG, LONG_BLOCKS, MOST, SAMPLE, SLOW, Makers, Recipe
+from mailer.campaign.makers import FEW, LONG, LONG_BLOCKS, MOST, SAMPLE, SLOW, UNSIGNED, Makers, Recipe
 from mailer.campaign.send import freeze, prepare
 from mailer.campaign.stock import BLOCK, BLOCKS, Made
 from mailer.cli.send import loop_factory
@@ -495,7 +495,7 @@ async def test_messages_that_are_signed_are_worth_more_makers(
 
 @pytest.mark.parametrize(
     ("a_second", "left", "starts"),
-    [(SLOW + 1, FEW, True), (SLOW - 1, FEW, False), (SLOW + 1, FEW - 1, False)],
+    [(SLOW + 1, UNSIGNED * FEW, True), (SLOW - 1, UNSIGNED * FEW, False), (SLOW + 1, UNSIGNED * FEW - 1, False)],
     ids=["fast and many", "slow", "few"],
 )
 async def test_makers_start_for_at_least_so_many_that_leave_so_fast(

@@ -33,7 +33,10 @@ LONG_BLOCKS = 2
 """Blocks of long messages after which makers are done without: one may have a single large attachment."""
 
 FEW = 5000
-"""For fewer messages a process takes longer to start than it saves."""
+"""For fewer messages, if they are signed, a process takes longer to start than it saves."""
+
+UNSIGNED = 6
+"""Times as many where they are only made."""
 
 SLOW = 500
 """Messages a second: this process has time to make so many."""
@@ -127,10 +130,10 @@ class Makers:
         if self._seen % SAMPLE:
             return
         before, self._since = self._since, time.monotonic()
-        if self._since - before < SAMPLE / SLOW and len(self._backlog) >= FEW:
-            cores = apart.cores() - 1
+        signed = self._recipe.is_signed
+        if self._since - before < SAMPLE / SLOW and len(self._backlog) >= FEW * (1 if signed else UNSIGNED):
             # one makes more than can be handed over, unless it signs them, too
-            number = min(cores, MOST if self._recipe.is_signed else 1)
+            number = min(apart.cores() - 1, MOST if signed else 1)
             self._starting = asyncio.ensure_future(self._begin(number))
 
     async def _begin(self, number: int) -> None:

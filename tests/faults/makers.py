@@ -77,6 +77,7 @@ def all_of_them(trial: Trial) -> None:
 def eager() -> None:
     """In a run's process: begin makers as for a list that is long, and a server that is fast."""
     making.FEW = making.SAMPLE = 20
+    making.UNSIGNED = 1
     making.SLOW = 1
 
 
