@@ -30,7 +30,6 @@ BY_NUMBER = {
     "tallies",
     "due",
     "deliveries",
-    "delivery_rows",
     "by_key",
     "by_name",
     "campaign",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import mailer
 
@@ -19,6 +21,16 @@ def command(module: str, function: str) -> list[str]:
         f"from {module} import {function}; {function}()"
     )
     return [sys.executable, "-P", "-c", begin, str(Path(mailer.__file__).parents[1])]
+
+
+def answers() -> BinaryIO:
+    """Where such a process says what it was asked for. For one that makes messages, and called first."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # whatever else may be printed must not come between the answers
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    gc.freeze()
+    gc.set_threshold(50_000)  # a message leaves nothing behind that would have to be looked for after every few of them
+    return out
 
 
 def is_possible() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import marshal
 import os
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailer import __version__
+from mailer.campaign import apart
 from mailer.campaign.makers import LENGTH, LONG, LONG_BLOCKS
 from mailer.campaign.stock import Made
 from mailer.campaign.thaw import renderer
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Make the messages of the deliveries that standard input names, to standard output, until there are no more."""
     _stand_back()
-    # whatever else may be printed must not come between the answers
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    answers = apart.answers()
     # from the program that started us, by a pipe of its own
     version, *recipe = marshal.load(sys.stdin.buffer)  # noqa: S302
     if version != __version__:
@@ -52,8 +50,6 @@ def _stand_back() -> None:
         # on Linux it counts only among the processes of one session, and a session against another by this
         with contextlib.suppress(OSError):
             Path("/proc/self/autogroup").write_text("19", encoding="ascii")
-    gc.freeze()
-    gc.set_threshold(50_000)  # a message leaves nothing behind that would have to be looked for after every few of them
 
 
 def _signer(keys: list[tuple[str, str, bytes]] | None) -> Signer | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import pickle
 import signal
 import sys
 
 from mailer import contacts, merge
+from mailer.campaign import apart
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.rendering import Job, Press, Sheet
 
@@ -16,11 +15,7 @@ from mailer.campaign.rendering import Job, Press, Sheet
 def main() -> None:
     """Render slices from standard input to standard output until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which then closes our input
-    # whatever else may be printed must not come between the answers
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    gc.freeze()
-    gc.set_threshold(50_000)  # a message leaves nothing behind that would have to be looked for after every few of them
+    answers = apart.answers()
     job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the program that started us, by a pipe of its own
     files = Recorded(job.folder)
     template = merge.load(job.template, files)

@@ -2,7 +2,6 @@
 
 from mailer.ledger.campaigns import Row, Start
 from mailer.ledger.cipher import LedgerKey
-from mailer.ledger.deliveries import DeliveryRow, delivery_of
 from mailer.ledger.entries import Intent, Record
 from mailer.ledger.figures import Grouped
 from mailer.ledger.filesystem import synced_warning
@@ -14,7 +13,6 @@ from mailer.ledger.writer import Writer
 
 __all__ = [
     "AccountLock",
-    "DeliveryRow",
     "Digests",
     "DomainsLock",
     "Grouped",
@@ -28,7 +26,6 @@ __all__ = [
     "SenderLock",
     "Start",
     "Writer",
-    "delivery_of",
     "mark_interrupted",
     "put_back",
     "require_server",

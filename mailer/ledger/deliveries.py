@@ -44,9 +44,6 @@ ACCOUNTS = (
     " WHERE known.account IS NOT NULL) SELECT account FROM known WHERE account IS NOT NULL"
 )
 
-DeliveryRow = tuple[Any, ...]
-"""What DELIVERY selects."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moved:
@@ -123,15 +120,11 @@ class Deliveries(Store):
 
     def deliveries(self, ids: Collection[int]) -> list[Delivery]:
         """Deliveries by id, in the order of the ids; those that are gone are left out."""
-        return [delivery_of(row) for row in self.delivery_rows(ids)]
-
-    def delivery_rows(self, ids: Collection[int]) -> list[DeliveryRow]:
-        """As `deliveries`, but as the ledger keeps them, for `delivery_of` elsewhere."""
         if not ids:
             return []
         marks = ",".join("?" * len(ids))
         found = {row[0]: row for row in self._all(f"{DELIVERY} WHERE id IN ({marks})", *ids)}
-        return [found[number] for number in ids if number in found]
+        return [delivery_of(found[number]) for number in ids if number in found]
 
     def contacts(self, campaign: CampaignRecord) -> Iterator[tuple[Contact, Status]]:
         """Every contact with a usable address, as frozen, and its status."""
@@ -336,10 +329,10 @@ STATUSES = {status.value: status for status in Status}
 parse_fields = json.JSONDecoder().decode
 
 
-def delivery_of(row: DeliveryRow, *, with_fields: bool = True) -> Delivery:
-    """The delivery that a row stands for; without its merge fields where nobody needs them."""
+def delivery_of(row: tuple[Any, ...]) -> Delivery:
+    """The delivery that a row of DELIVERY stands for."""
     number, line, address, key, name, language, fields, message_id, status, attempts, revision, due, first, digest = row
-    merge_fields: dict[str, FieldValue] = parse_fields(fields) if with_fields else {}
+    merge_fields: dict[str, FieldValue] = parse_fields(fields)
     return Delivery(
         id=number,
         contact=Contact(

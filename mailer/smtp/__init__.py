@@ -2,7 +2,7 @@
 
 from mailer.model import Security
 from mailer.smtp.connection import FAREWELL, Connection, Farewell
-from mailer.smtp.relay import Relay, connect, signed_in
+from mailer.smtp.relay import Relay, connect
 from mailer.smtp.survey import survey
 
-__all__ = ["FAREWELL", "Connection", "Farewell", "Relay", "Security", "connect", "signed_in", "survey"]
+__all__ = ["FAREWELL", "Connection", "Farewell", "Relay", "Security", "connect", "survey"]

@@ -221,12 +221,8 @@ def stop_the_group(trial: Trial, number: int, *, twice: bool = False) -> None:
             if program.poll() is None:
                 os.killpg(program.pid, number)
             trial.strike_makers(makers, number)
-        ended = trial.ended(program, 30)
-        if trial.came_too_late(ended.code, number):
+        if not trial.stopped(program, number, at, twice=twice):
             return
-        if ended.code != 3:
-            trial.broken(f"ended with {ended.code} after a signal: {ended.said.strip()[-200:]}")
-        trial.struck(at, lines=None if twice else 0)
 
 
 @fault("SIGINT to the run and its makers", short=1, long=30, variants=WAYS)

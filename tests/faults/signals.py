@@ -21,13 +21,8 @@ def stop(trial: Trial, number: int, *, twice: bool = False) -> None:
         if twice:
             time.sleep(trial.chance.uniform(0, 0.01))
             program.signal(number)
-        ended = trial.ended(program, 30)
-        if trial.came_too_late(ended.code, number):
+        if not trial.stopped(program, number, at, twice=twice):
             return
-        if ended.code != 3:
-            trial.broken(f"ended with {ended.code} after a signal: {ended.said.strip()[-200:]}")
-        # asked once, it waits for the answers: nothing may be left in doubt
-        trial.struck(at, lines=None if twice else 0)
 
 
 @fault("SIGTERM", short=3, long=30)

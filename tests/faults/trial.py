@@ -47,9 +47,18 @@ class Trial(Stage):
 
     # -- strikes
 
-    def came_too_late(self, code: int, number: int) -> bool:
-        """Whether a signal found a program that had sent everything: it ended by itself, or, all being said, by the signal."""
-        return code in {0, 1} or (code == -number and not self.addresses("queued", "deferred", "sending"))
+    def stopped(self, program: Program, number: int, at: float, *, twice: bool) -> bool:
+        """Wait for a program that was asked to stop, and judge how; False if that came too late."""
+        ended = self.ended(program, 30)
+        # all being said, it may end by the signal itself
+        too_late = ended.code == -number and not self.addresses("queued", "deferred", "sending")
+        if too_late or ended.code in {0, 1}:
+            return False
+        if ended.code != 3:
+            self.broken(f"ended with {ended.code} after a signal: {ended.said.strip()[-200:]}")
+        # asked once, it waits for the answers: nothing may be left in doubt
+        self.struck(at, lines=None if twice else 0)
+        return True
 
     def struck(self, at: float | None = None, *, lines: int | None = None) -> int:
         """Note a fault that has just ended the program, and how many it left in doubt."""
