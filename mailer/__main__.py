@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         sys.argv[1:] = given  # commands to be pasted are made of it
     console.prepare()
-    with private_files(), quiet_interrupts():
+    with private_files(), quiet_interrupts(), signals_settled(for_good=arguments is None):
         try:
             return ended(given)
         except KeyboardInterrupt:  # once more, while the first one was being answered
@@ -79,6 +80,22 @@ def private_files() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
+
+
+@contextmanager
+def signals_settled(*, for_good: bool) -> Iterator[None]:
+    """Give back the signals that sending keeps (cli/stopping.py) to a program that calls this one.
+
+    `for_good`: the program itself ends, and has said everything. A signal could only take its exit code away.
+    """
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, signal.SIG_IGN if for_good else handler)
 
 
 @contextmanager

@@ -269,6 +269,17 @@ def test_what_is_printed_in_a_maker_does_not_come_between_its_answers(campaign_f
     assert asked(ledger, start(campaign_folder, ledger, PEOPLE[:2]), code) == ([1, 2], [b"hello"])
 
 
+@posix
+def test_a_maker_gets_ready_as_fast_as_any_program_and_then_stands_back(campaign_folder: Path, ledger: Ledger) -> None:
+    code = (
+        "import os, sys; from mailer.campaign import maker; renderer = maker.renderer; nice = lambda: os.nice(0); "
+        "maker.renderer = lambda *given: (print(nice(), file=sys.stderr), renderer(*given))[1]; maker.main(); "
+        "print(nice(), file=sys.stderr)"
+    )
+    usual = str(os.nice(0)).encode()
+    assert asked(ledger, start(campaign_folder, ledger, PEOPLE[:2]), code) == ([1, 2], [usual, b"19"])
+
+
 async def test_a_file_of_the_campaign_folder_is_not_taken_for_a_part_of_the_program(
     campaign_folder: Path, ledger: Ledger, crews: list[Makers]
 ) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 
 import pytest
 
+from mailer.__main__ import main
 from mailer.cli.stopping import stopping
 
 
@@ -25,7 +28,6 @@ def handlers_as_before():
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     signal.signal(signal.SIGINT, before)
 
 
@@ -67,3 +69,61 @@ def test_ctrl_c_in_the_middle_stops_the_run() -> None:
     with stopping() as stops, asyncio.Runner() as runner:
         runner.run(attached(stops, run, press=True))
     assert len(run.reasons) == 1
+
+
+def test_ctrl_c_after_a_run_is_over_interrupts_nothing_that_is_left_to_say() -> None:
+    with stopping() as stops, asyncio.Runner() as runner:
+        runner.run(attached(stops, Stopped(), press=True))
+    signal.raise_signal(signal.SIGINT)
+
+
+ENDING = """
+import signal, sys
+from mailer import __main__ as program
+from mailer.cli.stopping import stopping
+
+def run(arguments):
+    with stopping():
+        pass
+    return 0
+
+class Late:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+program.run = run
+late = Late()
+sys.argv = ["mailer"]
+sys.exit(program.main())
+"""
+
+
+def test_a_signal_while_the_program_is_torn_down_does_not_take_its_exit_code() -> None:
+    assert subprocess.run([sys.executable, "-c", ENDING], check=False).returncode == 0
+
+
+INSISTING = """
+import signal
+from mailer.cli.stopping import stopping
+
+with stopping():
+    pass
+signal.raise_signal(signal.SIGTERM)
+print("still there", flush=True)
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_who_insists_ends_a_program_that_cannot_say_its_last_words() -> None:
+    ended = subprocess.run([sys.executable, "-c", INSISTING], check=False, capture_output=True, encoding="ascii")
+    assert (ended.stdout.strip(), ended.returncode) == ("still there", 3)
+
+
+def test_a_program_that_calls_this_one_gets_its_signals_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_: object) -> int:
+        with stopping():
+            return 0
+
+    monkeypatch.setattr("mailer.__main__.run", run)
+    assert main(["send"]) == 0
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Make the messages of the deliveries that standard input names, to standard output, until there are no more."""
-    _stand_back()
+    _leave_signals_to_the_run()
     answers = apart.answers()
     # from the program that started us, by a pipe of its own
     version, *recipe = marshal.load(sys.stdin.buffer)  # noqa: S302
@@ -34,17 +34,23 @@ def main() -> None:
     described, campaign, relay, keys = recipe
     with Ledger.from_description(described) as ledger:
         render = renderer(ledger, ledger.find(campaign), _signer(keys), relay)
+        # only now: on a busy computer it would not get ready, nor notice that its run has ended, for many seconds
+        _stand_back()
         for numbers in _asked():
             data = marshal.dumps([tuple(made) for made in _made(render, ledger.deliveries(numbers))])
             answers.write(LENGTH.pack(len(data)) + data)
             answers.flush()
 
 
-def _stand_back() -> None:
-    """The run alone decides what Ctrl-C, a closed window or the end of a session mean, and goes first where a core is wanted."""
+def _leave_signals_to_the_run() -> None:
+    """It alone decides what Ctrl-C, a closed window or the end of a session mean."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _stand_back() -> None:
+    """The run goes first where a core is wanted."""
     if hasattr(os, "nice"):
         os.nice(19)
         # on Linux it counts only among the processes of one session, and a session against another by this

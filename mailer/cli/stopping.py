@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from mailer.cli import console
 from mailer.errors import Paused, quoted
@@ -39,6 +39,7 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
     """Ctrl-C (or SIGTERM, SIGHUP) stops a run gently; a second one ends the program at once, which is safe too.
 
     It stands around the event loop, not within: a loop that is being set up or closed cannot be interrupted tidily.
+    Once it is left, the program is about to end and to say how: that is not interrupted either, unless somebody insists.
     `campaign` is named in the last words; `as_json`: they are also the object that a program waits for.
     """
 
@@ -55,7 +56,7 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
         self._what = what
         self._loop: asyncio.AbstractEventLoop | None = None
         self._presses = 0
-        self._before: dict[int, Any] = {}
+        self._is_over = False
         self._terminals = console.terminals()
         self._in_line = in_line
         self._last_words = last_words(campaign, as_json=as_json, in_terminal=2 in self._terminals, in_line=in_line)
@@ -65,7 +66,7 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
             # under nohup a hangup is ignored, and is to stay so
             if signal.getsignal(number) is not signal.SIG_IGN:
                 # signal.signal, not add_signal_handler: Windows has only this one
-                self._before[number] = signal.signal(number, self._pressed)
+                signal.signal(number, self._pressed)
         return self
 
     def attach(self, run: Stoppable) -> None:
@@ -75,15 +76,18 @@ class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
             self._stop()
 
     def __exit__(self, *_: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
+        # signals stay here until the program ends: given back, one in the last moments would end it with the wrong exit code
+        self._is_over, self._presses = True, 0
 
     def _pressed(self, number: int, _frame: object) -> None:
         self._presses += 1
         if number == getattr(signal, "SIGHUP", None):
             with suppress(OSError):
                 console.leave(self._terminals)
-        if self._presses == 2:
+        if self._is_over:
+            if self._presses == 2:  # nobody reads what it says
+                os._exit(Paused.exit_code)
+        elif self._presses == 2:
             self._end()
         elif self._loop:
             with suppress(RuntimeError):  # the loop was closed: there is nothing left to stop

@@ -221,7 +221,7 @@ def stop_the_group(trial: Trial, number: int, *, twice: bool = False) -> None:
             if program.poll() is None:
                 os.killpg(program.pid, number)
             trial.strike_makers(makers, number)
-        if not trial.stopped(program, number, at, twice=twice):
+        if not trial.stopped(program, at, twice=twice):
             return
 
 

@@ -21,7 +21,7 @@ def stop(trial: Trial, number: int, *, twice: bool = False) -> None:
         if twice:
             time.sleep(trial.chance.uniform(0, 0.01))
             program.signal(number)
-        if not trial.stopped(program, number, at, twice=twice):
+        if not trial.stopped(program, at, twice=twice):
             return
 
 

@@ -47,12 +47,10 @@ class Trial(Stage):
 
     # -- strikes
 
-    def stopped(self, program: Program, number: int, at: float, *, twice: bool) -> bool:
+    def stopped(self, program: Program, at: float, *, twice: bool) -> bool:
         """Wait for a program that was asked to stop, and judge how; False if that came too late."""
         ended = self.ended(program, 30)
-        # all being said, it may end by the signal itself
-        too_late = ended.code == -number and not self.addresses("queued", "deferred", "sending")
-        if too_late or ended.code in {0, 1}:
+        if ended.code in {0, 1}:
             return False
         if ended.code != 3:
             self.broken(f"ended with {ended.code} after a signal: {ended.said.strip()[-200:]}")
