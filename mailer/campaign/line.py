@@ -50,6 +50,7 @@ class Line:
         self._run = run
         self._backlog = backlog
         self._render = render
+        self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._ahead: Turn | None = None
         self._unwritten: list[Record] = []
@@ -349,19 +350,17 @@ class Line:
     # -- outcomes that wait for company
 
     def _hold(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._held_since = loop.time()
+        self._held_since = self._loop.time()
         if self._timer is None:
             # one timer for many outcomes: nearly all of them wait no millisecond
-            self._timer = loop.call_later(HELD_SECONDS, self._let_go)
+            self._timer = self._loop.call_later(HELD_SECONDS, self._let_go)
 
     def _let_go(self) -> None:
         self._timer = None
         if self._unwritten:
-            loop = asyncio.get_running_loop()
-            left = self._held_since + HELD_SECONDS - loop.time()
+            left = self._held_since + HELD_SECONDS - self._loop.time()
             if left > 0:
-                self._timer = loop.call_later(left, self._let_go)
+                self._timer = self._loop.call_later(left, self._let_go)
             else:
                 self._late = asyncio.ensure_future(self._write())
 

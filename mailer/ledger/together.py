@@ -21,7 +21,7 @@ WHERE id = ? AND token = ? AND status IN ('sending', 'uncertain')
 
 _ANSWERED = """
 UPDATE attempts SET finished_at = ?, verdict = 'sent', scope = ?, phase = ?, code = ?, enhanced = ?, text = ?
-WHERE id = (SELECT max(id) FROM attempts WHERE delivery_id = ? AND token = ? AND verdict IS NULL)
+WHERE id = (SELECT id FROM attempts WHERE delivery_id = ? AND token = ? AND verdict IS NULL ORDER BY id DESC LIMIT 1)
 """
 
 _INTENDED = """
