@@ -33,8 +33,9 @@ from hypothesis import strategies as st
 from journey import LETTER, Journey, as_csv, beginning
 from smtp_server import Accepted
 
-from mailer import age, contacts
+from mailer import age, contacts, settings
 from mailer.age import Opener
+from mailer.cli.unlocking import open_ledger
 from mailer.errors import CampaignError, ListError, LockedError
 from mailer.ledger import Intent, Ledger, Writer, cipher
 from mailer.ledger.cipher import LedgerKey
@@ -648,6 +649,42 @@ def test_nothing_opens_the_ledgers_file_beside_sqlite(journey: Journey, words: t
         cwd=journey.folder, env=journey.environment(), capture_output=True, text=True, encoding="utf-8", timeout=60,
     )  # fmt: skip
     assert (done.returncode, "opened beside" in done.stderr) == (0, False), done.stderr
+
+
+LOOK = "import sys; from pathlib import Path; from mailer.ledger import Ledger; Ledger(Path(sys.argv[1])).close()"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a lock belongs to a handle")
+def test_a_ledger_opened_once_more_takes_nothing_from_a_thread_that_has_it_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the page does while it makes a preview: the next command would have cleared away the WAL under that thread."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mailer.db"
+    with Ledger(path) as ledger:
+        ledger.ask_to_pause("one")
+        open_ledger(settings.load()).close()
+        subprocess.run([sys.executable, "-c", LOOK, str(path)], check=True, timeout=60)
+        assert path.with_name("mailer.db-wal").exists()
+        ledger.ask_to_pause("two")
+    with Ledger(path) as ledger:
+        assert ledger.asked_to_pause("one")
+        assert ledger.asked_to_pause("two")
+
+
+def test_a_ledger_is_asked_what_opens_it_though_very_many_others_were_asked_before(tmp_path: Path) -> None:
+    key = cipher.new_key(KEY)
+    paths = [tmp_path / f"{number}.db" for number in range(cipher.MOST_KEPT + 2)]
+    for number, path in enumerate(paths):
+        path.write_bytes(key.salt if number % 2 else b"")
+    for _ in range(2):
+        assert [cipher.opener(path) for path in paths[:4]] == [None, age.Opener.KEY] * 2
+        assert {cipher.opener(path) for path in paths} == {None, age.Opener.KEY}
+    assert len(cipher._kept) <= cipher.MOST_KEPT
+    replaced = paths[1].with_name("new")
+    replaced.write_bytes(b"SQLite format 3")
+    replaced.replace(paths[1])
+    assert cipher.opener(paths[1]) is None
 
 
 @pytest.mark.thorough

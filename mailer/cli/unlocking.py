@@ -88,10 +88,7 @@ def is_beside(path: Path) -> bool:
 
 
 def keep_outside(path: Path | None, settings: Settings | None = None) -> None:
-    """Raise UsageError if a file with addresses in it would come to lie, readable, beside the ledger that is encrypted.
-
-    To be called before the ledger is opened (`cipher.opener`).
-    """
+    """Raise UsageError if a file with addresses in it would come to lie, readable, beside the ledger that is encrypted."""
     from mailer.model import said  # noqa: PLC0415
 
     if path is not None and is_beside(path) and is_encrypted(settings):

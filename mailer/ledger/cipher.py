@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
 import sqlite3
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +23,12 @@ from mailer.model import LedgerPlace
 
 MARKS = {Opener.KEY: b"MAILERK", Opener.PASSPHRASE: b"MAILERP"}
 SALT = 16
+
+MOST_KEPT = 64
+"""Ledgers, none of which a process has open any more that has had so many others since."""
+
+_kept: dict[tuple[int, int], int] = {}
+_keeping = threading.Lock()
 
 # RFC 7914: 128 MB and about half a second for each guess of a passphrase
 SCRYPT = {"n": 2**17, "r": 8, "p": 1, "maxmem": 2**28, "dklen": 32}
@@ -40,17 +48,13 @@ class LedgerKey:
 
 
 def opener(place: LedgerPlace) -> Opener | None:
-    """What opens this ledger; None if it is not encrypted by mailer, or there is none.
-
-    Not to be asked while this process has the ledger open: closing any file gives up the locks that the process has on it (POSIX,
-    fcntl), SQLite's too, and another program would then clear away the WAL under it.
-    """
+    """What opens this ledger; None if it is not encrypted by mailer, or there is none."""
     salt = _salt(place)
     return next((one for one, mark in MARKS.items() if salt.startswith(mark)), None)
 
 
 def key_of(path: LedgerPlace, secret: str) -> LedgerKey:
-    """The key of the encrypted ledger at this path, if the secret is right. When it may be asked: see `opener`."""
+    """The key of the encrypted ledger at this path, if the secret is right."""
     return _derived(secret, _salt(path))
 
 
@@ -64,10 +68,29 @@ def _salt(path: LedgerPlace) -> bytes:
     if not isinstance(path, Path):
         return b""
     try:
+        if hasattr(os, "pread"):
+            return os.pread(_kept_open(path), SALT, 0)
+        # Windows: a lock belongs to a handle
         with path.open("rb") as file:
             return file.read(SALT)
     except OSError:
         return b""
+
+
+def _kept_open(path: Path) -> int:
+    """A descriptor to read a ledger's beginning by, which is not closed.
+
+    With the first that is closed, whichever it is, a process gives up all locks that it has on a file (POSIX, fcntl), SQLite's, too:
+    where another thread had the ledger open, the next program that closed it would clear away the WAL under that thread.
+    """
+    with _keeping:
+        there = path.stat()
+        file = (there.st_dev, there.st_ino)
+        if file not in _kept:
+            _kept[file] = os.open(path, os.O_RDONLY)
+            if len(_kept) > MOST_KEPT:
+                os.close(_kept.pop(next(iter(_kept))))
+        return _kept[file]
 
 
 def _derived(secret: str, salt: bytes) -> LedgerKey:
