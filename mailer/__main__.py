@@ -36,6 +36,7 @@ ROOM = "Close other programs and run the same command again; a very long list ca
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (by default the program's own) and return the exit code (DESIGN section 6)."""
     if arguments is None:
+        speak_at_all()
         speak_utf_8()
         look_for_garbage_seldom()
     given = [readable(word) for word in (sys.argv[1:] if arguments is None else arguments)]
@@ -47,6 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return ended(given)
         except KeyboardInterrupt:  # once more, while the first one was being answered
             return Paused.exit_code
+
+
+def speak_at_all() -> None:
+    """Without a console (pythonw, a service of Windows), or with a closed descriptor, Python has no streams: words then go nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123  it must stay open
 
 
 def speak_utf_8() -> None:

@@ -305,3 +305,15 @@ def test_numbers_stand_to_the_right(capsys: pytest.CaptureFixture) -> None:
 def test_streams_without_reconfigure_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.BytesIO())
     console.prepare()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closed as a shell closes it")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(("words", "code"), [(("new", "appeal"), 0), (("status", "nothing"), 2)])
+def test_where_nobody_listens_a_command_does_its_work_and_ends_as_ever(
+    tmp_path: Path, closed: str, words: tuple[str, ...], code: int
+) -> None:
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *PROGRAM, *words]
+    ended = subprocess.run(shell, cwd=tmp_path, stdin=subprocess.DEVNULL, check=False, timeout=60)
+    assert ended.returncode == code
+    assert (tmp_path / "appeal").exists() is (code == 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +15,9 @@ from typing import Any, cast
 import pytest
 from test_ledger import contact, start
 
+from mailer import settings
 from mailer.campaign.diary import note_begin
+from mailer.cli.web import means_of
 from mailer.errors import MailerError
 from mailer.ledger import Ledger
 from mailer.web.journey import command
@@ -112,3 +116,16 @@ async def test_whoever_pauses_just_when_it_is_begun_again_is_heard(tmp_path: Pat
     assert running is not None
     running.process.kill()
     await running.process.wait()
+
+
+def test_a_file_of_the_campaign_folder_is_not_taken_for_a_part_of_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status = [*means_of(settings.load()).command, "status", "--json"]
+    before = subprocess.run(status, capture_output=True, check=False, timeout=60)
+    assert (before.returncode, "error" in json.loads(before.stdout)) == (2, True)
+    for name in ("email.py", "json.py", "mailer.py", "typer.py"):
+        (tmp_path / name).write_text("raise SystemExit('mine, not yours')\n", encoding="utf-8")
+    after = subprocess.run(status, capture_output=True, check=False, timeout=60)
+    assert (after.returncode, after.stdout, after.stderr) == (before.returncode, before.stdout, before.stderr)

@@ -12,13 +12,13 @@ import mailer
 
 
 def command(module: str, function: str) -> list[str]:
-    """The command that calls a function of ours in a process of its own.
+    """The command that calls a function of ours in a process of its own, and ends with what that returns; arguments may follow.
 
     Not `-m`, which would look for every module in the campaign's folder first: a file `email.py` there is its owner's, not ours.
     """
     begin = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import mailer; sys.path.append(sys.path.pop(0)); "
-        f"from {module} import {function}; {function}()"
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); import mailer; sys.path.append(sys.path.pop(0)); "
+        f"from {module} import {function}; sys.exit({function}())"
     )
     return [sys.executable, "-P", "-c", begin, str(Path(mailer.__file__).parents[1])]
 

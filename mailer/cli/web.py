@@ -117,6 +117,7 @@ def open_browser(address: str) -> None:
 def means_of(settings: Settings) -> Means:
     """How the page gets at the campaign folder: as every command does."""
     from mailer import settings as settings_module  # noqa: PLC0415
+    from mailer.campaign import apart  # noqa: PLC0415
     from mailer.web.journey import Means  # noqa: PLC0415
 
     # asked here, where there is a terminal; a passphrase that is typed is handed on to the commands that the page runs
@@ -129,7 +130,7 @@ def means_of(settings: Settings) -> Means:
         ledger=open_ledger,
         unlock=unlocking,
         encrypted=is_encrypted,
-        command=(sys.executable, "-m", "mailer"),
+        command=tuple(apart.command("mailer.__main__", "main")),
         environment=typed,
         bug=bug,
         warn=partial(console.note, style="yellow"),
