@@ -521,18 +521,22 @@ async def test_a_database_that_goes_away_stops_the_run_and_the_next_one_goes_on(
     assert not server.violations
 
 
+def sender(folder: Path, place: Server, server: ScriptedServer) -> Program:
+    settings = {
+        "MAILER_LEDGER": setting(place), "MAILER_SMTP_HOST": server.host, "MAILER_SMTP_PORT": str(server.port),
+        "MAILER_SMTP_SECURITY": "none", "MAILER_SENDER": "Union Office <office@example.org>",
+        "MAILER_POSTAL_ADDRESS": "1 Mill Lane, Leeds", "MAILER_RATE": "100000/second",
+        "MAILER_UNSUBSCRIBE_MAILTO": "leave@example.org?subject=unsubscribe%20{token}",
+    }  # fmt: skip
+    return Program(folder=folder, settings=settings)
+
+
 @pytest.mark.thorough
 def test_two_who_start_the_same_campaign_are_one_sender_and_one_refusal(campaign_folder: Path, place: Server) -> None:
     with Ledger(place) as ledger, ScriptedServer() as server:
         start(campaign_folder, ledger, [address(number) for number in range(1, 31)])
         holding = server.on("content", nth=3, hold=True)
-        settings = {
-            "MAILER_LEDGER": setting(place), "MAILER_SMTP_HOST": server.host, "MAILER_SMTP_PORT": str(server.port),
-            "MAILER_SMTP_SECURITY": "none", "MAILER_SENDER": "Union Office <office@example.org>",
-            "MAILER_POSTAL_ADDRESS": "1 Mill Lane, Leeds", "MAILER_RATE": "100000/second",
-            "MAILER_UNSUBSCRIBE_MAILTO": "leave@example.org?subject=unsubscribe%20{token}",
-        }  # fmt: skip
-        program = Program(folder=campaign_folder, settings=settings)
+        program = sender(campaign_folder, place, server)
         command = ("send", "appeal", "people.csv", "--campaign", "appeal", "--yes")
         with program.begin(*command) as first:
             assert holding.fired.wait(60)
@@ -589,3 +593,24 @@ def test_the_server_notices_within_a_minute_that_a_computer_with_locks_has_lost_
         names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
         idle, interval, count = (int(connection.execute(f"SHOW {name}").fetchone()[0]) for name in names)
         assert 0 < idle + interval * count <= 60
+
+
+def test_a_run_that_could_not_be_paused_any_more_stops(
+    campaign_folder: Path, postgres: PostgresServer, place: Server
+) -> None:
+    """The connection that asks whether to pause is another one than that which writes."""
+    with Ledger(place) as ledger:
+        start(campaign_folder, ledger, [address(number) for number in range(1, 200)])
+    with ScriptedServer() as server:
+        holding = server.on("content", nth=3, hold=True)
+        # one batch: before another, the ledger would be asked for complaints
+        way = ("--batch-size", "200", "--rate", "20/second")
+        command = ("send", "appeal", "people.csv", "--campaign", "appeal", "--yes", *way)
+        with sender(campaign_folder, place, server).begin(*command) as running:
+            assert holding.fired.wait(60)
+            asking = f"datname = '{database_of(place)}' AND query LIKE '%meta%' AND query NOT LIKE '%pg_stat%'"
+            while not postgres.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {asking}"):
+                assert running.poll() is None
+            holding.release()
+            assert running.wait(60) == 3
+    assert len(server.accepted) < 150

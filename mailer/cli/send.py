@@ -339,11 +339,15 @@ class Sending:
         return reason
 
     async def _heed(self, run: Run) -> None:
-        """Pause, as at Ctrl-C, when the page asks for it."""
-        while not self._ledger.asked_to_pause(self._prepared.name):  # noqa: ASYNC110 - another program asks
-            await asyncio.sleep(HEED_SECONDS)
-        self._ledger.forget_to_pause(self._prepared.name)
-        run.stop(interrupted())
+        """Pause, as at Ctrl-C, when the page or `mailer pause` asks for it; a ledger that cannot be asked any more stops the run, too."""
+        try:
+            while not self._ledger.asked_to_pause(self._prepared.name):  # noqa: ASYNC110 - another program asks
+                await asyncio.sleep(HEED_SECONDS)
+            self._ledger.forget_to_pause(self._prepared.name)
+        except LedgerError as error:
+            run.stop(error)
+        else:
+            run.stop(interrupted())
 
 
 @contextmanager
