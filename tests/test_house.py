@@ -36,6 +36,7 @@ LEVELS = [
     {
         "address",
         "age",
+        "authorities",
         "crashpoint",
         "destination",
         "explanations",

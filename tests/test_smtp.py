@@ -349,6 +349,21 @@ async def test_a_valid_certificate_is_required(tmp_path: Path, security: Securit
     assert sent.verdict is Verdict.SENT
 
 
+@pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
+async def test_a_python_that_knows_no_authorities_is_what_is_wrong_and_not_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, security: Security
+) -> None:
+    """That of python.org, on a Mac, until its own installer of them was run."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    certificate = Certificate.make(tmp_path)
+    with ScriptedServer(context=certificate.server_context(), security=security.value) as server:
+        outcome = await connect(relay(server, host="localhost", security=security))
+    assert isinstance(outcome, Outcome)
+    assert outcome.phase is Phase.TLS
+    assert "double-click Install Certificates.command" in outcome.text
+
+
 async def test_without_starttls_on_offer_nothing_is_said_in_clear_text() -> None:
     with ScriptedServer() as server:
         where = relay(server, security=Security.STARTTLS, username="ana", password="secret-word")

@@ -17,6 +17,7 @@ from imap_tools import BaseMailBox
 from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
 from imap_tools.utils import encode_folder
 
+from mailer.authorities import doubt
 from mailer.errors import Paused, RelayStopped, SettingsError
 from mailer.loopback import is_loopback
 from mailer.model import Security, Tokens, said, words_of
@@ -274,7 +275,7 @@ def away(error: BaseException | None) -> Paused:
     """The server cannot be reached, or broke off."""
     why = (isinstance(error, OSError) and error.strerror) or (words_of(error) if error else "")
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = said("its certificate is not valid ({verify_message})", verify_message=error.verify_message)
+        why = said("its certificate is not valid ({why})", why=doubt(error))
     elif isinstance(error, ssl.SSLError) and "WRONG_VERSION" in str(error):
         why = said("this port does not begin with TLS; usual are 993 with tls, 143 with starttls")
     else:

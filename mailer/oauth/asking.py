@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from mailer.authorities import doubt
 from mailer.errors import Paused, RelayStopped
 from mailer.model import said
 from mailer.oauth.service import Service
@@ -89,6 +91,8 @@ def post(url: str, form: Mapping[str, str]) -> dict[str, Any]:
         raise away(said("it answers {code}", code=error.code)) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise away(said("its certificate is not valid ({why})", why=doubt(reason))) from error
         raise away(readable(str(getattr(reason, "strerror", None) or reason)).rstrip(".")) from error
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 
 import aiosmtplib
 
+from mailer.authorities import doubt
 from mailer.errors import Paused, RelayStopped
 from mailer.loopback import is_loopback
 from mailer.model import (
@@ -221,8 +222,7 @@ def _in_words(error: Exception, relay: Relay, phase: Phase) -> Said:
 
 def _tls_in_words(cause: ssl.SSLError, where: Said) -> Said:
     if isinstance(cause, ssl.SSLCertVerificationError):
-        why = cause.verify_message
-        return said("the certificate of {where} is not valid for it ({why})", where=where, why=why)
+        return said("the certificate of {where} is not valid for it ({why})", where=where, why=doubt(cause))
     if cause.reason in PLAIN_ANSWER:
         return said("{where} {no_tls}; is the port right? {ports}", where=where, no_tls=NO_TLS, ports=PORTS)
     return said("{where} does not speak TLS as configured; check SMTP_SECURITY and SMTP_PORT", where=where)
