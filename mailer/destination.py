@@ -33,9 +33,10 @@ def provider(domain: str) -> str:
     return list(PROVIDERS)[int((found.lastgroup or "p0")[1:])] if found else domain
 
 
-def alike(name: str) -> str:
-    """A pattern of all domains that are one destination with this one (or with this provider), and of those below it."""
-    return rf"(.+\.)?({PROVIDERS.get(name) or PROVIDERS.get(provider(name)) or re.escape(name)})"
+def destinations(domain: str) -> set[str]:
+    """What a message to a domain counts towards: the domain and each above it, by the provider's name where it has one."""
+    labels = domain.split(".")
+    return {provider(".".join(labels[at:])) for at in range(len(labels))}
 
 
 def limited_by(domain: str, keys: Collection[str]) -> str:

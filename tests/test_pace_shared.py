@@ -14,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_time import EPOCH, Loop
 
+from mailer.destination import destinations
 from mailer.errors import LedgerError
+from mailer.ledger.postgres.fitting import compared, counted
+from mailer.ledger.postgres.history import Sent
 from mailer.model import Leased, Look, Place, Quota
 from mailer.pace import DRIFT, EACH, SharedPace
 
@@ -24,19 +27,40 @@ WALL = EPOCH + 77.0
 
 @dataclass(eq=False)
 class Bank:
-    """The places as a database would keep them, with its own clock."""
+    """The places as a database would keep them, with its own clock, and what was sent."""
 
     loop: Loop
     places: dict = field(default_factory=dict)
+    sent: list = field(default_factory=list)
 
     def now(self) -> float:
         return self.loop.time() + WALL
 
     def of(self, key):
-        """Number -> [free at, holder], for the quota of a key; a new one is all free."""
-        return self.places.setdefault(
-            (key.account, key.domain, key.seconds), {number: [0.0, None] for number in range(key.places)}
-        )
+        """Number -> [free at, holder], for the quota of a key."""
+        return self.places.setdefault((key.account, key.domain, key.seconds), {})
+
+    def history(self, key):
+        now = self.now()
+        its = [end + WALL for domain, _, end in self.sent if key.account or key.domain in destinations(domain)]
+        ended = sorted((end for end in its if now - key.span < end < math.inf), reverse=True)
+        return Sent(now, ended[: key.places], its.count(math.inf))
+
+    def fit(self, key, sent) -> bool:
+        """As mailer/ledger/postgres/fitting.py has it, on rows of its own."""
+        places = self.of(key)
+        idle = sorted(((n, at) for n, (at, by) in places.items() if by is None), key=lambda row: (row[1], row[0]))
+        over = max(0, len(places) - key.places)
+        gone, idle = idle[:over], idle[over:]
+        new = range(max(places, default=-1) + 1, max(places, default=-1) + 1 + max(0, key.places - len(places)))
+        held = sum(by is not None for _, by in places.values())
+        for number, _ in gone:
+            del places[number]
+        until = counted(key, sent, held, self.now())
+        change = compared(key, until, idle[::-1], new, self.now())
+        for number, at in (change.later | change.new).items():
+            places[number] = [at, None]
+        return len(gone) == over
 
     def bury(self, holder) -> None:
         for (_, _, seconds), places in self.places.items():
@@ -53,11 +77,17 @@ class Teller:
     delay: float = 0.0
     chance: random.Random = field(default_factory=random.Random)
     broken: bool = False
+    known: set = field(default_factory=set)
 
     async def exchange(self, asks, returns, clock):
         await asyncio.sleep(self.chance.random() * self.delay)
         if self.broken:
             raise LedgerError("The database is gone.")
+        for key in {key for keys, _ in asks for key in keys} - self.known:
+            sent = self.bank.history(key)
+            await asyncio.sleep(self.chance.random() * self.delay)
+            if self.bank.fit(key, sent):
+                self.known.add(key)
         for place, free_at in returns:
             kept = self.bank.of(place.key)[place.number]
             assert kept[1] is self, "a place of somebody else's was given back"
@@ -130,6 +160,7 @@ class Sender:
                 await asyncio.sleep(early)
                 seen = [domain, self.bank.loop.time(), math.inf]
                 self.seen.append(seen)
+                self.bank.sent.append(seen)
                 await asyncio.sleep(self.chance.random() * self.latency)
                 seen[2] = self.bank.loop.time()
                 lease.done()
@@ -209,6 +240,67 @@ def test_over_all_senders_no_window_holds_more_than_any_quota(data):
                 its = [one for one in everything if one[0] == domain]
             for quota in rates:
                 assert most_at_once(its, quota.seconds) <= quota.count
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_a_quota_that_is_taken_away_and_set_again_raised_or_lowered_counts_all_that_was_sent(data):
+    """One lot of senders after the other, each with quotas of its own or none: whoever has one never goes above it."""
+
+    def some(*values):
+        return data.draw(st.sampled_from(values))
+
+    loop = Loop()
+    bank = Bank(loop)
+    lots = []
+
+    async def all_lots():
+        for number in range(data.draw(st.integers(2, 5))):
+            rates = data.draw(st.lists(st.sampled_from([(2, 10), (5, 10), (3, 100), (6, 100), (4, 1)]), max_size=2))
+            of_domain = some({}, {}, {"a.example": ((2, 100),)}, {EACH: ((3, 100),)})
+            account = [Quota(count=count, seconds=seconds) for count, seconds in rates]
+            domains = {name: tuple(Quota(count=c, seconds=s) for c, s in own) for name, own in of_domain.items()}
+            latency, delay = some(0.0, 0.3, 2.0), some(0.0, 0.01, 0.4)
+            crew = [
+                Sender(
+                    bank,
+                    account,
+                    domains,
+                    ["a.example", "mx.a.example", "b.example"] * 2,
+                    some(1, 3),
+                    number,
+                    latency,
+                    delay,
+                    some(0.0, 0.2),
+                )
+                for _ in range(some(1, 2))
+            ]
+            lots.append((account, domains, [one.seen for one in crew]))
+            tasks = [asyncio.ensure_future(one.run()) for one in crew]
+            await asyncio.wait(tasks, timeout=some(0.5, 3.0, 60.0, 300.0))
+            for one in crew:
+                one.jobs.clear()
+                one.pace.stop()
+            await asyncio.gather(*tasks)
+            await asyncio.sleep(some(0.0, 1.0, 9.0, 60.0))
+
+    loop.run_until_complete(all_lots())
+    loop.close()
+    for account, domains, seen in lots:
+        for domain, start, _ in (one for its in seen for one in its):
+            for quota in account:
+                assert counted_at(start, quota, bank.sent) <= quota.count
+            for name, quotas in domains.items():
+                if name == EACH or domain.endswith(name):
+                    key = domain if name == EACH else name
+                    its = [one for one in bank.sent if (one[0] == key if name == EACH else one[0].endswith(key))]
+                    for quota in quotas:
+                        assert counted_at(start, quota, its) <= quota.count
+
+
+def counted_at(start, quota, seen) -> int:
+    """How many a window can hold, at worst, that ends just after one of them starts."""
+    return sum(1 for _, began, ended in seen if began <= start and ended > start - quota.seconds)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from postgres_server import PostgresServer
 from program import Program
 from smtp_server import Accepted, ScriptedServer
 from test_rate import LETTER, address, closest
+from test_shared_throttle import wait_until
 
 PER_SECOND, SLOW, EACH = 20, 7, 40
 
@@ -26,15 +29,52 @@ def to_slow(messages: Sequence[Accepted]) -> list[Accepted]:
     return [message for message in messages if message.rcpt_to[0].endswith("slow.example")]
 
 
+def settings_for(server: ScriptedServer, ledger: str) -> dict[str, str]:
+    return {
+        "MAILER_LEDGER": ledger,
+        "MAILER_SMTP_HOST": "127.0.0.1",
+        "MAILER_SMTP_PORT": str(server.port),
+        "MAILER_SENDER": "Solidarity Campaign <campaign@example.org>",
+        "MAILER_UNSUBSCRIBE_MAILTO": "leave@example.org",
+    }
+
+
+@pytest.mark.parametrize("between", ["unlimited", "1000/hour", "2/hour"])
+def test_a_limit_that_is_set_again_counts_what_was_sent_meanwhile(
+    tmp_path: Path, postgres: PostgresServer, between: str
+) -> None:
+    with ScriptedServer() as server, postgres.database() as name:
+        program = Program(folder=folder_for(tmp_path / "1", 1), settings=settings_for(server, postgres.address(name)))
+
+        def send(*options: str) -> int:
+            return program.run("send", "letter.md", "list1.csv", "--yes", *options).returncode
+
+        first, then = (4, 0) if between == "2/hour" else (2, 2)
+        assert send("--rate", "5/hour", "--limit", str(first)) == 3
+        if then:
+            assert send("--rate", between, "--limit", str(then)) == 3
+        else:
+            lowered = program.begin("send", "letter.md", "list1.csv", "--yes", "--rate", between)
+            stopped_when_it_waits(lowered, postgres, name)
+        assert send("--rate", "5/hour", "--limit", "1") == 3
+        last = program.begin("send", "letter.md", "list1.csv", "--yes", "--rate", "5/hour")
+        stopped_when_it_waits(last, postgres, name)
+        assert len(server.accepted) == 5
+
+
+def stopped_when_it_waits(sender: subprocess.Popen[bytes], postgres: PostgresServer, name: str) -> None:
+    """Stop a sender once it holds a place that is free much later."""
+    waits = "SELECT count(*) > 0 FROM places WHERE holder IS NOT NULL AND free_at > extract(epoch FROM now()) + 1800"
+    wait_until(lambda: postgres.query(waits, name) == [(True,)])
+    sender.send_signal(signal.SIGINT)
+    assert sender.wait(30) == 3
+
+
 @pytest.mark.thorough
 def test_two_senders_at_once_stay_below_what_each_alone_would_use(tmp_path: Path, postgres: PostgresServer) -> None:
     with ScriptedServer() as server, postgres.database() as name:
         settings = {
-            "MAILER_LEDGER": postgres.address(name),
-            "MAILER_SMTP_HOST": "127.0.0.1",
-            "MAILER_SMTP_PORT": str(server.port),
-            "MAILER_SENDER": "Solidarity Campaign <campaign@example.org>",
-            "MAILER_UNSUBSCRIBE_MAILTO": "leave@example.org",
+            **settings_for(server, postgres.address(name)),
             "MAILER_RATE": f"{PER_SECOND}/second",
             "MAILER_DOMAIN_RATE": f"slow.example={SLOW}/second",
         }

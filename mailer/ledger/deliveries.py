@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from mailer.ledger import handed
 from mailer.ledger.attempts import write_record
 from mailer.ledger.diary import note
 from mailer.ledger.entries import Record
@@ -35,13 +35,6 @@ DUE = "status IN ('queued', 'deferred') AND (status = 'queued' OR next_attempt_a
 DELIVERY = (
     "SELECT id, row, address, key, name, language, fields, message_id, status, attempts, revision,"
     " next_attempt_at, first_attempt_at, digest FROM deliveries"
-)
-
-# each found by the index in one step, however many attempts there are
-ACCOUNTS = (
-    "WITH RECURSIVE known(account) AS (SELECT min(account) FROM attempts UNION ALL"
-    " SELECT (SELECT min(a.account) FROM attempts a WHERE a.account > known.account) FROM known"
-    " WHERE known.account IS NOT NULL) SELECT account FROM known WHERE account IS NOT NULL"
 )
 
 
@@ -295,34 +288,20 @@ class Deliveries(Store):
         An attempt without an answer counts as ending now, since nobody knows when the server saw it. No domain (''): some
         message that a dead sender may have begun, nobody knows to whom.
         """
-        ended = self._all(
-            "SELECT finished_at, domain FROM attempts WHERE account = ? AND finished_at > ?"
-            " ORDER BY finished_at DESC LIMIT ?",
-            account,
-            since,
-            newest,
-        )
-        return ended + self._all(
-            "SELECT CAST(? AS DOUBLE PRECISION), domain FROM attempts WHERE account = ? AND finished_at IS NULL",
-            time.time(),
-            account,
-        )
+        with self._db.plain_errors():
+            return [*self._under_way(account), *handed.ended(self._db, account, since, newest)]
 
     def transactions_to_domains(self, since: float, newest: int = ALL) -> list[tuple[float, str]]:
         """The same for every domain, over whatever account: the `newest` so many to each, which a domain's quotas count."""
-        accounts = [row[0] for row in self._all(ACCOUNTS)]
         found: list[tuple[float, str]] = []
-        for account in accounts:
-            found += self._all(
-                "SELECT finished_at, domain FROM (SELECT finished_at, domain, row_number()"
-                " OVER (PARTITION BY domain ORDER BY finished_at DESC) AS place FROM attempts"
-                " WHERE account = ?1 AND finished_at > ?2) AS ended WHERE place <= ?3",
-                account,
-                since,
-                newest,
-            )
-            found += self.transactions(account, math.inf)
+        with self._db.plain_errors():
+            for account in handed.accounts(self._db):
+                found += self._under_way(account)
+                found += handed.ended_by_domain(self._db, account, since, newest)
         return found
+
+    def _under_way(self, account: str) -> list[tuple[float, str]]:
+        return [(time.time(), domain) for domain in handed.under_way(self._db, account)]
 
 
 STATUSES = {status.value: status for status in Status}

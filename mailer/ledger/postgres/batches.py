@@ -11,8 +11,9 @@ from typing import NamedTuple, Protocol
 
 from mailer.errors import MailerError, RelayStopped
 from mailer.hours import UNKNOWN, Hours
-from mailer.ledger.deliveries import ACCOUNTS, MOST
+from mailer.ledger.deliveries import MOST
 from mailer.ledger.diary import note
+from mailer.ledger.handed import ACCOUNTS
 from mailer.ledger.postgres.database import Postgres
 from mailer.ledger.postgres.locks import ServerLock
 from mailer.ledger.store import moment

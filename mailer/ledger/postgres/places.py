@@ -14,25 +14,16 @@ from typing import Any
 
 import psycopg
 
-from mailer.destination import alike
 from mailer.ledger.postgres import lessons
+from mailer.ledger.postgres.fitting import BURY, SENDERS, fit
+from mailer.ledger.postgres.history import NOW, History
 from mailer.ledger.postgres.opening import hold_up_nobody
 from mailer.ledger.postgres.words import in_words
 from mailer.ledger.scribe import Scribe
 from mailer.model import Ask, Learned, Leased, Lesson, Look, Place, PlaceKey, Return
 
-SENDERS = 0x6D61696C
-"""The kind of lock, of two numbers, that a sender of leases holds. Other locks are of one number."""
-
 LOOK_AGAIN = 1.0
 """Seconds until dead senders are looked for again, while places are missing."""
-
-EVEN = 60
-"""Seconds: the places of a shorter window are free one after the other from the beginning. Were all of them free at once, all senders would be busy
-in one part of each window, in which messages wait for them, and idle in the other. A minute or more nobody is made to wait for that.
-"""
-
-NOW = "extract(epoch FROM clock_timestamp())::float8"
 
 RETURN = """
 UPDATE places p SET holder = NULL, free_at = coalesce(r.free_at, p.free_at)
@@ -51,40 +42,6 @@ RETURNING p.number, p.free_at
 """
 NEXT = "SELECT min(free_at) FROM places WHERE account = $1 AND domain = $2 AND seconds = $3 AND holder IS NULL"
 
-# A sender that has just died may have handed a message over in this instant: its places are taken for a whole window from now on, or from
-# when they are free, where that is later: it may live, and not know yet that its session has died.
-BURY = f"""
-WITH held AS MATERIALIZED (SELECT DISTINCT holder FROM places WHERE holder IS NOT NULL AND holder <> $1),
-dead AS MATERIALIZED (SELECT holder FROM held WHERE pg_try_advisory_xact_lock($2, holder))
-UPDATE places p SET holder = NULL, free_at = greatest(p.free_at, {NOW}) + p.seconds * $3::float8
-FROM dead WHERE p.holder = dead.holder
-"""
-
-# What was sent before anybody leased, as the attempts tell it: of an account, or to all domains of a destination. The others are free one
-# after the other where there is a step between them.
-HISTORY = f"""
-INSERT INTO places (account, domain, seconds, number, free_at)
-SELECT $1, $2, $3, n, coalesce(ended + $5::float8, (SELECT {NOW}) + n * $7::float8, 0) FROM generate_series(0, $4::bigint - 1) AS n LEFT JOIN (
-    SELECT ended, $4::bigint - row_number() OVER (ORDER BY ended DESC) AS n FROM (
-        SELECT coalesce(finished_at, {NOW}) AS ended FROM attempts
-        WHERE (finished_at IS NULL OR finished_at > {NOW} - $5::float8)
-            AND (account = $1 OR ($1 = '' AND (domain = '' OR domain ~ $6)))
-        ORDER BY 1 DESC LIMIT $4
-    ) AS newest
-) AS sent USING (n)
-"""
-MORE = f"""
-INSERT INTO places (account, domain, seconds, number, free_at)
-SELECT $1, $2, $3, n, coalesce((SELECT {NOW}) + (n - $4::bigint) * $6::float8, 0) FROM generate_series($4::bigint, $5::bigint) AS n
-"""
-
-# Of a quota that is smaller now those places go that are free first: what was sent still counts.
-FEWER = """
-DELETE FROM places WHERE account = $1 AND domain = $2 AND seconds = $3 AND number IN (
-    SELECT number FROM places WHERE account = $1 AND domain = $2 AND seconds = $3 AND holder IS NULL ORDER BY free_at LIMIT $4
-)
-"""
-
 
 class PostgresLender:
     """Leases places over a connection of its own, in a thread of its own."""
@@ -92,6 +49,7 @@ class PostgresLender:
     def __init__(self, connect: Callable[[], psycopg.Connection[Any]]) -> None:
         self._connect = connect
         self._connection: psycopg.Connection[Any] | None = None
+        self._history: History | None = None
         self._scribe: Scribe | None = None
         self._holder = 0
         self._known: set[PlaceKey] = set()
@@ -131,9 +89,8 @@ class PostgresLender:
         connection = self._connection or self._begin()
         try:
             for key in {key for ask in asks for key in ask.keys} - self._known:
-                with connection.transaction():
-                    fits = self._fit(connection, key)
-                if fits:
+                assert self._history
+                if fit(connection, self._holder, key, self._history.of(key)):
                     self._known.add(key)
             with connection.transaction():
                 places, next_free = self._lease(connection, asks, returns)
@@ -168,30 +125,8 @@ class PostgresLender:
             raise in_words(error) from None
         # only now: without the lock nobody would know that it is alive
         self._connection = connection
+        self._history = History(connection)
         return connection
-
-    def _fit(self, connection: psycopg.Connection[Any], key: PlaceKey) -> bool:
-        """See to it that there are as many places as the quota says; whoever says it last decides.
-
-        False while there are more than that, since others hold them.
-        """
-        whose = (key.account, key.domain, key.seconds)
-        name = f"{key.account}\0{key.domain}".replace("\0", "\n")
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", (name, key.seconds))
-        step = key.seconds / key.places if key.seconds < EVEN else None
-        query = "SELECT count(*), max(number) FROM places WHERE account = $1 AND domain = $2 AND seconds = $3"
-        row = connection.execute(query, whose).fetchone()
-        assert row
-        there, last = row
-        if not there:
-            connection.execute(HISTORY, (*whose, key.places, key.span, f"^({alike(key.domain)})$", step))
-        elif there < key.places:
-            connection.execute(MORE, (*whose, last + 1, last + key.places - there, step))
-        elif there > key.places:
-            connection.execute(BURY, (self._holder, SENDERS, key.span / key.seconds))
-            gone = connection.execute(FEWER, (*whose, there - key.places)).rowcount
-            return bool(gone == there - key.places)
-        return True
 
     def _look(self, connection: psycopg.Connection[Any], clock: Callable[[], float]) -> Look:
         """A question of its own, as short as one can be: the longer it takes, the less it tells."""
