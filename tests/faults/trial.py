@@ -24,7 +24,7 @@ from .verdict import REPORTED, UNDER_WAY, Verdict, judge
 MOST_STARTS = 25
 """How often the same command may be needed until nothing is left."""
 
-LEAVING = 10.0
+LEAVING = 30.0
 """Seconds within which a maker is gone whose run is gone."""
 
 STANDSTILL = 3.0
@@ -112,7 +112,7 @@ class Trial(Stage):
 
     # -- makers
 
-    def makers_at_work(self, program: Program, seconds: float = 20.0) -> list[int]:
+    def makers_at_work(self, program: Program, seconds: float = 60.0) -> list[int]:
         """A run's makers, once each has brought messages, so that striking them strikes something; fewer if it has ended."""
         deadline = time.monotonic() + seconds
         while program.poll() is None:
