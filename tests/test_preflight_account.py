@@ -41,7 +41,7 @@ def test_every_provider_has_what_a_reader_and_a_program_need(preset: presets.Pre
 
 
 def test_the_providers_that_were_asked_for_are_there() -> None:
-    wanted = "gmail workspace microsoft365 outlook yahoo ses zoho ionos infomaniak mailbox.org mailtrap cpanel"
+    wanted = "gmail workspace microsoft365 outlook yahoo ses zoho ionos infomaniak mailbox.org gmx web.de posteo mailtrap cpanel"
     assert {*wanted.split()} <= {preset.name for preset in presets.all()}
 
 
