@@ -133,11 +133,15 @@ class Session:
     taken: int | None = None
 
 
-def verdicts(logs: Iterable[Iterable[str]], doubts: Collection[Doubt], *, now: datetime) -> dict[str, Proof]:
+def verdicts(
+    logs: Iterable[Iterable[str]], doubts: Collection[Doubt], *, now: datetime | None = None
+) -> dict[str, Proof]:
     """What the files of a log, each an iterable of lines, prove of each doubt, by its Message-ID.
 
-    `now` is aware; its time zone is the log's, where that names none, and its year the latest.
+    The time zone of `now` is the log's, where that names none, and its year the latest. By default the log is of this computer.
     """
+    # without a zone, each line has the offset of its own day: there is summer time
+    now = now or datetime.now()  # noqa: DTZ005
     reading = _Reading(
         {doubt.message_id for doubt in doubts},
         {witness.queue_id for doubt in doubts for witness in doubt.witnesses},

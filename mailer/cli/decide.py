@@ -6,7 +6,6 @@ import gzip
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -119,7 +118,7 @@ def prove(
     from mailer.postfix_log import Proof, verdicts  # noqa: PLC0415
 
     doubts = [doubt for doubt in ledger.doubtful(campaign) if keys is None or doubt.key in keys]
-    proofs = verdicts(map(lines_of, logs), doubts, now=datetime.now().astimezone())
+    proofs = verdicts(map(lines_of, logs), doubts)
     total = Moved(moved=0)
     for proof, status, words in (
         (Proof.ACCEPTED, Status.SENT, "taken by the mail server, as its log proves: noted as sent."),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from datetime import time as clock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
@@ -125,20 +126,29 @@ def way_of(*, detach: bool, queue: str | None, at: str | None, not_with: Mapping
     return Detached(queue=queue or QUEUE, not_before=moment_of(at) if at else None)
 
 
-def moment_of(text: str) -> float:
+def moment_of(text: str, now: float | None = None) -> float:
     """The time of --at by this computer's clock, the next one where there is no date. Raises UsageError."""
-    now = datetime.now().astimezone()
     try:
         if re.fullmatch(r"\d{1,2}:\d\d", text):
             hour, minute = map(int, text.split(":"))
-            at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-            return (at if at > now else at + timedelta(days=1)).timestamp()
-        at = datetime.fromisoformat(text)
-    except ValueError:
+            return _next(clock(hour, minute), time.time() if now is None else now)
+        return datetime.fromisoformat(text).timestamp()  # without a zone it is that of this computer
+    except (ValueError, OverflowError, OSError):
         raise UsageError(
             f"--at {text!r} is not a time.", hint='write --at 18:30, or with the date: --at "2027-03-08 09:00"'
         ) from None
-    return at.timestamp()  # without a zone it is that of this computer
+
+
+def _next(at: clock, now: float) -> float:
+    """When this computer's clock next shows that.
+
+    What summer time leaves out comes as much later; what it has twice, the first time that is still to come.
+    """
+    today = datetime.fromtimestamp(now).astimezone().date()
+    # without a zone: an offset from UTC is that of one moment, and another one may hold by tomorrow
+    days = (today, today + timedelta(days=1))
+    moments = (datetime.combine(day, at.replace(fold=fold)).timestamp() for day in days for fold in (0, 1))
+    return next(moment for moment in moments if moment > now)
 
 
 def say_left(ledger: Ledger, name: str, *, as_json: bool) -> None:
