@@ -24,7 +24,7 @@ from typing import Any, Self
 from aiosmtpd.smtp import SMTP, AuthResult
 
 from mailer.errors import Refused
-from mailer.loopback import is_loopback
+from mailer.loopback import is_loopback, why_not_listening
 from mailer.model import Envelope, said
 
 MAX_SIZE = 50 * 1024 * 1024
@@ -290,7 +290,7 @@ class CaptureServer:
         try:
             self._server = await loop.create_server(connect, self.host, self.port)
         except (OSError, OverflowError) as error:
-            reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else "there is no such port"
+            reason = why_not_listening(error) if isinstance(error, OSError) else "there is no such port"
             raise Refused(
                 said("The mailbox cannot listen on port {port}: {reason}.", port=self.port, reason=reason),
                 hint="Another program may be using it; choose another port with --port, or --port 0 for any free one.",

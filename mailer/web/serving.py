@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from mailer.errors import Refused
+from mailer.loopback import why_not_listening
 
 # The server's words are for developers, tracebacks among them: whoever closes a browser in the midst of something is no error.
 logging.getLogger("uvicorn").addHandler(logging.NullHandler())
@@ -91,7 +91,7 @@ def _listen(host: str, port: int, *, anywhere: bool, option: str = "--port") -> 
         listening = socket.create_server((host, port), family=family)
     except OSError as error:
         raise Refused(
-            f"The page cannot be served on {host}, port {port}: {os.strerror(error.errno) if error.errno else error}.",
+            f"The page cannot be served on {host}, port {port}: {why_not_listening(error)}.",
             hint=f"Another program may be using it; choose another port with {option}, or {option} 0 for any free one.",
         ) from error
     # asyncio sends small answers at once only where the socket says that it is TCP; else each one waits 40 ms for an acknowledgement
