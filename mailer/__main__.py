@@ -13,6 +13,7 @@ try:
     from mailer import cli
     from mailer.cli import console
     from mailer.errors import MailerError, Paused
+    from mailer.signals import STOPS
 except KeyboardInterrupt:  # in the first moments there is nothing to stop, and nobody to say it nicely
     sys.stderr.write("Stopped. Nothing was sent.\n")
     sys.exit(3)
@@ -96,8 +97,7 @@ def signals_settled(*, for_good: bool) -> Iterator[None]:
 
     `for_good`: the program itself ends, and has said everything. A signal could only take its exit code away.
     """
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in STOPS}
     try:
         yield
     finally:

@@ -46,6 +46,7 @@ LEVELS = [
         "markup",
         "privacy",
         "proxy",
+        "signals",
         "times",
         "tokens",
         "traces",

@@ -102,6 +102,44 @@ def test_a_signal_while_the_program_is_torn_down_does_not_take_its_exit_code() -
     assert subprocess.run([sys.executable, "-c", ENDING], check=False).returncode == 0
 
 
+BREAKING = """
+import signal
+signal.SIGBREAK = signal.SIGUSR1  # as Windows has it: its default ends the program
+import asyncio, sys
+from mailer import __main__ as program
+from mailer.campaign.maker import _leave_signals_to_the_run
+from mailer.cli.stopping import stopping
+
+class Run:
+    def stop(self, reason):
+        print(reason)
+
+async def attached(stops):
+    stops.attach(Run())
+    signal.raise_signal(signal.SIGBREAK)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+def run(arguments):
+    with stopping() as stops, asyncio.Runner() as runner:
+        runner.run(attached(stops))
+    return 0
+
+program.run = run
+assert program.main([]) == 0
+assert signal.getsignal(signal.SIGBREAK) is signal.SIG_DFL, "a program that calls this one has it back"
+_leave_signals_to_the_run()
+signal.raise_signal(signal.SIGBREAK)
+print("still there")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="the signal itself is not to be sent to the tests here")
+def test_ctrl_break_is_a_ctrl_c_for_whom_it_cannot_reach() -> None:
+    ended = subprocess.run([sys.executable, "-c", BREAKING], check=False, capture_output=True, encoding="ascii")
+    assert (ended.stdout.splitlines(), ended.returncode) == (["Paused at your request.", "still there"], 0)
+
+
 INSISTING = """
 import signal
 from mailer.cli.stopping import stopping

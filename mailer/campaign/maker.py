@@ -18,6 +18,7 @@ from mailer.campaign.stock import Made
 from mailer.campaign.thaw import renderer
 from mailer.ledger import Ledger
 from mailer.model import Delivery, Message
+from mailer.signals import STOPS
 
 if TYPE_CHECKING:
     from mailer.mime.dkim import Signer
@@ -44,9 +45,8 @@ def main() -> None:
 
 def _leave_signals_to_the_run() -> None:
     """It alone decides what Ctrl-C, a closed window or the end of a session mean."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _stand_back() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from mailer.cli import console
 from mailer.errors import Paused, quoted
+from mailer.signals import STOPS
 
 if TYPE_CHECKING:
     from mailer.errors import MailerError
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
         def stop(self, reason: MailerError) -> None: ...
 
 
-# SIGHUP is what a closed window sends; Windows has none.
-STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
 MOMENT = 0.5
 """Seconds for the last words: a pipe that nobody reads must not keep the program from ending."""
 
@@ -36,7 +34,7 @@ def interrupted() -> Paused:
 
 
 class stopping:  # noqa: N801 - reads as what it does: with stopping() as stops
-    """Ctrl-C (or SIGTERM, SIGHUP) stops a run gently; a second one ends the program at once, which is safe too.
+    """Ctrl-C (or another of the signals) stops a run gently; a second one ends the program at once, which is safe too.
 
     It stands around the event loop, not within: a loop that is being set up or closed cannot be interrupted tidily.
     Once it is left, the program is about to end and to say how: that is not interrupted either, unless somebody insists.
