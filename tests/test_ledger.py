@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import hashlib
 import pickle
 import sqlite3
@@ -11,12 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from socket import gethostname
+from types import SimpleNamespace
 
 import pytest
 
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError
-from mailer.ledger import AccountLock, Intent, Ledger, Record, Row, SenderLock, Start, Writer, settle
-from mailer.ledger.boot import boot_id
+from mailer.ledger import AccountLock, Intent, Ledger, Record, Row, SenderLock, Start, Writer, boot, settle
+from mailer.ledger.boot import boot_id, has_passed, this_start
 from mailer.ledger.deliveries import Moved
 from mailer.model import (
     Action,
@@ -509,8 +511,8 @@ async def test_a_computer_that_went_down_is_told_apart_from_a_program_that_ended
 ) -> None:
     ledger.set_owner(campaign, "process 1")
     assert not ledger.went_down(campaign)
-    for boot, down in (("earlier", True), (f"earlier {gethostname()}", True), ("earlier another-computer", False)):
-        ledger._run("UPDATE campaigns SET boot = ?", boot)
+    for start, down in (("earlier", True), (f"earlier {gethostname()}", True), ("earlier another-computer", False)):
+        ledger._run("UPDATE campaigns SET boot = ?", start)
         assert ledger.went_down(campaign) is down
     ledger.set_owner(campaign, None)
     assert not ledger.went_down(campaign)
@@ -526,6 +528,25 @@ def test_a_start_of_the_computer_has_a_name_that_stays() -> None:
     boot_id.cache_clear()
     assert first
     assert boot_id() == first
+
+
+@pytest.mark.parametrize(("seconds", "has_ended"), [(0, False), (-61, False), (100, False), (150, True), (-600, True)])
+def test_on_windows_a_clock_that_is_set_right_is_no_other_start(
+    monkeypatch: pytest.MonkeyPatch, seconds: int, has_ended: bool
+) -> None:
+    def ticks() -> int:
+        return int(1e3 * (time.time() - began))
+
+    began = time.time() - 5000
+    kernel32 = SimpleNamespace(GetTickCount64=ticks)
+    monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel32), raising=False)
+    monkeypatch.setattr(boot, "boot_id", boot._windows)
+    start = this_start()
+    assert start.startswith("boot-")
+    began += seconds
+    assert has_passed(start) is has_ended
+    assert not has_passed(f"{start}.example.org"), "of another computer nobody knows"
+    assert has_passed(f"4f5b5e1c {gethostname()}")
 
 
 async def test_what_a_dead_sender_left_can_be_decided_without_sending_again(
@@ -544,6 +565,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from socket import gethostname
+from types import SimpleNamespace
 from mailer.errors import LedgerError
 from mailer.ledger import Ledger
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))

@@ -13,6 +13,9 @@ from pathlib import Path
 LINUX = Path("/proc/sys/kernel/random/boot_id")
 SYSCTL = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
 
+BY_TIME, STEP, CLOCK_SET = "boot-", 30, 120
+"""How Windows' starts are named, and seconds: what their time is rounded to, and by how much it may move."""
+
 
 def this_start() -> str:
     """Names this start of this computer, to be compared with later ones: on a server, ledgers are used from several computers."""
@@ -22,7 +25,14 @@ def this_start() -> str:
 def has_passed(start: str) -> bool:
     """Whether that was an earlier start of this computer, and no other computer's."""
     before, _, host = start.partition(" ")
-    return bool(before and boot_id() and before != boot_id() and host in {"", socket.gethostname()})
+    return bool(before and boot_id() and not _is_same(before, boot_id()) and host in {"", socket.gethostname()})
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Windows names a start by its time, which moves when the clock is set right: by two minutes at most."""
+    if one.startswith(BY_TIME) and other.startswith(BY_TIME):
+        return abs(int(one.removeprefix(BY_TIME)) - int(other.removeprefix(BY_TIME))) * STEP <= CLOCK_SET
+    return one == other
 
 
 @cache
@@ -39,6 +49,5 @@ def boot_id() -> str:
 
 
 def _windows() -> str:
-    # the start's time to the half minute, since the two clocks are not read at the same moment
     ticks: int = ctypes.windll.kernel32.GetTickCount64()  # type: ignore[attr-defined,unused-ignore]
-    return f"boot-{round((time.time() - ticks / 1000) / 30)}"
+    return f"{BY_TIME}{round((time.time() - ticks / 1000) / STEP)}"
