@@ -237,6 +237,13 @@ def test_a_second_sender_over_the_same_account_is_refused_unless_both_share_its_
         pass
 
 
+@pytest.mark.parametrize(("host", "leaves"), [("smtp.example.org", True), ("127.0.0.1", False)])
+def test_without_a_limit_too_a_lost_ledger_is_noticed(tmp_path: Path, host: str, leaves: bool) -> None:
+    path = tmp_path / "mailer.db"
+    with Ledger(path) as ledger, alone(ledger, Relay(host=host, port=587), Limits()):
+        assert path.with_name("mailer.db-sent.lock").exists() is leaves, "practice on this computer leaves none"
+
+
 async def test_a_renamed_list_is_noticed_before_everybody_is_mailed_again(
     campaign_folder: Path, ledger: Ledger
 ) -> None:

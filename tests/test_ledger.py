@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import errno
 import hashlib
 import pickle
 import sqlite3
@@ -15,6 +16,7 @@ from socket import gethostname
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError
 from mailer.ledger import AccountLock, Intent, Ledger, Record, Row, SenderLock, Start, Writer, boot, settle
@@ -427,10 +429,61 @@ def test_a_ledger_that_was_lost_is_noticed(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(CampaignError, match="is missing, although mail was sent from this folder") as refused:
         Ledger(path)
-    [trace] = tmp_path.glob("*.lock")
-    assert trace.name in (refused.value.hint or "")
-    trace.unlink()
+    traces = list(tmp_path.glob("*.lock"))
+    for trace in traces:
+        assert trace.name in (refused.value.hint or "")
+        with pytest.raises(CampaignError, match="is missing"):
+            Ledger(path)
+        trace.unlink()
     Ledger(path).close()
+
+
+def test_a_ledger_that_was_lost_is_noticed_where_a_lock_takes_its_file_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = FileLock._release
+
+    def release_as_on_windows(lock: FileLock) -> None:
+        release(lock)
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+    monkeypatch.setattr(FileLock, "_release", release_as_on_windows)
+    path = tmp_path / "mailer.db"
+    with Ledger(path) as ledger:
+        account = AccountLock(ledger, "ana@smtp.example.org")
+        assert not account.is_held()
+        assert sorted(one.name for one in tmp_path.iterdir() if one.suffix == ".lock") == [], "nobody has sent anything"
+        for _ in range(2):
+            with account:
+                assert (tmp_path / "mailer.db-sent.lock").exists(), "before the first message leaves"
+    assert [one.name for one in tmp_path.glob("*.lock")] == ["mailer.db-sent.lock"]
+    for lost in (path.unlink, lambda: path.write_bytes(b"")):
+        lost()
+        with pytest.raises(CampaignError, match="although mail was sent from this folder") as refused:
+            Ledger(path)
+        assert "delete mailer.db-sent.lock and run the command again" in (refused.value.hint or "")
+    (tmp_path / "mailer.db-sent.lock").unlink()
+    Ledger(path).close()
+
+
+def test_the_lock_file_of_an_earlier_version_tells_of_a_lost_ledger_too(tmp_path: Path) -> None:
+    (tmp_path / "mailer.db-account-0123456789abcdef.lock").touch()
+    with pytest.raises(CampaignError, match="is missing, although mail was sent") as refused:
+        Ledger(tmp_path / "mailer.db")
+    assert "delete mailer.db-account-0123456789abcdef.lock and run" in (refused.value.hint or "")
+
+
+def test_where_no_trace_can_be_left_nothing_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        account = AccountLock(ledger, "ana@smtp.example.org")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "open", full)
+            with pytest.raises(LedgerError, match="cannot be used: No space left on device"):
+                account.__enter__()
+        assert not account.is_held()
 
 
 def test_an_empty_file_where_mail_was_sent_from_is_a_lost_ledger(tmp_path: Path) -> None:

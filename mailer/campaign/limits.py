@@ -28,6 +28,8 @@ def alone(ledger: Ledger, relay: Relay, limits: Limits) -> Iterator[None]:
     Nobody is kept off where the ledger counts for all of them. Raises CampaignError if another sender has it.
     """
     with ExitStack() as locks:
+        if not relay.is_local:
+            ledger.leave_trace()
         if not ledger.shares_quotas:
             if limits.account or limits.domains:
                 locks.enter_context(AccountLock(ledger, relay.account))

@@ -19,8 +19,14 @@ from mailer.ledger.formats import MIGRATIONS, SCHEMA_VERSION, make_secret
 from mailer.model import Said, said
 from mailer.suppression import fingerprint
 
-# In the name of a lock file that stays when mail was sent: without a ledger beside it, the ledger was lost.
-SENT_FROM_HERE = "-account"
+SENT_FROM_HERE = "-sent.lock"
+"""What a file's name ends with that is left beside a ledger before mail is sent: without the ledger, that was lost.
+
+No lock, since Windows takes away the file of a lock that is let go of; of that kind, so that no letter encloses it.
+"""
+
+ACCOUNT = "-account"
+"""In the name of an account's lock file, the only trace that earlier versions left; it stays everywhere but on Windows."""
 
 NOT_OPENED = {
     Opener.KEY: said("It was not opened: its key is missing or wrong, or it is damaged."),
@@ -82,7 +88,10 @@ def _refuse_to_forget(path: Path) -> None:
     """
     if path.exists() and (not path.is_file() or path.stat().st_size):
         return
-    traces = sorted(path.parent.glob(f"{glob.escape(path.name)}{SENT_FROM_HERE}-*.lock"))
+    name = glob.escape(path.name)
+    traces = sorted(
+        trace for end in (SENT_FROM_HERE, f"{ACCOUNT}-*.lock") for trace in path.parent.glob(f"{name}{end}")
+    )
     if traces:
         raise CampaignError(
             said(

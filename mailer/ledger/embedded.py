@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from mailer.errors import LedgerError
 from mailer.ledger.cipher import LedgerKey
-from mailer.ledger.connection import BUSY_TIMEOUT_MS, connect, is_busy, plain_errors
+from mailer.ledger.connection import BUSY_TIMEOUT_MS, SENT_FROM_HERE, connect, is_busy, plain_errors
 from mailer.ledger.database import Connection, Filling, Values
 from mailer.ledger.entries import Item
 from mailer.ledger.together import Unusual, write_each, write_together
@@ -140,6 +141,16 @@ class Embedded:
 
     def lock(self, name: str, kind: str = "") -> FileGuard:
         return FileGuard(lock_path(self.place, name, kind))
+
+    def leave_trace(self) -> None:
+        path = self.place.with_name(f"{self.place.name}{SENT_FROM_HERE}")
+        with plain_errors(self.place), suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
+            file.write(
+                f"Mail was sent from this folder. Keep this file: it tells so if {self.place.name} is ever lost.\n"
+            )
+            file.flush()
+            # what empties the ledger may be a power cut
+            os.fsync(file.fileno())
 
     def pen(self) -> EmbeddedPen:
         return EmbeddedPen(self.place, self._key)

@@ -75,6 +75,10 @@ class Ledger(Campaigns, Diary, Events, Figures, Memory, Proofs, Restoring, Round
         """A lock of this name, for everybody who uses this ledger."""
         return self._db.lock(name, kind)
 
+    def leave_trace(self) -> None:
+        """Before mail is sent: have the loss of this ledger noticed. Raises LedgerError where nothing can be left."""
+        self._db.leave_trace()
+
     def pen(self) -> Pen:
         """What a `Writer` writes with. Raises BrokenLedgerError for a copy that was put back: nothing is sent without a pen."""
         self.refuse_copy()

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Self
 
 from mailer.errors import InUseError, quoted
-from mailer.ledger.connection import SENT_FROM_HERE
+from mailer.ledger.connection import ACCOUNT
 from mailer.ledger.ledger import Ledger
 from mailer.model import CampaignRecord, counted, said
 
@@ -116,9 +116,10 @@ class AccountLock:
 
     def __init__(self, ledger: Ledger, account: str) -> None:
         self._ledger = ledger
-        self._lock = ledger.lock(account, SENT_FROM_HERE)
+        self._lock = ledger.lock(account, ACCOUNT)
 
     def __enter__(self) -> Self:
+        self._ledger.leave_trace()
         # a page holds it for an instant to see whether it is held
         if not self._lock.acquire(1):
             sending = (c for c in self._ledger.campaigns() if c.owner and SenderLock(self._ledger, c.name).is_held())

@@ -230,6 +230,9 @@ class Postgres(Speaker):
         with self.plain_errors():
             return self.native(query, values)
 
+    def leave_trace(self) -> None:
+        """A server's tables are not lost, and begun anew, by chance."""
+
     def pen(self) -> PostgresPen:
         """The session that holds the locks, if there are any: who loses them cannot write any more."""
         if self._session.held:
