@@ -132,9 +132,10 @@ def prepare(
 
 
 def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
-    """Say who got the same letter in another campaign: perhaps the list was only renamed."""
-    letter = plan.manifest.parts["letter"]
-    others = [c for c in ledger.campaigns() if c.name != plan.name and c.manifest.parts["letter"] == letter]
+    """Say who got the same letter in another campaign: perhaps the list, or the letter, was only renamed."""
+    # not by the seal's part, in which the files' names are: they may have been renamed, or be spelled otherwise
+    letter = plan.manifest.wording
+    others = [c for c in ledger.campaigns() if c.name != plan.name and c.manifest.wording == letter]
     if not others:
         return ()
     keys = set(plan.mailed_keys(plan.held_back(ledger)))
@@ -143,7 +144,7 @@ def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
         return ()
     sentence = said(
         "{count} of these {total} people already got this letter, in campaign {name!r}, and "
-        "would get it again. Was the list only renamed? Then continue that one: --campaign "
+        "would get it again. Was the list or the letter only renamed? Then continue that one: --campaign "
         "{quoted}",
         count=count,
         total=len(keys),

@@ -42,7 +42,7 @@ def have_typed(word: str, question: str, *, nobody: str, otherwise: str) -> None
 
 
 def refuse_to_repeat(prepared: Prepared, command: str) -> None:
-    """Raise CampaignError if people would get a letter twice and nobody is asked: perhaps the list was only renamed.
+    """Raise CampaignError if people would get a letter twice and nobody is asked: perhaps the list, or the letter, was only renamed.
 
     `command` is the same without --yes.
     """

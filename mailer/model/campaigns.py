@@ -129,6 +129,11 @@ class Manifest:
         }
 
     @property
+    def wording(self) -> list[str]:
+        """What the letter's files hold, whatever they are called."""
+        return sorted(self.letter.values())
+
+    @property
     def seal(self) -> str:
         """Five groups of eight hexadecimal digits, one a part: a stale seal tells which part changed."""
         return "-".join(part[:8] for part in self.parts.values())
