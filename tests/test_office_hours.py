@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from campaigns import (
     once_each,
     received,
     relay_to,
+    run_of,
     send,
     source,
     statuses,
@@ -33,8 +35,8 @@ from mailer.campaign.diary import note_begin
 from mailer.campaign.resuming import Next, Step, next_step
 from mailer.campaign.send import conclude, freeze, prepare
 from mailer.campaign.timing import Timing
-from mailer.errors import CampaignError, ListError
-from mailer.hours import DAYS, Hours
+from mailer.errors import CampaignError, ListError, Paused
+from mailer.hours import DAYS, WEEK, Hours
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Entry, Happening, Pipelining, Server, Status, TimeZones
 from mailer.web.journey import log, watching
@@ -289,6 +291,63 @@ async def test_whoever_is_put_off_into_the_night_is_tried_again_in_the_morning(
     assert received(server) == once_each([address(1)])
 
 
+@over_both
+async def test_whoever_was_put_off_until_the_hours_had_nearly_ended_waits_for_the_next_morning(
+    campaign_folder: Path, ledger: Ledger, clock: Clock
+) -> None:
+    clock.set(at("UTC", "2026-12-01 16:50"))
+    campaign = begin(campaign_folder, ledger, ["UTC"])
+    opens = at("UTC", "2026-12-02 09:00")
+    with ScriptedServer() as server:
+        server.on("rcpt", nth=1, reply="450 4.2.0 Greylisted, come back later")
+        first = await send(ledger, campaign, server)
+        assert first.next_due
+        assert first.next_due < at("UTC", "2026-12-01 17:00")
+        note_begin(ledger, campaign)
+        clock.set(first.next_due + 1)
+        assert ledger.next_due(campaign) == first.next_due, "it has come"
+        assert next_step(ledger, campaign, time.time()).next is Next.NOW
+        clock.set(at("UTC", "2026-12-01 20:00"))
+        assert ledger.next_due(campaign) == opens
+        assert next_step(ledger, campaign, time.time()) == Step(next=Next.LATER, due=opens)
+        watcher = Watcher()
+        watcher.on_wait = lambda: clock.set(opens)
+        assert (await send(ledger, campaign, server, watcher, wait=True)).state == "finished"
+    assert watcher.waits == [(None, opens)]
+
+
+@over_both
+async def test_a_time_that_a_wrong_clock_wrote_has_come_for_whoever_asks(
+    campaign_folder: Path, ledger: Ledger, clock: Clock
+) -> None:
+    clock.set(at("UTC", "2027-12-01 10:00"))
+    campaign = begin(campaign_folder, ledger, ["UTC"])
+    with ScriptedServer() as server:
+        server.on("rcpt", nth=1, reply="450 4.2.0 Greylisted, come back later")
+        await send(ledger, campaign, server)
+        note_begin(ledger, campaign)
+        clock.set(at("UTC", "2026-12-01 10:00"))
+        assert next_step(ledger, campaign, time.time()).next is Next.NOW
+        assert (await send(ledger, campaign, server)).state == "finished"
+
+
+async def test_a_run_that_waits_yields_whatever_the_ledger_says(
+    campaign_folder: Path, ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.set(at("UTC", "2026-12-01 20:00"))
+    campaign = begin(campaign_folder, ledger, ["UTC"])
+    monkeypatch.setattr(ledger, "next_due", lambda _: time.time() - 3600)
+    watcher = Watcher()
+    with ScriptedServer() as server:
+        run = run_of(ledger, campaign, relay_to(server), watcher, wait=True)
+        watcher.on_wait = lambda: run.stop(Paused("it spins")) if len(watcher.waits) > 9 else None
+        running = asyncio.ensure_future(run.run())
+        asyncio.get_running_loop().call_later(0.2, run.stop, Paused("enough"))
+        reason = await asyncio.wait_for(running, 10)
+    assert str(reason) == "enough"
+    assert len(watcher.waits) == 1
+
+
 # -- what holds for a campaign
 
 
@@ -404,6 +463,20 @@ def test_a_time_to_begin_and_office_hours_both_hold_for_a_batch(campaign_folder:
     numbers = [row[0] for row in ledger._db.native("SELECT id FROM batches ORDER BY id")]
     times = [job.at for job in ledger.shared._times(numbers)]
     assert times == [OFFICE.next_open(zone, not_before) for zone in ("Europe/Berlin", "Asia/Tokyo")]
+
+
+@pytest.mark.parametrize("ledger", ["server"], indirect=True)
+async def test_a_batch_whose_people_were_due_before_their_hours_ended_is_not_taken_until_they_begin(
+    campaign_folder: Path, ledger: Ledger
+) -> None:
+    now = time.time()
+    hours = Hours.parse(f"{DAYS[(datetime.now(UTC).weekday() + 2) % 7]} 9:00-17:00")
+    campaign = begin(campaign_folder, ledger, ["UTC"], hours)
+    opens = hours.next_open("UTC", now)
+    ledger._db.native("UPDATE deliveries SET status = 'deferred', next_attempt_at = $1", (opens - WEEK + 60,))
+    leave(ledger, campaign)
+    jobs = "SELECT extract(epoch FROM scheduled_at)::float8 FROM procrastinate_jobs"
+    assert ledger._db.native(jobs).fetchall() == [(opens,)]
 
 
 # -- the command

@@ -56,6 +56,9 @@ UNCERTAIN_IN_A_ROW = 3
 # With --wait: how long the account rests after its provider said that its limit is reached.
 ACCOUNT_PAUSES = (900.0, 1800.0, 3600.0)
 
+# With --wait: seconds that it waits at least until it asks again who may be tried, whatever it was told.
+BREATH = 1.0
+
 # How often a recipient keeps its place when the connection breaks on it, before it waits like any temporary failure.
 REQUEUES = 2
 
@@ -215,13 +218,13 @@ class Run:
             return False
         due, away = self._ledger.next_due(self._campaign), self._ledger.out_of_hours(self._campaign, time.time())
         if away and (due is None or away.since <= due):
-            self.observer.waiting(Hours.parse(self._campaign.hours), away.since)
-            await self.sleep(away.since - time.time())
+            what, until = Hours.parse(self._campaign.hours), away.since
         elif due is not None:
-            self.observer.waiting(None, due)
-            await self.sleep(due - time.time())
+            what, until = None, due
         else:
             return False
+        self.observer.waiting(what, until)
+        await self.sleep(max(until - time.time(), BREATH))
         return True
 
     async def sleep(self, seconds: float) -> None:

@@ -33,19 +33,23 @@ class Rounds(Deliveries):
         due = self.due(campaign, now, [zone for zone in zones if named[zone] in here]) if here else []
         return Round(due=due, until=until)
 
-    def next_due(self, campaign: CampaignRecord) -> float | None:
-        """When the first of those who were put off may be tried again: within their office hours, if it has any."""
-        now = time.time()
+    def next_due(self, campaign: CampaignRecord, now: float | None = None) -> float | None:
+        """When the first of those who were put off may be tried again: within their office hours, if it has any.
+
+        A time that has come stays as it is, as long as they may be tried.
+        """
+        now = time.time() if now is None else now
         if not campaign.hours:
             query = "SELECT min(next_attempt_at) FROM deliveries WHERE campaign_id = ? AND status = 'deferred'"
             [at] = self._one(query, campaign.id)
-            return None if at is None else min(float(at), now + MOST)
-        hours = Hours.parse(campaign.hours)
-        times = [
-            hours.next_open(place.zone or campaign.zone or UNKNOWN, min(place.due, now + MOST))
-            for place in self._places(campaign)
-            if place.due is not None
-        ]
+            return None if at is None else _believed(float(at), now)
+        hours, times = Hours.parse(campaign.hours), []
+        for place in self._places(campaign):
+            if place.due is not None:
+                # the hours in which it came may have ended since
+                at, zone = _believed(place.due, now), place.zone or campaign.zone or UNKNOWN
+                opens = hours.next_open(zone, max(at, now))
+                times.append(at if opens <= now else opens)
         return min(times, default=None)
 
     def out_of_hours(self, campaign: CampaignRecord, now: float) -> OutOfHours | None:
@@ -66,7 +70,7 @@ class Rounds(Deliveries):
         away = self.out_of_hours(campaign, now)
         if tally.sending or tally.queued != (away.people if away else 0):
             return None
-        times = [at for at in (self.next_due(campaign), away.since if away else None) if at is not None]
+        times = [at for at in (self.next_due(campaign, now), away.since if away else None) if at is not None]
         return min(times, default=None)
 
     def _places(self, campaign: CampaignRecord) -> Iterator[Place]:
@@ -76,3 +80,8 @@ class Rounds(Deliveries):
         )
         for zone, status, people, due in self._all(query, campaign.id):
             yield Place(zone, Status(status), people, due)
+
+
+def _believed(due: float, now: float) -> float:
+    """A time beyond the longest pause was written by a wrong clock: it has come, as for `due`."""
+    return due if due <= now + MOST else now

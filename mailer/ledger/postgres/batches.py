@@ -34,9 +34,9 @@ SELECT $1, min(id), max(id) FROM (
 """
 
 # Of each batch and each time zone of its people: when somebody may be tried, but for office hours.
-# $1 batches, $2 now, $3 no later than that for those who were put off. LATERAL: a batch looks at its own deliveries only
+# $1 batches, $2 now, $3 beyond which a time was written by a wrong clock. LATERAL: a batch looks at its own deliveries only
 WHEN = """
-SELECT b.id, d.queue, d.not_before, CASE WHEN open_ones.queued THEN $2::float8 ELSE least(open_ones.at, $3::float8) END,
+SELECT b.id, d.queue, d.not_before, CASE WHEN open_ones.queued OR open_ones.at > $3::float8 THEN $2::float8 ELSE open_ones.at END,
     c.hours, coalesce(open_ones.zone, c.zone)
 FROM batches b JOIN detached d USING (campaign_id) JOIN campaigns c ON c.id = b.campaign_id CROSS JOIN LATERAL (
     SELECT zone, bool_or(status = 'queued') AS queued, min(next_attempt_at) AS at FROM deliveries
@@ -370,7 +370,8 @@ class Batches:
         next_open = cache(lambda hours, zone, at: Hours.parse(hours).next_open(zone, at))
         for batch, queue, not_before, due, hours, zone in self._db.native(WHEN, (list(batches), now, now + MOST)):
             at = due if not_before is None else max(due, not_before)
-            at = next_open(hours, zone or UNKNOWN, at) if hours else at
+            # the hours in which its time came may have ended since
+            at = next_open(hours, zone or UNKNOWN, max(at, now)) if hours else at
             if batch not in jobs or at < jobs[batch].at:
                 jobs[batch] = Job(batch, queue, at)
         return list(jobs.values())
