@@ -28,10 +28,12 @@ from ledger_places import over_both, place_of, setting
 from program import Program
 from smtp_server import ScriptedServer
 
+from mailer import deadline
 from mailer.campaign import line
 from mailer.campaign import run as run_module
 from mailer.campaign.backlog import Backlog
 from mailer.campaign.send import conclude, freeze, prepare, to_send
+from mailer.deadline import Deadline
 from mailer.errors import LedgerError, Paused, RelayStopped
 from mailer.ledger import Ledger
 from mailer.model import Contact, Delivery, Mailbox, Quota, Status, Tally
@@ -91,15 +93,16 @@ async def test_with_wait_a_run_stays_until_the_deferred_are_final(campaign_folde
     with ScriptedServer() as server:
         server.on("rcpt", address=address(2), nth=1, reply="450 4.2.0 Greylisted")
         run = run_of(ledger, campaign, relay_to(server), watcher, wait=True)
-        slept: list[float] = []
+        slept: list[Deadline] = []
 
-        async def awake(seconds: float) -> None:
-            slept.append(seconds)
+        async def awake(moment: Deadline) -> None:
+            slept.append(moment)
 
-        run.sleep = awake  # type: ignore[method-assign]
+        run.sleep_until = awake  # type: ignore[method-assign]
         await run.run()
     assert len(slept) == 1
-    assert slept[0] > 300
+    assert slept[0].wall - time.time() > 300
+    assert slept[0].left <= 60, "others may have changed who is next"
     assert ledger.tally(campaign) == Tally(sent=3)
 
 
@@ -746,6 +749,21 @@ async def test_with_wait_an_account_at_its_limit_rests_and_goes_on(
         assert received(server) == once_each(everybody(4))
     assert result.exit_code == 0
     assert watcher.waits
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+async def test_the_rest_of_an_account_is_over_when_one_of_the_two_clocks_says_so(
+    campaign_folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    real, pause = time.time, 1.0 if days < 0 else 3600.0
+    monkeypatch.setattr(run_module, "ACCOUNT_PAUSES", (pause,))
+    monkeypatch.setattr(deadline, "SLICE", 0.05)
+    campaign = start(campaign_folder, ledger, everybody(2))
+    watcher = Watcher(on_wait=lambda: monkeypatch.setattr(time, "time", lambda: real() + days * 86_400))
+    with ScriptedServer() as server:
+        server.on("rcpt", nth=1, reply="550 5.4.5 Daily user sending limit exceeded")
+        assert (await send(ledger, campaign, server, watcher, wait=True)).exit_code == 0
+    assert len(watcher.waits) == 1
 
 
 async def test_a_campaign_can_give_up_earlier_than_after_four_days(campaign_folder: Path, ledger: Ledger) -> None:

@@ -38,6 +38,7 @@ LEVELS = [
         "age",
         "authorities",
         "crashpoint",
+        "deadline",
         "destination",
         "explanations",
         "harmless",

@@ -30,7 +30,8 @@ from program import Program
 from smtp_server import ScriptedServer
 from workers import Told, leave, until, working
 
-from mailer import contacts
+from mailer import contacts, deadline
+from mailer.campaign import run as run_module
 from mailer.campaign.diary import note_begin
 from mailer.campaign.resuming import Next, Step, next_step
 from mailer.campaign.send import conclude, freeze, prepare
@@ -346,6 +347,35 @@ async def test_a_run_that_waits_yields_whatever_the_ledger_says(
         reason = await asyncio.wait_for(running, 10)
     assert str(reason) == "enough"
     assert len(watcher.waits) == 1
+
+
+async def test_who_waits_on_a_computer_that_sleeps_goes_on_when_it_wakes(
+    campaign_folder: Path, ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "SLICE", 0.05)
+    clock.set(at("UTC", "2026-12-01 20:00"))
+    campaign = begin(campaign_folder, ledger, ["UTC"])
+    watcher = Watcher()
+    # asyncio's own clock stands still meanwhile
+    watcher.on_wait = lambda: asyncio.get_running_loop().call_later(0.2, clock.set, at("UTC", "2026-12-02 09:30"))
+    with ScriptedServer() as server:
+        result = await send(ledger, campaign, server, watcher, wait=True)
+    assert result.state == "finished"
+    assert watcher.waits == [(OFFICE, at("UTC", "2026-12-02 09:00"))]
+
+
+async def test_who_waits_hears_that_others_have_changed_who_is_next(
+    campaign_folder: Path, ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "ASK_AGAIN", 0.2)
+    clock.set(at("UTC", "2026-12-01 20:00"))
+    campaign = begin(campaign_folder, ledger, ["UTC"])
+    watcher = Watcher()
+    watcher.on_wait = lambda: ledger.suppress([(address(1), "asked")], source="by hand")
+    with ScriptedServer() as server:
+        result = await send(ledger, campaign, server, watcher, wait=True)
+        assert not server.accepted
+    assert (result.state, result.tally.suppressed) == ("finished", 1)
 
 
 # -- what holds for a campaign

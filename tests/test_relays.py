@@ -18,6 +18,7 @@ from dkim_judge import DOMAIN, signer
 from smtp_server import ScriptedServer
 from workers import QUICK, Told, crew_of, leave, terms_for, until, working
 
+from mailer import deadline
 from mailer.campaign.limits import Limits
 from mailer.campaign.send import freeze, prepare
 from mailer.cluster.engine import Jobs
@@ -165,6 +166,22 @@ async def test_a_relay_out_of_reach_rests_here_alone_and_the_ledger_says_so(
         stack.close()
     assert received(backup) == once_each(PEOPLE)
     assert told.words("resting")
+
+
+async def test_a_worker_that_rests_on_a_computer_that_sleeps_works_on_when_it_wakes(
+    campaign_folder: Path, ledger: Ledger, place: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "SLICE", 0.05)
+    leave(ledger, start(campaign_folder, ledger, PEOPLE))
+    rhythm, told, real = dataclasses.replace(QUICK, unreachable=(300.0,)), Told(), time.time
+    with ScriptedServer() as server:
+        closed = server.on("greeting", reply="421 4.3.2 Shutting down", drop=True)
+        async with working(place, server, told, lines=1, rhythm=rhythm):
+            await until(lambda: told.words("resting"))
+            server.rules.remove(closed)
+            monkeypatch.setattr(time, "time", lambda: real() + 301)
+            await until(lambda: finished(ledger))
+    assert received(server) == once_each(PEOPLE)
 
 
 @pytest.mark.thorough

@@ -175,12 +175,11 @@ class Line:
         self._backlog.put_back(turn.delivery)
 
     async def _hold_back(self) -> None:
-        wait = await self._run.held_back()
-        if wait > 0:
+        if held := await self._run.held_back():
             await self._flush()
-            if wait > IDLE_SECONDS:
+            if held.left > IDLE_SECONDS:
                 await self._hang_up()
-            await self._run.sleep(wait)
+            await self._run.sleep_until(held)
 
     async def _slot(self, delivery: Delivery) -> Slot | None:
         pace, domain = self._run.pace, delivery.contact.domain

@@ -21,6 +21,7 @@ from mailer.campaign.observer import Observer
 from mailer.campaign.pacing import Pacing, Throttling
 from mailer.campaign.reasons import broken_off, complained_of, distrusted, stopped_by, too_many_refused, unreachable
 from mailer.campaign.retries import Retries
+from mailer.deadline import Deadline
 from mailer.errors import MailerError
 from mailer.hours import Hours
 from mailer.ledger import Ledger, Writer
@@ -56,8 +57,8 @@ UNCERTAIN_IN_A_ROW = 3
 # With --wait: how long the account rests after its provider said that its limit is reached.
 ACCOUNT_PAUSES = (900.0, 1800.0, 3600.0)
 
-# With --wait: seconds that it waits at least until it asks again who may be tried, whatever it was told.
-BREATH = 1.0
+# With --wait: seconds until it asks again who may be tried, at least, whatever it was told, and at most, since others change that.
+BREATH, ASK_AGAIN = 1.0, 60.0
 
 # How often a recipient keeps its place when the connection breaks on it, before it waits like any temporary failure.
 REQUEUES = 2
@@ -133,7 +134,7 @@ class Run:
         self._throttle = throttle
         self.intents = Duration()
         self._pauses = 0
-        self._resume_at = 0.0
+        self._rest_ends: Deadline | None = None
 
     def stop(self, reason: MailerError, scope: Scope | None = None) -> None:
         """Begin nothing new; what is on the wire is waited for and recorded. The first reason counts.
@@ -224,7 +225,7 @@ class Run:
         else:
             return False
         self.observer.waiting(what, until)
-        await self.sleep(max(until - time.time(), BREATH))
+        await self.sleep_until(Deadline.at(max(until, time.time() + BREATH), ASK_AGAIN))
         return True
 
     async def sleep(self, seconds: float) -> None:
@@ -233,13 +234,17 @@ class Run:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), seconds)
 
-    async def held_back(self) -> float:
-        """Seconds that the next transaction is to wait, for a relay that rests or that defers in storms."""
-        now = time.time()
-        if now < self._resume_at:
-            self.observer.waiting(None, self._resume_at)
-            return self._resume_at - now
-        return await self._throttle.turn()
+    async def sleep_until(self, moment: Deadline) -> None:
+        """The same until a moment that may be far away."""
+        await moment.wait(self._stopped)
+
+    async def held_back(self) -> Deadline | None:
+        """Until when the next transaction is to wait, for a relay that rests or that defers in storms."""
+        if self._rest_ends and self._rest_ends.left > 0:
+            self.observer.waiting(None, self._rest_ends.wall)
+            return self._rest_ends
+        seconds = await self._throttle.turn()
+        return Deadline.at(math.inf, seconds) if seconds > 0 else None
 
     def count_start(self) -> None:
         """Note a transaction that starts while nothing is held back."""
@@ -253,7 +258,7 @@ class Run:
     @property
     def slowed(self) -> bool:
         """Whether transactions are held back just now. Unlike `held_back`, asking counts nothing."""
-        return self._throttle.rate is not None or time.time() < self._resume_at
+        return self._throttle.rate is not None or (self._rest_ends is not None and self._rest_ends.left > 0)
 
     async def connect(self, retries: Retries) -> Connection | None:
         """A connection ready for transactions; None if the run is stopped, or the line has no tries left."""
@@ -369,7 +374,9 @@ class Run:
 
     def _rest(self) -> None:
         pause = ACCOUNT_PAUSES[min(self._pauses, len(ACCOUNT_PAUSES) - 1)]
-        self._resume_at = max(self._resume_at, time.time() + pause)
+        ends = Deadline.after(pause)
+        if self._rest_ends is None or self._rest_ends.left < ends.left:
+            self._rest_ends = ends
         self._pauses += 1
 
     def _bounced(self, outcome: Outcome) -> bool:

@@ -169,7 +169,7 @@ class Shift:
         """Send it and give it back: when it is to be run again, if at all."""
         at_least = time.time()
         try:
-            if self._unfit.get(batch.campaign, 0.0) > at_least:
+            if self._unfit.get(batch.campaign, 0.0) > time.monotonic():
                 # a line that gave it back at once would fetch, one after the other, all that others could send
                 await self._pause(self._terms.rhythm.pause)
             elif not (active := await self._entered(batch)):
@@ -199,7 +199,7 @@ class Shift:
         except LedgerError:
             raise
         except MailerError as error:
-            self._unfit[batch.campaign] = time.time() + self._terms.rhythm.strays
+            self._unfit[batch.campaign] = time.monotonic() + self._terms.rhythm.strays
             self._terms.reporter.unfit(batch.campaign, error)
             return None
 

@@ -6,7 +6,6 @@ It serves one account. A program that serves several is as many workers, and so 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from mailer.cluster.engine import be_quiet
 from mailer.cluster.shift import Shift
 from mailer.cluster.terms import Terms
 from mailer.cluster.vitals import State
+from mailer.deadline import Deadline
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, MailerError, Paused
 from mailer.model import Rest, Scope
 
@@ -115,7 +115,7 @@ class Worker:
         if not self._stopped.is_set():
             self._terms.vitals.enter(State.RESTING, about.value)
             self._terms.reporter.resting(reason, rest.until, about)
-            await self._sleep(rest.until - time.time())
+            await Deadline.after(rest.until - time.time()).wait(self._stopped)
 
     async def _wait_out(self, error: MailerError) -> None:
         if not self._stopped.is_set():
@@ -123,11 +123,7 @@ class Worker:
             self._lost += 1
             self._terms.vitals.lost(error)
             self._terms.reporter.lost(error, delay)
-            await self._sleep(delay)
-
-    async def _sleep(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopped.wait(), max(0.0, seconds))
+            await Deadline.after(delay).wait(self._stopped)
 
 
 class Crew:
