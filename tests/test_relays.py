@@ -329,14 +329,14 @@ async def test_a_ledger_of_the_format_before_is_taken_up_with_what_rests_in_it(
     for statement in (
         "ALTER TABLE senders DROP COLUMN relay",
         "ALTER TABLE rests DROP CONSTRAINT rests_pkey, DROP COLUMN owner, DROP COLUMN relay, ADD PRIMARY KEY (account)",
-        "INSERT INTO rests (account, until, times, reason) VALUES ('office@smtp.example', 9e9, 2, 'The quota is used up.')",
+        f"INSERT INTO rests (account, until, times, reason) VALUES ('office@smtp.example', {time.time() + 900}, 2, 'Used up.')",
         "UPDATE ledger_format SET version = 7",
     ):
         ledger._db.native(statement)
     with Ledger(place) as taken_up:
         [rest] = taken_up.shared.rests()
         assert (rest.relay, rest.owner, rest.times) == ("main", "", 2)
-        taken_up.shared.rest_here("office@smtp.example", time.time() + 60, "It is out of reach.", relay="office")
+        taken_up.shared.rest_here("office@smtp.example", 60, "It is out of reach.", relay="office")
         assert len(taken_up.shared.rests()) == 2
     office, _ = servers
     async with working(place, office):
@@ -353,8 +353,8 @@ class Later(datetime):
 def test_an_account_rests_longer_each_time_in_a_row_and_a_worker_s_own_rest_is_no_part_of_that(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared, now = ledger.shared, time.time()
-    shared.rest_here("a@b.example", now + 60, "out of reach")
+    shared = ledger.shared
+    shared.rest_here("a@b.example", 60, "out of reach")
     # whoever rests a minute later is the same
     monkeypatch.setattr(lock, "datetime", Later)
     assert shared.resting("a@b.example") is None
@@ -364,7 +364,7 @@ def test_an_account_rests_longer_each_time_in_a_row_and_a_worker_s_own_rest_is_n
     assert [(rest.owner != "", rest.times) for rest in shared.rests()] == [(False, 2), (True, 1)]
     shared.wake("a@b.example")
     assert [rest.owner != "" for rest in shared.rests()] == [True]
-    shared.rest_here("a@b.example", now - 1, "out of reach")
+    shared.rest_here("a@b.example", -1, "out of reach")
     assert shared.rests() == []
 
 

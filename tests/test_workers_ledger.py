@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from postgres_server import PostgresServer
 
 from mailer.cluster.engine import Jobs
+from mailer.cluster.rhythm import Rhythm
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, Paused
 from mailer.ledger import Intent, Ledger, SenderLock, settle
+from mailer.ledger.postgres.senders import LONGEST_REST
 from mailer.model import CampaignRecord, Server, Status
+from mailer.retry import DAY
 
 PEOPLE = [address(number) for number in range(1, 11)]
 
@@ -268,6 +271,39 @@ def test_an_account_rests_longer_each_time_it_is_sent_away_again(ledger: Ledger)
         assert (again.times, again.until) == (times, pytest.approx(time.time() + pause, abs=2))
     shared.wake("office")
     assert shared.rests() == []
+
+
+@pytest.mark.parametrize("days", [-365, 365])
+def test_a_worker_with_a_wrong_clock_puts_an_account_to_rest_for_no_longer_and_sees_who_rests(
+    ledger: Ledger, place: Server, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    real = time.time
+    with Ledger(place) as wrong, monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: real() + days * DAY)
+        put = wrong.shared.rest("office", (900.0,), "a limit is reached")
+        here = wrong.shared.rest_here("backup", 60.0, "out of reach")
+        assert (put.left, here.left) == (pytest.approx(900, abs=5), pytest.approx(60, abs=5))
+        assert wrong.shared.resting("office")
+    assert [(rest.account, rest.left) for rest in ledger.shared.rests()] == [
+        ("backup", pytest.approx(60, abs=5)),
+        ("office", pytest.approx(900, abs=5)),
+    ]
+    assert put.until == pytest.approx(time.time() + 900, abs=5)
+
+
+def test_a_rest_that_a_wrong_clock_has_written_holds_nobody_up(ledger: Ledger) -> None:
+    shared = ledger.shared
+    longest = max(*Rhythm().account, *Rhythm().unreachable)
+    assert longest < LONGEST_REST
+    assert shared.rest("office", (longest,), "a limit is reached").until == shared.resting("office").until
+    shared.rest_here("office", 60.0, "out of reach")
+    ledger._db.native("UPDATE rests SET until = until + $1", (365 * DAY,))
+    assert shared.resting("office") is None
+    assert shared.rests() == []
+    assert shared.rest("office", (900.0,), "again").left == pytest.approx(900, abs=5)
+    assert [rest.account for rest in shared.rests()] == ["office"]
+    shared.rest_here("backup", 60.0, "out of reach")
+    assert ledger._db.native("SELECT count(*) FROM rests").fetchone() == (2,), "what holds nobody up is cleared away"
 
 
 def test_tables_of_another_queue_or_a_newer_one_are_left_alone(ledger: Ledger, place: Server) -> None:

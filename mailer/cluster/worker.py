@@ -99,10 +99,10 @@ class Worker:
             return
         reason, scope = shift.trouble
         if scope is Scope.CONNECTION:
-            until = time.time() + _nth(rhythm.unreachable, self._unreachable)
+            pause = _nth(rhythm.unreachable, self._unreachable)
             self._unreachable += 1
             with self._terms.open_ledger() as ledger:
-                rest = ledger.shared.rest_here(account, until, reason.message, relay=relay.name)
+                rest = ledger.shared.rest_here(account, pause, reason.message, relay=relay.name)
             await self._rest(rest, reason, scope)
             return
         with self._terms.open_ledger() as ledger:
@@ -115,7 +115,7 @@ class Worker:
         if not self._stopped.is_set():
             self._terms.vitals.enter(State.RESTING, about.value)
             self._terms.reporter.resting(reason, rest.until, about)
-            await Deadline.after(rest.until - time.time()).wait(self._stopped)
+            await Deadline.after(rest.left).wait(self._stopped)
 
     async def _wait_out(self, error: MailerError) -> None:
         if not self._stopped.is_set():

@@ -61,6 +61,9 @@ class Rest:
 
     account: str
     until: float
+    """Unix time, by the clock of the ledger's server."""
+    left: float
+    """Seconds until then, for whoever has another clock."""
     times: int
     reason: str
     relay: str = ""

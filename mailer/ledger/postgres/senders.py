@@ -10,11 +10,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from mailer.ledger.diary import note
 from mailer.ledger.lock import owner
 from mailer.ledger.postgres import opening
 from mailer.ledger.postgres.database import Postgres
+from mailer.ledger.postgres.lessons import NOW
 from mailer.ledger.postgres.locks import ServerLock
 from mailer.ledger.store import moment
 from mailer.model import MAIN_RELAY, CampaignRecord, Happening, Presence, Rest
@@ -22,6 +24,29 @@ from mailer.model import MAIN_RELAY, CampaignRecord, Happening, Presence, Rest
 ENDED = "a worker ended between the message and the server's answer"
 
 KIND = "sender"
+
+LONGEST_REST = 7200.0
+"""Seconds: beyond the longest pause of an account (mailer.cluster.rhythm). A later end was written by a wrong clock."""
+
+RESTS = f"r.until > {NOW} AND r.until <= {NOW} + {LONGEST_REST}"
+"""Whether it is under way, by the server's clock: that of one worker may be wrong, and all keep to what it writes."""
+
+REST_COLUMNS = f"r.account, r.until, r.until - {NOW}, r.times, r.reason, r.relay, r.owner"
+
+# whoever comes while it rests already has met the same trouble; $2 pauses
+REST = f"""
+INSERT INTO rests AS r (account, until, times, reason, relay) VALUES ($1, {NOW} + ($2::float8[])[1], 1, $3, $4)
+ON CONFLICT (account, owner) DO UPDATE SET
+    until = CASE WHEN {RESTS} THEN r.until ELSE {NOW} + ($2::float8[])[least(r.times + 1, cardinality($2::float8[]))] END,
+    times = CASE WHEN {RESTS} THEN r.times ELSE r.times + 1 END, reason = excluded.reason, relay = excluded.relay
+RETURNING {REST_COLUMNS}
+"""
+
+REST_HERE = f"""
+INSERT INTO rests AS r (account, owner, relay, until, times, reason) VALUES ($1, $2, $3, {NOW} + $4::float8, 1, $5)
+ON CONFLICT (account, owner) DO UPDATE SET until = excluded.until, reason = excluded.reason, relay = excluded.relay
+RETURNING {REST_COLUMNS}
+"""
 
 
 class Senders:
@@ -142,32 +167,17 @@ class Senders:
 
     def rest(self, account: str, pauses: Sequence[float], reason: str, *, relay: str = MAIN_RELAY) -> Rest:
         """Keep all workers off an account for a while: each time in a row for the next of these pauses, and then for the last."""
-        now = time.time()
         with self._db.plain_errors():
-            [(until, times, words)] = self._db.native(
-                # whoever comes while it rests already has met the same trouble
-                "INSERT INTO rests AS r (account, until, times, reason, relay) VALUES ($1, CAST($2 AS float8) + ($3::float8[])[1], 1,"
-                " $4, $5) ON CONFLICT (account, owner) DO UPDATE SET"
-                " until = CASE WHEN r.until > $2 THEN r.until ELSE CAST($2 AS float8) +"
-                " ($3::float8[])[least(r.times + 1, cardinality($3::float8[]))] END,"
-                " times = CASE WHEN r.until > $2 THEN r.times ELSE r.times + 1 END, reason = excluded.reason, relay = excluded.relay"
-                " RETURNING until, times, reason",
-                (account, now, list(pauses), reason, relay),
-            ).fetchall()
-        return Rest(account=account, until=until, times=times, reason=words, relay=relay)
+            rows = self._db.native(REST, (account, list(pauses), reason, relay)).fetchall()
+        return _understood(rows)[0]
 
-    def rest_here(self, account: str, until: float, reason: str, *, relay: str = MAIN_RELAY) -> Rest:
+    def rest_here(self, account: str, seconds: float, reason: str, *, relay: str = MAIN_RELAY) -> Rest:
         """Say that the worker here keeps off an account for a while; nobody else need to."""
-        mine = Rest(account=account, until=until, times=1, reason=reason, relay=relay, owner=owner())
         with self._db.plain_errors():
-            self._db.native(
-                "INSERT INTO rests (account, owner, relay, until, times, reason) VALUES ($1, $2, $3, $4, 1, $5)"
-                " ON CONFLICT (account, owner) DO UPDATE SET until = excluded.until, reason = excluded.reason, relay = excluded.relay",
-                (account, mine.owner, relay, until, reason),
-            )
+            rows = self._db.native(REST_HERE, (account, owner(), relay, seconds, reason)).fetchall()
             # nobody else clears away what workers left that were ended meanwhile
-            self._db.native("DELETE FROM rests WHERE owner <> '' AND until < $1", (time.time(),))
-        return mine
+            self._db.native(f"DELETE FROM rests r WHERE r.owner <> '' AND NOT ({RESTS})")
+        return _understood(rows)[0]
 
     def resting(self, account: str) -> Rest | None:
         """Whether the account rests just now for everybody, and why."""
@@ -177,16 +187,20 @@ class Senders:
     def rests(self) -> list[Rest]:
         """The accounts that rest just now."""
         with self._db.plain_errors():
-            rows = self._db.native(
-                "SELECT account, until, times, reason, relay, owner FROM rests WHERE until > $1 ORDER BY account, owner",
-                (time.time(),),
-            ).fetchall()
-        return [
-            Rest(account=account, until=until, times=times, reason=reason, relay=relay, owner=words)
-            for account, until, times, reason, relay, words in rows
-        ]
+            return _understood(
+                self._db.native(
+                    f"SELECT {REST_COLUMNS} FROM rests r WHERE {RESTS} ORDER BY r.account, r.owner"
+                ).fetchall()
+            )
 
     def wake(self, account: str) -> None:
         """A message was accepted: the account is well again."""
         with self._db.plain_errors():
             self._db.native("DELETE FROM rests WHERE account = $1 AND owner = ''", (account,))
+
+
+def _understood(rows: Sequence[Any]) -> list[Rest]:
+    return [
+        Rest(account=account, until=until, left=left, times=times, reason=reason, relay=relay, owner=words)
+        for account, until, left, times, reason, relay, words in rows
+    ]
