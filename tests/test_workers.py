@@ -59,6 +59,30 @@ async def test_a_campaign_left_to_two_workers_is_sent_and_finished_once(
     ).fetchone() == (0, 0)
 
 
+async def test_a_campaign_that_is_left_once_more_for_later_is_left_alone_in_the_middle_of_a_batch(
+    campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
+) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    leave(ledger, campaign, batch_size=15)
+    told = Told()
+    server.on("dot", delay=0.1)
+    async with working(place, server, told, lines=1):
+        await until(lambda: told.records.total() >= 2)
+        later = time.time() + 3600
+        leave(ledger, campaign, batch_size=15, not_before=later)
+        await until(lambda: told.words("batch ended"))
+        assert len(server.accepted) < 15
+        jobs = "SELECT extract(epoch FROM scheduled_at)::float8 FROM procrastinate_jobs WHERE status = 'todo'"
+        await until(lambda: ledger._db.native(jobs).fetchall() == [(pytest.approx(later, abs=1),)] * 2)
+        standing = ledger.shared.standing(campaign)
+        assert standing
+        assert standing.halt is None, "nobody has to begin it again"
+        server.rules.clear()
+        leave(ledger, campaign, batch_size=15)
+        await until(lambda: ledger.find("appeal").finished_at)
+    assert received(server) == once_each(PEOPLE)
+
+
 async def test_a_worker_that_is_told_to_end_gives_the_rest_of_its_batches_back_at_once(
     campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
 ) -> None:

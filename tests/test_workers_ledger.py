@@ -257,6 +257,23 @@ def test_workers_share_a_campaign_and_whoever_sends_it_alone_shares_it_with_nobo
     assert not SenderLock(ledger, "appeal").is_held()
 
 
+def test_a_batch_that_was_fetched_just_before_its_campaign_was_put_off_is_not_taken(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    leave(ledger, campaign)
+    shared = ledger.shared
+    first, second, _ = (number for number, _, _ in batches(ledger))
+    assert shared.claim(first, "me")
+    assert shared.halted(["appeal"]) == {}
+    later = time.time() + 100
+    ledger._db.native("UPDATE detached SET not_before = $1", (later,))
+    assert shared.claim(second, "me") is None
+    assert list(shared.halted(["appeal", "another"])) == ["appeal"]
+    ledger._db.native("UPDATE detached SET not_before = $1", (time.time() - 1,))
+    assert shared.claim(second, "me")
+    assert shared.halted(["appeal"]) == {}
+
+
 def test_an_account_rests_longer_each_time_it_is_sent_away_again(ledger: Ledger) -> None:
     shared, pauses = ledger.shared, (10.0, 20.0)
     assert shared.resting("office") is None

@@ -79,13 +79,13 @@ class Told:
         return [words for one, words in self.said if one == kind]
 
 
-def leave(ledger: Ledger, campaign: CampaignRecord, batch_size: int = 5) -> int:
+def leave(ledger: Ledger, campaign: CampaignRecord, batch_size: int = 5, *, not_before: float | None = None) -> int:
     """Leave a campaign to workers, as `mailer send --detach` does."""
     shared = ledger.shared
     jobs = Jobs(shared)
     jobs.prepare()
     with shared.leaving():
-        return shared.leave(campaign.id, jobs, name="mailer", batch_size=batch_size)
+        return shared.leave(campaign.id, jobs, name="mailer", batch_size=batch_size, not_before=not_before)
 
 
 def terms_for(

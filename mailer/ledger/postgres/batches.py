@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple, Protocol
 
-from mailer.errors import MailerError, RelayStopped
+from mailer.errors import MailerError, Paused, RelayStopped
 from mailer.hours import UNKNOWN, Hours
 from mailer.ledger.deliveries import MOST
 from mailer.ledger.diary import note
 from mailer.ledger.handed import ACCOUNTS
 from mailer.ledger.postgres.database import Postgres
+from mailer.ledger.postgres.lessons import NOW
 from mailer.ledger.postgres.locks import ServerLock
 from mailer.ledger.store import moment
 from mailer.model import Batch, CampaignRecord, Detached, Halt, Happening, Overview, Round, Status
@@ -83,6 +84,11 @@ JOIN deliveries d ON d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id A
 WHERE b.id = $1 AND c.hours <> '' GROUP BY c.hours
 """
 
+
+LATER = f"d.not_before IS NOT NULL AND d.not_before > {NOW}"
+"""Who works for it just now may have begun before that was said."""
+
+FOR_LATER = Paused("It is not to begin yet.")
 
 REFUSED = """
 SELECT count(*) FROM detached c JOIN deliveries d USING (campaign_id) JOIN attempts a ON a.delivery_id = d.id
@@ -225,11 +231,11 @@ class Batches:
         return self._db.shared_lock(campaign)
 
     def claim(self, batch: int, token: str) -> Batch | None:
-        """Take a batch, also from a worker that stands still. None if it is done, or its campaign stands still."""
+        """Take a batch, also from a worker that stands still. None if it is done, or its campaign stands still or is for later."""
         with self._db.plain_errors():
             row = self._db.native(
                 "UPDATE batches b SET token = $2 FROM detached d, campaigns c WHERE b.id = $1 AND d.campaign_id = b.campaign_id"
-                " AND c.id = b.campaign_id AND d.halted_at IS NULL RETURNING c.name",
+                f" AND c.id = b.campaign_id AND d.halted_at IS NULL AND NOT ({LATER}) RETURNING c.name",
                 (batch, token),
             ).fetchone()
         return Batch(id=batch, campaign=row[0]) if row else None
@@ -264,12 +270,13 @@ class Batches:
         return times[0].at if times else None
 
     def halted(self, names: Collection[str]) -> dict[str, Halt]:
-        """Those of these campaigns at which work is to stop, and why."""
+        """Those of these campaigns at which work is to stop, and why: also one that was left once more, for later."""
         with self._db.plain_errors():
             rows = self._db.native(
-                "SELECT c.name, d.halted_at, d.reason, d.hint, d.exit_code FROM detached d JOIN campaigns c ON c.id = d.campaign_id"
-                " WHERE d.halted_at IS NOT NULL AND c.name = ANY($1::text[])",
-                (list(names),),
+                f"SELECT c.name, coalesce(d.halted_at, {NOW}), coalesce(d.reason, $2), d.hint, coalesce(d.exit_code, $3)"
+                " FROM detached d JOIN campaigns c ON c.id = d.campaign_id"
+                f" WHERE (d.halted_at IS NOT NULL OR {LATER}) AND c.name = ANY($1::text[])",
+                (list(names), FOR_LATER.message, FOR_LATER.exit_code),
             ).fetchall()
         return {
             name: Halt(at=moment(at), reason=reason, hint=hint, exit_code=code) for name, at, reason, hint, code in rows
