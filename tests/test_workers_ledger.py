@@ -308,6 +308,25 @@ def test_a_worker_with_a_wrong_clock_puts_an_account_to_rest_for_no_longer_and_s
     assert put.until == pytest.approx(time.time() + 900, abs=5)
 
 
+@pytest.mark.parametrize("days", [-365, 365])
+def test_a_worker_with_a_wrong_clock_gives_batches_to_the_queue_for_now(
+    ledger: Ledger, campaign: CampaignRecord, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    leave(ledger, campaign)
+    ledger._db.native("DELETE FROM procrastinate_jobs")
+    shared, real = ledger.shared, time.time
+    [number, *_] = (number for number, _, _ in batches(ledger))
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: real() + days * DAY)
+        shared.reconcile(Jobs(shared), strays=False)
+        batch = shared.claim(number, "me")
+        assert shared.release(batch, "me") == pytest.approx(real(), abs=5)
+        batch = shared.claim(number, "me")
+        assert shared.release(batch, "me", 60.0) == pytest.approx(real() + 60, abs=5)
+    ahead = "SELECT extract(epoch FROM scheduled_at - now())::float8 FROM procrastinate_jobs"
+    assert [row[0] for row in ledger._db.native(ahead)] == [pytest.approx(0, abs=5)] * 3
+
+
 def test_a_rest_that_a_wrong_clock_has_written_holds_nobody_up(ledger: Ledger) -> None:
     shared = ledger.shared
     longest = max(*Rhythm().account, *Rhythm().unreachable)

@@ -35,6 +35,9 @@ TASK = "run_batch"
 AT_ONCE = 1000
 """Jobs that are given to the queue in one statement."""
 
+LONG_AGO = datetime.fromtimestamp(0, UTC)
+"""At once, whatever this computer's clock says."""
+
 LIVE = "SELECT CAST(args ->> 'batch' AS bigint) FROM procrastinate_jobs WHERE task_name = %s AND status IN ('todo', 'doing')"
 
 WITHDRAW = "DELETE FROM procrastinate_jobs WHERE task_name = %s AND queueing_lock = ANY(%s) AND status = 'todo'"
@@ -199,7 +202,7 @@ class Engine:
 
     async def _give_away(self, job: int) -> None:
         try:
-            await self._app.job_manager.retry_job_by_id_async(job, retry_at=datetime.now(UTC))
+            await self._app.job_manager.retry_job_by_id_async(job, retry_at=LONG_AGO)
         except ConnectorException as error:
             # another worker was quicker, or it has ended: the queue says so with an exception of its own
             if not isinstance(error.__cause__, RaiseException):

@@ -33,6 +33,9 @@ SETTLING = 0.2
 WATCHED = 120.0
 """Seconds since somebody asked how all campaigns stand, after which it is not looked for any more."""
 
+AT_ONCE = 0.0
+"""A time that has come by any clock: that of this computer may be wrong, and jobs go by the server's."""
+
 SELDOM = 50
 """How many times as long as it took it is not looked again: a count of many millions takes a second."""
 
@@ -141,7 +144,7 @@ class Shift:
 
     async def run_batch(self, number: int, engine_number: int) -> None:
         """Send what is due of a batch over one connection. Raises Again if anything of it is left to try."""
-        again: float | None = time.time()
+        again: float | None = AT_ONCE
         if not self._closing:
             try:
                 again = await self._run(number, engine_number)
@@ -167,13 +170,13 @@ class Shift:
 
     async def _sent(self, batch: Batch) -> float | None:
         """Send it and give it back: when it is to be run again, if at all."""
-        at_least = time.time()
+        pause = 0.0
         try:
             if self._unfit.get(batch.campaign, 0.0) > time.monotonic():
                 # a line that gave it back at once would fetch, one after the other, all that others could send
                 await self._pause(self._terms.rhythm.pause)
             elif not (active := await self._entered(batch)):
-                at_least += self._terms.rhythm.pause
+                pause = self._terms.rhythm.pause
             else:
                 try:
                     now = await self._desk.ask(lambda shared: shared.round(batch, time.time()))
@@ -185,9 +188,9 @@ class Shift:
                     self._runs.leave(active)
                 await self._heed(active)
         finally:
-            again = await self._desk.ask(lambda shared: shared.release(batch, self._token))
+            again = await self._desk.ask(lambda shared: shared.release(batch, self._token, pause))
             self._terms.reporter.batch_ended(batch.campaign, batch.id, again)
-        return again if again is None else max(again, at_least)
+        return again
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

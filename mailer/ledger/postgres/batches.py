@@ -253,8 +253,8 @@ class Batches:
             due = self._db.native(DUE, (batch.id, now, now + MOST, here, UNKNOWN))
             return Round(due=[row[0] for row in due], until=until)
 
-    def release(self, batch: Batch, token: str) -> float | None:
-        """Give a batch back: when it is to be run again (Unix time), or None where nothing of it is left to try.
+    def release(self, batch: Batch, token: str, pause: float = 0.0) -> float | None:
+        """Give a batch back: when it is to be run again (Unix time), after so many seconds at least, or None where nothing of it is left to try.
 
         Nothing is said of one that another worker has taken meanwhile, since that one sees to it.
         """
@@ -267,7 +267,7 @@ class Batches:
             times = self._times([batch.id])
             if not times:
                 self._db.native(CLEAR, ([batch.id],))
-        return times[0].at if times else None
+            return max(times[0].at, self._now() + pause) if times else None
 
     def halted(self, names: Collection[str]) -> dict[str, Halt]:
         """Those of these campaigns at which work is to stop, and why: also one that was left once more, for later."""
@@ -370,9 +370,13 @@ class Batches:
             awaited = {job.batch for job in jobs}
             self._db.native(CLEAR, ([number for number in idle if number not in awaited],))
 
+    def _now(self) -> float:
+        """By the server's clock, as the queue has it: nobody would fetch before its time a job to which a wrong clock gave that."""
+        return float(self._db.native(f"SELECT {NOW}").fetchone()[0])
+
     def _times(self, batches: Sequence[int]) -> list[Job]:
         """When each of these batches is to be run next, as far as anything of them is open."""
-        now = time.time()
+        now = self._now()
         jobs: dict[int, Job] = {}
         next_open = cache(lambda hours, zone, at: Hours.parse(hours).next_open(zone, at))
         for batch, queue, not_before, due, hours, zone in self._db.native(WHEN, (list(batches), now, now + MOST)):
