@@ -181,20 +181,11 @@ def show_warnings(warnings: Sequence[Problem], *, rest: str = "") -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table of results; columns whose every cell is a number are aligned to the right."""
-    from rich.table import Table  # noqa: PLC0415
+    """A table of results, in which no number and no word is broken, and what names a row is whole."""
+    from mailer.cli.tables import show_table  # noqa: PLC0415 - it needs rich
 
     cells = [[harmless(str(cell)) for cell in row] for row in rows]
-    view = Table(box=None, pad_edge=False, header_style="bold")
-    for index, name in enumerate(columns):
-        numbers = all(row[index].replace(" ", "").isdigit() for row in cells)
-        # the first names the row, and is what people copy into the next command
-        view.add_column(
-            harmless(name), justify="right" if numbers and cells else "left", overflow="fold", no_wrap=index == 0
-        )
-    for row in cells:
-        view.add_row(*row)
-    rich_console(stderr=False).print(view)
+    show_table(rich_console(stderr=False), [harmless(name) for name in columns], cells)
 
 
 def emit(result: Mapping[str, Any]) -> None:
