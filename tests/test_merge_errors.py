@@ -235,6 +235,28 @@ def test_a_field_that_may_be_blank_is_a_warning():
     assert [item.message for item in items] == ["line 5: the field a may be blank in some rows."]
 
 
+BLANK_FIELDS = [
+    ("{{ n }}: hello", "{{ n or 'you' }}", [2]),
+    ("{{ n }}: hello", "{% if n %}{{ n }}{% endif %}", [2]),
+    ("x", "{% if n %}{{ n }}{% endif %}\n\nDear {{ n }}", [6]),
+    ("x", "{{ n or 'you' }}\n\nDear {{ n | title }}", [6]),
+    ("x", "{{ n | default('you') }}", [4]),
+    ("x", "{{ n | default('you', true) }} {{ n | d('you', boolean=true) }}", []),
+    ("x", "{% if n is defined %}{{ n }}{% endif %}", [4]),
+    ("x", "{{ 'Dear ' ~ n if n else 'you' }} {{ n and 'Dear ' ~ n }}", []),
+    ("x", "{% if not n %}you{% elif n == 'a' %}{{ n }}{% else %}{{ n }}{% endif %}", []),
+    ("x", "{% if n %}\n{% set t %}\nDear {{ n }}\n{% endset %}\n{% endif %}\n", []),
+    ("x", "{% set t %}\nDear {{ n }}\n{% endset %}\n{{ t }}\n", [5]),
+]
+
+
+@pytest.mark.parametrize(("subject", "body", "lines"), BLANK_FIELDS)
+def test_a_blank_field_is_excused_only_where_something_stands_in_for_it(subject, body, lines):
+    found = letter(body, front=f'subject: "{subject}"').check(["n"])
+    assert [item.line for item in found] == lines
+    assert {item.code for item in found} <= {"field-not-required"}
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

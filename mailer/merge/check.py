@@ -91,8 +91,9 @@ def _missing(version: Version) -> list[Problem]:
 
 
 def _unrequired(version: Version, columns: Collection[str]) -> list[Problem]:
-    safe = {*version.front.required, *version.front.lookups, *_optional(version)}
-    weighed = {use.name for use in row_uses(version) if not use.printed}
+    """Each use by itself: a name that is weighed in the text may still leave a gap in the subject."""
+    safe = {*version.front.required, *version.front.lookups}
+    excused = _excused_in_blocks(version)
     return [
         replace(
             warning(
@@ -107,5 +108,11 @@ def _unrequired(version: Version, columns: Collection[str]) -> list[Problem]:
             column=use.name,
         )
         for use in row_uses(version)
-        if use.printed and use.name in columns and use.name not in safe and use.name not in weighed
+        if use.printed and use.name in columns and use.name not in safe and use not in excused
     ]
+
+
+def _excused_in_blocks(version: Version) -> list[Use]:
+    """What a captured text reads of that which the condition around it weighs."""
+    captured = [item for part in version.parts for item in part.names.captured.items()]
+    return [use for number, names in captured for use in version.blocks[number].uses if use.name in names]

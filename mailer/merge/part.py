@@ -21,6 +21,7 @@ from mailer.merge.sandbox import BUDGET, MAX_LENGTH, Budget, LetterEnvironment, 
 from mailer.merge.straight import Item, items_of
 from mailer.merge.tags import Source, syntax_refusal
 from mailer.merge.tree import assigned_in, every, with_constants, without_dead_branches
+from mailer.merge.weighed import weighed
 from mailer.model import said
 from mailer.model.messages import Merged, Mould
 
@@ -46,14 +47,16 @@ class Use:
     path: tuple[str, ...]
     origin: Origin | None
     printed: bool
+    """Whether it is written just as it is, even if it is blank."""
 
 
 class Names(NamedTuple):
-    """What a part takes from outside, what of that it can do without, and what it sets itself."""
+    """What a part takes from outside, what of that it can do without, what it sets itself, and what captured texts may leave blank."""
 
     uses: tuple[Use, ...]
     optional: frozenset[str]
     assigned: frozenset[str]
+    captured: Mapping[int, frozenset[str]]
 
 
 class Part:
@@ -74,7 +77,7 @@ class Part:
         self._filename = f"<letter part {next(NUMBERS)}>"
         try:
             tree = env.parse(source.text)
-            self.uses, self.optional, self.assigned = like.names if like else _names_in(tree, source)
+            self.names: Names = like.names if like else _names_in(tree, source)
             self._tree = without_dead_branches(with_constants(tree, {**env.constants, **(constants or {})}), env)
             code = env.compile(self._tree, filename=self._filename)
         except TemplateSyntaxError as error:
@@ -90,8 +93,16 @@ class Part:
         return Part(self.env, self._source, self._fallback, constants, like=self)
 
     @property
-    def names(self) -> Names:
-        return Names(self.uses, self.optional, self.assigned)
+    def uses(self) -> tuple[Use, ...]:
+        return self.names.uses
+
+    @property
+    def optional(self) -> frozenset[str]:
+        return self.names.optional
+
+    @property
+    def assigned(self) -> frozenset[str]:
+        return self.names.assigned
 
     def items(self, reserved: frozenset[str]) -> list[Item] | None:
         """What the part consists of, if it is simple enough. `reserved` are names that are not fields of the row."""
@@ -160,23 +171,25 @@ def _names_in(tree: nodes.Template, source: Source) -> Names:
     found = every(tree)
     undeclared = meta.find_undeclared_variables(tree)
     paths = _paths(found)
-    tests = [node.test for node in found if isinstance(node, nodes.If | nodes.CondExpr)]
-    tested = {id(name) for test in tests for name in _names(test)}
-    weighed = {name.name for node in found if isinstance(node, nodes.Or) for name in _names(node.left)}
-    weighed |= {name.name for test in tests for name in _names(test)}
-    handed = {id(name) for node in found if isinstance(node, nodes.Call) and _is_block(node) for name in _names(node)}
+    excused = weighed(tree)
+    blocks = [node for node in found if isinstance(node, nodes.Call) and _is_block(node)]
+    handed = {id(name) for node in blocks for name in _names(node)}
     uses = tuple(
         Use(
             name=name.name,
             path=paths.get(id(name), ()),
             origin=source.origin(name.lineno),
-            printed=id(name) not in tested and name.name not in weighed,
+            printed=id(name) not in excused,
         )
         for name in found
         if isinstance(name, nodes.Name)
         if name.name in undeclared and name.ctx == "load" and id(name) not in handed
     )
-    return Names(uses, _optional(found), assigned_in(found))
+    captured: dict[int, frozenset[str]] = {}
+    for call in blocks:
+        number = call.args[0].as_const()
+        captured[number] = frozenset(name.name for name in _names(call) if id(name) in excused)
+    return Names(uses, _optional(found), assigned_in(found), captured)
 
 
 def _paths(found: list[nodes.Node]) -> dict[int, tuple[str, ...]]:
