@@ -64,6 +64,7 @@ FILTER_NAMES = frozenset(
         "map",
         "max",
         "min",
+        "number",
         "reject",
         "rejectattr",
         "replace",

@@ -18,6 +18,7 @@ def findings(version: Version, columns: Collection[str]) -> Iterator[Problem]:
     yield from _unknown_uses(version, columns)
     yield from _missing(version)
     yield from _unrequired(version, columns)
+    yield from _never_equal(version, columns)
     nothing = None if version.handmade else empty(version.body, version.at)
     yield from [nothing] if nothing else []
     yield from lookalikes(version.front.subject, version.front.origin("subject"), columns)
@@ -110,6 +111,17 @@ def _unrequired(version: Version, columns: Collection[str]) -> list[Problem]:
         for use in row_uses(version)
         if use.printed and use.name in columns and use.name not in safe and use not in excused
     ]
+
+
+def _never_equal(version: Version, columns: Collection[str]) -> Iterator[Problem]:
+    for alike, origin in (item for part in version.parts for item in part.names.never_equal):
+        if alike.name in columns:
+            message = said(
+                "the field {name} is text, which never equals a number; write {example}.",
+                name=alike.name,
+                example=alike.example,
+            )
+            yield replace(warning("never-equal", message, at=origin), column=alike.name)
 
 
 def _excused_in_blocks(version: Version) -> list[Use]:

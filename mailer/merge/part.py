@@ -17,6 +17,8 @@ from mailer.merge.complaints import Origin, did_you_mean
 from mailer.merge.dates import BadDate
 from mailer.merge.generator import NotText, texts_in
 from mailer.merge.links import BadLink
+from mailer.merge.numbers import BadNumber, parsed
+from mailer.merge.reckoning import REFUSED, Alike, Near, field_read, names_read, never_equal, taken_for_number
 from mailer.merge.sandbox import BUDGET, MAX_LENGTH, Budget, LetterEnvironment, TooMuch, UnknownName
 from mailer.merge.straight import Item, items_of
 from mailer.merge.tags import Source, syntax_refusal
@@ -27,16 +29,22 @@ from mailer.model.messages import Merged, Mould
 
 NUMBERS = itertools.count()
 
+SHOWN = 40
+"""Characters of a cell that are told."""
+
 
 class PartError(Exception):
     """A part could not be filled in for one row; `origin` is the place in the author's file."""
 
-    def __init__(self, code: str, message: str, origin: Origin | None, hint: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, origin: Origin | None, hint: str | None = None, column: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.origin = origin
         self.hint = hint
+        self.column = column
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +65,10 @@ class Names(NamedTuple):
     optional: frozenset[str]
     assigned: frozenset[str]
     captured: Mapping[int, frozenset[str]]
+    numbers: frozenset[str]
+    """What it makes numbers of."""
+    never_equal: tuple[tuple[Alike, Origin | None], ...]
+    """Where it asks of a text whether it is some number."""
 
 
 class Part:
@@ -139,15 +151,26 @@ class Part:
             case NotText() | BadLink() | BadDate():
                 code = {NotText: "not-text", BadLink: "bad-link", BadDate: "bad-date"}[type(error)]
                 return PartError(code, said("{error}.", error=error), origin)
+            case BadNumber():
+                return _no_number(error, field_read(self._tree, self._near(origin), values, error), origin)
             case SecurityError():
                 return PartError("letter-unsafe", "letters may not use this function or attribute.", origin)
             case RecursionError():
                 return PartError("letter-too-much", "the letter asks for too much here: it calls itself.", origin)
+            case TypeError() if REFUSED.search(str(error)):
+                return _text_reckoned(taken_for_number(self._tree, self._near(origin), values), origin)
             case TypeError() if "@" not in str(error):
                 return PartError("letter-fill", said("this tag cannot be worked out ({error}).", error=error), origin)
         return PartError(
             "letter-fill", said("this tag cannot be worked out ({name}).", name=type(error).__name__), origin
         )
+
+    def _near(self, origin: Origin | None) -> Near:
+        def near(node: nodes.Node) -> bool:
+            # what was added to the tree has no line of its own
+            return bool(node.lineno) and (self._source.origin(node.lineno) or self._fallback) == origin
+
+        return near
 
     def _place(self, error: Exception) -> Origin | None:
         for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
@@ -165,6 +188,34 @@ def _unknown(error: UnknownName, origin: Origin | None, values: Mapping[str, Any
         known = [name for name in named if name.isidentifier() and not name.endswith("_")]
         message = said("the field {name} is not known.", name=error.name)
     return PartError("unknown-field", message, origin, did_you_mean(error.name, known))
+
+
+def _text_reckoned(alike: Alike | None, origin: Origin | None) -> PartError:
+    if alike is None:
+        message = said("a text is taken for a number here; write NAME|number, with the name of the field.")
+        return PartError("letter-fill", message, origin)
+    message = said("the field {name} is text; write {example}.", name=alike.name, example=alike.example)
+    return PartError("letter-fill", message, origin, column=alike.name)
+
+
+def _no_number(error: BadNumber, name: str | None, origin: Origin | None) -> PartError:
+    """The cell is shown: it stands where a number was expected, so it is hardly anybody's name."""
+    cell = error.text.strip()
+    shown = cell if len(cell) <= SHOWN else cell[:SHOWN] + "..."
+    if name is None:
+        return PartError("not-a-number", said("{cell!r} is no number.", cell=shown), origin)
+    if not cell:
+        message = said("the field {name} is blank, where a number is needed.", name=name)
+        hint = said("If a blank cell counts as 0, write ({name} or 0)|{filter}.", name=name, filter=error.filter)
+    elif error.filter == "number" or parsed(cell, "en") is None:
+        message = said("the field {name} is {cell!r}, which is no number.", name=name, cell=shown)
+        hint = said(
+            "Correct the cell, or write {name}|{filter}(default=0) if that counts as 0.", name=name, filter=error.filter
+        )
+    else:
+        message = said("{filter} cannot read the field {name}: {cell!r}.", filter=error.filter, name=name, cell=shown)
+        hint = said("Write {name}|number, which knows decimal commas and thousands.", name=name)
+    return PartError("not-a-number", message, origin, hint, name)
 
 
 def _names_in(tree: nodes.Template, source: Source) -> Names:
@@ -189,7 +240,8 @@ def _names_in(tree: nodes.Template, source: Source) -> Names:
     for call in blocks:
         number = call.args[0].as_const()
         captured[number] = frozenset(name.name for name in _names(call) if id(name) in excused)
-    return Names(uses, _optional(found), assigned_in(found), captured)
+    alike = tuple((one, source.origin(one.lineno)) for one in never_equal(found))
+    return Names(uses, _optional(found), assigned_in(found), captured, names_read(found), alike)
 
 
 def _paths(found: list[nodes.Node]) -> dict[int, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from mailer.merge.allowed import FILTER_NAMES, SAFE_METHODS, TEST_NAMES
 from mailer.merge.generator import LetterGenerator, as_text, written, written_in_html
+from mailer.merge.numbers import TextReckonedError, fraction, number, parsed, whole
 from mailer.merge.tree import CHARACTERS_PER_STEP, JOINED, LOOP, TICK, bound, with_constants
 from mailer.model import said
 
@@ -164,7 +165,8 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
             autoescape=autoescape, undefined=Missing, finalize=as_text, keep_trailing_newline=True, cache_size=0
         )
         self.globals.clear()
-        self.filters = {name: _guarded(name, FILTERS[name]) for name in FILTER_NAMES}
+        known = {**FILTERS, "number": number, "int": whole, "float": fraction}
+        self.filters = {name: _guarded(name, known[name]) for name in FILTER_NAMES}
         self.filters.update(filters)
         self.filters.update({LOOP: bounded, TICK: tick, JOINED: concatenated})
         self.simple_filters = {name for name, own in filters.items() if not hasattr(own, "jinja_pass_arg")}
@@ -228,6 +230,8 @@ class LetterEnvironment(ImmutableSandboxedEnvironment):
 
 def _check_product(left: Any, right: Any) -> None:
     for many, times in ((left, right), (right, left)):
+        if isinstance(many, str) and isinstance(times, int | float) and parsed(many, "en") is not None:
+            raise TextReckonedError("digits times a number")
         if isinstance(many, Sized) and isinstance(times, int):
             limit = MAX_LENGTH if isinstance(many, str) else MAX_RANGE
             if len(many) * times > limit:

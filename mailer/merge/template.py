@@ -75,7 +75,9 @@ class Template:
         A look-up table's field has the names of its columns; what looks like an address or a link by its name gets one.
         """
         for language, version in self._versions.items():
-            fields: dict[str, FieldValue] = {name: stand_in(name) for name in (*self.fields, *version.front.required)}
+            read = frozenset().union(*(part.names.numbers for part in version.parts))
+            wanted = (*self.fields, *version.front.required)
+            fields: dict[str, FieldValue] = {name: "1" if name in read else stand_in(name) for name in wanted}
             for name in version.front.lookups:
                 columns = {use.path[0] for use in row_uses(version) if use.name == name and use.path}
                 fields[name] = {column: stand_in(column) for column in columns}
@@ -268,7 +270,7 @@ def _filled(version: Version, fitted: Fitted, values: dict[str, Any], contact: C
 
 
 def _at_row(error: PartError, contact: Contact) -> Problem:
-    return problem(error.code, error.message, at=error.origin, row=contact.row, hint=error.hint)
+    return problem(error.code, error.message, at=error.origin, row=contact.row, column=error.column, hint=error.hint)
 
 
 def _long_link(contact: Contact, version: Version) -> Problem:
