@@ -126,7 +126,7 @@ BODIES = [
     ("- a {% if b %}\n- c {% endif %}", 5),
     ("{% if a %}\n- x\n  {% endif %}\n", 7),
     ("[x](page.html)", 5),
-    ("a\n\n![x](https://a.example/x.png)", 5),
+    ("a\n\n![x](https://a.example/x.png)", 7),
     ("![x](gone.png)", 5),
     ("[a](https://x.example/{% if b %}c{% endif %})", 5),
     ("qzjtag1z", 5),
@@ -233,6 +233,40 @@ def test_a_field_that_may_be_blank_is_a_warning():
     )
     items = [item for item in template.check(["a", "b", "d", "c"]) if item.severity is Severity.WARNING]
     assert [item.message for item in items] == ["line 5: the field a may be blank in some rows."]
+
+
+PLACED = [
+    "[x](nowhere.example)",
+    "one\n[x](nowhere.example)",
+    "* a\n* b\n  [x](nowhere.example)",
+    "> a\n\n| a | b |\n|---|---|\n| c | d |\n| e | [x](nowhere.example) |",
+    "{# a\nnote #}\n{{\nname\n}} and\n{% if name\n%}\n# [x](nowhere.example)\n{% endif %}",
+    "{% set t %}\nx\n{% endset %}\n{{ t }}\n\n```\na\n```\n\n[x](nowhere.example)",
+    "{% include 'other' %}\n\na {% include 'other' %}\n[x](nowhere.example)",
+    "first\n\n![x](missing.png)",
+    "first  \nand ![x](missing.png)",
+]
+
+
+@pytest.mark.parametrize("body", PLACED)
+def test_a_bad_link_and_a_missing_picture_are_told_with_their_own_line(body):
+    files = {"templates/other.md": "---\nsubject: x\n---\n\none\n\ntwo\n"}
+    text = f"---\nsubject: Hello\n---\n{body}\n"
+    (line,) = [n for n, one in enumerate(text.split("\n"), 1) if "nowhere" in one or "missing" in one]
+    item = refused(body + "\n", files=files)
+    assert (item.file, item.line) == ("templates/it.md", line)
+
+
+def test_a_bad_link_in_an_included_text_is_told_with_that_file():
+    files = {"templates/other.md": "---\nsubject: x\n---\n\none\n\n[x](nowhere.example)\n"}
+    item = refused("a\n\n{% include 'other' %}\n", files=files)
+    assert (item.file, item.line) == ("templates/other.md", 7)
+
+
+def test_html_and_a_picture_without_description_are_told_with_their_own_line():
+    found = letter("a\n\n```\n<b>\n```\n{{ name }} <b>x</b>\n\n![](p.png)\n", files={"p.png": b"x"}).check(["name"])
+    lines = {item.code: item.line for item in found}
+    assert (lines["letter-html"], lines["image-alt"]) == (9, 11)
 
 
 BLANK_FIELDS = [

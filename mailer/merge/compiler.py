@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from html import escape
@@ -18,17 +18,18 @@ from mailer.merge.files import Recorder, find, text_of, unsafe_reason
 from mailer.merge.front import FrontMatter
 from mailer.merge.html import HtmlWriter
 from mailer.merge.layout import Sentences, filled, guarded_html, is_rtl, layout_source, with_inline_css
-from mailer.merge.markdown import Node, parse
+from mailer.merge.markdown import Node, parse, place_of
 from mailer.merge.media import media_type
 from mailer.merge.part import Part
 from mailer.merge.place import Place, in_language, other_letter, split_file
 from mailer.merge.plain import PlainWriter
 from mailer.merge.sandbox import LetterEnvironment
-from mailer.merge.tags import FORBIDDEN, MARKER, Kind, Source, Tag, Tags
+from mailer.merge.tags import FORBIDDEN, MARKER, Kind, Line, Source, Tag, Tags
 from mailer.model import Attachment, Problem, said
 
 INCLUDE = re.compile(r"""include\s+(['"])([^'"]+)\1\s*(?:with(?:out)? context)?\s*""")
 RAW_HTML = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>|<!--")
+CODE = re.compile(r"(?s)```.*?```|`[^`\n]*`")
 MAX_INCLUDED = 1_000_000
 CLIPPED = 102_000
 """Bytes after which Gmail hides the rest of a message behind a link."""
@@ -81,36 +82,40 @@ class Compiler:
     # --- Markdown
 
     def markdown(self, body: str, file: str, line: int) -> list[Node]:
-        text = self._with_includes(self._protected(_untrimmed(body), Origin(file=file, line=line)), (file,))
-        text = self._captures_apart(text)
-        found = RAW_HTML.search(re.sub(r"(?s)```.*?```|`[^`\n]*`", "", MARKER.sub("", text)))
+        at = Origin(file=file, line=line)
+        lines = [*self._with_includes(self._protected(_untrimmed(body), at), at, (file,))]
+        if "set" in "".join(self._keywords("".join(line.text for line in lines))):
+            lines = [Line(part, line.origin) for line in lines for part in self._captures_apart(line.text)]
+        text = "\n".join(line.text for line in lines)
+        shown = CODE.sub(lambda code: "\n" * code[0].count("\n"), MARKER.sub("", text))
+        found = RAW_HTML.search(shown)
         if found:
             message = said("HTML such as {found} is shown as text in a Markdown letter.", found=found[0][:40])
             hint = "Use Markdown, or write the HTML yourself in letter.html beside letter.md."
-            self.warnings.append(warning("letter-html", message, at=Origin(file=file, line=line), hint=hint))
-        return parse(text, self.tags)
+            place = lines[shown.count("\n", 0, found.start())].origin
+            self.warnings.append(warning("letter-html", message, at=place, hint=hint))
+        return parse(lines, self.tags)
 
-    def _with_includes(self, text: str, stack: tuple[str, ...]) -> str:
-        lines = text.split("\n")
-        return "\n".join(self._expanded(line, stack) if MARKER.search(line) else line for line in lines)
+    def _with_includes(self, text: str, at: Origin, stack: tuple[str, ...]) -> Iterator[Line]:
+        for line in self.tags.lines(text, at):
+            yield from self._expanded(line, stack) if MARKER.search(line.text) else [line]
 
-    def _expanded(self, line: str, stack: tuple[str, ...]) -> str:
-        alone = MARKER.fullmatch(line.strip())
-        indent = line[: len(line) - len(line.lstrip())]
+    def _expanded(self, line: Line, stack: tuple[str, ...]) -> Iterator[Line]:
+        text, at = line
+        included = [match for match in MARKER.finditer(text) if self.tags[int(match[1])].keyword == "include"]
+        if included and MARKER.fullmatch(text.strip()):
+            indent = text[: len(text) - len(text.lstrip())]
+            yield Line("", at)
+            for part, origin in _stripped(self._included_lines(self.tags[int(included[0][1])], stack)):
+                yield Line(indent + part if part else "", origin)
+            yield Line("", at)
+            return
+        for match in reversed(included):
+            body = "\n".join(part.text for part in self._included_lines(self.tags[int(match[1])], stack))
+            text = text[: match.start()] + " ".join(body.split()) + text[match.end() :]
+        yield Line(text, at)
 
-        def replace(match: re.Match[str]) -> str:
-            tag = self.tags[int(match[1])]
-            if tag.keyword != "include":
-                return match[0]
-            body = self._included_text(tag, stack).strip("\n")
-            if alone:
-                return "\n" + "\n".join(indent + part if part else "" for part in body.split("\n")) + "\n"
-            return " ".join(body.split())
-
-        expanded = MARKER.sub(replace, line)
-        return expanded.lstrip(" ") if alone and expanded != line else expanded
-
-    def _included_text(self, tag: Tag, stack: tuple[str, ...]) -> str:
+    def _included_lines(self, tag: Tag, stack: tuple[str, ...]) -> list[Line]:
         match = INCLUDE.fullmatch(tag.inner)
         if not match:
             raise refuse(
@@ -126,16 +131,16 @@ class Compiler:
             raise refuse(
                 "letter-include", said("{shown} makes the letter far too long.", shown=tag.shown), at=tag.origin
             )
-        body = self._protected(_untrimmed(found.body), Origin(file=path, line=found.body_line))
-        return self._with_includes(body, (*stack, path))
+        at = Origin(file=path, line=found.body_line)
+        return [*self._with_includes(self._protected(_untrimmed(found.body), at), at, (*stack, path))]
 
-    def _captures_apart(self, text: str) -> str:
+    def _captures_apart(self, text: str) -> list[str]:
         """`{% set x %}` and `{% endset %}` on lines of their own: what they capture is a text with paragraphs."""
 
         def apart(match: re.Match[str]) -> str:
             return f"\n{match[0]}\n" if self.tags[int(match[1])].keyword in {"set-block", "endset"} else match[0]
 
-        return MARKER.sub(apart, text) if "set" in "".join(self._keywords(text)) else text
+        return MARKER.sub(apart, text).split("\n")
 
     def _keywords(self, text: str) -> list[str]:
         return [piece.keyword for piece in self.tags.marked(text) if isinstance(piece, Tag)]
@@ -331,12 +336,19 @@ def _untrimmed(text: str) -> str:
     return re.sub(r"[-+](?=[%}#]\})", " ", re.sub(r"(?<=\{[%{#])[-+]", " ", text))
 
 
-def empty_alt(nodes: Sequence[Node]) -> bool:
-    """Whether a picture has no description for readers who cannot see it."""
+def _stripped(lines: list[Line]) -> list[Line]:
+    """Without the empty lines at both ends."""
+    written = [number for number, line in enumerate(lines) if line.text]
+    return lines[written[0] : written[-1] + 1] if written else []
+
+
+def empty_alt(nodes: Sequence[Node], at: Origin) -> Origin | None:
+    """Where a picture has no description for readers who cannot see it."""
     for node in nodes:
         for token in (node.token.children or []) if node.token and node.kind == "inline" else []:
             if token.type == "image" and not (token.content or "").strip():
-                return True
-        if empty_alt(node.children):
-            return True
-    return False
+                return place_of(token, at)
+        found = empty_alt(node.children, at)
+        if found:
+            return found
+    return None

@@ -11,7 +11,7 @@ from markdown_it.token import Token
 
 from mailer.merge.complaints import Origin, refuse
 from mailer.merge.links import BadLink, check_target
-from mailer.merge.markdown import Node
+from mailer.merge.markdown import Node, place_of
 from mailer.merge.tags import Kind, Tag, Tags
 from mailer.model import said
 
@@ -151,11 +151,11 @@ class HtmlWriter:
 
     def _target(self, token: Token) -> str:
         target = str(token.attrs.get("href", ""))
-        return safe_target(target, self.tags, self.base)
+        return safe_target(target, self.tags, place_of(token, self.base))
 
     def _image(self, token: Token) -> str:
         alt = escape("".join(child.content for child in token.children or []))
-        source = self.image(str(token.attrs.get("src", "")), self.base)
+        source = self.image(str(token.attrs.get("src", "")), place_of(token, self.base))
         return f'<img src="{escape(source)}" alt="{alt}"{self._title(token)}>'
 
 
@@ -169,7 +169,7 @@ def safe_target(target: str, tags: Tags, base: Origin) -> str:
         raise refuse(
             "letter-link",
             said("the link to {target!r} leads nowhere from an e-mail.", target=target),
-            at=None if origin is base and base.line == 0 else origin,
+            at=origin,
             hint="Begin links with https:// or mailto:",
         )
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from markdown_it import MarkdownIt
@@ -11,10 +11,11 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
-from mailer.merge.complaints import refuse
-from mailer.merge.tags import MARKER, Kind, Tag, Tags
+from mailer.merge.complaints import Origin, refuse
+from mailer.merge.tags import MARKER, Kind, Line, Tag, Tags
 from mailer.model import said
 
+PLACE = "place"
 LISTS = {"bullet_list", "ordered_list"}
 ANGLED = re.compile(rf"<({MARKER.pattern})>")
 
@@ -38,11 +39,29 @@ class Node:
         )
 
 
-def parse(text: str, tags: Tags) -> list[Node]:
+def parse(lines: Sequence[Line], tags: Tags) -> list[Node]:
     """The blocks of a protected text. Raises LetterError where a tag opens in one block and closes in another."""
-    tokens = _parser(tags).parse(text, {})
+    tokens = _parser(tags).parse("\n".join(line.text for line in lines), {})
+    for token in tokens:
+        if token.type == "inline" and token.map:
+            _place(token.children or [], [line.origin for line in lines[token.map[0] : token.map[1]]])
     nodes = list(_tree(iter(tokens)))
     return _arranged(nodes, tags)
+
+
+def _place(children: Sequence[Token], origins: Sequence[Origin]) -> None:
+    """Note for what stands in a paragraph on which of its lines it does."""
+    number = 0
+    for child in children:
+        if origins:
+            child.meta[PLACE] = origins[min(number, len(origins) - 1)]
+        number += child.type in {"softbreak", "hardbreak"}
+
+
+def place_of(token: Token, fallback: Origin) -> Origin:
+    """Where in the author's file something in a paragraph stands."""
+    found: Origin = token.meta.get(PLACE, fallback)
+    return found
 
 
 def _parser(tags: Tags) -> MarkdownIt:

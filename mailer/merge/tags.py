@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
@@ -37,6 +38,8 @@ class Tag:
     kind: Kind
     inner: str
     origin: Origin
+    breaks: int = 0
+    """Lines of the author's that end inside it."""
 
     @property
     def keyword(self) -> str:
@@ -84,6 +87,13 @@ class Source:
         return found
 
 
+class Line(NamedTuple):
+    """A line of a text in which markers stand for tags."""
+
+    text: str
+    origin: Origin
+
+
 class Tags:
     """All tags of one compilation, by number."""
 
@@ -94,9 +104,9 @@ class Tags:
     def __getitem__(self, number: int) -> Tag:
         return self._tags[number]
 
-    def add(self, kind: Kind, inner: str, origin: Origin) -> str:
+    def add(self, kind: Kind, inner: str, origin: Origin, *, breaks: int = 0) -> str:
         """The marker that stands for a tag."""
-        self._tags.append(Tag(kind=kind, inner=inner, origin=origin))
+        self._tags.append(Tag(kind=kind, inner=inner, origin=origin, breaks=breaks))
         return f"{PREFIX}{len(self._tags) - 1}z"
 
     def marked(self, text: str) -> Iterator[str | Tag]:
@@ -132,19 +142,25 @@ class Tags:
                 inner, start = [], number
             elif part in {"variable_end", "block_end", "comment_end"}:
                 origin = Origin(file=file, line=line + start - 1)
-                text.append(self._marker(part, "".join(inner).strip(), origin))
+                text.append(self._marker(part, "".join(inner).strip(), origin, number - start))
             elif part == "data":
                 text.append(value)
             elif part not in {"raw_begin", "raw_end"}:
                 inner.append(value)
         return "".join(text)
 
-    def _marker(self, end: str, inner: str, origin: Origin) -> str:
+    def _marker(self, end: str, inner: str, origin: Origin, breaks: int) -> str:
         if end == "comment_end":
-            return self.add(Kind.NOTHING, "", origin)
-        if end == "variable_end":
-            return self.add(Kind.EXPRESSION, inner, origin)
-        return self.add(Kind.STATEMENT, inner, origin)
+            return self.add(Kind.NOTHING, "", origin, breaks=breaks)
+        kind = Kind.EXPRESSION if end == "variable_end" else Kind.STATEMENT
+        return self.add(kind, inner, origin, breaks=breaks)
+
+    def lines(self, text: str, at: Origin) -> Iterator[Line]:
+        """The lines of a protected text, with the author's place of each."""
+        line = at.line
+        for part in text.split("\n"):
+            yield Line(part, Origin(file=at.file, line=line))
+            line += 1 + sum(self._tags[int(match[1])].breaks for match in MARKER.finditer(part))
 
     def parse(self, source: str, file: str, *, line: int = 1) -> None:
         try:

@@ -343,9 +343,10 @@ def _environment(case: Mapping[str, Any], *, autoescape: bool) -> LetterEnvironm
 def _compiled(compiler: Compiler, body: str, at: Origin) -> Version:
     front = compiler.front
     nodes = compiler.markdown(body, at.file, at.line)
-    if empty_alt(nodes):
+    bare = empty_alt(nodes, at)
+    if bare:
         hint = "Write what it shows: ![Students on strike](picture.jpg)"
-        compiler.warnings.append(warning("image-alt", "a picture has no description.", at=at, hint=hint))
+        compiler.warnings.append(warning("image-alt", "a picture has no description.", at=bare, hint=hint))
     parts = {
         "subject": compiler.line(front.subject, front.origin("subject")),
         "text": compiler.text(nodes, at),
