@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.model import NUMBER, Findings, Problem, Said, as_said, counted, joined, said
+from mailer.cli import console
+from mailer.errors import ListError
+from mailer.model import NUMBER, Findings, Problem, Said, as_said, begins_with_value, counted, joined, own, said
 from mailer.model.said import parted, revived, told
 
 GERMAN = {
@@ -118,3 +120,22 @@ def test_a_problem_of_many_rows_says_each_row_s_number_in_every_language() -> No
     found.spread(problem, array("q", [2, 3]), array("q", [7, 8]))
     assert [german(one.message) for one in found] == ["Ein Blatt 7 gibt es nicht.", "Ein Blatt 8 gibt es nicht."]
     assert [german(text) for _row, text in found.sentences()] == [german(one.message) for one in found]
+
+
+def test_a_name_at_the_beginning_of_a_sentence_keeps_its_first_letter() -> None:
+    named, plain = said("{path} does not exist.", path="nix"), said("it is empty")
+    assert (f"{named:A}", f"{plain:A}") == ("nix does not exist.", "It is empty")
+    place = joined(", ", [own("templates/s.md"), said("row {row}", row=4)])
+    sentence = said("{place}: {sentence}", place=place, sentence=plain)
+    assert f"{sentence:A}" == "templates/s.md, row 4: it is empty"
+    assert german(said("{sentence:A.} {hint}", sentence=named, hint=plain)) == "nix does not exist. es ist leer"
+    assert german(said("{sentence:A.} {hint}", sentence=plain, hint=named)) == "Es ist leer. nix does not exist."
+    assert begins_with_value(named)
+    assert not begins_with_value(counted("{number} row", "{number} rows", 3))
+    assert not begins_with_value("it is empty")
+
+
+def test_an_error_that_begins_with_the_name_of_a_file_shows_it_as_it_is(capsys: pytest.CaptureFixture) -> None:
+    console.show_error(ListError(said("{path} does not exist.", path="nix")))
+    console.show_error(ListError("nothing is there."))
+    assert capsys.readouterr().err == "nix does not exist.\nNothing is there.\n"

@@ -272,6 +272,8 @@ def show_hints(hints: Iterable[str | None]) -> None:
 
 def show_error(error: MailerError, *, as_json: bool = False) -> None:
     """An error as a sentence, its problems and the way out; with --json also as the object a program waits for."""
+    from mailer.model.said import as_said  # noqa: PLC0415
+
     if as_json:
         from mailer.model import Findings  # noqa: PLC0415
 
@@ -279,7 +281,7 @@ def show_error(error: MailerError, *, as_json: bool = False) -> None:
         emit({**told, "in_use": True} if isinstance(error, InUseError) else told)
     message = error.message
     if message.partition(" ")[0].isalpha():  # a file's name stays as it is written
-        message = message[:1].upper() + message[1:]
+        message = f"{as_said(message):A}"
     note(message, style="red")
     in_list = isinstance(error, ListError | LetterError)
     if len(error.problems) == 1 and located(error.problems[0]) == error.message:

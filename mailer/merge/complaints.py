@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mailer.errors import LetterError
-from mailer.model import Problem, Said, Severity, as_said, joined, said
+from mailer.model import Problem, Said, Severity, as_said, joined, own, said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +79,7 @@ def warning(code: str, message: str, *, at: Origin | None = None, hint: str | No
 def refusal(*problems: Problem) -> LetterError:
     """The exception that carries these problems; its text is that of the only one."""
     first = problems[0]
-    parts = (first.file, said("row {row}", row=first.row) if first.row else None)
+    parts = (own(first.file) if first.file else None, said("row {row}", row=first.row) if first.row else None)
     place, text = joined(", ", filter(None, parts)), first.message
     if place:
         text = said("{place}: {sentence}", place=place, sentence=as_said(text))

@@ -59,7 +59,7 @@ from mailer.model.relays import (
     Tokens,
     Verdict,
 )
-from mailer.model.said import Said, as_said, counted, joined, said, words_of
+from mailer.model.said import Said, as_said, begins_with_value, counted, joined, own, said, words_of
 from mailer.model.suppressions import EVERYWHERE, Held, Reason, Suppressed, Suppression
 from mailer.model.workers import Batch, Detached, Halt, Overview, Presence, RelayFigures, Rest
 
@@ -143,8 +143,10 @@ __all__ = [
     "Trouble",
     "Verdict",
     "as_said",
+    "begins_with_value",
     "counted",
     "joined",
+    "own",
     "said",
     "words_of",
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, Self
 
 from mailer.model.contacts import Problem
+
+BEGINNING = re.compile(r"\{(\w+)")
 
 
 class Said(str):
@@ -35,9 +38,12 @@ class Said(str):
         return self.text, self.many, self.values
 
     def __format__(self, how: str) -> str:
-        """As a part of another sentence: `A` for a capital at its beginning, `.` for a full stop at its end."""
+        """As a part of another sentence: `A` for a capital at its beginning, `.` for a full stop at its end.
+
+        The name of a file or a field at its beginning stays as it is written.
+        """
         text = str(self)
-        if "A" in how:
+        if "A" in how and not begins_with_value(self):
             text = text[:1].upper() + text[1:]
         return f"{text}." if "." in how and not text.endswith((".", "!", "?")) else text
 
@@ -74,6 +80,18 @@ def counted(one: str, many: str, number: int, /, **values: object) -> Said:
 def as_said(text: str) -> Said:
     """A sentence of ours that another one is made of."""
     return text if isinstance(text, Said) else Said(text)
+
+
+def own(text: str) -> Said:
+    """Somebody's own words, such as the name of a file, that a sentence is made of."""
+    return Said("{own}", values={"own": text})
+
+
+def begins_with_value(text: str) -> bool:
+    """Whether a sentence begins with what somebody else wrote."""
+    first = BEGINNING.match(text.text) if isinstance(text, Said) else None
+    value = text.values.get(first[1]) if first and isinstance(text, Said) else None
+    return begins_with_value(value) if isinstance(value, Said) else isinstance(value, str)
 
 
 def words_of(error: BaseException) -> Said:
@@ -116,7 +134,8 @@ def told(
 
     def spoken(value: object) -> object:
         if isinstance(value, Said):
-            return Said(told(value, say, many, write))  # which can still be given a capital
+            words = told(value, say, many, write)
+            return own(words) if begins_with_value(value) else Said(words)  # which can still be given a capital
         return _Figure(value, write) if isinstance(value, int | float) else value
 
     return template.format(**{name: spoken(value) for name, value in text.values.items()})

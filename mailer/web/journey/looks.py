@@ -17,7 +17,7 @@ from mailer.errors import LetterError, ListError, MailerError, SettingsError
 from mailer.merge.complaints import problem, without_line
 from mailer.merge.front import split
 from mailer.merge.place import Place, locate, normal, split_file
-from mailer.model import Contact, Identity, Letter, Mailbox, Problem, Severity
+from mailer.model import Contact, Identity, Letter, Mailbox, Problem, Severity, begins_with_value
 from mailer.preview.page import sentence
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.enclosing import Fact, count_lacking, facts
@@ -278,7 +278,7 @@ def at_fields(
             general.append(" ".join(filter(None, (at, hint))))
         else:
             key = above[-1] if above else "subject"
-            said = f"{plain[:1].upper()}{plain[1:]}"
+            said = plain if begins_with_value(without_line(one.message)) else f"{plain[:1].upper()}{plain[1:]}"
             fields.setdefault(key, []).append(" ".join(filter(None, (said, hint))))
     return list(dict.fromkeys(general)), fields
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mailer.account import CHOICES
-from mailer.model import Quota
+from mailer.model import Quota, begins_with_value
 from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.words import figure, later
 from mailer.web.journey.words import gettext as _
@@ -76,7 +76,7 @@ def parts(text: str, *, practising: bool = False) -> Iterator[tuple[str, str]]:
 def in_words(text: str) -> str:
     """The text as a sentence of this page, where no link can stand."""
     shown = without_links(text)
-    return shown[:1].upper() + shown[1:]
+    return shown if begins_with_value(text) else shown[:1].upper() + shown[1:]
 
 
 def without_links(text: str) -> str:
