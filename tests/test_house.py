@@ -40,6 +40,7 @@ LEVELS = [
         "crashpoint",
         "deadline",
         "destination",
+        "disk",
         "explanations",
         "harmless",
         "hours",

@@ -9,6 +9,7 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -390,8 +391,44 @@ def test_a_file_that_is_no_ledger_is_refused_in_plain_words(tmp_path: Path) -> N
 
 
 def test_a_folder_that_does_not_exist_is_refused_in_plain_words(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="cannot be opened"):
+    with pytest.raises(BrokenLedgerError, match="cannot be kept: there is no folder") as caught:
         Ledger(tmp_path / "nowhere" / "mailer.db")
+    assert "MAILER_LEDGER" not in str(caught.value.hint)
+
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from mailer.errors import MailerError
+from mailer.ledger import Ledger
+if os.geteuid() == 0:
+    os.setegid(65534)
+    os.seteuid(65534)  # root may write anywhere
+try:
+    Ledger(Path(sys.argv[1]))
+except MailerError as error:
+    print(error.exit_code, error.message, error.hint, sep="\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no such rights there")
+@pytest.mark.parametrize("there", [False, True])
+def test_a_folder_that_may_not_be_written_is_named_and_no_other_ledger_is_suggested(there: bool) -> None:
+    with tempfile.TemporaryDirectory() as name:  # which others may enter, unlike the tests' own
+        folder = Path(name)
+        path = folder / "mailer.db"
+        if there:
+            Ledger(path).close()
+            path.chmod(0o666)
+        folder.chmod(0o555)
+        done = subprocess.run([sys.executable, "-c", AS_NOBODY, path], capture_output=True, text=True, check=True)
+        folder.chmod(0o755)
+        (folder / "mailer.db").unlink(missing_ok=True)
+    code, message, hint = done.stdout.splitlines()
+    assert code == "2"
+    assert message.startswith(f"The ledger {path} cannot be {'written' if there else 'made'}: ")
+    assert f"the folder {folder}" in message
+    assert "MAILER_LEDGER" not in hint
 
 
 def test_looking_does_not_make_a_ledger(tmp_path: Path) -> None:

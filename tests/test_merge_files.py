@@ -81,6 +81,16 @@ def test_each_row_may_have_its_own_file():
 
 
 @pytest.mark.parametrize(
+    ("path", "code"), [("files/{{ branch.nr }}.pdf", "file-unsafe"), ("files/x{{ branch.nr }}", "file-missing")]
+)
+def test_a_path_that_leads_nowhere_because_a_cell_is_blank_says_so(path, code):
+    front = f"subject: a\nattachments: ['{path}']"
+    item = row_problem("x", front=front, files={"files/x1": b"x"}, branch={"nr": ""})
+    assert (item.code, item.row, item.column, item.hint) == (code, 7, "branch.nr", "Fill in the cell.")
+    assert item.message == "line 3: the attachment's path needs the field branch.nr, which is blank."
+
+
+@pytest.mark.parametrize(
     "name",
     ["../../etc/passwd", "/etc/passwd", "..", ".", "", "a//b", "C:/x", "C:\\x", "\\\\host\\x", "..\\x", "con", "NUL.txt", "com1.pdf",
      "a\x00b", "a\nb", "x.", "x ", "a:b", "*", "é" * 200,

@@ -12,8 +12,9 @@ from journey import Journey, as_csv, beginning, people
 
 from mailer.__main__ import main
 from mailer.cli import console
-from mailer.errors import ListError
-from mailer.model import Problem
+from mailer.cli.misuse import explained
+from mailer.errors import ListError, UsageError
+from mailer.model import Problem, as_said
 
 
 @pytest.fixture
@@ -130,3 +131,12 @@ def test_who_was_left_out_of_a_campaign_that_has_begun_is_told_with_the_way_in(j
 def test_help_sentences_are_whole(capsys: pytest.CaptureFixture[str]) -> None:
     main(["suppress", "--help"])
     assert "  import  Suppress everybody whom a file names; again changes nothing.\n" in capsys.readouterr().out
+
+
+def test_a_list_that_may_not_be_read_is_told_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
+    # typer's own words; root may read anything, so no file can bring them about here
+    plain, hint = explained("Invalid value for 'LIST': Path 'contacts/zwei.csv' is not readable.", None)
+    assert plain == "contacts/zwei.csv cannot be read: it is closed to you."
+    assert "save a copy of your own" in hint
+    console.show_error(UsageError(as_said(plain), hint=hint))
+    assert "--help" not in capsys.readouterr().err

@@ -13,6 +13,7 @@ from journey import Journey, people
 
 from mailer.errors import Refused
 from mailer.preview.folder import replaced
+from mailer.report.table import replacing
 
 FULL = "the disk, or your share of it, is full."
 READ_ONLY = "that disk is read-only."
@@ -85,3 +86,20 @@ def test_a_disk_without_room_or_read_only_is_told_from_a_file_in_use(
     )
     assert done.returncode == 2
     assert done.stderr.splitlines() == [f"The preview cannot be written to disk/preview: {reason}", hint]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "hint"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), FULL, "Make room there, then run the same command again"),
+        (OSError(errno.EROFS, "Read-only file system"), READ_ONLY, "Name a file on another disk"),
+        (OSError(errno.EACCES, "Permission denied"), "Permission denied.", "Close the file"),
+    ],
+)
+def test_a_report_says_as_well_why_it_cannot_be_written(tmp_path: Path, error: OSError, reason: str, hint: str) -> None:
+    path = tmp_path / "report.html"
+    with pytest.raises(Refused) as refused, replacing(path, encoding="utf-8", newline="\n"):
+        raise error
+    assert refused.value.message == f"The report cannot be written to {path}: {reason}"
+    assert str(refused.value.hint).startswith(hint)
+    assert list(tmp_path.iterdir()) == []

@@ -15,6 +15,7 @@ PLAIN = (
     (re.compile(r"Invalid value for '([^']+)'"), r"\1 cannot be that"),
     (re.compile(r"^Missing (argument|option) '([^']+)'\.?"), r"\2 is missing."),
 )
+CLOSED = re.compile(r"^Invalid value for .+: Path '(.+)' is not readable\.?$", re.IGNORECASE | re.DOTALL)
 TOO_MANY = re.compile(r"^Got unexpected extra arguments?(?:\(s\))? \((.*)\)$", re.DOTALL)
 
 
@@ -24,6 +25,10 @@ def explained(message: str, context: Any) -> tuple[str, str]:
     if extra := TOO_MANY.match(message):
         return f"There are more words than {path} takes: {extra[1]}.", (
             'a name with spaces needs quotes, for example "contacts/my list.csv"; all about it: ' + f"{path} --help"
+        )
+    if closed := CLOSED.match(message):
+        return f"{closed[1]} cannot be read: it is closed to you.", (
+            "ask whoever made it, or whoever keeps this computer, to let you read it, or save a copy of your own"
         )
     plain = message
     for pattern, words in PLAIN:

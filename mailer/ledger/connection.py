@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -33,7 +34,9 @@ NOT_OPENED = {
     Opener.PASSPHRASE: said("It was not opened: its passphrase is missing or wrong, or it is damaged."),
 }
 
-BROKEN = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_CANTOPEN")
+UNWRITABLE = ("SQLITE_READONLY", "SQLITE_CANTOPEN")
+
+BROKEN = ("SQLITE_NOTADB", "SQLITE_CORRUPT", *UNWRITABLE)
 """What running the same command again does not mend."""
 
 # Another process may hold the write lock while it starts a large campaign.
@@ -188,7 +191,8 @@ def plain_errors(path: Path, *, opening: bool = False) -> Iterator[None]:
                 hint=way_out(needed),
             ) from error
         kind = BrokenLedgerError if opening and code.startswith(BROKEN) else LedgerError
-        raise kind(said("The ledger {path} {what}", path=path, what=_in_words(error)), hint=_way_out(error)) from error
+        what = _unwritable(path) if code.startswith(UNWRITABLE) else _in_words(error)
+        raise kind(said("The ledger {path} {what}", path=path, what=what), hint=_way_out(error)) from error
     except OSError as error:
         raise LedgerError(
             said("The ledger {path} cannot be used: {why}.", path=path, why=error.strerror or error)
@@ -210,10 +214,6 @@ def _in_words(error: Exception) -> Said:
     if _without_room(code):
         full = code.startswith("SQLITE_FULL")
         return said("cannot be written: the disk is full.") if full else said("cannot be written: is the disk full?")
-    if code.startswith("SQLITE_READONLY"):
-        return said("is read-only.")
-    if code.startswith("SQLITE_CANTOPEN"):
-        return said("cannot be opened.")
     if code.startswith("SQLITE_BUSY"):
         return said("is in use by another program that does not let go of it.")
     if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
@@ -221,12 +221,25 @@ def _in_words(error: Exception) -> Said:
     return said("cannot be used ({error}).", error=error)
 
 
+def _unwritable(path: Path) -> Said:
+    """Which of file and folder it is. SQLite tells no difference between a file that may not be written and one that cannot be made."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        return said("cannot be kept: there is no folder {folder}.", folder=folder)
+    if not path.exists():
+        return said("cannot be made: the folder {folder} cannot be written.", folder=folder)
+    if not os.access(path, os.W_OK):
+        return said("cannot be written: you may only read it.")
+    return said("cannot be written: neither can the folder {folder}, where its other files lie.", folder=folder)
+
+
 def _way_out(error: Exception) -> str:
     code = getattr(error, "sqlite_errorname", "")
     if _without_room(code):
         return "make room on the disk, then run the same command again; it goes on where it stopped"
-    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
-        return "check that the folder exists and that you may write in it, or set MAILER_LEDGER to another file"
+    if code.startswith(UNWRITABLE):
+        # never another ledger: it would know nobody who was mailed
+        return "get the right to write there from whoever keeps this computer, then run the same command again"
     if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return "restore the file from a backup, or set MAILER_LEDGER to another file; do not send again before you know who was mailed"
+        return "restore the file from a backup; do not send again before you know who was mailed"
     return "run the same command again; it goes on where it stopped"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,7 +103,7 @@ def _file_per_row(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclos
         filled = path_part.render(values)
         reason = unsafe_reason(filled)
         if reason:
-            raise PartError(
+            raise _blank_in("file-unsafe", path_part, values) or PartError(
                 "file-unsafe",
                 said("the attachment's path {reason}.", reason=as_said(reason)),
                 rule.origin,
@@ -114,7 +114,7 @@ def _file_per_row(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclos
         def read() -> Attachment:
             found = _found_inside(files, filled, folders, inside)
             if found is None:
-                raise PartError(
+                raise _blank_in("file-missing", path_part, values) or PartError(
                     "file-missing",
                     said("the attachment {path} is not there.", path=_without_at(filled)),
                     rule.origin,
@@ -140,6 +140,19 @@ def _file_per_row(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclos
 
     parts = tuple(part for part in (path_part, name_part) if part)
     return Enclosure(origin=rule.origin, make=make, parts=parts, lacks=lacks)
+
+
+def _blank_in(code: str, path: Part, values: Values) -> PartError | None:
+    """That a path leads nowhere because a field of it is blank in this row."""
+    for use in path.uses:
+        value: object = values.get(use.name)
+        for step in use.path:
+            value = value.get(step) if isinstance(value, Mapping) else None
+        if isinstance(value, str) and not value.strip():
+            name = ".".join((use.name, *use.path))
+            message = said("the attachment's path needs the field {name}, which is blank.", name=name)
+            return PartError(code, message, path.origin, "Fill in the cell.", name)
+    return None
 
 
 def _without_at(path: str) -> str:

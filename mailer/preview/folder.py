@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import shutil
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mailer.disk import Cause, cause_of, reason_of
 from mailer.errors import Refused
 from mailer.harmless import is_device
 from mailer.model import said
@@ -33,34 +33,17 @@ def replaced(out: Path) -> Iterator[Path]:
         yield building
         _move(building, place)
     except OSError as error:
-        reason, hint = _in_words(error)
-        raise Refused(
-            said("The preview cannot be written to {out}: {reason}.", out=out, reason=reason), hint=hint
-        ) from error
+        sentence = said("The preview cannot be written to {out}: {reason}.", out=out, reason=reason_of(error))
+        raise Refused(sentence, hint=WAYS_OUT[cause_of(error)]) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
-FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
-FULL_WINDOWS = frozenset({39, 112, 1295})
-"""ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL and ERROR_DISK_QUOTA_EXCEEDED; Python has an errno for the second only."""
-
-READ_ONLY_WINDOWS = 19
-"""ERROR_WRITE_PROTECT"""
-
-
-def _in_words(error: OSError) -> tuple[str, str]:
-    """The reason, and the way out."""
-    windows = getattr(error, "winerror", None)
-    if error.errno in FULL or windows in FULL_WINDOWS:
-        return (
-            "the disk, or your share of it, is full",
-            "Make room there, or choose a folder on another disk with --out.",
-        )
-    if error.errno == errno.EROFS or windows == READ_ONLY_WINDOWS:
-        return "that disk is read-only", "Choose a folder on another disk with --out."
-    words = error.strerror or str(error)
-    return words, "Close what is open from an earlier preview, or choose another folder with --out."
+WAYS_OUT = {
+    Cause.FULL: "Make room there, or choose a folder on another disk with --out.",
+    Cause.READ_ONLY: "Choose a folder on another disk with --out.",
+    Cause.OTHER: "Close what is open from an earlier preview, or choose another folder with --out.",
+}
 
 
 def _refuse_unless_free(place: Path, out: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
+from mailer.disk import Cause, cause_of, reason_of
 from mailer.errors import Refused
 from mailer.harmless import cell
 from mailer.model import CampaignRecord, DeliveryRecord, Status, said
@@ -144,6 +145,13 @@ def begins_with(path: Path, text: str) -> bool:
         return False
 
 
+WAYS_OUT = {
+    Cause.FULL: "Make room there, then run the same command again; or name a file on another disk.",
+    Cause.READ_ONLY: "Name a file on another disk.",
+    Cause.OTHER: "Close the file if another program has it open, or choose another name.",
+}
+
+
 @contextmanager
 def replacing(path: Path, *, encoding: str, newline: str, what: str = "The report") -> Iterator[IO[str]]:
     """Write beside the path and move into place at the end, so that a half-written report is never found there."""
@@ -165,14 +173,8 @@ def replacing(path: Path, *, encoding: str, newline: str, what: str = "The repor
             os.fsync(file.fileno())
         building.replace(path)
     except OSError as error:
-        raise Refused(
-            said(
-                "{what} cannot be written to {path}: {strerror}.",
-                what=what,
-                path=path,
-                strerror=(error.strerror or error),
-            ),
-            hint="Close the file if another program has it open, or choose another name.",
-        ) from error
+        reason = reason_of(error)
+        sentence = said("{what} cannot be written to {path}: {reason}.", what=what, path=path, reason=reason)
+        raise Refused(sentence, hint=WAYS_OUT[cause_of(error)]) from error
     finally:
         building.unlink(missing_ok=True)
