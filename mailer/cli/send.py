@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,11 +47,12 @@ from mailer.cli.options import (
 )
 from mailer.cli.progress import ProgressLine, counted
 from mailer.cli.recipients import accounted, messages
+from mailer.cli.result import show_result
 from mailer.cli.saving import save_problems
-from mailer.cli.standing import show_result
+from mailer.cli.standing import show_tally
 from mailer.cli.stopping import interrupted, stopping
 from mailer.cli.unlocking import keep_outside, open_ledger, warn_of_readable_ledger
-from mailer.errors import LedgerError, Paused, UsageError
+from mailer.errors import LedgerError, MailerError, Paused, UsageError
 from mailer.retry import LONGEST
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from mailer.campaign.run import Run
     from mailer.campaign.send import Prepared, Result
     from mailer.ledger import Ledger
+    from mailer.model import CampaignRecord
     from mailer.settings import Settings
 
 HEED_SECONDS = 0.5
@@ -198,6 +200,7 @@ class Sending:
         self._watched = watched
         self._leaving = leaving
         self.held: int | None = None
+        self._idle = False
         self._relay_failed = False
 
     def go(self, *, confirmed: bool) -> Result:
@@ -214,7 +217,7 @@ class Sending:
                     look_before_sending(self._settings, self._prepared)
             if count and not confirmed:
                 confirm(count)
-            return self._go(count, limit)
+            return self._go(count, limit, due)
 
     def show(self, result: Result, *, elsewhere: str | None) -> None:
         """What it came to; `elsewhere` continues over another account."""
@@ -224,6 +227,7 @@ class Sending:
             anew=again(NOT_ANEW),
             as_json=self._as_json,
             held=self.held,
+            idle=self._idle,
             elsewhere=elsewhere if self._relay_failed else None,
         )
 
@@ -234,7 +238,7 @@ class Sending:
             return nullcontext()
         return alone(self._ledger, relay_of(self._settings), limits_of(self._settings))
 
-    def _go(self, count: int, limit: int | None) -> Result:
+    def _go(self, count: int, limit: int | None, due: int) -> Result:
         from mailer.campaign import send as steps  # noqa: PLC0415
 
         if self._leaving:
@@ -245,6 +249,7 @@ class Sending:
         campaign = steps.freeze(self._prepared, self._ledger)
         # with --wait there may be work although nobody is due yet
         later = self._wait and limit != 0 and self._ledger.next_due(campaign) is not None
+        self._idle = not due and not later
         reason = self._run(campaign, count, limit) if count or later else None
         if self._hold_after and self._ledger.attempted(campaign) >= self._hold_after and not campaign.held_after:
             self._ledger.hold(campaign, self._hold_after)
@@ -331,12 +336,21 @@ class Sending:
             ):
                 reason = runner.run(main(line, stops))
         except LedgerError:
-            raise  # what has just failed to be written is not tried once more
+            # what has just failed to be written is not tried once more; what was written before can be told
+            if not self._as_json:
+                self._tell_so_far(campaign)
+            raise
         except BaseException:
             self._ledger.set_owner(campaign, None)
             raise
         self._ledger.set_owner(campaign, None)
         return reason
+
+    def _tell_so_far(self, campaign: CampaignRecord) -> None:
+        with suppress(MailerError):
+            tally = self._ledger.tally(campaign)
+            console.say(f"Campaign {campaign.name}: stopped, {tally.work_left:,} left.", sentence=True)
+            show_tally(tally, campaign.manifest)
 
     async def _heed(self, run: Run) -> None:
         """Pause, as at Ctrl-C, when the page or `mailer pause` asks for it; a ledger that cannot be asked any more stops the run, too."""

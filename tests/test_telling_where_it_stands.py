@@ -1,0 +1,56 @@
+"""A command that sends nobody, or no more, says how many have the letter."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from journey import Journey, beginning, people
+
+# A disk of its own for one program, which no other sees.
+MOUNTED = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+
+
+@pytest.fixture
+def journey(tmp_path: Path) -> Iterator[Journey]:
+    with beginning(tmp_path / "my campaign", rows=people(2)) as journey:
+        yield journey
+
+
+def test_a_finished_campaign_sent_again_says_that_nothing_was_sent_now(journey: Journey) -> None:
+    first = journey.run("send", *journey.campaign, "--yes")
+    assert "Nothing was sent now" not in first.said
+    again = journey.run("send", *journey.campaign, "--campaign", "appeal--list", "--yes")
+    assert again.code == 0
+    assert "Nothing was sent now: all 2 have it already." in again.out
+    assert journey.settled() == {"sent": 2}
+
+
+def can_mount() -> bool:
+    tried = [*MOUNTED, "mount -t tmpfs tmpfs /mnt"]
+    return bool(shutil.which("unshare")) and subprocess.run(tried, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="no disk can be mounted here")
+def test_a_full_disk_stops_sending_and_who_has_the_letter_is_told(tmp_path: Path) -> None:
+    with beginning(tmp_path / "my campaign", rows=people(400)) as journey:
+        (journey.folder / "disk").mkdir()
+        send = f'"{sys.executable}" -m mailer send appeal list.csv --yes --connections 1'
+        done = subprocess.run(
+            [*MOUNTED, f"mount -t tmpfs -o size=1400k tmpfs disk && exec {send}"],
+            cwd=journey.folder,
+            env={**journey.environment(), "MAILER_LEDGER": "sqlite:///disk/mailer.db"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+        )
+        accepted = len(journey.server.accepted)
+    assert done.returncode == 3, done.stderr
+    assert "cannot be written: " in done.stderr
+    assert 0 < accepted < 400
+    told = next(line for line in done.stdout.splitlines() if "the mail server accepted them" in line)
+    assert accepted - 2 <= int(told.split()[0]) <= accepted
