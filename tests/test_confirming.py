@@ -63,7 +63,9 @@ def test_a_continued_campaign_says_who_had_it_and_who_waits_for_a_decision(journ
     assert "\n    mailer resolve appeal--list\n" in ran.err
     journey.write("list.csv", as_csv(people(11)))
     ran = journey.call(*given, "--update")
-    assert "11 in the list: 6 get the letter now, 4 had their turn already, 1 does not want our mail." in ran.err
+    assert (
+        "11 in the list: 6 get the letter now, 3 have it already, 1 is uncertain, 1 does not want our mail." in ran.err
+    )
 
 
 def test_after_a_kill_all_counts_agree_on_who_is_uncertain(journey: Journey) -> None:
@@ -90,7 +92,22 @@ def test_with_a_limit_only_those_are_counted_who_get_the_letter_in_this_run(jour
     assert "10 in the list: 6 get the letter now, 1 is left for a later run, 3 have it already." in ran.err
     journey.write("list.csv", as_csv(people(12)))
     ran = journey.call("send", *journey.campaign, "--update", "--limit", "5")
-    assert "12 in the list: 5 get the letter now, 4 are left for later runs, 3 had their turn already." in ran.err
+    assert "12 in the list: 5 get the letter now, 4 are left for later runs, 3 have it already." in ran.err
+
+
+def test_with_a_changed_list_it_is_told_as_well_who_failed_and_who_is_to_be_tried_again(journey: Journey) -> None:
+    assert journey.server is not None
+    journey.server.on("rcpt", address="p3@example.org", reply="550 5.7.1 No")
+    journey.server.on("rcpt", address="p4@example.org", reply="452 4.2.2 Mailbox full")
+    assert journey.call("suppress", "add", "p5@example.org").code == 0
+    assert journey.call("send", *journey.campaign, "--yes").code == 3
+    assert journey.call("suppress", "remove", "p5@example.org").code == 0
+    journey.write("list.csv", as_csv(people(11)))
+    ran = journey.call("send", *journey.campaign, "--update")
+    assert (
+        "11 in the list: 1 gets the letter now, 7 have it already, 1 is to be tried again later, 1 was refused,"
+        " 1 is left out, though no longer suppressed." in ran.err
+    )
 
 
 def test_a_dead_address_is_not_told_as_somebody_who_asked_for_no_mail(journey: Journey) -> None:

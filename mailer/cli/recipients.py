@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mailer.errors import quoted
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from mailer.model import CampaignRecord, Held, Tally
 
 
+LATER = ("is to be tried again later", "are to be tried again later")
+TURNS = {
+    Status.FAILED: ("was refused", "were refused"),
+    Status.UNCERTAIN: ("is uncertain", "are uncertain"),
+    Status.SUPPRESSED: ("is left out, though no longer suppressed", "are left out, though no longer suppressed"),
+}
+
+
 def accounted(prepared: Prepared, ledger: Ledger, due: int, count: int) -> list[str]:
     """Lines that say who is left out, and who waits for a decision; none if everybody gets the letter now.
 
@@ -24,7 +33,7 @@ def accounted(prepared: Prepared, ledger: Ledger, due: int, count: int) -> list[
     plan, campaign = prepared.plan, prepared.campaign
     tally = ledger.tally(campaign) if campaign else None
     if plan:
-        total, parts = of_list(plan, ledger, due)
+        total, parts = of_list(plan, ledger, due, campaign)
     elif campaign and tally:
         total, parts = of_ledger(campaign, tally, ledger, due)
     else:
@@ -42,19 +51,31 @@ def accounted(prepared: Prepared, ledger: Ledger, due: int, count: int) -> list[
     return lines
 
 
-def of_list(plan: Plan, ledger: Ledger, due: int) -> tuple[int, Iterable[str]]:
-    """The rows of a list that was just read, and what becomes of those without a message."""
+def of_list(plan: Plan, ledger: Ledger, due: int, campaign: CampaignRecord | None = None) -> tuple[int, Iterable[str]]:
+    """The rows of a list that was just read, and what becomes of those without a message; of `campaign`, if it has begun."""
     people = plan.contacts
     bad = len(people.bad_rows) + len(plan.unrendered)
     suppressed = plan.held_back(ledger)
     out = list(plan.suppressed_keys(suppressed))
-    mailed = people.rows - people.duplicates - bad - len(out)
     return people.rows, (
-        each(mailed - due, "had its turn already", "had their turn already"),
+        *(had_their_turn(campaign, ledger, set(plan.mailed_keys(suppressed)), due) if campaign else ()),
         each(bad, "has a problem and is skipped", "have a problem and are skipped"),
         *left_out(out, suppressed),
         each(people.duplicates, "is there twice", "are there twice"),
     )
+
+
+def had_their_turn(campaign: CampaignRecord, ledger: Ledger, keys: Collection[str], due: int) -> Iterator[str]:
+    """Where those of a changed list stand who are not due now, so that the figures are the same as without a change."""
+    tally = ledger.tally(campaign)
+    later = set(ledger.open_keys(campaign)) - set(ledger.open_keys(campaign, due=time.time()))
+    numbers = [len(later.intersection(keys))]
+    for status in TURNS:
+        found = ledger.records(campaign, status) if getattr(tally, status) else ()
+        numbers.append(sum(normalise(record.address) in keys for record in found))
+    yield each(len(keys) - due - sum(numbers), "has it already", "have it already")
+    for number, words in zip(numbers, (LATER, *TURNS.values()), strict=True):
+        yield each(number, *words)
 
 
 def of_ledger(campaign: CampaignRecord, tally: Tally, ledger: Ledger, due: int) -> tuple[int, Iterable[str]]:
@@ -64,9 +85,9 @@ def of_ledger(campaign: CampaignRecord, tally: Tally, ledger: Ledger, due: int) 
     known = ledger.suppressions(list_name(campaign.manifest.list_name))
     return tally.total, (
         each(tally.sent, "has it already", "have it already"),
-        each(max(0, tally.queued + tally.deferred - due), "is to be tried again later", "are to be tried again later"),
-        each(tally.failed, "was refused", "were refused"),
-        each(tally.uncertain, "is uncertain", "are uncertain"),
+        each(max(0, tally.queued + tally.deferred - due), *LATER),
+        each(tally.failed, *TURNS[Status.FAILED]),
+        each(tally.uncertain, *TURNS[Status.UNCERTAIN]),
         each(tally.skipped, "is skipped", "are skipped"),
         *left_out(out, {**found_among(out, known), **known.entries}),
     )
@@ -80,7 +101,7 @@ def left_out(keys: Collection[str], suppressed: Mapping[str, Held]) -> tuple[str
     return (
         each(dead, "has a dead address", "have a dead address"),
         each(len(keys) - dead - free, "does not want our mail", "do not want our mail"),
-        each(free, "is left out, though no longer suppressed", "are left out, though no longer suppressed"),
+        each(free, *TURNS[Status.SUPPRESSED]),
     )
 
 
