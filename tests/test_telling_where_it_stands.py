@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journey import Journey, beginning, people
+from journey import Journey, as_csv, beginning, people
 
 # A disk of its own for one program, which no other sees.
 MOUNTED = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
@@ -28,6 +28,19 @@ def test_a_finished_campaign_sent_again_says_that_nothing_was_sent_now(journey: 
     assert again.code == 0
     assert "Nothing was sent now: all 2 have it already." in again.out
     assert journey.settled() == {"sent": 2}
+
+
+def test_the_preview_of_a_campaign_that_has_begun_gives_the_command_that_continues_it(journey: Journey) -> None:
+    assert "has begun" not in journey.run("preview", *journey.campaign).said
+    assert journey.run("send", *journey.campaign, "--yes", "--limit", "1").code == 3
+    plain = journey.run("preview", *journey.campaign)
+    assert "The campaign has begun: 1 has the letter already; they get no second one." in plain.out
+    assert "--update" not in plain.step("To send:")
+    journey.write("list.csv", as_csv(people(3)))
+    changed = journey.run("preview", *journey.campaign)
+    assert "1 has the letter already; the rest gets it as it is now, with --update." in changed.out
+    assert journey.run(*changed.step("To send:"), "--yes").code == 0
+    assert journey.accepted() == {f"p{row}@example.org": 1 for row in (2, 3, 4)}
 
 
 def can_mount() -> bool:

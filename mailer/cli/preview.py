@@ -5,7 +5,7 @@ from __future__ import annotations
 import webbrowser
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -33,6 +33,7 @@ from mailer.model import Findings
 if TYPE_CHECKING:
     from mailer.campaign.plan import Plan
     from mailer.campaign.source import Source
+    from mailer.ledger import Ledger
     from mailer.model import Problem
 
 SKIP = "mend the rows, or add --skip-problems to go on without them"
@@ -87,13 +88,17 @@ def preview(
             raise ListError("Not one message can be made.", problems=plan.problems)
         with counted("Writing the preview") as progress:
             index, messages = write_preview(plan, ledger, out, own_files=files, on_progress=progress)
+        begun = standing_of(plan, ledger)
     if as_json:
         console.emit(as_data(plan, messages, index, (*settings.warnings, *odd)))
     else:
         held_up = bool(plan.problems) and not skip_problems
         show(plan, messages, index, hint=SKIP if held_up else None)
         if not held_up:
-            console.say(f"To send:       {send_command(source, plan.seal, skip_problems=skip_problems)}")
+            if begun:
+                console.say(f"The campaign has begun: {begun.told}", sentence=True)
+            command = send_command(source, plan.seal, skip_problems=skip_problems, update=begun and begun.changed)
+            console.say(f"To send:       {command}")
     if open_it and index:
         webbrowser.open(index.resolve().as_uri())
     if plan.problems and not skip_problems:
@@ -140,6 +145,24 @@ def show(plan: Plan, messages: int, index: Path | None, hint: str | None) -> Non
         console.show_problems(plan.problems, rest="; all of them: --problems FILE", hints=[hint])
 
 
+class Begun(NamedTuple):
+    """What a campaign of this name has come to; `changed` if what was previewed is not what it was frozen with."""
+
+    changed: bool
+    told: str
+
+
+def standing_of(plan: Plan, ledger: Ledger) -> Begun | None:
+    """How many have the letter already; None if the campaign has not begun."""
+    campaign = ledger.campaign(plan.name)
+    if campaign is None or not ledger.tried(campaign):
+        return None
+    have = len(ledger.reached(campaign).intersection(plan.mailed_keys(plan.held_back(ledger))))
+    changed = campaign.manifest.parts != plan.manifest.parts
+    rest = "the rest gets it as it is now, with --update" if changed else "they get no second one"
+    return Begun(changed, f"{recipients.each(have, 'has', 'have') or 'nobody has'} the letter already; {rest}.")
+
+
 def accounted(plan: Plan, messages: int) -> str:
     """What became of every row of the list, in numbers that add up."""
     people = plan.contacts
@@ -152,7 +175,7 @@ def accounted(plan: Plan, messages: int) -> str:
     return f"Rows in the list: {people.rows:,} ({', '.join(parts)})"
 
 
-def send_command(source: Source, seal: str, *, skip_problems: bool) -> str:
+def send_command(source: Source, seal: str, *, skip_problems: bool, update: bool | None) -> str:
     """The command that sends what was previewed, to be pasted."""
     words = ["mailer", "send", quoted(source.template), quoted(source.list_path)]
     for option, value in (
@@ -161,5 +184,6 @@ def send_command(source: Source, seal: str, *, skip_problems: bool) -> str:
         ("--sheet", source.sheet),
     ):
         words += [option, quoted(value)] if value else []
+    words += ["--update"] if update else []
     words += ["--skip-problems"] if skip_problems else []
     return " ".join([*words, "--seal", seal])
