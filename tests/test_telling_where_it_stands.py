@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from journey import Journey, as_csv, beginning, people
+
+from mailer.ledger import owner_in_words
+from mailer.ledger.lock import owner
+from mailer.times import local_time
 
 # A disk of its own for one program, which no other sees.
 MOUNTED = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
@@ -41,6 +48,32 @@ def test_the_preview_of_a_campaign_that_has_begun_gives_the_command_that_continu
     assert "1 has the letter already; the rest gets it as it is now, with --update." in changed.out
     assert journey.run(*changed.step("To send:"), "--yes").code == 0
     assert journey.accepted() == {f"p{row}@example.org": 1 for row in (2, 3, 4)}
+
+
+@pytest.mark.parametrize("command", ["resolve", "pause", "report", "retry"])
+def test_who_names_no_campaign_is_shown_those_of_the_folder(journey: Journey, command: str) -> None:
+    assert f"mailer {command}" in journey.call(command).err
+    assert "solidarity-appeal--branches" in journey.call(command).err
+    assert journey.call("send", *journey.campaign, "--yes").code == 0
+    assert journey.call("send", *journey.campaign, "--campaign", "Zweite Runde", "--yes").code == 0
+    told = journey.call(command)
+    assert told.code == 2
+    assert f'mailer {command} "Zweite Runde"\n      mailer {command} appeal--list\n' in told.err
+    assert "solidarity-appeal--branches" not in told.err
+
+
+def test_who_sends_is_told_with_the_time_of_the_clock_on_the_wall() -> None:
+    began = datetime(2026, 11, 30, 22, 51, 7, tzinfo=UTC)
+    noted = f"process 42 on {{}}, started {began:%Y-%m-%d %H:%M:%S} UTC"
+    since = local_time(began)
+    assert owner_in_words(noted.format("vm, old")) == f"process 42 on vm, old, since {since}"
+    assert owner_in_words(noted.format(gethostname())) == f"process 42 on this computer, since {since}"
+    assert owner_in_words("process 1") == "process 1"
+    assert owner_in_words(owner()) == f"process {os.getpid()} on this computer, since {since_of(owner())}"
+
+
+def since_of(noted: str) -> str:
+    return local_time(datetime.strptime(noted.rpartition("started ")[2], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC))
 
 
 def can_mount() -> bool:

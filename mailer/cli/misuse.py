@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from mailer.errors import MailerError, quoted
+
+NAMED = 5
+"""Campaigns of which the names are shown."""
+
 EXAMPLE = re.compile(r"Example:\s+(mailer .+)")
 PLAIN = (
     (re.compile(r"Value error, "), ""),
@@ -34,6 +39,25 @@ def explained(message: str, context: Any) -> tuple[str, str]:
     for pattern, words in PLAIN:
         plain = pattern.sub(words, plain)
     example = EXAMPLE.search(getattr(context.command, "help", None) or "") if context else None
+    if message.startswith("Missing argument 'CAMPAIGN'") and (names := campaigns_here()):
+        lines = "\n      ".join(f"{path} {quoted(name)}" for name in names)
+        return plain, f"name one of the campaigns of this folder, the newest first:\n      {lines}"
     if example and message.startswith("Missing"):
         return plain, f"for example: {example[1]}\n      all about it: {path} --help"
     return plain, f"See how it is used: {path} --help"
+
+
+def campaigns_here() -> list[str]:
+    """The names of the newest campaigns of this folder, as far as they can be read without a question."""
+    from mailer import settings  # noqa: PLC0415 - imports pydantic
+    from mailer.cli.unlocking import is_encrypted, open_ledger  # noqa: PLC0415
+
+    try:
+        here = settings.load()
+        if is_encrypted(here):
+            return []
+        with open_ledger(here, create=False) as ledger:
+            found = sorted(ledger.campaigns(), key=lambda campaign: campaign.started_at, reverse=True)
+    except MailerError:  # what is wrong with the settings is told by a command that needs them
+        return []
+    return [campaign.name for campaign in found[:NAMED]]

@@ -224,6 +224,8 @@ def show_standing(
     ledger: Ledger, campaign: CampaignRecord, now: float, *, as_json: bool, names: Mapping[str, str]
 ) -> None:
     """Counts, pace and time left of one campaign."""
+    from mailer.ledger import owner_in_words  # noqa: PLC0415
+
     over = relays.standings(ledger, campaign, names)
     data = standing(ledger, campaign, over)
     running = data["state"] == "sending"
@@ -239,7 +241,7 @@ def show_standing(
     if left:
         show_left(ledger, left)
     elif running and campaign.owner:
-        console.say(f"Sent by {campaign.owner}")
+        console.say(f"Sent by {owner_in_words(campaign.owner)}")
     show_tally(ledger.tally(campaign), campaign.manifest)
     show_returned(ledger.returned(campaign))
     relays.show(over)

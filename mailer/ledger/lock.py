@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -13,6 +14,10 @@ from mailer.errors import InUseError, quoted
 from mailer.ledger.connection import ACCOUNT
 from mailer.ledger.ledger import Ledger
 from mailer.model import CampaignRecord, counted, said
+from mailer.times import local_time
+
+SINCE = "%Y-%m-%d %H:%M:%S UTC"
+NOTED = re.compile(r"process (?P<pid>\d+) on (?P<computer>.+), started (?P<since>.+ UTC)", re.DOTALL)
 
 
 class SenderLock:
@@ -66,7 +71,27 @@ def who_sends(ledger: Ledger, campaign: str) -> str | None:
         there = [one.owner for one in ledger.shared.presences() if campaign in one.campaigns]
         if there:
             return counted("a worker ({owners})", "{number} workers ({owners})", len(there), owners="; ".join(there))
-    return ledger.owner(campaign)
+    found = ledger.owner(campaign)
+    return owner_in_words(found) if found else None
+
+
+def owner_in_words(owner: str) -> str:
+    """What a sender noted of itself, with the time as the clock on the wall shows it."""
+    noted = NOTED.fullmatch(owner)
+    if noted is None:
+        return owner
+    try:
+        since = datetime.strptime(noted["since"], SINCE).replace(tzinfo=UTC)
+    except ValueError:
+        return owner
+    if noted["computer"] == socket.gethostname():
+        return said("process {pid} on this computer, since {since}", pid=noted["pid"], since=local_time(since))
+    return said(
+        "process {pid} on {computer}, since {since}",
+        pid=noted["pid"],
+        computer=noted["computer"],
+        since=local_time(since),
+    )
 
 
 def settle(ledger: Ledger, campaign: CampaignRecord) -> CampaignRecord:
@@ -125,7 +150,12 @@ class AccountLock:
             sending = (c for c in self._ledger.campaigns() if c.owner and SenderLock(self._ledger, c.name).is_held())
             known = next(
                 (
-                    said("{what}, for campaign {name!r} ({owner})", what=self.what, name=c.name, owner=c.owner)
+                    said(
+                        "{what}, for campaign {name!r} ({owner})",
+                        what=self.what,
+                        name=c.name,
+                        owner=owner_in_words(c.owner or ""),
+                    )
                     for c in sending
                 ),
                 self.what,
@@ -163,7 +193,7 @@ def owner() -> str:
 
 @cache
 def _owner(pid: int) -> str:
-    since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    since = datetime.now(UTC).strftime(SINCE)
     return str(
         said("process {pid} on {computer}, started {since}", pid=pid, computer=socket.gethostname(), since=since)
     )
