@@ -44,6 +44,15 @@ def test_who_is_left_out_is_said_before_the_question(journey: Journey) -> None:
     assert journey.nothing_sent()
 
 
+def test_who_is_asked_sees_the_subject(journey: Journey) -> None:
+    assert "  Subject of the first: Freedom for our comrades, Pat 2\n" in journey.call("send", *journey.campaign).err
+    assert journey.call("send", *journey.campaign, "--yes", "--limit", "1").code == 3
+    # what was frozen counts, and its first one may have it already
+    assert "  Subject: Freedom for our comrades, {{ name }}\n" in journey.call("send", *journey.campaign).err
+    journey.write("templates/plain.md", "---\nsubject: Strike\n---\nHello\n")
+    assert "  Subject: Strike\n" in journey.call("send", "plain", "list.csv").err
+
+
 def test_nothing_is_said_of_a_list_that_is_mailed_whole(journey: Journey) -> None:
     assert "in the list" not in journey.call("send", *journey.campaign, "--yes").said
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from mailer.cli import console
 from mailer.errors import quoted
 from mailer.model import Reason, Status
 from mailer.suppression import found_among, list_name, normalise, reason
@@ -117,3 +118,24 @@ def each(count: int, one: str, more: str) -> str:
 
 def messages(count: int) -> str:
     return "1 message" if count == 1 else f"{count:,} messages"
+
+
+def show_subject(prepared: Prepared, ledger: Ledger) -> None:
+    """What the letter is called, for the person who is asked: as the first one gets it, or as it is written if it was frozen before."""
+    from mailer import merge  # noqa: PLC0415
+    from mailer.campaign.frozen import Frozen  # noqa: PLC0415
+
+    plan, campaign = prepared.plan, prepared.campaign
+    if plan:
+        first = next(plan.mailed(plan.held_back(ledger)), None)
+        if first is None:
+            return
+        template, subject = plan.template, str(plan.template.merge(first, plan.identity).subject)
+    elif campaign:
+        files = {**campaign.manifest.letter, **campaign.manifest.attachments}
+        template = merge.load(campaign.manifest.template, Frozen(files, ledger.blob))
+        subject = template.front.subject
+    else:
+        return
+    same = len(template.languages) == 1 and subject == template.front.subject
+    console.note(f"  Subject: {subject}" if same or not plan else f"  Subject of the first: {subject}")

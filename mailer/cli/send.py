@@ -46,7 +46,7 @@ from mailer.cli.options import (
     source_of,
 )
 from mailer.cli.progress import ProgressLine, counted
-from mailer.cli.recipients import accounted, messages
+from mailer.cli.recipients import accounted, messages, show_subject
 from mailer.cli.result import show_result
 from mailer.cli.saving import save_problems
 from mailer.cli.standing import show_tally
@@ -216,6 +216,7 @@ class Sending:
                 with nothing_sent():
                     look_before_sending(self._settings, self._prepared)
             if count and not confirmed:
+                show_subject(self._prepared, self._ledger)
                 confirm(count)
             return self._go(count, limit, due)
 
