@@ -7,10 +7,11 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from merge_letters import CAMPAIGN, Page, body_html, body_text, contact, letter, merged, refused
+from merge_letters import CAMPAIGN, Page, Shelf, body_html, body_text, contact, letter, merged, refused
 
 from mailer.errors import LetterError
-from mailer.model import Identity, Mailbox
+from mailer.merge import load
+from mailer.model import Identity, Mailbox, Severity
 
 
 def test_a_loop_around_list_items_makes_one_list():
@@ -298,3 +299,14 @@ def test_whatever_tags_enclose_the_html_stays_well_formed(lines):
         elif name not in {"br", "hr", "img"}:
             opened.append(name)
     assert opened == []
+
+
+def test_a_letter_in_a_language_without_a_foot_of_its_own_says_so():
+    files = {
+        "templates/it/letter.md": "---\nsubject: x\n---\nx\n",
+        "templates/it/letter.ar.md": "---\nsubject: y\n---\ny\n",
+    }
+    (item,) = load("it", Shelf(files)).check([])
+    assert (item.code, item.file, item.severity) == ("foot-language", "templates/it/letter.ar.md", Severity.WARNING)
+    assert "the letter is in ar, and its foot in English" in item.message
+    assert letter("x", front="subject: x\nlanguage: de-at").check([]) == []

@@ -84,8 +84,10 @@ def test_in_a_terminal_it_gets_its_own_line_and_the_cursor_is_back(journey: Jour
     pressed_twice(running)
     ran = journey.calm(running.ended())
     assert ran.code == 3
-    last, _ = ran.out.rsplit("\x1b[?25h", 1)[1].lstrip("\n").split("\n")
-    assert last == SAID
+    last = ran.out.rsplit("\x1b[?25h", 1)[1]
+    assert " ".join(last.split()) == SAID
+    assert all(len(line) <= 120 for line in last.splitlines())
+    assert "  mailer resolve appeal--list" in last.splitlines()
 
 
 def started(journey: Journey, out: int) -> Running:

@@ -37,7 +37,10 @@ def report(
         typer.Option("--by", metavar="FIELD", help="Count by this column of the list; else country and branch."),
     ] = None,
     counts_only: Annotated[
-        bool, typer.Option("--counts-only", help="Numbers alone: no address, no name, no small group.")
+        bool,
+        typer.Option(
+            "--counts-only", help="Numbers alone: no address, no name, no group of fewer than five. Totals stay exact."
+        ),
     ] = False,
     language: Annotated[
         str, typer.Option("--language", metavar="CODE", help="The language of that web page, such as de; else English.")
@@ -132,6 +135,10 @@ def people(spread: Spread) -> dict[str, int]:
 def show(summary: Report) -> None:
     """Why messages were refused, how groups fared, and who needs looking after."""
     if summary.smallest is not None:
+        console.say(
+            f"\nOnly these totals are exact; groups of fewer than {summary.smallest} people are counted together.",
+            sentence=True,
+        )
         show_groups("Refusals", summary.reasons)
     else:
         show_groups("Refusals, in the servers' own words", summary.words)

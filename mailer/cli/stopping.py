@@ -115,6 +115,8 @@ def last_words(
     message = "Ended at once. What was on its way is uncertain: nobody knows whether it arrived."
     hint = f"the same command continues with the others; to look after it: mailer resolve {quoted(campaign)}"
     line = console.harmless(f"{message} {hint[:1].upper()}{hint[1:]}")
+    if in_terminal and not in_line:
+        line = console.fitting(console.err(), line)
     text = f"{in_line(line) if in_line else line}\n".encode(sys.stderr.encoding or "utf-8", "replace")
     words = [(2, console.SHOW_CURSOR + text if in_terminal else text)]
     if as_json:

@@ -63,7 +63,10 @@ class Sentences:
 
     def __init__(self, files: Recorder, language: str) -> None:
         table = _sentences(text_of(files, FOOTER))
-        self._texts = table.get(language) or table.get(language.partition("-")[0]) or table["en"]
+        found = table.get(language) or table.get(language.partition("-")[0])
+        self._texts = found or table["en"]
+        self.missing = () if found else tuple(table)
+        """The languages that there are, if this is none of them."""
 
     def __getitem__(self, key: str) -> str:
         return self._texts[key]

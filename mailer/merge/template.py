@@ -352,6 +352,15 @@ def _compiled(compiler: Compiler, body: str, at: Origin) -> Version:
         "text": compiler.text(nodes, at),
         "html": compiler.html(nodes, at),
     }
+    sentences = Sentences(compiler.files, compiler.language)
+    if sentences.missing:
+        message = said(
+            "the letter is in {language}, and its foot in English: mailer has these sentences in {known} only.",
+            language=compiler.language,
+            known=", ".join(sentences.missing),
+        )
+        hint = "With reason: at least the sentence why people get it can be in the letter's language."
+        compiler.warnings.append(warning("foot-language", message, at=at, hint=hint))
     to_name = compiler.line(front.to_name, front.origin("to_name")) if front.to_name else None
     enclosed = tuple(enclosures(front.attachments, compiler))
     fixed = {
@@ -371,7 +380,7 @@ def _compiled(compiler: Compiler, body: str, at: Origin) -> Version:
         blocks=tuple(compiler.blocks),
         images=tuple(compiler.images.values()),
         enclosures=enclosed,
-        sentences=Sentences(compiler.files, compiler.language),
+        sentences=sentences,
         fixed=fixed,
         body=body,
         at=at,
