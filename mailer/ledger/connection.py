@@ -233,13 +233,13 @@ def _unwritable(path: Path) -> Said:
     return said("cannot be written: neither can the folder {folder}, where its other files lie.", folder=folder)
 
 
-def _way_out(error: Exception) -> str:
+def _way_out(error: Exception) -> Said:
     code = getattr(error, "sqlite_errorname", "")
     if _without_room(code):
-        return "make room on the disk, then run the same command again; it goes on where it stopped"
+        return said("make room on the disk, then run the same command again; it goes on where it stopped")
     if code.startswith(UNWRITABLE):
         # never another ledger: it would know nobody who was mailed
-        return "get the right to write there from whoever keeps this computer, then run the same command again"
+        return said("get the right to write there from whoever keeps this computer, then run the same command again")
     if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return "restore the file from a backup; do not send again before you know who was mailed"
-    return "run the same command again; it goes on where it stopped"
+        return said("restore the file from a backup; do not send again before you know who was mailed")
+    return said("run the same command again; it goes on where it stopped")

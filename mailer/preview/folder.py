@@ -40,9 +40,9 @@ def replaced(out: Path) -> Iterator[Path]:
 
 
 WAYS_OUT = {
-    Cause.FULL: "Make room there, or choose a folder on another disk with --out.",
-    Cause.READ_ONLY: "Choose a folder on another disk with --out.",
-    Cause.OTHER: "Close what is open from an earlier preview, or choose another folder with --out.",
+    Cause.FULL: said("Make room there, or choose a folder on another disk with --out."),
+    Cause.READ_ONLY: said("Choose a folder on another disk with --out."),
+    Cause.OTHER: said("Close what is open from an earlier preview, or choose another folder with --out."),
 }
 
 

@@ -146,9 +146,9 @@ def begins_with(path: Path, text: str) -> bool:
 
 
 WAYS_OUT = {
-    Cause.FULL: "Make room there, then run the same command again; or name a file on another disk.",
-    Cause.READ_ONLY: "Name a file on another disk.",
-    Cause.OTHER: "Close the file if another program has it open, or choose another name.",
+    Cause.FULL: said("Make room there, then run the same command again; or name a file on another disk."),
+    Cause.READ_ONLY: said("Name a file on another disk."),
+    Cause.OTHER: said("Close the file if another program has it open, or choose another name."),
 }
 
 
