@@ -62,7 +62,23 @@ class LockedError(SettingsError):
 
 
 class ListError(Refused):
-    """The contact list cannot be read, or has rows that cannot be mailed."""
+    """The contact list cannot be read, or has rows that cannot be mailed.
+
+    `sheets` and `columns` are what there is to choose from, where one of them is to be named.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        problems: Sequence[Problem] = (),
+        sheets: Sequence[str] = (),
+        columns: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, problems=problems)
+        self.sheets = tuple(sheets)
+        self.columns = tuple(columns)
 
 
 class LetterError(Refused):

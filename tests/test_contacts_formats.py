@@ -226,6 +226,56 @@ def test_two_sheets_with_addresses_are_both_named(tmp_path):
     assert contacts.read(tmp_path / "list.xlsx", sheet="South")[0].row == 2
 
 
+MEMBERS = [
+    ["Ortsverein Süd"],
+    ["Stand: November"],
+    [],
+    ["Name", "E-Mail (privat)", "E-Mail (Betrieb)"],
+    ["Ann", "ann@example.org", "ann@work.example"],
+    ["Bo", "bo@example.org", ""],
+]
+LEFT = [["Name", "E-Mail"], ["Weg", "weg@example.org"]]
+
+
+def write_book(path, **sheets):
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+
+
+@pytest.mark.parametrize(
+    ("members", "email_column"),
+    [
+        pytest.param(MEMBERS, None, id="several address columns"),
+        pytest.param(MEMBERS, "Email", id="a column that only the other sheet has"),
+        pytest.param(MEMBERS[4:], None, id="no header"),
+        pytest.param([["Team"], *MEMBERS[4:]], None, id="a title only"),
+        pytest.param(
+            [["Kreis", "Wer"], ["Nord", "Ann <ann@example.org>"], ["Süd", "?"], ["West", "?"]], None, id="named"
+        ),
+    ],
+)
+def test_no_sheet_is_taken_while_another_one_holds_addresses(tmp_path, members, email_column):
+    write_book(
+        tmp_path / "list.xlsx", Mitglieder=members, Ausgetreten=LEFT, Notizen=[["Fragen an buero@example.org!"], ["x"]]
+    )
+    with pytest.raises(ListError, match=r'several sheets.*: "Mitglieder", "Ausgetreten"\.') as refusal:
+        contacts.read(tmp_path / "list.xlsx", email_column=email_column)
+    assert "--sheet" in refusal.value.hint
+    assert contacts.read(tmp_path / "list.xlsx", sheet="Ausgetreten")[0].address == "weg@example.org"
+
+
+def test_the_example_of_a_sheet_is_the_one_that_has_the_named_column_and_can_be_pasted(tmp_path):
+    write_book(tmp_path / "list.xlsx", Ausgetreten=LEFT, **{"Die Mitglieder": MEMBERS})
+    with pytest.raises(ListError, match="several sheets") as refusal:
+        contacts.read(tmp_path / "list.xlsx", email_column="E-Mail (privat)")
+    assert '--sheet "Die Mitglieder"' in refusal.value.hint
+
+
 def test_a_sheet_is_named_only_for_spreadsheets(tmp_path):
     write_csv(tmp_path / "list.csv", HEADER, ROWS)
     with pytest.raises(ListError, match="no sheets"):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +47,56 @@ def ready(inside: Stranger, **draft: str) -> dict[str, object]:
         assert found["phase"] != "failed", found
         assert time.monotonic() < until
     return found
+
+
+# -- sheets
+
+
+def write_workbook(path: Path) -> None:
+    book = openpyxl.Workbook()
+    members, left = book.active, book.create_sheet("Ausgetreten")
+    assert members is not None
+    members.title = "Mitglieder Süd"
+    for row in (["Ortsverein"], [], ["Name", "E-Mail (privat)", "E-Mail (Betrieb)"]):
+        members.append(row)
+    members.append(["Ann", "ann@example.org", "ann@work.example"])
+    for row in (["Name", "E-Mail"], ["Weg", "weg@example.org"]):
+        left.append(row)
+    book.create_sheet("Notizen")["A1"] = "Bitte nicht ändern"
+    book.save(path)
+
+
+def options(page: str, of: str) -> list[str]:
+    """What can be chosen in a field of the page."""
+    found = re.search(rf'<select id="{of}".*?</select>', page, re.DOTALL)
+    return list(re.findall(r"<option[^>]*>([^<]*)<", found[0])) if found else []
+
+
+def test_the_sheet_is_chosen_on_the_page_and_then_its_column(at_work: Office) -> None:
+    inside, _ = entered(at_work)
+    write_workbook(at_work.folder / "contacts" / "members.xlsx")
+
+    def page(**chosen: str) -> str:
+        return inside.ask("GET", f"/list?{urlencode({'list': 'contacts/members.xlsx', **chosen})}")[1]
+
+    first = page()
+    assert "several sheets that could be the list" in first
+    assert "Choose the sheet below." in first
+    assert "--sheet" not in first
+    assert options(first, "sheet") == ["please choose", "Mitglieder Süd", "Ausgetreten", "Notizen"]
+    assert options(first, "column") == []
+    left = page(sheet="Ausgetreten", column_of="")
+    assert "weg@example.org" in left
+    assert '<option dir="auto" value="Ausgetreten" selected>' in left
+    assert options(left, "column") == ["Name", "E-Mail"]
+    # the form that is sent with another sheet still holds the column of the one before
+    members = page(sheet="Mitglieder Süd", column="E-Mail", column_of="Ausgetreten")
+    assert "several columns with e-mail addresses" in members
+    assert "--email-column" not in members
+    assert options(members, "column") == ["please choose", "Name", "E-Mail (privat)", "E-Mail (Betrieb)"]
+    chosen = page(sheet="Mitglieder Süd", column="E-Mail (privat)", column_of="Mitglieder Süd")
+    assert "ann@example.org" in chosen
+    assert '<option dir="auto" value="E-Mail (privat)" selected>' in chosen
 
 
 # -- typing mistakes

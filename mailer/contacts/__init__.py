@@ -14,14 +14,16 @@ from mailer.contacts.slices import Slice, Tables, made
 if TYPE_CHECKING:
     from mailer.contacts.contact_list import ContactList
     from mailer.contacts.listing import read
+    from mailer.contacts.load import sheets
     from mailer.contacts.naming import Column
 
-__all__ = ["Column", "ContactList", "Slice", "Tables", "file_digest", "made", "read"]
+__all__ = ["Column", "ContactList", "Slice", "Tables", "file_digest", "made", "read", "sheets"]
 
 LATER = {
     "Column": "mailer.contacts.naming",
     "ContactList": "mailer.contacts.contact_list",
     "read": "mailer.contacts.listing",
+    "sheets": "mailer.contacts.load",
 }
 
 

@@ -13,8 +13,8 @@ from mailer.contacts.opening import content
 from mailer.contacts.records import read_json, read_parquet
 from mailer.contacts.sniff import SUFFIXES, Kind, sniff
 from mailer.contacts.table import Table, Wanted, clean_text
-from mailer.contacts.workbook import read_workbook
-from mailer.errors import ListError
+from mailer.contacts.workbook import read_workbook, sheet_names
+from mailer.errors import ListError, LockedError
 from mailer.model import Problem, Severity, said
 
 
@@ -35,6 +35,16 @@ def load(path: Path, wanted: Wanted, unlock: Unlock) -> Table:
         table = replace(table, warnings=(*table.warnings, _misnamed(path, kind)))
     header = tuple(clean_text(header).strip() for header in table.header)
     return _without_empty_columns(replace(table, header=header))
+
+
+def sheets(path: Path, unlock: Unlock) -> list[str]:
+    """The sheets that a person sees in a workbook; none in what is no workbook, or cannot be read: reading it says why."""
+    try:
+        data = content(path, unlock)
+        path = plain_name(path)
+        return sheet_names(path, data) if sniff(path, data) is Kind.WORKBOOK else []
+    except (ListError, LockedError):
+        return []
 
 
 def _misnamed(path: Path, kind: Kind) -> Problem:

@@ -98,7 +98,7 @@ def read_table(lookup: Lookup, folders: Sequence[Path], unlock: Unlock) -> Looku
     """Raises ListError if the table is missing, has no such column, or names a key twice."""
     path = _locate(lookup.table, folders)
     key = lookup.key or lookup.on
-    loaded = load(path, Wanted(names=(key,), is_header=lambda _: False), unlock)
+    loaded = load(path, Wanted(names=(key,), is_header=lambda _: False, people=False), unlock)
     columns = columns_of(loaded.header)
     position = find(columns, key)
     if position is None:

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mailer.contacts.cells import cell_text
 from mailer.contacts.encoding import decode
 from mailer.contacts.table import BLOCK, Packer, Table, clean_text
-from mailer.contacts.workbook import cell_text
 from mailer.errors import ListError
 from mailer.model import said
 

@@ -37,8 +37,12 @@ def email_column(frame: pd.DataFrame, columns: Sequence[Column], *, file: str, n
         if position is None:
             hint = did_you_mean(named, columns)
             if "@" in named:
-                raise ListError(said("{file} has no column of that name.", file=file), hint=hint)
-            raise ListError(said('{file} has no column "{name}".', file=file, name=named), hint=hint)
+                raise ListError(
+                    said("{file} has no column of that name.", file=file), hint=hint, columns=_headers(columns)
+                )
+            raise ListError(
+                said('{file} has no column "{name}".', file=file, name=named), hint=hint, columns=_headers(columns)
+            )
         return EmailColumn(position=position)
     full = [position for position in range(len(columns)) if address_share(frame[position]) > MOSTLY]
     usual = [position for position, column in enumerate(columns) if vocabulary.is_email_header(column.original)]
@@ -58,6 +62,7 @@ def email_column(frame: pd.DataFrame, columns: Sequence[Column], *, file: str, n
             "{file} has no column with e-mail addresses. Its columns are {columns}.", file=file, columns=listed(columns)
         ),
         hint='Name the column with --email-column "...", or add one called email.',
+        columns=_headers(columns),
     )
 
 
@@ -79,7 +84,13 @@ def _only(positions: Sequence[int], columns: Sequence[Column], file: str) -> int
         hint=said(
             'Name the one to write to, for example --email-column "{original}".', original=several[0].original.strip()
         ),
+        columns=_headers(columns),
     )
+
+
+def _headers(columns: Sequence[Column]) -> list[str]:
+    """By what a person chooses between them."""
+    return [column.original or column.name for column in columns]
 
 
 def _guess(column: Column, file: str) -> Problem:

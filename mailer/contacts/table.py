@@ -43,12 +43,14 @@ class Table:
 class Wanted:
     """What a reader needs to know to find the header row and the sheet.
 
-    `names` are headers asked for by name; `is_header` knows the usual ones (an address column, for a list).
+    `names` are headers asked for by name; `is_header` knows the usual ones (an address column, for a list). `people` are
+    looked for: any sheet with addresses can be the list.
     """
 
     names: tuple[str, ...] = ()
     is_header: IsHeader
     sheet: str | None = None
+    people: bool = True
 
 
 class Packer:

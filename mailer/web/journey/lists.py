@@ -6,7 +6,8 @@ import csv
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -18,7 +19,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from mailer import contacts
 from mailer.age import Opener
 from mailer.contacts.typos import LIKELY_TYPO
-from mailer.errors import MailerError, UsageError
+from mailer.errors import ListError, MailerError, UsageError
 from mailer.harmless import is_device
 from mailer.model import Lookup, Problem
 from mailer.web.journey.draft import LISTS, Draft, lists_in
@@ -49,6 +50,7 @@ class Lists:
     def __init__(self, means: Means, pages: Pages) -> None:
         self._means, self._pages = means, pages
         self._read: OrderedDict[tuple[object, ...], ContactList] = OrderedDict()
+        self._sheets: tuple[object, list[str]] = (None, [])
         self._lock = Lock()
 
     def read(self, draft: Draft, lookups: Mapping[str, Lookup] = NO_LOOKUPS, beside: str = "") -> ContactList:
@@ -73,6 +75,14 @@ class Lists:
                 self._read.popitem(last=False)
             return self._read[key]
 
+    def sheets(self, draft: Draft) -> list[str]:
+        """The sheets of a workbook, found once as long as its file is the same."""
+        key = (draft.list, self.age(draft))
+        with self._lock:
+            if self._sheets[0] != key:
+                self._sheets = (key, contacts.sheets(Path(draft.list), self._unlock))
+            return self._sheets[1]
+
     def age(self, draft: Draft) -> str:
         """What is another one once the list's file has changed."""
         there = (self._means.folder / draft.list).stat()
@@ -89,16 +99,19 @@ class Lists:
 
     def page(self, request: Request) -> Response:
         draft = self._pages.draft(request)
+        if request.query_params.get("column_of", draft.sheet) != draft.sheet:
+            draft = replace(draft, column="")  # what it was called on the sheet before
         return self._show(request, draft)
 
     def _show(self, request: Request, draft: Draft) -> Response:
-        people, error, age = None, None, ""
+        people, error, age, sheets = None, None, "", list[str]()
         if draft.list:
             try:
                 age = self.age(draft)
                 people = self.read(draft)
             except MailerError as failed:
                 error = failed
+            sheets = self.sheets(draft)
         return self._pages.show(
             request,
             "list",
@@ -106,6 +119,8 @@ class Lists:
             lists=lists_in(self._means.folder),
             people=people,
             error=error,
+            sheets=sheets,
+            columns=[one.original or one.name for one in people.columns] if people is not None else _columns(error),
             age=age,
             first=list(people[:FIRST]) if people is not None else [],
             mended=list(people.bad_rows[:MENDED]) if people is not None else [],
@@ -168,6 +183,11 @@ class Lists:
             part.unlink(missing_ok=True)
         step = "preview" if form.get("back") == "preview" else "list"
         return RedirectResponse(draft.url(step, list=kept.relative_to(self._means.folder).as_posix(), sheet=""), 303)
+
+
+def _columns(error: MailerError | None) -> Sequence[str]:
+    """What there is to choose from, where it is the column that could not be told."""
+    return error.columns if isinstance(error, ListError) else ()
 
 
 def _given(what: str, form: Mapping[str, str]) -> dict[int, str]:
