@@ -22,7 +22,7 @@ Exception text never holds an address or a password.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,3 +132,8 @@ def quoted(path: Path | str) -> str:
     if re.search(r'[$`"!]', text):
         return "'" + text.replace("'", "'\\''") + "'"
     return f'"{text}"'
+
+
+def typed(options: Mapping[str, str]) -> str:
+    """Options with their values, to stand after a command in a hint; one without a value is a switch."""
+    return "".join(f" {option} {quoted(value)}" if value else f" {option}" for option, value in options.items())

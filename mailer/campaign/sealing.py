@@ -95,6 +95,8 @@ def manifest_of(
         duplicates=people.duplicates,
         blank=people.blank,
         program=__version__,
+        sheet=people.sheet,
+        options=source.options,
     )
     return completed(bare, files, sources=sources)
 

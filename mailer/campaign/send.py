@@ -18,7 +18,7 @@ from mailer.campaign.observer import Observer
 from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent, way_out
 from mailer.campaign.run import Run, RunOptions
 from mailer.campaign.sealing import contact_digest, list_digest, settings_of
-from mailer.campaign.source import Source
+from mailer.campaign.source import SKIP, Source
 from mailer.campaign.thaw import renderer
 from mailer.campaign.timing import NOTHING_SAID, Timing
 from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError, SettingsError, quoted
@@ -107,6 +107,8 @@ def prepare(
         _check_nobody_else(seal, ledger, ledger.open_keys(begun))
         return Prepared(name=name, manifest=begun.manifest, campaign=begun, timing=timing)
     plan = make_plan(source, identity, ledger.secret, on_progress=on_progress)
+    if skip_problems:
+        plan.manifest = replace(plan.manifest, options={**plan.manifest.options, SKIP: ""})
     on_plan(plan)
     _check_problems(plan, skip_problems=skip_problems)
     _check_seal(seal, plan.manifest, ledger, plan)

@@ -12,6 +12,8 @@ from mailer.age import Unlock, no_key, plain_name
 from mailer.campaign.timing import NOTHING_SAID, Timing
 from mailer.merge.place import TEMPLATES
 
+SKIP = "--skip-problems"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
@@ -42,6 +44,19 @@ class Source:
     def name(self) -> str:
         """The campaign's name: as given, or TEMPLATE--LIST from the two stems."""
         return self.campaign or default_name(self.template, self.list_path)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """How the list is to be read, as the command line says it."""
+        return reading(self.email_column, self.sheet, self.timing.column)
+
+
+def reading(
+    email_column: str | None, sheet: str | None, zone_column: str | None = None, *, skip_problems: bool = False
+) -> dict[str, str]:
+    """The options that were given of those that say how a list is to be read; a switch has an empty value."""
+    named = {"--email-column": email_column, "--sheet": sheet, "--zone-column": zone_column}
+    return {option: value for option, value in named.items() if value} | ({SKIP: ""} if skip_problems else {})
 
 
 def default_name(template: str, list_path: Path) -> str:

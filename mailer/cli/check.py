@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from mailer.cli.options import (
 )
 from mailer.cli.saving import save_problems
 from mailer.cli.unlocking import keep_outside, unlocking
-from mailer.errors import ListError, quoted
+from mailer.errors import ListError, quoted, typed
 
 if TYPE_CHECKING:
     from mailer.contacts import ContactList
@@ -42,6 +43,7 @@ def check(
       mailer check contacts/branches.xlsx --problems to-correct.csv
     """  # noqa: D301 - \b is typer's sign to keep the lines below as they are
     from mailer import contacts  # noqa: PLC0415 - imports pandas
+    from mailer.campaign.source import reading  # noqa: PLC0415
 
     keep_outside(problems)
     people = contacts.read(contact_list, email_column=email_column, sheet=sheet, unlock=unlocking())
@@ -49,7 +51,7 @@ def check(
     if as_json:
         console.emit(as_data(people))
     else:
-        show(people, problems)
+        show(people, problems, options=reading(email_column, sheet, skip_problems=skip_problems))
     if people.problems and not skip_problems:
         raise typer.Exit(ListError.exit_code)
 
@@ -69,8 +71,9 @@ def as_data(people: ContactList) -> dict[str, object]:
     }
 
 
-def show(people: ContactList, problems: Path | None) -> None:
-    """The report for people."""
+def show(people: ContactList, problems: Path | None, *, options: Mapping[str, str]) -> None:
+    """The report for people. `options` are those by which the list was read."""
+    onward = f"To see the letters: mailer preview TEMPLATE {quoted(people.path)}{typed(options)}"
     name = console.short(str(people.path))
     sheet = f", sheet {people.sheet!r}" if people.sheet else ""
     console.say(f"{name}{sheet}; addresses in column {people.email_column.original!r}", sentence=True)
@@ -88,8 +91,10 @@ def show(people: ContactList, problems: Path | None) -> None:
         console.show_problems(people.problems, rest="; all of them: --problems FILE", hints=[hint])
         if problems:
             console.note(f"The rows are in {problems}.")
+        if len(people) and "--skip-problems" in options:
+            console.say(onward)
     elif people.rows:
         console.say("Everybody in this list can be mailed.")
-        console.say(f"To see the letters: mailer preview TEMPLATE {quoted(people.path)}")
+        console.say(onward)
     else:
         console.say("There is nobody in this list.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mailer.cli import console
 from mailer.cli.options import described_relay
-from mailer.errors import Refused, RelayStopped, quoted
+from mailer.errors import Refused, RelayStopped, quoted, typed
 
 if TYPE_CHECKING:
     from mailer.campaign.doctor import Examination
@@ -26,6 +26,9 @@ DNS_PATIENCE = 2.0
 
 SHOWN = 2
 """Warnings that are told in full; the rest is for `mailer doctor`."""
+
+READ_BY = ("--email-column", "--sheet")
+"""What `mailer doctor` takes of the options of a list."""
 
 
 def look_before_sending(settings: Settings, prepared: Prepared) -> None:
@@ -85,7 +88,10 @@ def show_letter_doubts(plan: Plan) -> None:
 
 def _doctor(plan: Plan | None) -> str:
     """The command that tells everything."""
-    return f"mailer doctor {quoted(plan.manifest.template)} {quoted(plan.contacts.path)}" if plan else "mailer doctor"
+    if plan is None:
+        return "mailer doctor"
+    options = {name: value for name, value in plan.manifest.options.items() if name in READ_BY}
+    return f"mailer doctor {quoted(plan.manifest.template)} {quoted(plan.contacts.path)}{typed(options)}"
 
 
 def _warned(plan: Plan | None) -> set[str]:

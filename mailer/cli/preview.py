@@ -27,7 +27,7 @@ from mailer.cli.options import (
 from mailer.cli.progress import counted
 from mailer.cli.saving import save_problems
 from mailer.cli.unlocking import is_encrypted, keep_outside, open_ledger, warn_of_readable_ledger
-from mailer.errors import ListError, quoted
+from mailer.errors import ListError, quoted, typed
 from mailer.model import Findings
 
 if TYPE_CHECKING:
@@ -177,13 +177,10 @@ def accounted(plan: Plan, messages: int) -> str:
 
 def send_command(source: Source, seal: str, *, skip_problems: bool, update: bool | None) -> str:
     """The command that sends what was previewed, to be pasted."""
+    from mailer.campaign.source import SKIP as SKIPPING  # noqa: PLC0415
+
     words = ["mailer", "send", quoted(source.template), quoted(source.list_path)]
-    for option, value in (
-        ("--campaign", source.campaign),
-        ("--email-column", source.email_column),
-        ("--sheet", source.sheet),
-    ):
-        words += [option, quoted(value)] if value else []
-    words += ["--update"] if update else []
-    words += ["--skip-problems"] if skip_problems else []
-    return " ".join([*words, "--seal", seal])
+    named = {"--campaign": source.campaign} if source.campaign else {}
+    updating = {"--update": ""} if update else {}
+    skipping = {SKIPPING: ""} if skip_problems else {}
+    return " ".join(words) + typed({**named, **source.options, **updating, **skipping, "--seal": seal})

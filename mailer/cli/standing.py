@@ -17,7 +17,7 @@ from mailer.cli.office import office_hours, told_hours
 from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.progress import duration
 from mailer.cli.unlocking import open_ledger
-from mailer.errors import UsageError, quoted
+from mailer.errors import UsageError, quoted, typed
 from mailer.model import MAIN_RELAY, Status
 from mailer.times import iso, local_time
 
@@ -51,7 +51,7 @@ def counts(tally: Tally) -> dict[str, int]:
 
 
 def send_command(campaign: CampaignRecord, ledger: Ledger | None = None) -> str:
-    """The command that continues a campaign, to be pasted. Without its name it could begin another one.
+    """The command that continues a campaign, to be pasted. Without its name it could begin another one, without its options read another sheet.
 
     Where the ledger says that it is left to workers, it stays so.
     """
@@ -61,7 +61,7 @@ def send_command(campaign: CampaignRecord, ledger: Ledger | None = None) -> str:
         words += ["--campaign", quoted(campaign.name)]
     if ledger and (left := left_to_workers(ledger, campaign)):
         words += ["--detach"] if left.queue == QUEUE else ["--detach", "--queue", quoted(left.queue)]
-    return " ".join(words)
+    return " ".join(words) + typed(manifest.options)
 
 
 def left_to_workers(ledger: Ledger, campaign: CampaignRecord) -> Detached | None:

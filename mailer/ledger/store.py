@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -75,6 +76,7 @@ def moment(seconds: float) -> datetime:
 
 
 def manifest_from(text: str) -> Manifest:
-    """A manifest as it was written into the ledger."""
-    data = json.loads(text)
+    """A manifest as it was written into the ledger, perhaps by a mailer that notes more."""
+    known = {one.name for one in fields(Manifest)}
+    data = {name: value for name, value in json.loads(text).items() if name in known}
     return Manifest(**{**data, "senders": tuple(data["senders"])})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -100,7 +100,8 @@ class Manifest:
     `letter` and `attachments` map paths to SHA-256 hex digests; `contacts` is the list's fingerprint, whatever the
     order of its rows; `list_file` the digest of the file's bytes (a shortcut: the same bytes need not be read again);
     `settings` the identity; `messages` a digest over every rendered message; `senders` everybody they are from;
-    `program` the version of mailer.
+    `program` the version of mailer; `sheet` where in a workbook the list stands; `options` how the command line says to
+    read it, for the commands that continue, where a switch has an empty value.
     """
 
     template: str
@@ -116,6 +117,8 @@ class Manifest:
     blank: int = 0
     senders: Sequence[str] = ()
     program: str = ""
+    sheet: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parts(self) -> dict[str, str]:

@@ -228,7 +228,9 @@ class Continuing:
 def go_on(campaign: CampaignRecord, *options: str) -> list[str]:
     """The command that continues a campaign, as `mailer status` gives it."""
     manifest = campaign.manifest
-    return ["send", "--yes", f"--campaign={campaign.name}", *options, "--", manifest.template, manifest.list_name]
+    reading = [f"{option}={value}" if value else option for option, value in manifest.options.items()]
+    words = [f"--campaign={campaign.name}", *reading, *options]
+    return ["send", "--yes", *words, "--", manifest.template, manifest.list_name]
 
 
 def wished(ledger: Ledger, now: float) -> list[str]:
