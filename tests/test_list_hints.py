@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from journey import Journey, Ran, beginning
+from journey import Journey, Ran, as_csv, beginning, people
 
 from mailer.ledger import Ledger
 from mailer.web.journey.continuing import go_on
@@ -114,3 +115,51 @@ def test_the_page_goes_on_with_the_same_sheet(journey: Journey) -> None:
         words = go_on(ledger.find(NAME))
     assert journey.call(*words).code == 0
     assert set(journey.accepted()) == {f"p{n}@example.org" for n in range(1, 8)}
+
+
+# -- --update with a list that is probably another one
+
+
+OTHER = (BOOK, "--sheet", "Ausgetreten")
+
+
+def test_update_with_another_sheet_is_refused_with_the_numbers(journey: Journey) -> None:
+    assert journey.call("send", "appeal", *GIVEN, "--limit", "1", "--yes").code == 3
+    changed = journey.call("send", "appeal", *OTHER, "--yes")
+    assert changed.code == 2
+    assert "add --update" not in changed.err
+    for options in (("--update", "--yes"), ("--update", "--yes", "--campaign", NAME), ("--update",)):
+        ran = journey.call("send", "appeal", *OTHER, *options)
+        assert ran.code == 2
+        assert "Not one of the 7 people of the campaign is in this list." in ran.err
+        assert 'It was the sheet "Die Mitglieder", is now "Ausgetreten".' in ran.err
+        assert "--campaign NAME" in ran.err
+    assert sum(journey.accepted().values()) == 1
+    assert journey.call("send", "appeal", *GIVEN, "--yes").code == 0
+    assert set(journey.accepted()) == {f"p{n}@example.org" for n in range(1, 8)}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal")
+def test_who_types_how_many_get_no_letter_goes_on_without_them(journey: Journey) -> None:
+    rows = people(9)
+    journey.write("list.csv", as_csv(rows))
+    journey.write("templates/appeal.md", LETTER.replace("betrieb", "city"))
+    assert journey.call("send", *journey.campaign, "--limit", "2", "--yes").code == 3
+    journey.write("list.csv", as_csv(rows[:5]))
+    refused = journey.call("send", *journey.campaign, "--update", "--yes")
+    assert (refused.code, journey.status()["queued"]) == (2, 7)
+    assert "Of the 7 people who wait for their letter 4 are not in this list, and would get none." in refused.err
+    assert journey.sit("send", *journey.campaign, "--update", typed="3\n").ended().code == 2
+    assert journey.status()["queued"] == 7
+    assert journey.sit("send", *journey.campaign, "--update", typed="4\n3\n").ended().code == 0
+    assert set(journey.accepted()) == {row["email"] for row in rows[:5]}
+
+
+def test_update_asks_nothing_where_a_few_left(journey: Journey) -> None:
+    rows = people(9)
+    journey.write("list.csv", as_csv(rows))
+    journey.write("templates/appeal.md", LETTER.replace("betrieb", "city"))
+    assert journey.call("send", *journey.campaign, "--limit", "6", "--yes").code == 3
+    journey.write("list.csv", as_csv([*rows[:7], *people(12)[9:]]))  # two of three who wait have left, three are new
+    assert journey.call("send", *journey.campaign, "--update", "--yes").code == 0
+    assert len(journey.accepted()) == 10

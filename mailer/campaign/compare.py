@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
-from mailer.model import Manifest, as_said, joined, said
+from mailer.model import Manifest, Said, as_said, joined, said
 
 LABELS = {
     "letter": said("The letter changed"),
@@ -14,6 +16,49 @@ LABELS = {
     "messages": said("The messages come out differently"),
 }
 NAMED = 5
+FEW = 2
+"""So many may be corrected, or leave a short list, without a question."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exodus:
+    """Whom a changed list would leave without a letter: so many that it is probably not the list that was meant."""
+
+    people: int
+    sentence: str
+
+
+def exodus(
+    before: Manifest,
+    after: Manifest,
+    *,
+    everybody: AbstractSet[str],
+    waiting: AbstractSet[str],
+    listed: AbstractSet[str],
+) -> Exodus | None:
+    """None for what lists go through; `waiting` are those of a campaign who have no letter yet, `listed` who would be mailed."""
+    gone = len(waiting - listed)
+    if len(everybody) > FEW and everybody.isdisjoint(listed):
+        people = len(everybody)
+        why = said("Not one of the {number} people of the campaign is in this list.", number=people)
+    elif gone > FEW and 2 * gone > len(waiting):
+        people = gone
+        why = said(
+            "Of the {waiting} people who wait for their letter {gone} are not in this list, and would get none.",
+            waiting=len(waiting),
+            gone=gone,
+        )
+    else:
+        return None
+    return Exodus(
+        people=people, sentence=joined(" ", [why, *(said("{what:A.}", what=one) for one in _sheets(before, after))])
+    )
+
+
+def _sheets(before: Manifest, after: Manifest) -> list[Said]:
+    if before.sheet is None or before.sheet == after.sheet:
+        return []
+    return [said('it was the sheet "{old}", is now "{new}"', old=before.sheet, new=after.sheet or "")]
 
 
 def differences(
@@ -75,7 +120,8 @@ def _contacts(before: Manifest, after: Manifest, old: Mapping[str, str] | None, 
         (gone, said("{number} gone", number=gone)),
         (changed, said("{number} with other details", number=changed)),
     )
-    return joined(", ", [what for number, what in counts if number]) or said("other details")
+    told = joined(", ", [what for number, what in counts if number]) or said("other details")
+    return joined("; ", [told, *_sheets(before, after)])
 
 
 def _named(paths: list[str]) -> str:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from mailer import __version__, crashpoint, merge
-from mailer.campaign.compare import changed_parts, differences
+from mailer.campaign.compare import Exodus, changed_parts, differences, exodus
 from mailer.campaign.diary import Diarist, note_begin, note_end
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.limits import Limits, make_pace, make_throttle
@@ -50,6 +50,7 @@ class Prepared:
     campaign: CampaignRecord | None = None
     plan: Plan | None = None
     differences: tuple[str, ...] = ()
+    exodus: Exodus | None = None
     timing: Timing = NOTHING_SAID
 
 
@@ -118,17 +119,21 @@ def prepare(
     if begun is None:
         repeated = _repeated(plan, ledger)
         return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=repeated, timing=timing)
-    changes = differences(begun.manifest, plan.manifest, _digests(ledger, begun), plan.digests())
+    old, new = _digests(ledger, begun), plan.digests()
+    changes = differences(begun.manifest, plan.manifest, old, new)
+    waiting = set(ledger.open_keys(begun))
+    leaving = exodus(begun.manifest, plan.manifest, everybody=old.keys(), waiting=waiting, listed=new.keys())
     if late:
         changes = [*changes, "It began without office hours, so nobody has looked yet in which time zones people live."]
     if changes and not update:
-        raise _other_contents(begun, changes)
+        raise _other_contents(begun, changes, leaving)
     return Prepared(
         name=name,
         manifest=plan.manifest,
         campaign=begun,
         plan=plan if changes else None,
         differences=tuple(changes),
+        exodus=leaving,
         timing=timing,
     )
 
@@ -156,8 +161,8 @@ def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
     return (sentence,)
 
 
-def _other_contents(campaign: CampaignRecord, changes: Sequence[str]) -> CampaignError:
-    name, different = campaign.name, joined(" ", changes)
+def _other_contents(campaign: CampaignRecord, changes: Sequence[str], leaving: Exodus | None) -> CampaignError:
+    name, different = campaign.name, joined(" ", [*changes, *([leaving.sentence] if leaving else [])])
     return CampaignError(
         said(
             "Campaign {name!r} was finished on {day:%Y-%m-%d}, with other contents. Nothing was sent. {different}",
@@ -171,7 +176,9 @@ def _other_contents(campaign: CampaignRecord, changes: Sequence[str]) -> Campaig
             name=name,
             different=different,
         ),
-        hint="add --update to send the rest as it is now (new addresses are added),"
+        hint="give the list, and the sheet, that it began with; --campaign NAME starts another campaign with this one"
+        if leaving
+        else "add --update to send the rest as it is now (new addresses are added),"
         " or --campaign NAME to start another campaign, which mails everybody again",
     )
 

@@ -10,7 +10,10 @@ from mailer.cli.recipients import messages
 from mailer.errors import CampaignError, Paused, UsageError, quoted
 
 if TYPE_CHECKING:
+    from mailer.campaign.compare import Exodus
     from mailer.campaign.send import Prepared
+
+ALONE = "run it in a terminal, or add --yes if you are sure"
 
 
 def confirm(count: int) -> None:
@@ -23,13 +26,36 @@ def confirm(count: int) -> None:
     )
 
 
-def have_typed(word: str, question: str, *, nobody: str, otherwise: str) -> None:
-    """Ask, and come back if the word was typed. `otherwise` is what is then still as it was.
+def confirm_exodus(exodus: Exodus, *, confirmed: bool) -> None:
+    """Have the number of those typed who would be left without a letter: probably it is not the list that was meant.
+
+    Raises CampaignError where --yes was to be enough, UsageError without a terminal or with any other answer.
+    """
+    elsewhere = (
+        "if it is another list or sheet, give the right one; --campaign NAME starts another campaign with this one"
+    )
+    if confirmed:
+        raise CampaignError(
+            f"Nothing was sent. {exodus.sentence}",
+            hint=f"{elsewhere}\n      if the others are to get no letter: the same without --yes, and type how many they are",
+        )
+    console.warn(exodus.sentence)
+    have_typed(
+        str(exodus.people),
+        f"Type {exodus.people} if that is right",
+        nobody=f"{exodus.sentence} Nobody is there to confirm that.",
+        otherwise="Nothing was sent.",
+        alone=f"run it in a terminal; {elsewhere}",
+    )
+
+
+def have_typed(word: str, question: str, *, nobody: str, otherwise: str, alone: str = ALONE) -> None:
+    """Ask, and come back if the word was typed. `otherwise` is what is then still as it was, `alone` what to do where nobody sits.
 
     Raises UsageError without a terminal or with any other answer, Paused at Ctrl-C.
     """
     if not sys.stdin or not sys.stdin.isatty():
-        raise UsageError(f"{nobody} {otherwise}", hint="run it in a terminal, or add --yes if you are sure")
+        raise UsageError(f"{nobody} {otherwise}", hint=alone)
     again = "run the same command again when you are ready"
     try:
         console.err().print(f"{question}; anything else stops: ", end="")

@@ -12,7 +12,7 @@ import typer
 
 from mailer.cli import console
 from mailer.cli.again import NOT_ANEW, again, over_another
-from mailer.cli.confirming import confirm, refuse_to_repeat
+from mailer.cli.confirming import confirm, confirm_exodus, refuse_to_repeat
 from mailer.cli.detaching import Detached, way_of
 from mailer.cli.glance import look_before_sending
 from mailer.cli.options import (
@@ -154,6 +154,8 @@ def send(
             )
         if yes and campaign is None:
             refuse_to_repeat(prepared, again(()))
+        if prepared.exodus:
+            confirm_exodus(prepared.exodus, confirmed=yes)
         so = {"limit": limit, "hold_after": hold_after, "wait": wait, "give_up_after": patience, "as_json": as_json}
         sending = way.sending(Sending, account, ledger, prepared, **so)
         result = sending.go(confirmed=yes)
