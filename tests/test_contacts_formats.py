@@ -24,6 +24,7 @@ from odf.table import Table, TableCell, TableRow
 from odf.text import P
 
 from mailer import contacts
+from mailer.contacts import marks
 from mailer.errors import ListError
 
 HEADER = ["Name", "E-mail Address", "Land", "Nr"]
@@ -274,6 +275,89 @@ def test_the_example_of_a_sheet_is_the_one_that_has_the_named_column_and_can_be_
     with pytest.raises(ListError, match="several sheets") as refusal:
         contacts.read(tmp_path / "list.xlsx", email_column="E-Mail (privat)")
     assert '--sheet "Die Mitglieder"' in refusal.value.hint
+
+
+def test_rows_that_are_hidden_in_excel_are_told_by_their_number(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.title = "Notes & more"
+    book.active["A1"] = "x"
+    sheet = book.create_sheet("Members & friends")
+    for row in (
+        ["Members"],
+        ["name", "email"],
+        *([f"P{n}", f"p{n}@example.org"] for n in range(3, 9)),
+        ["", ""],
+        ["", ""],
+    ):
+        sheet.append(row)
+    sheet.auto_filter.ref = "A2:B8"
+    for row in (1, 4, 5, 7, 9, 30):  # a title, three people, a blank row, one below the list
+        sheet.row_dimensions[row].hidden = True
+    book.save(tmp_path / "list.xlsx")
+    found = contacts.read(tmp_path / "list.xlsx")
+    assert len(found) == 6
+    assert [one.message for one in found.warnings] == [
+        "3 rows are hidden in the spreadsheet, by a filter or by hand; they are mailed as well."
+    ]
+
+
+def test_rows_that_are_hidden_in_libreoffice_are_told_too(tmp_path):
+    document = OpenDocumentSpreadsheet()
+    for title, hidden in (("Old", range(9)), ("Members", (3, 4))):
+        table = Table(name=title)
+        for at, text in enumerate(["email", *(f"p{n}@example.org" for n in range(6))]):
+            row = TableRow(**({"visibility": "filter"} if at in hidden else {}))
+            cell = TableCell(valuetype="string")
+            cell.addElement(P(text=text))
+            row.addElement(cell)
+            table.addElement(row)
+        document.spreadsheet.addElement(table)
+    document.save(tmp_path / "list.ods")
+    found = contacts.read(tmp_path / "list.ods", sheet="Members")
+    assert [one.code for one in found.warnings] == ["hidden-rows"]
+    assert found.warnings[0].message.startswith("2 rows are hidden")
+
+
+def test_errors_of_formulas_and_merged_cells_are_told_by_their_column(tmp_path):
+    book = openpyxl.Workbook()
+    sheet = book.active
+    rows = [["Firm", "email", "Street\n(work)"], *([f"F{n}", f"p{n}@example.org", "High Street"] for n in range(2, 7))]
+    for row in rows:
+        sheet.append(row)
+    sheet["C3"], sheet["C5"] = "#REF!", "#N/A"
+    sheet["E9"] = "#N/A"  # beside the list
+    sheet.merge_cells("A3:A4")
+    sheet.merge_cells("A5:A6")
+    book.save(tmp_path / "list.xlsx")
+    found = contacts.read(tmp_path / "list.xlsx")
+    assert [(contact.fields["firm"], contact.fields["street_work"]) for contact in found][1:4] == [
+        ("F3", ""), ("", "High Street"), ("F5", ""),
+    ]  # fmt: skip
+    assert [(one.code, one.message) for one in found.warnings] == [
+        (
+            "error-cell",
+            '2 cells of "Street (work)" show an error such as #N/A or #REF!, the first in row 3; they count as blank.',
+        ),
+        (
+            "merged-cells",
+            (
+                'In "Firm" cells are merged over several rows in 2 places, the first from row 3;'
+                " only the first row of each has the value."
+            ),
+        ),
+    ]
+
+
+@given(size=st.integers(min_value=1, max_value=60))
+def test_what_a_sheet_says_is_found_wherever_a_piece_of_it_ends(size):
+    sheet = (
+        b'<sheetData><row r="2" hidden="1"><c r="A2" t="e"><v>#N/A</v></c></row><row r="3" spans="1:2"/>'
+        b'<row hidden="true" r="44"/></sheetData><mergeCells><mergeCell ref="AB2:AB9"/></mergeCells>'
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(marks, "CHUNK", 60 + size)
+        found = marks._marks(io.BytesIO(sheet))
+    assert (found.hidden, found.errors, found.merged) == ({2, 44}, {(2, 0)}, {(2, 9, 27)})
 
 
 def test_a_sheet_is_named_only_for_spreadsheets(tmp_path):

@@ -117,6 +117,17 @@ def test_the_page_goes_on_with_the_same_sheet(journey: Journey) -> None:
     assert set(journey.accepted()) == {f"p{n}@example.org" for n in range(1, 8)}
 
 
+def test_hidden_rows_are_told_by_check_and_preview(journey: Journey) -> None:
+    book = openpyxl.load_workbook(io.BytesIO(workbook()))
+    book["Die Mitglieder"].row_dimensions[6].hidden = True
+    book.save(journey.folder / BOOK)
+    for words in (("check", *GIVEN), ("preview", "appeal", *GIVEN)):
+        ran = journey.call(*words)
+        assert ran.code == 0
+        assert "1 row is hidden in the spreadsheet, by a filter or by hand; it is mailed as well." in ran.err
+        assert "copy the visible rows to a new sheet" in ran.err
+
+
 # -- --update with a list that is probably another one
 
 

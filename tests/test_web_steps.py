@@ -63,6 +63,7 @@ def write_workbook(path: Path) -> None:
     for row in (["Name", "E-Mail"], ["Weg", "weg@example.org"]):
         left.append(row)
     book.create_sheet("Notizen")["A1"] = "Bitte nicht ändern"
+    left.row_dimensions[2].hidden = True
     book.save(path)
 
 
@@ -87,6 +88,7 @@ def test_the_sheet_is_chosen_on_the_page_and_then_its_column(at_work: Office) ->
     assert options(first, "column") == []
     left = page(sheet="Ausgetreten", column_of="")
     assert "weg@example.org" in left
+    assert "1 row is hidden in the spreadsheet" in left
     assert '<option dir="auto" value="Ausgetreten" selected>' in left
     assert options(left, "column") == ["Name", "E-Mail"]
     # the form that is sent with another sheet still holds the column of the one before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import python_calamine as calamine
@@ -12,6 +13,8 @@ import python_calamine as calamine
 from mailer.contacts.cells import Rows, cell_text, is_filled
 from mailer.contacts.extent import refuse_stray_cells
 from mailer.contacts.header import DEPTH, find_header
+from mailer.contacts.marks import marks_of
+from mailer.contacts.oddities import oddities
 from mailer.contacts.probe import probe
 from mailer.contacts.sheet_choice import chosen_sheet, named_sheet, visible
 from mailer.contacts.table import Packer, Table, Wanted
@@ -22,7 +25,8 @@ from mailer.model import said
 def read_workbook(path: Path, data: bytes, wanted: Wanted) -> Table:
     """Raises ListError for a broken workbook, or when the sheet meant cannot be told."""
     with _opened(path, data) as book:
-        return _read_book(path, book, wanted)
+        table = _read_book(path, book, wanted)
+    return replace(table, warnings=oddities(table, path, marks_of(data, table.sheet or ""))) if wanted.people else table
 
 
 def sheet_names(path: Path, data: bytes) -> list[str]:
@@ -88,7 +92,13 @@ def _table(path: Path, sheet: str, rows: Rows, wanted: Wanted) -> Table:
         row = rows[number][:width]
         packer.add(number + 1, [value if isinstance(value, str) else cell_text(value) for value in row])
         rows[number] = []  # frees the typed cells while the packed ones grow
-    return Table(header=tuple(header), frame=packer.frame(), blank=packer.blank, ragged=packer.ragged, sheet=sheet)
+    return Table(
+        header=tuple(header),
+        frame=packer.frame(),
+        blank=packer.blank,
+        ragged=packer.ragged,
+        sheet=sheet,
+    )
 
 
 def _used_width(rows: Rows) -> int:
