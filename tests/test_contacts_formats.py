@@ -428,6 +428,8 @@ def bytes_of(content):
         ("deep.json", bytes_of(b"[" * 100_000), "not valid JSON"),
         ("list.numbers", numbers_file, "Apple Numbers"),
         ("list.xlsx", numbers_file, "Apple Numbers"),
+        ("~$list.xlsx", bytes_of(bytes(165)), r"Excel keeps such a file beside one that is open"),
+        ("people.csv", bytes_of(b"Ann,ann@example.org\nBo,bo@example.org\n"), r"first row of .*people\.csv holds"),
         ("photos.xlsx", zip_of_photos, "archive of other files"),
         ("torn.xlsx", truncated_workbook, "damaged"),
         ("gutted.xlsx", gutted_workbook, "damaged"),

@@ -361,7 +361,7 @@ def test_a_line_break_in_a_name_cannot_add_a_header(journey: Journey) -> None:
     journey.write("list.csv", as_csv(journey.rows))
     ran = journey.run("send", *journey.campaign, "--yes")
     assert ran.code == 2
-    assert "list.csv:101: The cell contains a line break" in ran.err
+    assert 'list.csv:101: The cell in "name" contains a line break' in ran.err
     assert "Retype the cell on one line." in ran.err
     assert journey.nothing_sent()
     assert journey.call("send", *journey.campaign, "--yes", "--skip-problems").code == 0

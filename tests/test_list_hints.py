@@ -128,6 +128,15 @@ def test_hidden_rows_are_told_by_check_and_preview(journey: Journey) -> None:
         assert "copy the visible rows to a new sheet" in ran.err
 
 
+def test_the_numbers_of_check_add_up_without_blank_rows(journey: Journey) -> None:
+    journey.write("list.csv", 'name,email\nAnn,ann@example.org\n,\nBo,"bo@work,example"\nCy,cy@work\n')
+    ran = journey.call("check", "list.csv")
+    assert re.search(r"rows\W+ready\W+duplicates\W+with problems\W+3\W+1\W+0\W+2\W", ran.out), ran.out
+    assert "1 blank row is not counted." in ran.out
+    assert "has a comma after the @ sign; probably it should be a dot" in ran.err
+    assert ran.err.count("has no dot after the @ sign") == 1
+
+
 # -- --update with a list that is probably another one
 
 

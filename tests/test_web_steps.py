@@ -101,6 +101,18 @@ def test_the_sheet_is_chosen_on_the_page_and_then_its_column(at_work: Office) ->
     assert '<option dir="auto" value="E-Mail (privat)" selected>' in chosen
 
 
+def test_a_blank_row_is_told_beside_the_counts_and_a_numbers_file_how_to_export_it(at_work: Office) -> None:
+    inside, csrf = entered(at_work)
+    (at_work.folder / "contacts" / "gap.csv").write_text("name,email\nAnn,ann@example.org\n,\n", encoding="utf-8")
+    page = inside.ask("GET", "/list?list=contacts%2Fgap.csv")[1]
+    assert "<dt>blank</dt>" not in page
+    assert "1 blank row is not counted." in page
+    headers = {"X-CSRF": csrf, "X-Filename": "people.numbers", "Content-Type": "application/octet-stream"}
+    answer = inside.ask("POST", "/list/upload", b"PK", **headers)[1]
+    assert "people.numbers is an Apple Numbers file." in answer
+    assert "Export To" in answer
+
+
 # -- typing mistakes
 
 

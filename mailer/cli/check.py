@@ -79,9 +79,12 @@ def show(people: ContactList, problems: Path | None, *, options: Mapping[str, st
     console.say(f"{name}{sheet}; addresses in column {people.email_column.original!r}", sentence=True)
     bad = len(people.bad_rows)
     console.table(
-        ["rows", "ready", "duplicates", "with problems", "blank"],
-        [[people.rows, len(people), people.duplicates, bad, people.blank]],
+        ["rows", "ready", "duplicates", "with problems"],
+        [[people.rows, len(people), people.duplicates, bad]],
     )
+    if people.blank:
+        between = "1 blank row is" if people.blank == 1 else f"{people.blank:,} blank rows are"
+        console.say(f"{between} not counted.", sentence=True)
     fields = [column.name for column in people.columns]
     console.say(f"Fields for the letter, written like {{{{ {fields[0]} }}}}: {', '.join(fields)}", sentence=True)
     console.show_warnings(people.warnings)

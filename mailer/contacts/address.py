@@ -133,6 +133,7 @@ def _what_is_wrong(text: str) -> str:
             said("names a computer by its number instead of a mail domain"),
         ),
         (any(map(str.isspace, text)), said("contains a space")),
+        ("," in domain, said("has a comma after the @ sign; probably it should be a dot")),
         ("." not in domain, said("has no dot after the @ sign, so it names no mail domain")),
         (".." in text, said("has two dots in a row")),
         (

@@ -119,7 +119,7 @@ def _some_records(text: str, separator: str, limit: int) -> Iterator[tuple[list[
 
 def _layout(path: Path, text: str, start: int, separator: str, wanted: Wanted) -> _Layout:
     some = list(_some_records(text[start : start + HEAD], separator, DEPTH + 30))
-    position = find_header([record for record, _ in some], wanted)
+    position = find_header([record for record, _ in some], wanted, path)
     if position is None:
         raise ListError(
             said("{path} is empty.", path=path), hint="Put a row of column names and one row for each person into it."

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from mailer.contacts.naming import columns_of, find
 from mailer.contacts.table import Wanted
 from mailer.errors import ListError
+from mailer.model import said
 
 DEPTH = 20
 """Rows searched for the header."""
@@ -22,7 +24,7 @@ def holds_address(text: str) -> bool:
     return AROUND_AT.search(text) is not None
 
 
-def find_header(records: Sequence[Sequence[str]], wanted: Wanted) -> int | None:
+def find_header(records: Sequence[Sequence[str]], wanted: Wanted, path: Path) -> int | None:
     """Position of the header among the first records; None if all are blank.
 
     It stands above the first person. A row that holds a name asked for wins, then one with a usual name, then the
@@ -38,7 +40,7 @@ def find_header(records: Sequence[Sequence[str]], wanted: Wanted) -> int | None:
     if usual:
         return max(usual, key=lambda position: (_filled(records[position]), -position))
     if not above:
-        _refuse_addresses(records)
+        _refuse_addresses(records, path)
         return None
     return next((position for position in above if _filled(records[position]) > 1), above[0])
 
@@ -65,9 +67,9 @@ def _filled(record: Sequence[str]) -> int:
     return sum(1 for cell in record if cell.strip())
 
 
-def _refuse_addresses(records: Sequence[Sequence[str]]) -> None:
+def _refuse_addresses(records: Sequence[Sequence[str]], path: Path) -> None:
     if any(any(map(str.strip, record)) for record in records):
         raise ListError(
-            "The first row holds an address where the column names should be.",
+            said("The first row of {path} holds an address where the column names should be.", path=path),
             hint="Insert a row above it with a name for each column, for example: name, email, city.",
         )

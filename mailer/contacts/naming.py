@@ -92,8 +92,13 @@ def listed(columns: Iterable[Column]) -> str:
 
 
 def _quoted(column: Column) -> str:
+    return f'"{title(column)}"'
+
+
+def title(column: Column) -> str:
+    """What a column is called in a sentence: its header on one line, unless that is an address."""
     text = " ".join(column.original.split()) or column.name
-    return f'"{text}"' if "@" not in text else f'"{column.name.split("@")[0]}"'
+    return text if "@" not in text else column.name.split("@")[0]
 
 
 def did_you_mean(wanted: str, columns: Sequence[Column]) -> str:

@@ -11,6 +11,9 @@ from mailer.contacts.sniff import FORMATS
 from mailer.errors import ListError, LockedError, quoted
 from mailer.model import as_said, said
 
+OPEN_ELSEWHERE = "~$"
+"""How a file is called in which Excel notes who has the list open; on Windows it cannot even be read."""
+
 
 def file_digest(path: Path) -> str:
     """SHA-256 of the file's bytes, in hexadecimal. Raises ListError if it cannot be read."""
@@ -23,6 +26,14 @@ def file_digest(path: Path) -> str:
 
 def content(path: Path, unlock: Unlock) -> bytes:
     """The file's bytes, of an encrypted one (age) what is in it. Raises ListError if it cannot be read, LockedError."""
+    if path.name.startswith(OPEN_ELSEWHERE):
+        raise ListError(
+            said("{path} is no list: Excel keeps such a file beside one that is open.", path=path),
+            hint=said(
+                "Name the list itself, {name}, and save it in Excel before.",
+                name=path.name.removeprefix(OPEN_ELSEWHERE),
+            ),
+        )
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as error:

@@ -16,7 +16,7 @@ from mailer.contacts.contact_list import Join
 from mailer.contacts.found import Found, in_rows
 from mailer.contacts.header import ADDRESS
 from mailer.contacts.languages import language_tag
-from mailer.contacts.naming import Column, did_you_mean, find
+from mailer.contacts.naming import Column, did_you_mean, find, title
 from mailer.contacts.roles import position_in
 from mailer.contacts.table import Positions, Table, arrow, text_series
 from mailer.errors import ListError
@@ -110,7 +110,7 @@ def control_characters(grid: Grid) -> list[Found]:
         )
         problem = Problem(
             code="control-character",
-            message=said("The cell contains {what}.", what=what),
+            message=said('The cell in "{column}" contains {what}.', column=title(column), what=what),
             file=grid.file,
             column=column.original,
             hint="Retype the cell on one line." if one_line else "Retype the cell.",
@@ -133,7 +133,9 @@ def swallowed(grid: Grid, separator: str | None) -> list[Found]:
             mask[at] = any(_is_row(line, separator or "", len(grid.columns)) for line in cells.iloc[at].split("\n"))
         problem = Problem(
             code="open-quote",
-            message="The cell runs over several lines that look like rows of the list.",
+            message=said(
+                'The cell in "{column}" runs over several lines that look like rows of the list.', column=title(column)
+            ),
             file=grid.file,
             column=column.original,
             hint="Probably a quotation mark is missing at the end of a cell.",
@@ -199,7 +201,10 @@ def broken_characters(grid: Grid) -> list[Found]:
     for position, column in enumerate(grid.columns):
         problem = Problem(
             code="broken-characters",
-            message="A letter of the cell was lost when the list was saved; it shows as \ufffd.",
+            message=said(
+                'A letter of the cell in "{column}" was lost when the list was saved; it shows as \ufffd.',
+                column=title(column),
+            ),
             file=grid.file,
             column=column.original,
             hint='Correct the cell, or export the list again as "CSV UTF-8".',

@@ -47,7 +47,7 @@ def chosen_sheet(path: Path, sheets: Mapping[str, Rows], wanted: Wanted) -> str:
     """
     if len(sheets) == 1:
         return next(iter(sheets))
-    headed = [name for name, rows in sheets.items() if _has_wanted_header(rows, wanted)]
+    headed = [name for name, rows in sheets.items() if _has_wanted_header(rows, wanted, path)]
     fit = [name for name, rows in sheets.items() if name in headed or (wanted.people and _holds_addresses(rows))]
     if len(fit) == 1:
         return fit[0]
@@ -73,11 +73,11 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _has_wanted_header(rows: Rows, wanted: Wanted) -> bool:
+def _has_wanted_header(rows: Rows, wanted: Wanted, path: Path) -> bool:
     """Whether a sheet has the column that is asked for, or else a usual one, above the people."""
     records = [[cell_text(value) for value in row] for row in rows[: DEPTH + 1]]
     try:
-        position = find_header(records, wanted)
+        position = find_header(records, wanted, path)
     except ListError:
         return False  # people start at once; whether there are any is asked besides
     if position is None:

@@ -80,7 +80,7 @@ def _read_book(path: Path, book: calamine.CalamineWorkbook, wanted: Wanted) -> T
 
 def _table(path: Path, sheet: str, rows: Rows, wanted: Wanted) -> Table:
     head = [[cell_text(value) for value in row] for row in rows[: DEPTH + 30]]
-    position = find_header(head, wanted)
+    position = find_header(head, wanted, path)
     if position is None:
         raise ListError(
             said('Sheet "{sheet}" of {path} is empty.', sheet=sheet, path=path), hint="Choose another one with --sheet."

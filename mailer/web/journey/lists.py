@@ -144,6 +144,11 @@ class Lists:
     def _name(self, path: Path) -> str:
         """The name of a file that can be a list. Raises UsageError."""
         inner = path.with_suffix("") if path.suffix.lower() == ".age" else path
+        if inner.suffix.lower() == ".numbers":
+            raise UsageError(
+                _("{path} is an Apple Numbers file.").format(path=path.name),
+                hint=_("In Numbers choose File, Export To, CSV or Excel."),
+            )
         if inner.suffix.lower() not in LISTS or not inner.stem or is_device(path.name):
             raise UsageError(
                 _("This is no list that mailer can read."),
