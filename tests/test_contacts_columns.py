@@ -119,7 +119,7 @@ def test_a_list_without_addresses_is_refused_with_its_columns(tmp_path):
 
 
 def test_a_list_without_column_names_is_refused(tmp_path):
-    with pytest.raises(ListError, match="first row of .* holds an address"):
+    with pytest.raises(ListError, match=r"first row of .* holds an address"):
         read(tmp_path, "Ann,ann@example.org\nBo,bo@example.org\n")
 
 

@@ -266,7 +266,7 @@ def test_no_sheet_is_taken_while_another_one_holds_addresses(tmp_path, members, 
     )
     with pytest.raises(ListError, match=r'several sheets.*: "Mitglieder", "Ausgetreten"\.') as refusal:
         contacts.read(tmp_path / "list.xlsx", email_column=email_column)
-    assert "--sheet" in refusal.value.hint
+    assert "--sheet Mitglieder" in refusal.value.hint
     assert contacts.read(tmp_path / "list.xlsx", sheet="Ausgetreten")[0].address == "weg@example.org"
 
 

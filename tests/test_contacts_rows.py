@@ -48,7 +48,7 @@ def test_an_address_to_ask_above_the_header_is_no_person(tmp_path):
 
 
 def test_a_list_of_bare_addresses_loses_nobody(tmp_path):
-    with pytest.raises(ListError, match="first row of .* holds an address"):
+    with pytest.raises(ListError, match=r"first row of .* holds an address"):
         read(tmp_path, "ann@example.org\nbo\ncy@example.org\n")
 
 

@@ -148,6 +148,7 @@ def test_update_with_another_sheet_is_refused_with_the_numbers(journey: Journey)
     changed = journey.call("send", "appeal", *OTHER, "--yes")
     assert changed.code == 2
     assert "add --update" not in changed.err
+    assert changed.err.lower().count('it was the sheet "die mitglieder", is now "ausgetreten"') == 1
     for options in (("--update", "--yes"), ("--update", "--yes", "--campaign", NAME), ("--update",)):
         ran = journey.call("send", "appeal", *OTHER, *options)
         assert ran.code == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -25,7 +25,12 @@ class Exodus:
     """Whom a changed list would leave without a letter: so many that it is probably not the list that was meant."""
 
     people: int
-    sentence: str
+    why: Said
+    sheets: Sequence[Said] = ()
+
+    @property
+    def sentence(self) -> str:
+        return joined(" ", [self.why, *(said("{what:A}.", what=one) for one in self.sheets)])
 
 
 def exodus(
@@ -50,9 +55,7 @@ def exodus(
         )
     else:
         return None
-    return Exodus(
-        people=people, sentence=joined(" ", [why, *(said("{what:A.}", what=one) for one in _sheets(before, after))])
-    )
+    return Exodus(people=people, why=why, sheets=_sheets(before, after))
 
 
 def _sheets(before: Manifest, after: Manifest) -> list[Said]:

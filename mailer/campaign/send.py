@@ -162,7 +162,7 @@ def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
 
 
 def _other_contents(campaign: CampaignRecord, changes: Sequence[str], leaving: Exodus | None) -> CampaignError:
-    name, different = campaign.name, joined(" ", [*changes, *([leaving.sentence] if leaving else [])])
+    name, different = campaign.name, joined(" ", [*changes, *([leaving.why] if leaving else [])])
     return CampaignError(
         said(
             "Campaign {name!r} was finished on {day:%Y-%m-%d}, with other contents. Nothing was sent. {different}",

@@ -39,10 +39,9 @@ def confirm_exodus(exodus: Exodus, *, confirmed: bool) -> None:
             f"Nothing was sent. {exodus.sentence}",
             hint=f"{elsewhere}\n      if the others are to get no letter: the same without --yes, and type how many they are",
         )
-    console.warn(exodus.sentence)
     have_typed(
         str(exodus.people),
-        f"Type {exodus.people} if that is right",
+        f"{exodus.sentence}\nType {exodus.people} if that is right",
         nobody=f"{exodus.sentence} Nobody is there to confirm that.",
         otherwise="Nothing was sent.",
         alone=f"run it in a terminal; {elsewhere}",

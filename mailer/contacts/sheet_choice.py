@@ -52,7 +52,7 @@ def chosen_sheet(path: Path, sheets: Mapping[str, Rows], wanted: Wanted) -> str:
     if len(fit) == 1:
         return fit[0]
     if fit:
-        example = headed[0] if len(headed) == 1 and wanted.names else fit[0]
+        example = next((name for name in fit if _names_exactly(sheets[name], wanted)), fit[0])
         raise ListError(
             said("{path} has several sheets that could be the list: {sheets}.", path=path, sheets=_list(fit)),
             hint=said("Name the one you mean, for example {option}.", option=f"--sheet {quoted(example)}"),
@@ -86,6 +86,11 @@ def _has_wanted_header(rows: Rows, wanted: Wanted, path: Path) -> bool:
         columns = columns_of(records[position])
         return all(find(columns, name) is not None for name in wanted.names)
     return any(map(wanted.is_header, records[position]))
+
+
+def _names_exactly(rows: Rows, wanted: Wanted) -> bool:
+    """Whether a column is called just as it is asked for: what only resembles it may be on the sheet that is not meant."""
+    return any(cell_text(value).strip() in wanted.names for row in rows[: DEPTH + 1] for value in row)
 
 
 def _holds_addresses(rows: Rows) -> bool:
