@@ -42,6 +42,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Repeat:
+    """How many of those who would be mailed got the same letter in another campaign."""
+
+    count: int
+    total: int
+    campaign: str
+
+    @property
+    def sentence(self) -> str:
+        return said(
+            "{count} of these {total} people already got this letter, in campaign {name!r}, and "
+            "would get it again. Was the list or the letter only renamed? Then continue that one: --campaign "
+            "{quoted}",
+            count=self.count,
+            total=self.total,
+            name=self.campaign,
+            quoted=quoted(self.campaign),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
     """What a send would do. `campaign` is set if it has been sent in part; `plan` if there is something to freeze."""
 
@@ -50,6 +71,7 @@ class Prepared:
     campaign: CampaignRecord | None = None
     plan: Plan | None = None
     differences: tuple[str, ...] = ()
+    repeat: Repeat | None = None
     timing: Timing = NOTHING_SAID
 
 
@@ -114,15 +136,28 @@ def prepare(
     _check_nobody_else(seal, ledger, plan.mailed_keys(suppressed))
     _check_way_out(plan, plan.mailed_keys(suppressed))
     if begun is None:
-        repeated = _repeated(plan, ledger)
-        return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=repeated, timing=timing)
-    changes = differences(begun.manifest, plan.manifest, _digests(ledger, begun), plan.digests())
-    if late:
-        changes = [*changes, "It began without office hours, so nobody has looked yet in which time zones people live."]
-    if changes and not update:
-        raise _other_contents(begun, changes)
+        repeat = repeated(plan, ledger)
+        told = (repeat.sentence,) if repeat else ()
+        return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=told, repeat=repeat, timing=timing)
+    prepared = compared(plan, begun, timing, ledger)
+    if prepared.differences and not update:
+        raise _other_contents(begun, prepared.differences)
+    return prepared
+
+
+def compared(plan: Plan, begun: CampaignRecord, timing: Timing, ledger: Ledger) -> Prepared:
+    """What sending the plan would do in a campaign that has begun, and what changed since."""
+    before, after = begun.manifest, plan.manifest
+    # everybody's details are looked at only where they may differ
+    same = before.parts["list"] == after.parts["list"]
+    changes = differences(before, after, *(() if same else (_digests(ledger, begun), plan.digests())))
+    if timing.comes_late_for(begun):
+        changes = [
+            *changes,
+            said("It began without office hours, so nobody has looked yet in which time zones people live."),
+        ]
     return Prepared(
-        name=name,
+        name=begun.name,
         manifest=plan.manifest,
         campaign=begun,
         plan=plan if changes else None,
@@ -131,27 +166,16 @@ def prepare(
     )
 
 
-def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
-    """Say who got the same letter in another campaign: perhaps the list, or the letter, was only renamed."""
+def repeated(plan: Plan, ledger: Ledger) -> Repeat | None:
+    """Who got the same letter in another campaign: perhaps the list, or the letter, was only renamed."""
     # not by the seal's part, in which the files' names are: they may have been renamed, or be spelled otherwise
     letter = plan.manifest.wording
     others = [c for c in ledger.campaigns() if c.name != plan.name and c.manifest.wording == letter]
     if not others:
-        return ()
+        return None
     keys = set(plan.mailed_keys(plan.held_back(ledger)))
     count, name = max((len(keys & ledger.reached(campaign)), campaign.name) for campaign in others)
-    if not count:
-        return ()
-    sentence = said(
-        "{count} of these {total} people already got this letter, in campaign {name!r}, and "
-        "would get it again. Was the list or the letter only renamed? Then continue that one: --campaign "
-        "{quoted}",
-        count=count,
-        total=len(keys),
-        name=name,
-        quoted=quoted(name),
-    )
-    return (sentence,)
+    return Repeat(count=count, total=len(keys), campaign=name) if count else None
 
 
 def _other_contents(campaign: CampaignRecord, changes: Sequence[str]) -> CampaignError:

@@ -12,8 +12,8 @@ from datetime import datetime
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import Manifest
 
-PREPARED = "prepared:"
-"""Before the name of a campaign that was approved and has not begun."""
+PREPARED, BEGUN = "prepared:", "begun:"
+"""Before the name of a campaign that was approved and has not begun, and of one that has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +104,11 @@ class Memory(Store):
         """Remember a campaign that was approved on the page, with the address of its steps, until it begins."""
         statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
         self._run(statement, PREPARED + campaign, draft.encode())
+
+    def draft(self, campaign: str) -> str:
+        """The address of the steps that a campaign was prepared with on the page before it began, or went on; else empty."""
+        rows = self._all("SELECT value FROM meta WHERE key = ?", BEGUN + campaign)
+        return bytes(rows[0][0]).decode() if rows else ""
 
     def prepared(self) -> list[Prepared]:
         """The campaigns that were approved and have not begun, the latest first."""

@@ -191,6 +191,7 @@ def _campaign(sendings: Sendings, watching: Watching, care: Care, standings: Sta
         Route("/campaign/{name:campaign}/log", watching.log, methods=["POST"]),
         Route("/campaign/{name:campaign}/pause", sendings.pause, methods=["POST"]),
         Route("/campaign/{name:campaign}/go-on", sendings.go_on, methods=["POST"]),
+        Route("/campaign/{name:campaign}/rest", sendings.rest),
         Route("/campaign/{name:campaign}/uncertain", care.uncertain),
         Route("/campaign/{name:campaign}/uncertain", care.resolve, methods=["POST"]),
         Route("/campaign/{name:campaign}/retry", care.retry, methods=["POST"]),

@@ -34,6 +34,7 @@ from mailer.web.journey.accounting import Account, account
 from mailer.web.journey.draft import Draft, lists_in
 from mailer.web.journey.lists import blank_cells
 from mailer.web.journey.means import Means
+from mailer.web.journey.outlook import outlook
 from mailer.web.journey.rendering import Pages, said
 from mailer.web.journey.ways import in_words, ways_in, without_links
 from mailer.web.journey.words import gettext as _
@@ -240,6 +241,7 @@ class Previews:
                     for _contact, one in look.telling
                 ],
                 "changes": [_(one) for one in look.changes],
+                "rest": outlook(look, self._means).data() if look.phase == "ready" else None,
                 "warnings": (warnings := said(checked.warnings) if checked else []),
                 "ways": [] if self._means.practice_of else ways_in(warnings),
                 "problems": said(checked.problems) if checked else [],

@@ -1,0 +1,203 @@
+# ruff: noqa: F811 - the fixtures are those of another module
+"""A campaign that has begun, and whose letter or list is corrected on the page: the rest gets it, and nobody gets it twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from organiser import Office, people
+from playwright.sync_api import Page, expect
+from test_web_continuing import GREY, make_due
+from test_web_journey import (  # noqa: F401 - fixtures
+    approved,
+    at_work,
+    chromium,
+    complaints,
+    page,
+    picture,
+    prepared,
+    received,
+    sent_off,
+    state,
+)
+
+REST = "Send the rest with the corrected"
+
+
+def begun(page: Page, at_work: Office, number: int = 6, held: int = 3) -> None:
+    """A campaign to so many, held after the first few."""
+    prepared(page, at_work, number)
+    approved(page)
+    page.get_by_text("First only a few").click()
+    page.get_by_label("Hold once after so many").fill(str(held))
+    sent_off(page, number)
+    state(page, "paused")
+
+
+def through_the_steps(page: Page) -> None:
+    """From the preview to the last step."""
+    expect(page.locator("#sealed")).to_be_visible()
+    approved(page)
+
+
+def correct_letter(at_work: Office) -> None:
+    path = at_work.folder / "templates" / "appeal.md"
+    path.write_text(path.read_text("utf-8").replace("write to them today", "write to them by Friday"), encoding="utf-8")
+
+
+def bodies(at_work: Office) -> Counter[str]:
+    return Counter("Friday" if b"by Friday" in one.content else "today" for one in at_work.server.accepted)
+
+
+def test_a_letter_that_is_corrected_in_mid_campaign_goes_to_the_rest(page: Page, at_work: Office) -> None:
+    begun(page, at_work)
+    expect(page.get_by_role("link", name="Correct the letter or the list")).to_be_visible()
+    correct_letter(at_work)
+    page.get_by_role("button", name="Go on sending").click()
+    # nothing was sent: the way leads through the steps
+    expect(page.get_by_text("no longer the one that this campaign began with")).to_be_visible()
+    rest = page.locator("#rest")
+    expect(rest.get_by_role("heading")).to_have_text(f"{REST} letter")
+    expect(rest).to_contain_text("This campaign has begun: 3 get the letter now, 3 have it already.")
+    expect(rest).to_contain_text("The letter changed: templates/appeal.md edited.")
+    through_the_steps(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"{REST} letter")
+    expect(page.get_by_text("3 messages of the campaign appeal--people will be sent now.")).to_be_visible()
+    assert "--" not in page.locator("main").inner_text().replace("appeal--people", "")
+    page.get_by_label("To send, type").fill("6")
+    page.get_by_role("button", name=f"{REST} letter").click()
+    expect(page.get_by_text("not the number of messages")).to_be_visible()
+    page.get_by_role("link", name="Go back").click()
+    page.get_by_label("To send, type the number of messages: 3").fill("3")
+    page.get_by_role("button", name=f"{REST} letter").click()
+    state(page, "finished")
+    assert received(at_work) == Counter(people(6))
+    assert bodies(at_work) == Counter(today=3, Friday=3)
+
+
+@pytest.mark.thorough
+def test_a_list_that_is_corrected_in_mid_campaign_is_told_by_its_numbers(page: Page, at_work: Office) -> None:
+    begun(page, at_work)
+    now = [*people(4), "p5@corrected.example", "new@union.example"]
+    at_work.write_list(now)
+    page.reload()
+    expect(page.locator("#corrected")).to_contain_text("contacts/people.csv")
+    page.get_by_role("link", name="Send the rest with the corrected letter or list").click()
+    rest = page.locator("#rest")
+    expect(rest).to_contain_text("3 get the letter now, 3 have it already")
+    expect(rest).to_contain_text("The list changed: 2 new, 2 gone.")
+    through_the_steps(page)
+    expect(page.locator(".rest")).to_contain_text("The list changed: 2 new, 2 gone.")
+    page.get_by_label("To send, type the number of messages: 3").fill("3")
+    page.get_by_role("button", name=f"{REST} list").click()
+    state(page, "finished")
+    assert received(at_work) == Counter(now)
+
+
+@pytest.mark.thorough
+def test_the_number_to_type_is_that_of_the_messages_that_leave_now(page: Page, at_work: Office) -> None:
+    at_work.server.on("rcpt", nth=1, reply=GREY)
+    at_work.server.on("rcpt", nth=2, reply="550 5.1.1 No such user")
+    begun(page, at_work, 6, held=4)
+    page.get_by_role("link", name="Correct the letter or the list").click()
+    page.get_by_role("button", name="Keep, and see every message").click()
+    expect(page.locator("#rest")).to_contain_text(
+        "2 get the letter now, 2 have it already, 1 is to be tried again from "
+    )
+    expect(page.locator("#rest")).to_contain_text("1 was refused")
+    page.get_by_role("navigation", name="Steps").get_by_role("link", name="Send").click()
+    page.get_by_label("To send, type the number of messages: 2").fill("2")
+    page.get_by_role("button", name="Send the rest").click()
+    state(page, "waiting")
+    make_due(at_work)
+    state(page, "finished")
+    assert received(at_work) == Counter(address for address in people(6) if address != people(6)[1])
+
+
+@pytest.mark.thorough
+def test_a_campaign_that_is_being_sent_or_done_offers_no_number_to_type(page: Page, at_work: Office) -> None:
+    at_work.server.on("accepted", address=people(3)[2], delay=8)
+    prepared(page, at_work, 3)
+    approved(page)
+    send = page.url
+    sent_off(page, 3)
+    state(page, "sending")
+    other = page.context.new_page()
+    other.goto(send)
+    expect(other.get_by_text("This campaign is being sent just now.")).to_be_visible()
+    expect(other.get_by_label("To send, type")).to_have_count(0)
+    state(page, "finished")
+    other.reload()
+    expect(other.get_by_text("Nobody of this campaign is left to be mailed.")).to_be_visible()
+    expect(other.get_by_label("To send, type")).to_have_count(0)
+
+
+@pytest.mark.thorough
+def test_who_has_the_letter_from_another_campaign_is_told_before_it_is_approved(page: Page, at_work: Office) -> None:
+    begun(page, at_work)
+    at_work.write_list([*people(6), "new@union.example"], "people-new.csv")
+    base = page.url.partition("/campaign")[0]
+    page.goto(f"{base}/preview?list=contacts/people-new.csv&letter=appeal")
+    rest = page.locator("#rest")
+    expect(rest).to_contain_text("3 of these 7 people have this letter already, from the campaign appeal--people.")
+    page.get_by_role("link", name="Send only to those who do not have it").click()
+    expect(rest).to_contain_text("4 get the letter now, 3 have it already")
+    through_the_steps(page)
+    page.get_by_label("To send, type the number of messages: 4").fill("4")
+    page.get_by_role("button", name=f"{REST} list").click()
+    state(page, "finished")
+    assert received(at_work) == Counter([*people(6), "new@union.example"])
+    # whoever means it may send it once more
+    page.goto(f"{base}/preview?list=contacts/people-new.csv&letter=appeal")
+    expect(rest).to_contain_text("7 of these 7 people have this letter already")
+    through_the_steps(page)
+    page.get_by_label("7 people are to get this letter once more").check()
+    sent_off(page, 7)
+    state(page, "finished")
+    assert set(received(at_work).values()) == {2}
+
+
+@pytest.mark.thorough
+def test_a_campaign_with_columns_of_its_own_goes_on_with_them(page: Page, at_work: Office) -> None:
+    rows = [f"{address},Pat,North,p{at}@other.example" for at, address in enumerate(people(4), start=1)]
+    path = at_work.folder / "contacts" / "people.csv"
+    path.write_text("\n".join(["home,name,branch,work", *rows, "broken@,Bo,South,", ""]), encoding="utf-8")
+    page.goto(at_work.open())
+    page.goto(f"{page.url}preview?list=contacts/people.csv&letter=appeal&column=home&skip=1")
+    through_the_steps(page)
+    page.get_by_text("First only a few").click()
+    page.get_by_label("Hold once after so many").fill("2")
+    sent_off(page, 4)
+    state(page, "paused")
+    page.get_by_role("button", name="Go on sending").click()
+    state(page, "finished")
+    assert received(at_work) == Counter(people(4))
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), pytest.param(1280, "light")])
+@pytest.mark.thorough
+def test_axe_finds_nothing_in_the_steps_of_a_correction(
+    page: Page, at_work: Office, width: int, scheme: str, tmp_path: Path
+) -> None:
+    begun(page, at_work)
+    at_work.write_list([*people(5), "new@union.example"])
+    correct_letter(at_work)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.reload()
+    found = complaints(page)
+    picture(page, f"corrected-{width}-campaign")
+    page.get_by_role("link", name="Send the rest with the corrected letter or list").click()
+    expect(page.locator("#sealed")).to_be_visible()
+    expect(page.frame_locator("#message").locator("h1")).to_be_visible()
+    found += complaints(page)
+    picture(page, f"corrected-{width}-preview")
+    page.get_by_role("link", name="Approve").first.click()
+    found += complaints(page)
+    picture(page, f"corrected-{width}-approve")
+    approved(page)
+    found += complaints(page)
+    picture(page, f"corrected-{width}-send")
+    assert found == []
