@@ -176,6 +176,65 @@ def test_a_campaign_with_columns_of_its_own_goes_on_with_them(page: Page, at_wor
     assert received(at_work) == Counter(people(4))
 
 
+# -- the corrected list comes from the computer
+
+
+def upload(page: Page, path: Path, addresses: list[str]) -> None:
+    path.write_text("\n".join(["email,name,branch", *(f"{one},Pat,North" for one in addresses), ""]), encoding="utf-8")
+    file = page.get_by_label("or a file from this computer")
+    expect(file).to_be_visible()
+    file.set_input_files(path)
+
+
+def test_a_list_that_is_uploaded_again_replaces_the_old_one_and_the_rest_gets_the_letter(
+    page: Page, at_work: Office, tmp_path: Path
+) -> None:
+    begun(page, at_work)
+    old = (at_work.folder / "contacts" / "people.csv").read_bytes()
+    base = page.url.partition("/campaign")[0]
+    page.goto(f"{base}/list")
+    upload(page, tmp_path / "people.csv", [*people(6), "new@union.example"])
+    asked = page.get_by_role("group", name="There is a list people.csv here already")
+    expect(asked).to_contain_text("The old one is then kept beside it, as people.csv.bak.")
+    expect(page.locator("#asked")).to_be_focused()
+    assert complaints(page) == []
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Next: the letter").click()
+    assert (at_work.folder / "contacts" / "people.csv.bak").read_bytes() == old
+    page.get_by_role("button", name="Open this letter").click()
+    page.get_by_role("button", name="Keep, and see every message").click()
+    expect(page.locator("#rest")).to_contain_text("4 get the letter now, 3 have it already")
+    through_the_steps(page)
+    page.get_by_label("To send, type the number of messages: 4").fill("4")
+    page.get_by_role("button", name=f"{REST} list").click()
+    state(page, "finished")
+    assert received(at_work) == Counter([*people(6), "new@union.example"])
+
+
+@pytest.mark.thorough
+def test_a_list_from_which_a_campaign_is_being_sent_is_not_replaced(
+    page: Page, at_work: Office, tmp_path: Path
+) -> None:
+    at_work.server.on("accepted", address=people(3)[1], delay=10)
+    prepared(page, at_work, 3)
+    approved(page)
+    sent_off(page, 3)
+    state(page, "sending")
+    other = page.context.new_page()
+    other.goto(f"{page.url.partition('/campaign')[0]}/list")
+    before = (at_work.folder / "contacts" / "people.csv").read_bytes()
+    upload(other, tmp_path / "people.csv", people(4))
+    other.get_by_role("button", name="Replace it").click()
+    expect(other.get_by_text("is being sent from this list just now, so the list was not replaced.")).to_be_visible()
+    assert (at_work.folder / "contacts" / "people.csv").read_bytes() == before
+    upload(other, tmp_path / "people.csv", people(4))
+    other.get_by_role("button", name="Keep both").click()
+    expect(other.get_by_role("heading", name="What was found")).to_be_visible()
+    assert (at_work.folder / "contacts" / "people-2.csv").is_file()
+    state(page, "finished")
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), pytest.param(1280, "light")])
 @pytest.mark.thorough
 def test_axe_finds_nothing_in_the_steps_of_a_correction(

@@ -64,11 +64,14 @@ def rest_of(plan: Plan, timing: Timing, ledger: Ledger) -> Rest | None:
         changes=prepared.differences,
         letter=bool(changed & OF_THE_LETTER),
         list="list" in changed,
-        under_way=SenderLock(ledger, campaign.name).is_held() or _is_left_to_workers(ledger, campaign),
+        under_way=is_under_way(ledger, campaign),
     )
 
 
-def _is_left_to_workers(ledger: Ledger, campaign: CampaignRecord) -> bool:
+def is_under_way(ledger: Ledger, campaign: CampaignRecord) -> bool:
+    """Whether somebody sends it just now, or workers are to."""
+    if SenderLock(ledger, campaign.name).is_held():
+        return True
     return ledger.is_shared and ledger.shared.standing(campaign) is not None
 
 
