@@ -16,12 +16,13 @@ from mailer.campaign.frozen import Recorded
 from mailer.campaign.limits import Limits, make_pace, make_throttle
 from mailer.campaign.observer import Observer
 from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent, way_out
+from mailer.campaign.repeat import Repeat, repeated
 from mailer.campaign.run import Run, RunOptions
 from mailer.campaign.sealing import contact_digest, list_digest, settings_of
 from mailer.campaign.source import Source
 from mailer.campaign.thaw import renderer
 from mailer.campaign.timing import NOTHING_SAID, Timing
-from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError, SettingsError, quoted
+from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError, SettingsError
 from mailer.ledger import Ledger, Start, mark_interrupted
 from mailer.ledger.lock import owner
 from mailer.model import (
@@ -39,27 +40,6 @@ from mailer.smtp import Relay
 
 if TYPE_CHECKING:
     from mailer.mime.dkim import Signer
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Repeat:
-    """How many of those who would be mailed got the same letter in another campaign."""
-
-    count: int
-    total: int
-    campaign: str
-
-    @property
-    def sentence(self) -> str:
-        return said(
-            "{count} of these {total} people already got this letter, in campaign {name!r}, and "
-            "would get it again. Was the list or the letter only renamed? Then continue that one: --campaign "
-            "{quoted}",
-            count=self.count,
-            total=self.total,
-            name=self.campaign,
-            quoted=quoted(self.campaign),
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,18 +144,6 @@ def compared(plan: Plan, begun: CampaignRecord, timing: Timing, ledger: Ledger) 
         differences=tuple(changes),
         timing=timing,
     )
-
-
-def repeated(plan: Plan, ledger: Ledger) -> Repeat | None:
-    """Who got the same letter in another campaign: perhaps the list, or the letter, was only renamed."""
-    # not by the seal's part, in which the files' names are: they may have been renamed, or be spelled otherwise
-    letter = plan.manifest.wording
-    others = [c for c in ledger.campaigns() if c.name != plan.name and c.manifest.wording == letter]
-    if not others:
-        return None
-    keys = set(plan.mailed_keys(plan.held_back(ledger)))
-    count, name = max((len(keys & ledger.reached(campaign)), campaign.name) for campaign in others)
-    return Repeat(count=count, total=len(keys), campaign=name) if count else None
 
 
 def _other_contents(campaign: CampaignRecord, changes: Sequence[str]) -> CampaignError:

@@ -6,8 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from mailer.cli import console
+from mailer.cli.again import again
 from mailer.cli.recipients import messages
-from mailer.errors import CampaignError, Paused, UsageError, quoted
+from mailer.errors import CampaignError, Paused, UsageError, as_word
 
 if TYPE_CHECKING:
     from mailer.campaign.send import Prepared
@@ -41,16 +42,14 @@ def have_typed(word: str, question: str, *, nobody: str, otherwise: str) -> None
         raise UsageError(f"Not confirmed, so {otherwise[:1].lower()}{otherwise[1:]}", hint=again)
 
 
-def refuse_to_repeat(prepared: Prepared, command: str) -> None:
-    """Raise CampaignError if people would get a letter twice and nobody is asked: perhaps the list, or the letter, was only renamed.
-
-    `command` is the same without --yes.
-    """
-    # of a campaign that has not begun nothing differs, but that others had its letter already
-    if prepared.campaign or not prepared.differences:
+def refuse_to_repeat(prepared: Prepared) -> None:
+    """Raise CampaignError if people would get a letter twice and nobody is asked: perhaps the list, or the letter, was only renamed."""
+    repeat = prepared.repeat
+    if repeat is None:
         return
+    continued = (f"--campaign={as_word(repeat.campaign)}", *["--update"] * (not repeat.is_same))
     raise CampaignError(
-        f"Nothing was sent. {' '.join(prepared.differences)}",
-        hint=f"if they are to get it again: add --campaign {quoted(prepared.name)}\n"
-        f"      to look at it first, and be asked: {command}",
+        f"Nothing was sent. {repeat.sentence}",
+        hint=f"if the list or the letter was only renamed or corrected: {again((), besides=continued)}\n"
+        f"      if they are to get it again: {again((), besides=(f'--campaign={as_word(prepared.name)}',))}",
     )

@@ -153,7 +153,7 @@ def send(
                 on_plan=lambda plan: save_problems(problems, plan.contacts, plan.unrendered.values()),
             )
         if yes and campaign is None:
-            refuse_to_repeat(prepared, again(()))
+            refuse_to_repeat(prepared)
         so = {"limit": limit, "hold_after": hold_after, "wait": wait, "give_up_after": patience, "as_json": as_json}
         sending = way.sending(Sending, account, ledger, prepared, **so)
         result = sending.go(confirmed=yes)

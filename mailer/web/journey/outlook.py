@@ -9,8 +9,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mailer.campaign.repeat import Repeat, repeated
 from mailer.campaign.rest import Rest, rest_of
-from mailer.campaign.send import Repeat, repeated
 from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Tally
 from mailer.web.journey.addresses import campaign_url
