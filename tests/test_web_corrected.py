@@ -260,3 +260,27 @@ def test_axe_finds_nothing_in_the_steps_of_a_correction(
     found += complaints(page)
     picture(page, f"corrected-{width}-send")
     assert found == []
+
+
+# -- the failed, once more
+
+
+@pytest.mark.thorough
+def test_queueing_the_failed_once_more_says_what_it_did_and_why_nothing(page: Page, at_work: Office) -> None:
+    for nth in (2, 3):
+        at_work.server.on("rcpt", nth=nth, reply="550 5.1.1 No such user")
+    prepared(page, at_work, 3)
+    approved(page)
+    sent_off(page, 3)
+    state(page, "finished")
+    page.get_by_role("button", name="Queue the failed once more").click()
+    told = page.locator(".note[role=status]")
+    expect(told).to_contain_text("2 are not queued, since they are suppressed")
+    expect(told).not_to_contain_text("queued again")
+    assert complaints(page) == []
+    at_work.program.json("suppress", "remove", people(3)[2])
+    page.get_by_role("button", name="Queue the failed once more").click()
+    expect(told).to_contain_text("1 is queued again. Nothing was sent yet.")
+    expect(told).to_contain_text("1 is not queued, since it is suppressed")
+    told.get_by_role("link", name="See who is never mailed").click()
+    expect(page.get_by_role("rowheader", name=people(3)[1])).to_be_visible()

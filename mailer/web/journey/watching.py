@@ -22,6 +22,7 @@ from mailer.campaign.resuming import Next, Step, next_step
 from mailer.ledger import Ledger, SenderLock
 from mailer.model import CampaignRecord, Entry, Happening, OutOfHours, Quota, Status, Tally
 from mailer.web.journey import log
+from mailer.web.journey.care import requeued
 from mailer.web.journey.command import Command
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
@@ -75,6 +76,7 @@ class Watching:
             words=WORDS,
             returned=RETURNED,
             fields=fields,
+            requeued=requeued(request.query_params),
             again=Draft.stored(again, self._means.folder).url("send") if again else "/",
         )
 
