@@ -284,3 +284,72 @@ def test_queueing_the_failed_once_more_says_what_it_did_and_why_nothing(page: Pa
     expect(told).to_contain_text("1 is not queued, since it is suppressed")
     told.get_by_role("link", name="See who is never mailed").click()
     expect(page.get_by_role("rowheader", name=people(3)[1])).to_be_visible()
+
+
+# -- what leads nowhere, and what is refused in any case
+
+
+def unset(at_work: Office, *settings: str) -> None:
+    path = at_work.folder / "mailer.toml"
+    lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith(settings)]
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+@pytest.mark.thorough
+def test_what_is_refused_for_want_of_a_way_out_is_told_before_it_is_approved(page: Page, at_work: Office) -> None:
+    unset(at_work, "unsubscribe_mailto", "postal_address")
+    prepared(page, at_work, 60)
+    expect(page.locator("#refusal")).to_contain_text("does not tell them how to get no more letters")
+    expect(page.locator("#warnings")).to_contain_text("no postal address")
+    assert complaints(page) == []
+    page.get_by_role("navigation", name="Steps").get_by_role("link", name="Approve").click()
+    expect(page.locator("#refusal")).to_be_visible()  # nobody approves what is refused
+    page.get_by_role("navigation", name="Steps").get_by_role("link", name="Test").click()
+    expect(page.get_by_role("button", name="Send the test to me")).to_be_visible()
+    # to a few it may go, and the page says what it lacks, as the terminal does
+    at_work.write_list(people(30))
+    page.get_by_role("navigation", name="Steps").get_by_role("link", name="Preview").click()
+    expect(page.get_by_text("All messages are checked: 30")).to_be_visible()
+    expect(page.locator("#refusal")).to_be_hidden()
+    expect(page.locator("#warnings")).to_contain_text("no postal address")
+    expect(page.locator("#warnings")).to_contain_text("no more")
+    page.get_by_role("navigation", name="Steps").get_by_role("link", name="Approve").click()
+    expect(page.get_by_label("Name of whoever approves")).to_be_visible()
+
+
+@pytest.mark.thorough
+def test_an_approval_that_no_longer_counts_is_said_to(page: Page, at_work: Office) -> None:
+    prepared(page, at_work, 3)
+    approved(page)
+    at_work.write_list(people(4))
+    page.reload()
+    expect(page.get_by_text("All messages are checked: 4")).to_be_visible()
+    page.get_by_role("navigation", name="Steps").get_by_role("link", name="Approve").click()
+    expect(page.get_by_text("What was approved before no longer counts")).to_be_visible()
+
+
+def test_an_address_that_leads_nowhere_says_so(page: Page, at_work: Office) -> None:
+    at_work.write_list(people(2))
+    page.goto(at_work.open())
+    base = page.url.rstrip("/")
+    page.goto(f"{base}/campaign/nobody--knows")
+    expect(page.get_by_text("At that address there is nothing.")).to_be_visible()
+    page.goto(f"{base}/list?list=contacts/gone.csv")
+    expect(page.get_by_text("This folder has no list contacts/gone.csv.")).to_be_visible()
+    assert complaints(page) == []
+
+
+@pytest.mark.thorough
+def test_what_only_the_letter_can_mend_does_not_lead_to_the_list(page: Page, at_work: Office) -> None:
+    (at_work.folder / "templates" / "files.md").write_text(
+        "---\nsubject: For {{ name }}\nlanguage: en\nattachments: ['leaflets/{{ name }}.pdf']\n---\nDear {{ name }}\n",
+        "utf-8",
+    )
+    (at_work.folder / "leaflets").mkdir()
+    (at_work.folder / "leaflets" / "Pat 1.pdf").write_bytes(b"%PDF-1.4 leaflet")
+    name = at_work.write_list(people(2))
+    page.goto(at_work.open())
+    page.goto(f"{page.url}preview?list={name}&letter=files")
+    expect(page.locator("#problems")).to_contain_text("Pat 2.pdf")
+    expect(page.get_by_role("link", name="Mend them in the list")).to_be_hidden()
+    expect(page.locator("#problems").get_by_role("link", name="To the letter")).to_be_visible()

@@ -114,7 +114,7 @@ def prepare(
     _check_seal(seal, plan.manifest, ledger, plan)
     suppressed = plan.held_back(ledger)
     _check_nobody_else(seal, ledger, plan.mailed_keys(suppressed))
-    _check_way_out(plan, plan.mailed_keys(suppressed))
+    check_way_out(plan, plan.mailed_keys(suppressed))
     if begun is None:
         repeat = repeated(plan, ledger)
         told = (repeat.sentence,) if repeat else ()
@@ -313,8 +313,8 @@ def _check_problems(plan: Plan, *, skip_problems: bool) -> None:
         raise ListError("Not one row of the list can be mailed.", problems=plan.problems)
 
 
-def _check_way_out(plan: Plan, keys: Iterable[str]) -> None:
-    """Who writes to many must say how to get no more of it, where every reader sees it."""
+def check_way_out(plan: Plan, keys: Iterable[str]) -> None:
+    """Who writes to many must say how to get no more of it, where every reader sees it. Raises LetterError, SettingsError."""
     if not plan.without_way_out or sum(1 for _ in islice(keys, MANY + 1)) <= MANY:
         return
     identity = plan.identity

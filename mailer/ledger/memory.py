@@ -100,6 +100,10 @@ class Memory(Store):
         query = "SELECT name, at FROM approvals WHERE campaign = ? AND seal = ? ORDER BY at, name"
         return [(name, moment(at)) for name, at in self._all(query, campaign, seal)]
 
+    def is_approved(self, campaign: str) -> bool:
+        """Whether somebody has approved it, under whatever seal."""
+        return bool(self._all("SELECT 1 FROM approvals WHERE campaign = ? LIMIT 1", campaign))
+
     def keep_prepared(self, campaign: str, draft: str) -> None:
         """Remember a campaign that was approved on the page, with the address of its steps, until it begins."""
         statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"

@@ -251,5 +251,5 @@ def _asset(request: Request) -> Response:
 async def _elsewhere(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404 and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse("/", 303)
+        return RedirectResponse("/?nowhere=1", 303)
     return Response(f"{error.detail}\n", error.status_code, media_type="text/plain")

@@ -107,6 +107,7 @@ class Lists:
             lists=lists_in(self._means.folder),
             people=people,
             error=error,
+            lost=request.query_params.get("list", "")[:300] if not draft.list else "",
             age=age,
             first=list(people[:FIRST]) if people is not None else [],
             mended=list(people.bad_rows[:MENDED]) if people is not None else [],

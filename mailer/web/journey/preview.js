@@ -132,6 +132,12 @@ async function state() {
     part("phase").hidden = part("messages").hidden = true;
   }
   lines("problems", said.problems);
+  if (part("mendable")) {
+    part("mendable").hidden = !said.mendable;
+    part("letter").hidden = said.mendable;
+  }
+  part("refusal").hidden = !said.refusal.length;
+  part("refusal").replaceChildren(...said.refusal.map((line) => data("p", line)));
   blanks(said.blanks, said.age);
   lines("warnings", said.warnings);
   leads(part("ways"), said.ways);

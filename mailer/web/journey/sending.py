@@ -42,7 +42,7 @@ class Sendings:
         return self._show_test(request, self._pages.draft(request))
 
     def _show_test(self, request: Request, draft: Draft, **result: Any) -> Response:
-        look = self._checked(draft)
+        look = self._checked(draft, to_all=False)
         if isinstance(look, Response):
             return look
         try:
@@ -76,9 +76,13 @@ class Sendings:
         look = self._checked(draft)
         if isinstance(look, Response):
             return look
-        approvals = self._approvals(draft, look.seal)
+        with self._means.ledger(self._means.settings()) as ledger:
+            approvals = ledger.approvals(draft.name, look.seal)
+            others = not approvals and ledger.is_approved(draft.name)
         ahead = outlook(look, self._means)
-        return self._pages.show(request, "approve", draft=draft, look=look, approvals=approvals, outlook=ahead)
+        return self._pages.show(
+            request, "approve", draft=draft, look=look, approvals=approvals, others=others, outlook=ahead
+        )
 
     def approved(self, request: Request) -> Response:
         """Note who approved the seal that the page showed; refused if it is another one by now."""
@@ -105,12 +109,12 @@ class Sendings:
         with self._means.ledger(self._means.settings()) as ledger:
             return ledger.approvals(draft.name, seal)
 
-    def _checked(self, draft: Draft) -> Look | Response:
-        """The preview, all of it checked; else the way to the step that is missing."""
+    def _checked(self, draft: Draft, *, to_all: bool = True) -> Look | Response:
+        """The preview, all of it checked, and so that it may go `to_all`; else the way to the step that is missing."""
         if not (draft.list and draft.letter):
             return RedirectResponse(draft.url("letter" if draft.list else "list"), 303)
         look = self._previews.current(draft)
-        held_up = look.plan and look.plan.problems and not draft.skips
+        held_up = (look.plan and look.plan.problems and not draft.skips) or (to_all and look.refusal)
         return look if look.seal and look.messages and not held_up else first(draft, "preview")
 
     # -- send
