@@ -15,11 +15,11 @@ import python_calamine as calamine
 
 from mailer.contacts.extent import refuse_stray_cells
 from mailer.contacts.header import DEPTH, find_header
-from mailer.contacts.naming import columns_of, find
+from mailer.contacts.naming import columns_of, find, in_quotes
 from mailer.contacts.probe import probe
 from mailer.contacts.table import Packer, Table, Wanted
 from mailer.errors import ListError
-from mailer.model import said
+from mailer.model import joined, said
 
 WHOLE = 1e15
 """Up to here a spreadsheet shows a whole number digit by digit."""
@@ -155,7 +155,7 @@ def _named_sheet(path: Path, names: Sequence[str], asked: str) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+    return joined(", ", [in_quotes(name) for name in names])
 
 
 def _sheet_with_addresses(path: Path, sheets: Mapping[str, Rows], wanted: Wanted) -> str:
