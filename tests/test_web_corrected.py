@@ -110,7 +110,7 @@ def test_the_number_to_type_is_that_of_the_messages_that_leave_now(page: Page, a
     page.get_by_role("navigation", name="Steps").get_by_role("link", name="Send").click()
     page.get_by_label("To send, type the number of messages: 2").fill("2")
     page.get_by_role("button", name="Send the rest").click()
-    state(page, "waiting")
+    state(page, "paused, goes on by itself")
     make_due(at_work)
     state(page, "finished")
     assert received(at_work) == Counter(address for address in people(6) if address != people(6)[1])
