@@ -23,6 +23,10 @@ from test_web_journey import (  # noqa: F401 - fixtures
     state,
 )
 
+from mailer.model import as_said
+from mailer.web.journey.ways import CORRECTED, in_words
+from mailer.web.journey.words import catalogue, languages, speak
+
 REST = "Send the rest with the corrected"
 
 
@@ -353,3 +357,15 @@ def test_what_only_the_letter_can_mend_does_not_lead_to_the_list(page: Page, at_
     expect(page.locator("#problems")).to_contain_text("Pat 2.pdf")
     expect(page.get_by_role("link", name="Mend them in the list")).to_be_hidden()
     expect(page.locator("#problems").get_by_role("link", name="To the letter")).to_be_visible()
+
+
+@pytest.mark.parametrize("language", languages())
+def test_no_words_of_the_command_line_stand_in_what_the_page_says_of_a_correction(language: str) -> None:
+    assert CORRECTED in catalogue("de")  # as it is gathered from where it is said
+    speak(language)
+    try:
+        told = in_words(as_said(CORRECTED))
+    finally:
+        speak("en")
+    assert "--" not in told
+    assert told != CORRECTED
