@@ -279,3 +279,22 @@ def test_what_ended_a_run_says_whether_it_may_go_on(ledger: Ledger) -> None:
     ledger.wish(campaign.name)
     assert pause(ledger, campaign) is Asked.PAGE
     assert pause(ledger, campaign) is Asked.NOBODY
+
+
+@over_both
+def test_what_a_campaign_was_prepared_with_is_known_once_it_has_begun(ledger: Ledger) -> None:
+    first = start([contact(1), contact(2)])
+    ledger.approve(first.campaign, "seal", "Ana")
+    ledger.keep_prepared(first.campaign, "list=a.csv&column=home")
+    assert [one.campaign for one in ledger.prepared()] == [first.campaign]
+    assert ledger.draft(first.campaign) == ""
+    campaign = ledger.start(first)
+    assert ledger.prepared() == []
+    assert ledger.draft(first.campaign) == "list=a.csv&column=home"
+    # the terminal sends the rest, and then the page with another column
+    campaign = ledger.revise(campaign, first)
+    assert ledger.draft(first.campaign) == "list=a.csv&column=home"
+    ledger.keep_prepared(first.campaign, "list=a.csv&column=work")
+    ledger.revise(campaign, first)
+    assert ledger.draft(first.campaign) == "list=a.csv&column=work"
+    assert ledger.prepared() == []

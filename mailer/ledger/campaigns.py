@@ -159,7 +159,7 @@ class Campaigns(Store):
         kept = self._all("SELECT value FROM meta WHERE key = ?", PREPARED + campaign)
         if kept:
             self._db.execute("DELETE FROM meta WHERE key IN (?, ?)", (PREPARED + campaign, BEGUN + campaign))
-            self._db.execute("INSERT INTO meta VALUES (?, ?)", (BEGUN + campaign, kept[0][0]))
+            self._db.execute("INSERT INTO meta VALUES (?, ?)", (BEGUN + campaign, bytes(kept[0][0])))
 
     def _forget(self, campaign: CampaignRecord) -> None:
         # the relay may have counted attempts that it refused for our sake: they stay on the account's record
