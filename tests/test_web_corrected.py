@@ -101,6 +101,26 @@ def test_a_list_that_is_corrected_in_mid_campaign_is_told_by_its_numbers(page: P
 
 
 @pytest.mark.thorough
+def test_a_list_without_most_of_those_who_wait_is_asked_about(page: Page, at_work: Office) -> None:
+    begun(page, at_work, 7, held=3)
+    at_work.write_list([*people(4), "new@union.example"])
+    page.get_by_role("button", name="Go on sending").click()
+    expect(page.locator("#rest")).to_contain_text("3 who wait for the letter are no longer in the list, and get none.")
+    through_the_steps(page)
+    page.get_by_label("To send, type the number of messages: 2").fill("2")
+    page.evaluate("document.querySelector('[name=fewer]').required = false")
+    page.get_by_role("button", name=f"{REST} list").click()
+    expect(page.get_by_text("Most of those who wait for the letter are not in this list.")).to_be_visible()
+    page.get_by_role("link", name="Go back").click()
+    page.get_by_label("This is the right list: 3 people who wait for the letter are to get none.").check()
+    page.get_by_label("To send, type the number of messages: 2").fill("2")
+    assert complaints(page) == []
+    page.get_by_role("button", name=f"{REST} list").click()
+    state(page, "finished")
+    assert received(at_work) == Counter([*people(4), "new@union.example"])
+
+
+@pytest.mark.thorough
 def test_the_number_to_type_is_that_of_the_messages_that_leave_now(page: Page, at_work: Office) -> None:
     at_work.server.on("rcpt", nth=1, reply=GREY)
     at_work.server.on("rcpt", nth=2, reply="550 5.1.1 No such user")

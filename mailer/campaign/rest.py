@@ -19,10 +19,15 @@ from mailer.model import CampaignRecord, Identity, Manifest, Tally
 
 OF_THE_LETTER = frozenset({"letter", "attachments"})
 
+FEW = 2
+"""So many may leave a short list without a question."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rest:
     """A campaign that has begun. `now` get the letter in a run that starts now, `later` of the others from `due` on.
+
+    `left_out` of those who wait for it are no longer in the list; where they are `most`, it is perhaps another list.
 
     `changes` are sentences; with one, the run needs the word that the corrected letter or list is meant.
     """
@@ -31,6 +36,8 @@ class Rest:
     now: int
     later: int
     due: float | None
+    left_out: int
+    most: bool
     tally: Tally
     changes: tuple[str, ...]
     letter: bool
@@ -52,7 +59,9 @@ def rest_of(plan: Plan, timing: Timing, ledger: Ledger) -> Rest | None:
     before, after = campaign.manifest.parts, plan.manifest.parts
     changed = {part for part in before if before[part] != after[part]}
     at = time.time()
-    waiting = {*ledger.open_keys(campaign)} - {*ledger.open_keys(campaign, due=at)}
+    everybody = {*ledger.open_keys(campaign)}
+    left_out = len(everybody.difference(plan.contacts.keys())) if prepared.plan else 0
+    waiting = everybody - {*ledger.open_keys(campaign, due=at)}
     if waiting and prepared.plan:  # who left the list is not tried again
         waiting &= set(plan.mailed_keys(plan.held_back(ledger)))
     return Rest(
@@ -60,6 +69,8 @@ def rest_of(plan: Plan, timing: Timing, ledger: Ledger) -> Rest | None:
         now=now,
         later=len(waiting),
         due=ledger.next_due(campaign) if waiting else None,
+        left_out=left_out,
+        most=left_out > FEW and 2 * left_out > len(everybody),
         tally=tally,
         changes=prepared.differences,
         letter=bool(changed & OF_THE_LETTER),

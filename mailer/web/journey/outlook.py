@@ -71,7 +71,7 @@ class Outlook:
         if self.rest is None:
             return []
         begun = _("This campaign has begun: {parts}.").format(parts=", ".join(_parts(self.rest)))
-        return [begun, *(_(change) for change in self.rest.changes)]
+        return [begun, *(_(change) for change in self.rest.changes), *_left_out(self.rest.left_out)]
 
     def ways(self) -> list[tuple[str, str]]:
         """Where else one could go on, with what it is called."""
@@ -139,6 +139,15 @@ def _parts(rest: Rest) -> Iterator[str]:
     ):
         if number:
             yield text % {"number": figure(number)}
+
+
+def _left_out(number: int) -> Iterator[str]:
+    if number:
+        yield ngettext(
+            "%(number)s who waits for the letter is no longer in the list, and gets none.",
+            "%(number)s who wait for the letter are no longer in the list, and get none.",
+            number,
+        ) % {"number": figure(number)}
 
 
 def _clock(seconds: float) -> str:

@@ -152,6 +152,11 @@ class Sendings:
                 _("Some of these people have this letter already. Nothing was sent."),
                 hint=_("go back, and say whether they are to get it once more"),
             )
+        if ahead.rest and ahead.rest.most and form.get("fewer") != "1":
+            raise UsageError(
+                _("Most of those who wait for the letter are not in this list. Nothing was sent."),
+                hint=_("go back, and say whether it is the right list"),
+            )
         hold = number_typed(form.get("hold", ""))
         if hold and not re.fullmatch(
             r"0*[1-9][0-9]{0,8}", hold
