@@ -122,11 +122,14 @@ class RelayStopped(MailerError):
 
 
 def quoted(path: Path | str) -> str:
-    """A path or a name in a hint, so that it can be pasted into sh, PowerShell and cmd alike."""
+    """A file's path or a name in a hint, so that it can be pasted into sh, PowerShell and cmd alike, and is not taken for an option."""
     text = str(path)
-    if text.startswith("-"):
-        text = f"./{text}"
-    if re.fullmatch(r"[\w./\\:~+-]+", text, re.ASCII) and not ("\\" in text and "/" in text):
+    return as_word(f"./{text}" if text.startswith("-") else text)
+
+
+def as_word(text: str) -> str:
+    """A word of a command in a hint, an option as well, so that it can be pasted into sh, PowerShell and cmd alike."""
+    if re.fullmatch(r"[\w./\\:~=+-]+", text, re.ASCII) and not ("\\" in text and "/" in text):
         return text
     # Inside double quotes sh and PowerShell would still replace these.
     if re.search(r'[$`"!]', text):

@@ -82,8 +82,8 @@ class Found:
 
 
 def speaks(text: str) -> bool:
-    """Whether there are words in it, beside what is put in."""
-    return re.search("[A-Za-z]{2}", re.sub(r"\{\w[^{}]*\}", "", text)) is not None
+    """Whether there are words in it, beside what is put in, or quotation marks, which each language has its own of."""
+    return re.search('[A-Za-z]{2}|"', re.sub(r"\{\w[^{}]*\}", "", text)) is not None
 
 
 def name_of(called: ast.expr) -> str:

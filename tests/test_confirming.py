@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from journey import PATIENCE, Journey, Running, as_csv, beginning, people
 from mailer.__main__ import readable
 from mailer.campaign.reasons import stopped_by
 from mailer.cli.again import again
+from mailer.errors import quoted
 from mailer.model import Outcome, Phase, Reply, Scope, Verdict
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal or locale")
@@ -141,6 +143,17 @@ def test_the_command_that_continues_asks_again(monkeypatch: pytest.MonkeyPatch) 
     assert again() == "mailer send a b.csv --rate 1/hour"
 
 
+def test_an_option_with_its_value_in_one_word_stays_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = ["send", "--yes", "--limit=3", "--seal=1-2", "--rate=1/hour", "--sheet=Our people", "--", "-a", "b c.csv"]
+    monkeypatch.setattr(sys, "argv", ["mailer", *typed])
+    assert again() == 'mailer send --seal=1-2 --rate=1/hour "--sheet=Our people" -- -a "b c.csv"'
+    assert again((), besides=("--update",)) == (
+        'mailer send --limit=3 --seal=1-2 --rate=1/hour "--sheet=Our people" --update -- -a "b c.csv"'
+    )
+    # a file by such a name, where no `--` stands before it
+    assert [quoted(name) for name in ("-a.csv", "a=b.csv")] == ["./-a.csv", "a=b.csv"]
+
+
 @pytest.mark.thorough
 def test_with_yes_nobody_gets_a_letter_again_for_a_renamed_list(journey: Journey) -> None:
     assert journey.call("send", *journey.campaign, "--yes").code == 0
@@ -150,8 +163,13 @@ def test_with_yes_nobody_gets_a_letter_again_for_a_renamed_list(journey: Journey
     assert ran.code == 2
     assert "10 of these 11 people already got this letter, in campaign 'appeal--list'" in ran.err
     assert "Then continue that one: --campaign appeal--list" in ran.err
-    assert "Hint: if they are to get it again: add --campaign appeal--members\n" in ran.err
-    assert ran.err.endswith("to look at it first, and be asked: mailer send appeal members.csv --limit 10\n")
+    hinted = re.findall(r"(?:Hint:|      ).*?: (mailer send .*)\n", ran.err)
+    assert hinted == [
+        "mailer send appeal members.csv --limit 10 --campaign=appeal--list --update",
+        "mailer send appeal members.csv --limit 10 --campaign=appeal--members",
+    ]
+    for line, count in zip(hinted, (1, 10), strict=True):  # each as it stands
+        assert f"Nobody is there to confirm {count} message" in journey.call(*shlex.split(line)[1:]).err
     assert len(journey.accepted()) == 10
     ran = journey.call(*renamed)  # whoever is asked reads it before the question
     assert "10 of these 11 people already got this letter" in ran.err

@@ -15,6 +15,7 @@ from journey import Journey, Ran, as_csv, beginning, people
 
 from mailer.ledger import Ledger
 from mailer.web.journey.continuing import go_on
+from mailer.web.journey.outlook import draft_of
 
 LETTER = """---
 subject: An alle, {{ name }}
@@ -112,7 +113,7 @@ def test_status_pause_resolve_and_retry_continue_with_the_same_sheet(journey: Jo
 def test_the_page_goes_on_with_the_same_sheet(journey: Journey) -> None:
     assert journey.call("send", "appeal", *GIVEN, "--limit", "3", "--yes").code == 3
     with Ledger(journey.folder / "mailer.db") as ledger:
-        words = go_on(ledger.find(NAME))
+        words = go_on(draft_of(ledger, ledger.find(NAME), journey.folder))
     assert journey.call(*words).code == 0
     assert set(journey.accepted()) == {f"p{n}@example.org" for n in range(1, 8)}
 
@@ -173,6 +174,18 @@ def test_who_types_how_many_get_no_letter_goes_on_without_them(journey: Journey)
     assert journey.sit("send", *journey.campaign, "--update", typed="3\n").ended().code == 2
     assert journey.status()["queued"] == 7
     assert journey.sit("send", *journey.campaign, "--update", typed="4\n3\n").ended().code == 0
+    assert set(journey.accepted()) == {row["email"] for row in rows[:5]}
+
+
+def test_how_many_get_no_letter_may_be_said_beforehand(journey: Journey) -> None:
+    rows = people(9)
+    journey.write("list.csv", as_csv(rows))
+    journey.write("templates/appeal.md", LETTER.replace("betrieb", "city"))
+    assert journey.call("send", *journey.campaign, "--limit", "2", "--yes").code == 3
+    journey.write("list.csv", as_csv(rows[:5]))
+    refused = journey.call("send", *journey.campaign, "--update", "--yes", "--gone", "3")
+    assert (refused.code, "the same with --gone 4" in refused.err) == (2, True)
+    assert journey.call("send", *journey.campaign, "--update", "--yes", "--gone", "4").code == 0
     assert set(journey.accepted()) == {row["email"] for row in rows[:5]}
 
 

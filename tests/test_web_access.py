@@ -248,15 +248,29 @@ def test_an_upload_lands_in_contacts_under_a_safe_name_or_nowhere(
         assert kept is None or at_work.folder / kept in new
 
 
-def test_the_same_file_twice_is_kept_once_and_another_of_its_name_beside_it(member: tuple[Stranger, str]) -> None:
+def test_the_same_file_twice_is_kept_once_and_of_another_of_its_name_it_is_asked_what_becomes(
+    member: tuple[Stranger, str], at_work: Office
+) -> None:
     inside, token = member
+    one, other, third = (b"email\n%s@union.example\n" % who for who in (b"a", b"b", b"c"))
 
-    def upload(content: bytes) -> str:
-        headers = {"X-CSRF": token, "X-Filename": "twice.csv", "Content-Type": "application/octet-stream"}
+    def upload(content: bytes, existing: str = "") -> str:
+        headers = {"X-CSRF": token, "X-Filename": "twice.csv", "X-Existing": existing, "Content-Type": "text/csv"}
         return inside.ask("POST", "/list/upload", content, **headers)[1]
 
-    assert upload(b"email\na@union.example\n") == upload(b"email\na@union.example\n") == '{"list":"contacts/twice.csv"}'
-    assert upload(b"email\nb@union.example\n") == '{"list":"contacts/twice-2.csv"}'
+    def kept() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (at_work.folder / "contacts").glob("*twice*")}
+
+    assert upload(one) == upload(one) == upload(one, "replace") == '{"list":"contacts/twice.csv"}'
+    assert upload(other) == '{"taken":"twice.csv","backup":"twice.csv.bak"}'
+    assert kept() == {"twice.csv": one}
+    assert upload(other, "both") == '{"list":"contacts/twice-2.csv"}'
+    assert upload(other, "replace") == '{"list":"contacts/twice.csv"}'
+    assert kept() == {"twice.csv": other, "twice.csv.bak": one, "twice-2.csv": other}
+    assert upload(third, "replace") == '{"list":"contacts/twice.csv"}'
+    assert kept() == {"twice.csv": third, "twice.csv.bak": one, "twice.csv.2.bak": other, "twice-2.csv": other}
+    # what was put aside is no list that could be picked
+    assert ".bak" not in inside.ask("GET", "/list")[1].partition("</select>")[0]
 
 
 @pytest.mark.parametrize(

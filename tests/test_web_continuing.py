@@ -46,7 +46,7 @@ def greylisted(page: Page, at_work: Office) -> None:
     prepared(page, at_work, 3)
     approved(page)
     sent_off(page, 3)
-    state(page, "waiting")
+    state(page, "paused, goes on by itself")
 
 
 def make_due(at_work: Office) -> None:
@@ -74,7 +74,7 @@ def test_who_is_asked_to_come_back_later_needs_nobody_at_the_page_and_holds_up_n
     expect(page.get_by_role("button", name="Go on sending")).to_be_hidden()
     base = page.url.partition("/campaign")[0]
     page.goto(f"{base}/")
-    expect(page.get_by_role("row", name=re.compile(CAMPAIGN))).to_contain_text("waiting")
+    expect(page.get_by_role("row", name=re.compile(CAMPAIGN))).to_contain_text("paused, goes on by itself")
     # the account is free meanwhile: another campaign goes out over it, and it is limited
     at_work.write_list([f"other{number}@union.example" for number in range(3)], "others.csv")
     ran = at_work.program.json("send", "appeal", "contacts/others.csv", "--yes")
@@ -214,7 +214,7 @@ def test_a_page_that_ends_while_it_tries_people_again_leaves_the_rest_to_the_nex
     prepared(page, at_work, 4)
     approved(page)
     sent_off(page, 4)
-    state(page, "waiting")
+    state(page, "paused, goes on by itself")
     at_work.server.on("accepted", address=LATE, delay=4)
     make_due(at_work)
     state(page, "sending")
@@ -279,3 +279,22 @@ def test_what_ended_a_run_says_whether_it_may_go_on(ledger: Ledger) -> None:
     ledger.wish(campaign.name)
     assert pause(ledger, campaign) is Asked.PAGE
     assert pause(ledger, campaign) is Asked.NOBODY
+
+
+@over_both
+def test_what_a_campaign_was_prepared_with_is_known_once_it_has_begun(ledger: Ledger) -> None:
+    first = start([contact(1), contact(2)])
+    ledger.approve(first.campaign, "seal", "Ana")
+    ledger.keep_prepared(first.campaign, "list=a.csv&column=home")
+    assert [one.campaign for one in ledger.prepared()] == [first.campaign]
+    assert ledger.draft(first.campaign) == ""
+    campaign = ledger.start(first)
+    assert ledger.prepared() == []
+    assert ledger.draft(first.campaign) == "list=a.csv&column=home"
+    # the terminal sends the rest, and then the page with another column
+    campaign = ledger.revise(campaign, first)
+    assert ledger.draft(first.campaign) == "list=a.csv&column=home"
+    ledger.keep_prepared(first.campaign, "list=a.csv&column=work")
+    ledger.revise(campaign, first)
+    assert ledger.draft(first.campaign) == "list=a.csv&column=work"
+    assert ledger.prepared() == []

@@ -15,9 +15,12 @@ from organiser import Office, Stranger, office, people
 from pseudo import spoken
 from web_server import served
 
+from mailer import contacts
 from mailer.cli.web import means_of
+from mailer.errors import ListError
 from mailer.settings import load
 from mailer.web.journey import create_app
+from mailer.web.journey.words import gettext, speak
 
 ENGLISH = re.compile(
     r"\b(the|is|are|not|has|have|that|with|and|of|to|for|cannot|rows?|columns?|it|this|was|but|there|from|by|sent|write)\b",
@@ -240,3 +243,15 @@ def test_the_built_in_mailbox_is_in_the_reader_s_language(folder: Office) -> Non
     with served(create_mailbox(folder.folder / "kept", "/", hebrew)) as port:  # type: ignore[arg-type]
         assert english(visible(Reader(port).read("/"))) == []
         assert '<html lang="he" dir="rtl">' in Reader(port).read("/")
+
+
+def test_german_has_one_kind_of_quotation_marks_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "members.csv"
+    path.write_text("Mitglieder,Betrieb,E-Mail\nAna,Nord,ana@example.org\n", encoding="utf-8")
+    with pytest.raises(ListError) as refused:
+        contacts.read(path, email_column="mitglied")
+    speak("de")
+    said = f"{gettext(refused.value.message)} {gettext(refused.value.hint or '')}"
+    speak("en")
+    assert "„Mitglieder“, „Betrieb“, „E-Mail“" in said
+    assert '"' not in said

@@ -400,7 +400,8 @@ def test_the_sending_of_what_has_begun_leads_to_its_campaign(at_work: Office) ->
     seal = str(ready(inside, **draft)["seal"])
     inside.post("/approve", csrf=token, seal=seal, name="Ana", looked="1", **draft)
     text = inside.ask("GET", f"/send?{urlencode(draft)}")[1]
-    assert "will be sent. It has begun already" in re.sub("</?bdi>", "", text).replace("\n", " ")
+    assert "2 messages of the campaign appeal--people will be sent now." in re.sub("</?bdi>", "", text)
+    assert "This campaign has begun: 2 get the letter now, 1 has it already." in text
     assert 'href="/campaign/appeal--people"' in text
 
 

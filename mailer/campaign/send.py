@@ -16,12 +16,13 @@ from mailer.campaign.frozen import Recorded
 from mailer.campaign.limits import Limits, make_pace, make_throttle
 from mailer.campaign.observer import Observer
 from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent, way_out
+from mailer.campaign.repeat import Repeat, repeated
 from mailer.campaign.run import Run, RunOptions
 from mailer.campaign.sealing import contact_digest, list_digest, settings_of
 from mailer.campaign.source import SKIP, Source
 from mailer.campaign.thaw import renderer
 from mailer.campaign.timing import NOTHING_SAID, Timing
-from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError, SettingsError, quoted
+from mailer.errors import CampaignError, LetterError, ListError, MailerError, SealError, SettingsError
 from mailer.ledger import Ledger, Start, mark_interrupted
 from mailer.ledger.lock import owner
 from mailer.model import (
@@ -51,6 +52,7 @@ class Prepared:
     plan: Plan | None = None
     differences: tuple[str, ...] = ()
     exodus: Exodus | None = None
+    repeat: Repeat | None = None
     timing: Timing = NOTHING_SAID
 
 
@@ -115,50 +117,39 @@ def prepare(
     _check_seal(seal, plan.manifest, ledger, plan)
     suppressed = plan.held_back(ledger)
     _check_nobody_else(seal, ledger, plan.mailed_keys(suppressed))
-    _check_way_out(plan, plan.mailed_keys(suppressed))
+    check_way_out(plan, plan.mailed_keys(suppressed))
     if begun is None:
-        repeated = _repeated(plan, ledger)
-        return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=repeated, timing=timing)
-    old, new = _digests(ledger, begun), plan.digests()
-    changes = differences(begun.manifest, plan.manifest, old, new)
-    waiting = set(ledger.open_keys(begun))
-    leaving = exodus(begun.manifest, plan.manifest, everybody=old.keys(), waiting=waiting, listed=new.keys())
-    if late:
-        changes = [*changes, "It began without office hours, so nobody has looked yet in which time zones people live."]
-    if changes and not update:
-        raise _other_contents(begun, changes, leaving)
+        repeat = repeated(plan, ledger)
+        told = (repeat.sentence,) if repeat else ()
+        return Prepared(name=name, manifest=plan.manifest, plan=plan, differences=told, repeat=repeat, timing=timing)
+    prepared = compared(plan, begun, timing, ledger)
+    if prepared.differences and not update:
+        raise _other_contents(begun, prepared.differences, prepared.exodus)
+    return prepared
+
+
+def compared(plan: Plan, begun: CampaignRecord, timing: Timing, ledger: Ledger) -> Prepared:
+    """What sending the plan would do in a campaign that has begun, and what changed since."""
+    before, after = begun.manifest, plan.manifest
+    # everybody's details are looked at only where they may differ
+    same = before.parts["list"] == after.parts["list"]
+    old, new = ({}, {}) if same else (_digests(ledger, begun), plan.digests())
+    changes = differences(before, after, *(() if same else (old, new)))
+    waiting = set() if same else set(ledger.open_keys(begun))
+    if timing.comes_late_for(begun):
+        changes = [
+            *changes,
+            said("It began without office hours, so nobody has looked yet in which time zones people live."),
+        ]
     return Prepared(
-        name=name,
+        name=begun.name,
         manifest=plan.manifest,
         campaign=begun,
         plan=plan if changes else None,
         differences=tuple(changes),
-        exodus=leaving,
+        exodus=exodus(before, after, everybody=old.keys(), waiting=waiting, listed=new.keys()),
         timing=timing,
     )
-
-
-def _repeated(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
-    """Say who got the same letter in another campaign: perhaps the list, or the letter, was only renamed."""
-    # not by the seal's part, in which the files' names are: they may have been renamed, or be spelled otherwise
-    letter = plan.manifest.wording
-    others = [c for c in ledger.campaigns() if c.name != plan.name and c.manifest.wording == letter]
-    if not others:
-        return ()
-    keys = set(plan.mailed_keys(plan.held_back(ledger)))
-    count, name = max((len(keys & ledger.reached(campaign)), campaign.name) for campaign in others)
-    if not count:
-        return ()
-    sentence = said(
-        "{count} of these {total} people already got this letter, in campaign {name!r}, and "
-        "would get it again. Was the list or the letter only renamed? Then continue that one: --campaign "
-        "{quoted}",
-        count=count,
-        total=len(keys),
-        name=name,
-        quoted=quoted(name),
-    )
-    return (sentence,)
 
 
 def _other_contents(campaign: CampaignRecord, changes: Sequence[str], leaving: Exodus | None) -> CampaignError:
@@ -330,8 +321,8 @@ def _check_problems(plan: Plan, *, skip_problems: bool) -> None:
         raise ListError("Not one row of the list can be mailed.", problems=plan.problems)
 
 
-def _check_way_out(plan: Plan, keys: Iterable[str]) -> None:
-    """Who writes to many must say how to get no more of it, where every reader sees it."""
+def check_way_out(plan: Plan, keys: Iterable[str]) -> None:
+    """Who writes to many must say how to get no more of it, where every reader sees it. Raises LetterError, SettingsError."""
     if not plan.without_way_out or sum(1 for _ in islice(keys, MANY + 1)) <= MANY:
         return
     identity = plan.identity

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from mailer.errors import quoted
+from mailer.errors import as_word
 
 if TYPE_CHECKING:
     from mailer.settings import Settings
@@ -16,16 +16,17 @@ FLAGS = ("--json", "--yes")
 NOT_ANEW = (*ONE_RUN, "--campaign", "--seal")
 
 
-def again(without: tuple[str, ...] = ONE_RUN) -> str:
-    """The command as it was typed, to be pasted, without some options and their values."""
-    words = ["mailer"]
-    arguments = iter(sys.argv[1:])
+def again(without: tuple[str, ...] = ONE_RUN, *, besides: tuple[str, ...] = ()) -> str:
+    """The command as it was typed, to be pasted, without some options and their values, and with others besides."""
+    words, arguments = ["mailer"], iter(sys.argv[1:])
     for word in arguments:
+        if word == "--":  # from here on all are names, whatever they begin with
+            return " ".join([*words, *besides, word, *map(as_word, arguments)])
         if word in without:
             next(arguments, None)
         elif word not in FLAGS and not word.startswith(tuple(f"{option}=" for option in without)):
-            words.append(word if word.startswith("--") and "=" not in word else quoted(word))
-    return " ".join(words)
+            words.append(as_word(word))
+    return " ".join([*words, *besides])
 
 
 def over_another(settings: Settings, account: Settings) -> str | None:

@@ -6,8 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from mailer.cli import console
+from mailer.cli.again import again
 from mailer.cli.recipients import messages
-from mailer.errors import CampaignError, Paused, UsageError, quoted
+from mailer.errors import CampaignError, Paused, UsageError, as_word
 
 if TYPE_CHECKING:
     from mailer.campaign.compare import Exodus
@@ -26,18 +27,21 @@ def confirm(count: int) -> None:
     )
 
 
-def confirm_exodus(exodus: Exodus, *, confirmed: bool) -> None:
+def confirm_exodus(exodus: Exodus, *, confirmed: bool, gone: int | None) -> None:
     """Have the number of those typed who would be left without a letter: probably it is not the list that was meant.
 
-    Raises CampaignError where --yes was to be enough, UsageError without a terminal or with any other answer.
+    `gone` is that number, if it was given on the command line. Raises CampaignError where --yes was to be enough, UsageError without
+    a terminal or with any other answer.
     """
+    if gone == exodus.people:
+        return
     elsewhere = (
         "if it is another list or sheet, give the right one; --campaign NAME starts another campaign with this one"
     )
     if confirmed:
         raise CampaignError(
             f"Nothing was sent. {exodus.sentence}",
-            hint=f"{elsewhere}\n      if the others are to get no letter: the same without --yes, and type how many they are",
+            hint=f"{elsewhere}\n      if the others are to get no letter: the same with --gone {exodus.people}",
         )
     have_typed(
         str(exodus.people),
@@ -66,16 +70,14 @@ def have_typed(word: str, question: str, *, nobody: str, otherwise: str, alone: 
         raise UsageError(f"Not confirmed, so {otherwise[:1].lower()}{otherwise[1:]}", hint=again)
 
 
-def refuse_to_repeat(prepared: Prepared, command: str) -> None:
-    """Raise CampaignError if people would get a letter twice and nobody is asked: perhaps the list, or the letter, was only renamed.
-
-    `command` is the same without --yes.
-    """
-    # of a campaign that has not begun nothing differs, but that others had its letter already
-    if prepared.campaign or not prepared.differences:
+def refuse_to_repeat(prepared: Prepared) -> None:
+    """Raise CampaignError if people would get a letter twice and nobody is asked: perhaps the list, or the letter, was only renamed."""
+    repeat = prepared.repeat
+    if repeat is None:
         return
+    continued = (f"--campaign={as_word(repeat.campaign)}", *["--update"] * (not repeat.is_same))
     raise CampaignError(
-        f"Nothing was sent. {' '.join(prepared.differences)}",
-        hint=f"if they are to get it again: add --campaign {quoted(prepared.name)}\n"
-        f"      to look at it first, and be asked: {command}",
+        f"Nothing was sent. {repeat.sentence}",
+        hint=f"if the list or the letter was only renamed or corrected: {again((), besides=continued)}\n"
+        f"      if they are to get it again: {again((), besides=(f'--campaign={as_word(prepared.name)}',))}",
     )

@@ -66,6 +66,16 @@ GiveUpOption = Annotated[
     str | None,
     typer.Option("--give-up-after", metavar="DURATION", help="How long to try somebody again, e.g. 2 days (4 days)."),
 ]
+GoneOption = Annotated[
+    int | None,
+    typer.Option(
+        "--gone", min=1, metavar="N", help="With --update: so many of the campaign may be missing from the list."
+    ),
+]
+HoldAfterOption = Annotated[
+    int | None,
+    typer.Option("--hold-after", min=1, metavar="N", help="Hold once after the first N, to see how they fare."),
+]
 QueueOption = Annotated[
     str | None, typer.Option("--queue", metavar="NAME", help="Leave it to the workers of this queue (mailer).")
 ]

@@ -23,6 +23,8 @@ from mailer.cli.options import (
     ConnectionsOption,
     EmailColumnOption,
     GiveUpOption,
+    GoneOption,
+    HoldAfterOption,
     HoursOption,
     JsonOption,
     ListArgument,
@@ -85,10 +87,7 @@ def send(
     connections: ConnectionsOption = None,
     processes: ProcessesOption = None,
     pipelining: PipeliningOption = None,
-    hold_after: Annotated[
-        int | None,
-        typer.Option("--hold-after", min=1, metavar="N", help="Hold once after the first N, to see how they fare."),
-    ] = None,
+    hold_after: HoldAfterOption = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until everything is final, also hours for those to try again.")
     ] = False,
@@ -96,6 +95,7 @@ def send(
     update: Annotated[
         bool, typer.Option("--update", help="Send the rest with the changed letter or list, and to new addresses.")
     ] = False,
+    gone: GoneOption = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Leave the sending to workers (mailer worker); needs PostgreSQL.")
     ] = False,
@@ -153,9 +153,9 @@ def send(
                 on_plan=lambda plan: save_problems(problems, plan.contacts, plan.unrendered.values()),
             )
         if yes and campaign is None:
-            refuse_to_repeat(prepared, again(()))
+            refuse_to_repeat(prepared)
         if prepared.exodus:
-            confirm_exodus(prepared.exodus, confirmed=yes)
+            confirm_exodus(prepared.exodus, confirmed=yes, gone=gone)
         so = {"limit": limit, "hold_after": hold_after, "wait": wait, "give_up_after": patience, "as_json": as_json}
         sending = way.sending(Sending, account, ledger, prepared, **so)
         result = sending.go(confirmed=yes)

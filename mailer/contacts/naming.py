@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mailer.model import said
+from mailer.model import joined, said
 
 
 def _words(text: str) -> frozenset[str]:
@@ -88,17 +88,22 @@ def find(columns: Sequence[Column], wanted: str) -> int | None:
 
 def listed(columns: Iterable[Column]) -> str:
     """The columns for a sentence, by their headers."""
-    return ", ".join(_quoted(column) for column in columns) or said("none")
+    return joined(", ", [_quoted(column) for column in columns]) or said("none")
 
 
 def _quoted(column: Column) -> str:
-    return f'"{title(column)}"'
+    return in_quotes(title(column))
 
 
 def title(column: Column) -> str:
     """What a column is called in a sentence: its header on one line, unless that is an address."""
     text = " ".join(column.original.split()) or column.name
     return text if "@" not in text else column.name.split("@")[0]
+
+
+def in_quotes(name: str) -> str:
+    """A name in the marks that the sentence's language has for it."""
+    return said('"{name}"', name=name)
 
 
 def did_you_mean(wanted: str, columns: Sequence[Column]) -> str:

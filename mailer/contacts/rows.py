@@ -16,11 +16,11 @@ from mailer.contacts.contact_list import Join
 from mailer.contacts.found import Found, in_rows
 from mailer.contacts.header import ADDRESS
 from mailer.contacts.languages import language_tag
-from mailer.contacts.naming import Column, did_you_mean, find, title
+from mailer.contacts.naming import Column, did_you_mean, find, in_quotes, title
 from mailer.contacts.roles import position_in
 from mailer.contacts.table import Positions, Table, arrow, text_series
 from mailer.errors import ListError
-from mailer.model import NUMBER, Problem, Severity, counted, said
+from mailer.model import NUMBER, Problem, Severity, counted, joined, said
 
 IN_A_LINE = r"[\x00-\x1f\x7f\x{80}-\x{9f}\x{2028}\x{2029}]"
 IN_TEXT = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x{80}-\x{84}\x{86}-\x{9f}]"
@@ -260,7 +260,7 @@ def differing(grid: Grid, repeats: Repeats) -> list[Found]:
     index = grid.frame.index.to_numpy()
     found = []
     for pattern, rows in _alike(differs):
-        named = ", ".join(f'"{grid.columns[others[number]].original}"' for number in np.flatnonzero(pattern))
+        named = joined(", ", [in_quotes(grid.columns[others[number]].original) for number in np.flatnonzero(pattern)])
         problem = Problem(
             code="duplicate-differs",
             message=said(

@@ -10,10 +10,10 @@ import python_calamine as calamine
 
 from mailer.contacts.cells import Rows, cell_text
 from mailer.contacts.header import ADDRESS, DEPTH, find_header
-from mailer.contacts.naming import columns_of, find
+from mailer.contacts.naming import columns_of, find, in_quotes
 from mailer.contacts.table import Wanted
 from mailer.errors import ListError, quoted
-from mailer.model import said
+from mailer.model import joined, said
 
 # The whole of a cell, or what follows a name: a sentence that mentions an address makes no list of a cover sheet.
 ONLY_AN_ADDRESS = re.compile(rf"(?:[^<>]*<)?\s*(?:mailto:)?{ADDRESS.pattern}\s*>?[\s;,.]*", re.IGNORECASE)
@@ -70,7 +70,7 @@ def chosen_sheet(path: Path, sheets: Mapping[str, Rows], wanted: Wanted) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+    return joined(", ", [in_quotes(name) for name in names])
 
 
 def _has_wanted_header(rows: Rows, wanted: Wanted, path: Path) -> bool:

@@ -13,7 +13,7 @@ from mailer.ledger.boot import has_passed, this_start
 from mailer.ledger.database import Filling
 from mailer.ledger.diary import note
 from mailer.ledger.leaving import LEAVE, UNLIST
-from mailer.ledger.memory import PREPARED
+from mailer.ledger.memory import BEGUN, PREPARED
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import CampaignRecord, Contact, Happening, Manifest, PackedContact, Status, said
 from mailer.suppression import list_name
@@ -117,7 +117,7 @@ class Campaigns(Store):
             adding = "INSERT INTO campaigns (name, started_at, list, hours, zone) VALUES (?, ?, ?, ?, ?) RETURNING id"
             values = (start.campaign, now, start.list_key, start.hours, start.zone)
             [campaign_id] = self._db.execute(adding, values).fetchone()
-            self._db.execute("DELETE FROM meta WHERE key = ?", (PREPARED + start.campaign,))
+            self._begin_prepared(start.campaign)
             self._add_revision(campaign_id, 1, start, now)
             self._enqueue(campaign_id, 1, start.rows, now)
             # who was suppressed since the rows were screened
@@ -149,9 +149,17 @@ class Campaigns(Store):
             )
             self._db.execute(LEAVE, (now,))
             self._db.execute(UNLIST, (now,))
+            self._begin_prepared(campaign.name)
             note(self._db, campaign.id, Happening.REVISED, number=number)
             start.and_then(campaign.id)
         return self.find(campaign.name)
+
+    def _begin_prepared(self, campaign: str) -> None:
+        """It is no longer among those that have not begun. Call within a transaction."""
+        kept = self._all("SELECT value FROM meta WHERE key = ?", PREPARED + campaign)
+        if kept:
+            self._db.execute("DELETE FROM meta WHERE key IN (?, ?)", (PREPARED + campaign, BEGUN + campaign))
+            self._db.execute("INSERT INTO meta VALUES (?, ?)", (BEGUN + campaign, bytes(kept[0][0])))
 
     def _forget(self, campaign: CampaignRecord) -> None:
         # the relay may have counted attempts that it refused for our sake: they stay on the account's record

@@ -12,8 +12,8 @@ from datetime import datetime
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import Manifest
 
-PREPARED = "prepared:"
-"""Before the name of a campaign that was approved and has not begun."""
+PREPARED, BEGUN = "prepared:", "begun:"
+"""Before the name of a campaign that was approved and has not begun, and of one that has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,10 +100,19 @@ class Memory(Store):
         query = "SELECT name, at FROM approvals WHERE campaign = ? AND seal = ? ORDER BY at, name"
         return [(name, moment(at)) for name, at in self._all(query, campaign, seal)]
 
+    def is_approved(self, campaign: str) -> bool:
+        """Whether somebody has approved it, under whatever seal."""
+        return bool(self._all("SELECT 1 FROM approvals WHERE campaign = ? LIMIT 1", campaign))
+
     def keep_prepared(self, campaign: str, draft: str) -> None:
         """Remember a campaign that was approved on the page, with the address of its steps, until it begins."""
         statement = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
         self._run(statement, PREPARED + campaign, draft.encode())
+
+    def draft(self, campaign: str) -> str:
+        """The address of the steps that a campaign was prepared with on the page before it began, or went on; else empty."""
+        rows = self._all("SELECT value FROM meta WHERE key = ?", BEGUN + campaign)
+        return bytes(rows[0][0]).decode() if rows else ""
 
     def prepared(self) -> list[Prepared]:
         """The campaigns that were approved and have not begun, the latest first."""

@@ -191,6 +191,7 @@ def _campaign(sendings: Sendings, watching: Watching, care: Care, standings: Sta
         Route("/campaign/{name:campaign}/log", watching.log, methods=["POST"]),
         Route("/campaign/{name:campaign}/pause", sendings.pause, methods=["POST"]),
         Route("/campaign/{name:campaign}/go-on", sendings.go_on, methods=["POST"]),
+        Route("/campaign/{name:campaign}/rest", sendings.rest),
         Route("/campaign/{name:campaign}/uncertain", care.uncertain),
         Route("/campaign/{name:campaign}/uncertain", care.resolve, methods=["POST"]),
         Route("/campaign/{name:campaign}/retry", care.retry, methods=["POST"]),
@@ -250,5 +251,5 @@ def _asset(request: Request) -> Response:
 async def _elsewhere(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404 and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse("/", 303)
+        return RedirectResponse("/?nowhere=1", 303)
     return Response(f"{error.detail}\n", error.status_code, media_type="text/plain")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -10,11 +14,13 @@ from starlette.responses import RedirectResponse, Response
 
 from mailer.errors import UsageError
 from mailer.ledger import Ledger, settle
+from mailer.ledger.deliveries import Moved
 from mailer.model import CampaignRecord, Reason, Status
 from mailer.suppression import is_entry, normalise
 from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
+from mailer.web.journey.words import figure, ngettext
 from mailer.web.journey.words import gettext as _
 
 MOST = 500
@@ -93,15 +99,51 @@ class Care:
         return RedirectResponse(campaign_url(campaign.name), 303)
 
     def retry(self, request: Request) -> Response:
-        """Queue those who failed once more."""
+        """Queue those who failed once more; the campaign's page says what that came to."""
         with self._ledger() as ledger:
             campaign = self._found(ledger, request)
             settle(ledger, campaign)
-            ledger.requeue_failed(campaign)
-        return RedirectResponse(campaign_url(campaign.name), 303)
+            moved = ledger.requeue_failed(campaign)
+        return RedirectResponse(f"{campaign_url(campaign.name)}?{urlencode(asdict(moved))}", 303)
 
     def _found(self, ledger: Ledger, request: Request) -> CampaignRecord:
         campaign = ledger.campaign(request.path_params["name"])
         if campaign is None:
             raise HTTPException(404)
         return campaign
+
+
+def requeued(query: Mapping[str, str]) -> list[str]:
+    """What queueing the failed once more came to, in sentences, from the address that it leads to; none for any other."""
+    numbers = {one.name: query.get(one.name, "") for one in fields(Moved)}
+    if not all(re.fullmatch(r"[0-9]{1,9}", number) for number in numbers.values()):
+        return []
+    moved = Moved(**{name: int(number) for name, number in numbers.items()})
+    told = (
+        (
+            moved.moved,
+            ngettext(
+                "%(number)s is queued again. Nothing was sent yet.",
+                "%(number)s are queued again. Nothing was sent yet.",
+                moved.moved,
+            ),
+        ),
+        (
+            moved.suppressed,
+            ngettext(
+                "%(number)s is not queued, since it is suppressed: somebody asked not to be mailed, or the address is dead.",
+                "%(number)s are not queued, since they are suppressed: they asked not to be mailed, or the address is dead.",
+                moved.suppressed,
+            ),
+        ),
+        (
+            moved.unlisted,
+            ngettext(
+                "%(number)s is not queued, since it is no longer in the list.",
+                "%(number)s are not queued, since they are no longer in the list.",
+                moved.unlisted,
+            ),
+        ),
+    )
+    said = [text % {"number": figure(number)} for number, text in told if number]
+    return said or [_("Nothing has failed in this campaign.")]

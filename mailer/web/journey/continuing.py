@@ -17,7 +17,9 @@ from mailer.ledger import Ledger, taken_at, turn
 from mailer.model import CampaignRecord
 from mailer.web.journey import command
 from mailer.web.journey.command import Command
+from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
+from mailer.web.journey.outlook import draft_of
 
 PAUSE_SECONDS = 15.0
 """How long the page waits at its end for what it sends to pause."""
@@ -131,7 +133,11 @@ class Continuing:
         """Begin it, unless a person has paused it since its turn was taken: what begins forgets what was asked before."""
         async with self._starting:
             if await run_in_threadpool(self._is_mine, campaign.name):
-                await self._run(campaign.name, go_on(campaign))
+                await self._run(campaign.name, await run_in_threadpool(self._go_on, campaign))
+
+    def _go_on(self, campaign: CampaignRecord) -> list[str]:
+        with self._ledger() as ledger:
+            return go_on(draft_of(ledger, campaign, self._means.folder))
 
     def _is_mine(self, name: str) -> bool:
         with self._ledger() as ledger:
@@ -225,12 +231,9 @@ class Continuing:
                     ledger.wish(name)
 
 
-def go_on(campaign: CampaignRecord, *options: str) -> list[str]:
-    """The command that continues a campaign, as `mailer status` gives it."""
-    manifest = campaign.manifest
-    reading = [f"{option}={value}" if value else option for option, value in manifest.options.items()]
-    words = [f"--campaign={campaign.name}", *reading, *options]
-    return ["send", "--yes", *words, "--", manifest.template, manifest.list_name]
+def go_on(draft: Draft, *options: str) -> list[str]:
+    """The command that continues a campaign, with the options that it began with."""
+    return ["send", "--yes", *options, *draft.arguments()]
 
 
 def wished(ledger: Ledger, now: float) -> list[str]:

@@ -29,6 +29,7 @@ class Draft:
     column: str = ""
     sheet: str = ""
     skip: str = ""
+    zone: str = ""
 
     @classmethod
     def given(cls, values: Mapping[str, str], folder: Path) -> Draft:
@@ -72,7 +73,7 @@ class Draft:
             campaign=self.campaign or None,
             email_column=self.column or None,
             sheet=self.sheet or None,
-            timing=Timing(hours=settings.hours, zone=settings.time_zone),
+            timing=Timing(hours=settings.hours, zone=settings.time_zone, column=self.zone or None),
             unlock=means.unlock(settings),
         )
 
@@ -83,6 +84,7 @@ class Draft:
             ("--campaign", self.campaign),
             ("--email-column", self.column),
             ("--sheet", self.sheet),
+            ("--zone-column", self.zone),
         ):
             words += [f"{option}={value}"] if value else []
         # a file may be called like an option

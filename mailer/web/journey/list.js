@@ -10,7 +10,19 @@ function refused(text) {
   told.className = "trouble";
 }
 
-async function upload(file) {
+const asked = document.getElementById("asked");
+const taken = document.getElementById("taken");
+
+// Another list has the name: the file is sent once more with what is to become of that one.
+function ask(said) {
+  told.textContent = "";
+  asked.textContent = asked.dataset.asked.replace(/\{(\w+)\}/g, (_all, name) => said[name]);
+  taken.hidden = false;
+  asked.focus();
+}
+
+async function upload(file, existing = "") {
+  taken.hidden = true;
   told.textContent = area.dataset.sending;
   told.className = "quiet small";
   input.disabled = true;
@@ -18,7 +30,7 @@ async function upload(file) {
     const answer = await fetch("/list/upload", {
       method: "POST",
       body: file,
-      headers: { "X-CSRF": csrf, "X-Filename": encodeURIComponent(file.name), "Content-Type": "application/octet-stream" },
+      headers: { "X-CSRF": csrf, "X-Existing": existing, "X-Filename": encodeURIComponent(file.name), "Content-Type": "application/octet-stream" },
     });
     const said = await answer.json();
     if (said.list) {
@@ -26,6 +38,11 @@ async function upload(file) {
       for (const name of ["column", "sheet", "skip"]) query.delete(name);
       query.set("list", said.list);
       location.assign(`/list?${query}`);
+      return;
+    }
+    if (said.taken) {
+      ask(said);
+      input.disabled = false;
       return;
     }
     refused([said.error, said.hint].filter(Boolean).join(" "));
@@ -38,3 +55,4 @@ async function upload(file) {
 
 area.hidden = false;
 input.addEventListener("change", () => input.files.length && upload(input.files[0]));
+for (const choice of ["replace", "both"]) document.getElementById(choice).addEventListener("click", () => upload(input.files[0], choice));

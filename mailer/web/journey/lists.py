@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from mailer import contacts
 from mailer.age import Opener
+from mailer.campaign.rest import is_under_way
 from mailer.contacts.typos import LIKELY_TYPO
 from mailer.errors import ListError, MailerError, UsageError
 from mailer.harmless import is_device
@@ -25,7 +26,7 @@ from mailer.model import Lookup, Problem
 from mailer.web.journey.draft import LISTS, Draft, lists_in
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
-from mailer.web.journey.uploads import plain_name, received, settled
+from mailer.web.journey.uploads import backup_of, is_taken, plain_name, received, replaced, settled
 from mailer.web.journey.words import gettext as _
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class Lists:
             error=error,
             sheets=sheets,
             columns=[one.original or one.name for one in people.columns] if people is not None else _columns(error),
+            lost=request.query_params.get("list", "")[:300] if not draft.list else "",
             age=age,
             first=list(people[:FIRST]) if people is not None else [],
             mended=list(people.bad_rows[:MENDED]) if people is not None else [],
@@ -130,16 +132,45 @@ class Lists:
         )
 
     async def upload(self, request: Request) -> Response:
-        """Take a file as the request's body; its name stands in a header, percent-encoded. Answers with its place, or why not."""
+        """Take a file as the request's body; its name stands in a header, percent-encoded. Answers with its place, or why not.
+
+        Where another list has the name it is asked first what is to become of that, and then sent once more with the answer.
+        """
         place = self._means.folder / "contacts"
         try:
             name = self._name(plain_name(request))
-            kept = await received(request, place, LARGEST, lambda part: settled(part, place / name))
+            existing = request.headers.get("x-existing", "")
+            kept = await received(request, place, LARGEST, lambda part: self._keep(part, place / name, existing))
         except ClientDisconnect:
             return Response(status_code=400)
         except MailerError as error:
             return JSONResponse({"error": _(error.message), "hint": error.hint and _(error.hint)}, 422)
+        if kept is None:
+            return JSONResponse({"taken": name, "backup": backup_of(place / name).name})
         return JSONResponse({"list": kept.relative_to(self._means.folder).as_posix()})
+
+    def _keep(self, part: Path, wanted: Path, existing: str) -> Path | None:
+        """Where it is kept; None if a list with other contents has its name, and nobody has said what is to become of that."""
+        if existing == "both" or not is_taken(part, wanted):
+            return settled(part, wanted)
+        if existing != "replace":
+            return None
+        self._refuse_while_sending(wanted.relative_to(self._means.folder).as_posix())
+        return replaced(part, wanted)
+
+    def _refuse_while_sending(self, name: str) -> None:
+        """Raise UsageError if a campaign is being sent from the list just now: it would not be what was approved."""
+        with self._means.ledger(self._means.settings()) as ledger:
+            sent = [
+                one.name for one in ledger.campaigns() if one.manifest.list_name == name and is_under_way(ledger, one)
+            ]
+        if sent:
+            raise UsageError(
+                _("The campaign {name} is being sent from this list just now, so the list was not replaced.").format(
+                    name=sent[0]
+                ),
+                hint=_("Pause the campaign first, or keep both."),
+            )
 
     def _name(self, path: Path) -> str:
         """The name of a file that can be a list. Raises UsageError."""

@@ -92,6 +92,23 @@ function blanks(cells, age) {
   }));
 }
 
+function leads(place, ways) {
+  place.hidden = !ways.length;
+  place.replaceChildren(...ways.map(([textContent, href]) => Object.assign(document.createElement("a"), { className: "button", href, textContent })));
+}
+
+// Of a campaign that has begun, or whose letter these people have from another one.
+function rest(found) {
+  const place = part("rest");
+  place.hidden = !found?.lines.length;
+  if (place.hidden) return;
+  const heading = place.querySelector("h2");
+  heading.textContent = found.title;
+  heading.hidden = !found.title;
+  place.querySelector("ul").replaceChildren(...found.lines.map((line) => data("li", line)));
+  leads(place.querySelector("p"), found.ways);
+}
+
 async function state() {
   let said;
   try {
@@ -115,10 +132,16 @@ async function state() {
     part("phase").hidden = part("messages").hidden = true;
   }
   lines("problems", said.problems);
+  if (part("mendable")) {
+    part("mendable").hidden = !said.mendable;
+    part("letter").hidden = said.mendable;
+  }
+  part("refusal").hidden = !said.refusal.length;
+  part("refusal").replaceChildren(...said.refusal.map((line) => data("p", line)));
   blanks(said.blanks, said.age);
   lines("warnings", said.warnings);
-  part("ways").hidden = !said.ways.length;
-  part("ways").replaceChildren(...said.ways.map(([textContent, href]) => Object.assign(document.createElement("a"), { className: "button", href, textContent })));
+  leads(part("ways"), said.ways);
+  rest(said.rest);
   lines("changes", said.changes);
   part("telling").hidden = !said.telling.length;
   part("telling").querySelector("ol").replaceChildren(...said.telling.map(([number, why, name, subject]) => {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -21,11 +21,15 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from mailer import merge
 from mailer.campaign.compare import differences
-from mailer.campaign.plan import Plan, begin_plan, complete_plan
+from mailer.campaign.doctor import look_at_plan
+from mailer.campaign.plan import WAY_OUT, Plan, begin_plan, complete_plan
 from mailer.campaign.preview import write_preview
+from mailer.campaign.send import check_way_out
 from mailer.errors import ListError, MailerError
 from mailer.ledger import Ledger
-from mailer.model import Contact, Letter
+from mailer.model import Contact, Letter, as_said
+from mailer.model import said as said_of
+from mailer.preflight import Level
 from mailer.preview.page import ARRIVED, message_page
 from mailer.preview.page import POLICY as MESSAGE_POLICY
 from mailer.preview.reading import Reading, read
@@ -34,6 +38,7 @@ from mailer.web.journey.accounting import Account, account
 from mailer.web.journey.draft import Draft, lists_in
 from mailer.web.journey.lists import blank_cells
 from mailer.web.journey.means import Means
+from mailer.web.journey.outlook import outlook
 from mailer.web.journey.rendering import Pages, said
 from mailer.web.journey.ways import in_words, ways_in, without_links
 from mailer.web.journey.words import gettext as _
@@ -47,6 +52,9 @@ RECENTLY = 10.0
 """Seconds for which whoever has just asked for a campaign, in however many tabs, finds it again; they ask more often than that."""
 
 PAGE = 50
+
+LEGAL = frozenset({WAY_OUT, "postal-address"})
+"""The codes of checks that the preview tells as well: how to get no more letters, and from where they come."""
 
 
 class LeftError(MailerError):
@@ -73,6 +81,8 @@ class Look:
     changes: list[str] = field(default_factory=list)
     messages: int = 0
     account: Account | None = None
+    refusal: MailerError | None = None
+    legal: tuple[str, ...] = ()
     error: MailerError | None = None
 
     @property
@@ -188,6 +198,7 @@ class Previews:
                 raise ListError(_("Not one message can be made."), problems=plan.problems)
             look.plan = plan
             self._gather(look, ledger)
+            look.legal = tuple(_legal(plan))
             look.phase, look.done = "making", 0
             before = ledger.last_preview(plan.manifest.template, plan.manifest.list_name, but=plan.seal)
             choice = Choice()
@@ -204,6 +215,11 @@ class Previews:
         look.words = [f"{one.row} {one.name} {one.address}".casefold() for one in people]
         look.people, look.messages = people, len(people)
         look.account = account(look.plan, suppressed, len(people))
+        try:
+            check_way_out(look.plan, (one.key for one in people))
+            look.refusal = None
+        except MailerError as error:
+            look.refusal = error
 
     def current(self, draft: Draft) -> Look:
         """The look, without those who were suppressed since, and with those who may be mailed again."""
@@ -240,9 +256,16 @@ class Previews:
                     for _contact, one in look.telling
                 ],
                 "changes": [_(one) for one in look.changes],
-                "warnings": (warnings := said(checked.warnings) if checked else []),
-                "ways": [] if self._means.practice_of else ways_in(warnings),
+                "rest": outlook(look, self._means).data() if look.phase == "ready" else None,
+                "warnings": (warnings := [*said(checked.warnings), *map(_, look.legal)] if checked else []),
+                "ways": []
+                if self._means.practice_of
+                else ways_in([*warnings, look.refusal.hint or ""] if look.refusal else warnings),
                 "problems": said(checked.problems) if checked else [],
+                "mendable": bool(checked and checked.contacts.bad_rows),
+                "refusal": [in_words(text) for text in (look.refusal.message, look.refusal.hint) if text]
+                if look.phase == "ready" and look.refusal
+                else [],
                 "blanks": blank_cells(checked.problems, checked.contacts) if checked else [],
                 "age": next((f"{changed}-{size}" for path, changed, size in look.stamp if path == look.draft.list), ""),
                 "error": look.error
@@ -327,6 +350,14 @@ class Previews:
         contact = look.people[number - 1]
         message = look.plan.compose(contact, self._letter(look, contact), datetime.now(UTC))
         return message.content
+
+
+def _legal(plan: Plan) -> Iterator[str]:
+    """What the law wants of a letter in many countries, however few get it; what the plan warns of by itself is not told twice."""
+    told = {one.code for one in plan.warnings.said}
+    for check in look_at_plan(plan):
+        if check.code in LEGAL - told and check.level is not Level.OK:
+            yield said_of("{message} {fix}", message=as_said(check.message), fix=as_said(check.fix))
 
 
 def _tables(template: merge.Template) -> list[str]:

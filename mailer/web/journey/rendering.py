@@ -36,6 +36,9 @@ TITLES = {
     "send": later("Send"),
 }
 
+STATES = {"waiting": later("paused, goes on by itself"), "refused": later("not begun")}
+"""The states of a campaign that are called otherwise than they are named: the terminal calls paused, too, what a page goes on with."""
+
 
 class Pages:
     """Renders the pages of a campaign folder."""
@@ -52,6 +55,7 @@ class Pages:
             "sentence": lambda problem: gettext(sentence(problem)),
             "json": json.dumps,
             "campaign_url": campaign_url,
+            "state": lambda state: gettext(STATES.get(state) or state),
             # not `_`, which takes what it is given for markup, and % for the place of a value
             "told": gettext,
             "capital": lambda text: said_below("{sentence:A}", sentence=as_said(text)),

@@ -74,6 +74,7 @@ function show(now) {
   const under = ["sending", "starting", "waiting"].includes(now.state);
   part("pause").hidden = !under;
   part("go-on").hidden = now.state !== "paused";
+  corrected(now);
   part("again").hidden = now.state !== "refused";
   for (const link of area.querySelectorAll("[data-begun]")) link.hidden = !now.total;
   part("uncertain").hidden = under || !now.counts.uncertain;
@@ -82,6 +83,18 @@ function show(now) {
   write(part("said"), now.said.join("\n"));
   part("output").hidden = !now.said.length;
   dispatchEvent(new CustomEvent("news", { detail: String(now.news) }));
+}
+
+// Where a file of the campaign has changed, the way on leads through a look at the messages.
+function corrected(now) {
+  const link = part("rest");
+  const files = now.corrected.length > 5 ? [...now.corrected.slice(0, 5), "…"] : now.corrected;
+  link.hidden = now.state !== "paused" || !now.total;
+  write(link, files.length ? link.dataset.corrected : link.dataset.correct);
+  link.classList.toggle("main", files.length > 0);
+  part("go-on").querySelector("button").classList.toggle("main", !files.length);
+  write(part("corrected"), files.length ? part("corrected").dataset.files.replace("{files}", files.join(", ")) : "");
+  part("corrected").hidden = !files.length;
 }
 
 function why(lines, kind, ways) {

@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,13 +15,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from mailer.campaign.rest import touched
 from mailer.errors import SettingsError, UsageError
-from mailer.model import CampaignRecord, Quota
+from mailer.model import Quota
 from mailer.web.journey import command
 from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.continuing import Continuing, go_on
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
+from mailer.web.journey.outlook import draft_of, outlook
 from mailer.web.journey.previews import Look, Previews
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.ways import pace
@@ -39,7 +42,7 @@ class Sendings:
         return self._show_test(request, self._pages.draft(request))
 
     def _show_test(self, request: Request, draft: Draft, **result: Any) -> Response:
-        look = self._checked(draft)
+        look = self._checked(draft, to_all=False)
         if isinstance(look, Response):
             return look
         try:
@@ -73,7 +76,13 @@ class Sendings:
         look = self._checked(draft)
         if isinstance(look, Response):
             return look
-        return self._pages.show(request, "approve", draft=draft, look=look, approvals=self._approvals(draft, look.seal))
+        with self._means.ledger(self._means.settings()) as ledger:
+            approvals = ledger.approvals(draft.name, look.seal)
+            others = not approvals and ledger.is_approved(draft.name)
+        ahead = outlook(look, self._means)
+        return self._pages.show(
+            request, "approve", draft=draft, look=look, approvals=approvals, others=others, outlook=ahead
+        )
 
     def approved(self, request: Request) -> Response:
         """Note who approved the seal that the page showed; refused if it is another one by now."""
@@ -100,12 +109,12 @@ class Sendings:
         with self._means.ledger(self._means.settings()) as ledger:
             return ledger.approvals(draft.name, seal)
 
-    def _checked(self, draft: Draft) -> Look | Response:
-        """The preview, all of it checked; else the way to the step that is missing."""
+    def _checked(self, draft: Draft, *, to_all: bool = True) -> Look | Response:
+        """The preview, all of it checked, and so that it may go `to_all`; else the way to the step that is missing."""
         if not (draft.list and draft.letter):
             return RedirectResponse(draft.url("letter" if draft.list else "list"), 303)
         look = self._previews.current(draft)
-        held_up = look.plan and look.plan.problems and not draft.skips
+        held_up = (look.plan and look.plan.problems and not draft.skips) or (to_all and look.refusal)
         return look if look.seal and look.messages and not held_up else first(draft, "preview")
 
     # -- send
@@ -118,14 +127,10 @@ class Sendings:
         approvals = self._approvals(draft, look.seal)
         if not approvals:
             return first(draft, "approve")
-        settings = self._means.settings()
-        with self._means.ledger(settings) as ledger:
-            begun = ledger.campaign(draft.name)
-        limits = settings.over().rate
-        rates = [pace(rate) for rate in limits]
-        seconds = least_seconds(look.messages, limits)
+        ahead, limits = outlook(look, self._means), self._means.settings().over().rate
+        rates, seconds = [pace(rate) for rate in limits], least_seconds(ahead.now, limits)
         return self._pages.show(
-            request, "send", draft=draft, look=look, approvals=approvals, begun=begun, rates=rates, seconds=seconds
+            request, "send", draft=draft, outlook=ahead, approvals=approvals, rates=rates, seconds=seconds
         )
 
     async def begin(self, request: Request) -> Response:
@@ -136,10 +141,21 @@ class Sendings:
             return look
         if not await run_in_threadpool(self._approvals, draft, look.seal):
             return first(draft, "approve")
-        if number_typed(form.get("number", "")) != str(look.messages):
+        ahead = await run_in_threadpool(outlook, look, self._means)
+        if number_typed(form.get("number", "")) != str(ahead.now):
             raise UsageError(
                 _("The number that was typed is not the number of messages. Nothing was sent."),
                 hint=_("go back and type it again"),
+            )
+        if ahead.repeat and form.get("again") != "1":
+            raise UsageError(
+                _("Some of these people have this letter already. Nothing was sent."),
+                hint=_("go back, and say whether they are to get it once more"),
+            )
+        if ahead.rest and ahead.rest.leaving and form.get("fewer") != "1":
+            raise UsageError(
+                _("Most of those who wait for the letter are not in this list. Nothing was sent."),
+                hint=_("go back, and say whether it is the right list"),
             )
         hold = number_typed(form.get("hold", ""))
         if hold and not re.fullmatch(
@@ -149,35 +165,46 @@ class Sendings:
                 _("After how many it is to hold is not a number from 1 on. Nothing was sent."),
                 hint=_("go back and type it again"),
             )
-        held = [f"--hold-after={hold}"] if hold else []
-        await self._continuing.start(draft.name, ["send", "--yes", f"--seal={look.seal}", *held, *draft.arguments()])
+        options = [f"--hold-after={hold}"] if hold else []
+        options += ["--update"] if ahead.rest and ahead.rest.changes else []
+        options += [f"--gone={ahead.rest.leaving.people}"] if ahead.rest and ahead.rest.leaving else []
+        # under its name it is meant, and the command does not ask whether the list was only renamed
+        named = replace(draft, campaign=draft.name) if ahead.repeat else draft
+        await self._continuing.start(draft.name, ["send", "--yes", f"--seal={look.seal}", *options, *named.arguments()])
         return RedirectResponse(campaign_url(draft.name), 303)
 
     async def go_on(self, request: Request) -> Response:
-        """The command that continues a campaign, as `mailer status` gives it."""
+        """The command that continues a campaign; where its letter or list was corrected, the way to look at the messages first."""
         name = request.path_params["name"]
-        campaign = await run_in_threadpool(self._find, name)
-        workers = await run_in_threadpool(self._to_workers, campaign)
-        await self._continuing.start(name, go_on(campaign, *workers), goes_on=not workers)
+        draft, corrected, workers = await run_in_threadpool(self._begun, name)
+        if corrected:
+            return RedirectResponse(f"{draft.url('preview')}&corrected=1", 303)
+        await self._continuing.start(name, go_on(draft, *workers), goes_on=not workers)
         return RedirectResponse(campaign_url(name), 303)
+
+    def rest(self, request: Request) -> Response:
+        """The way to a corrected letter or list: to the letter, or where something was corrected already, to the messages."""
+        draft, corrected, _workers = self._begun(request.path_params["name"])
+        return RedirectResponse(draft.url("preview" if corrected else "letter"), 303)
 
     async def pause(self, request: Request) -> Response:
         name = request.path_params["name"]
         await self._continuing.pause(name)
         return RedirectResponse(campaign_url(name), 303)
 
-    def _to_workers(self, campaign: CampaignRecord) -> list[str]:
-        """Where it is left to workers it stays so."""
-        with self._means.ledger(self._means.settings()) as ledger:
-            left = ledger.shared.standing(campaign) if ledger.is_shared else None
-        return ["--detach", f"--queue={left.queue}"] if left else []
-
-    def _find(self, name: str) -> CampaignRecord:
-        with self._means.ledger(self._means.settings()) as ledger:
+    def _begun(self, name: str) -> tuple[Draft, list[str], list[str]]:
+        """What a campaign began with, which files differ by now, and the options that leave it to workers where it is left to them."""
+        settings = self._means.settings()
+        with self._means.ledger(settings) as ledger:
             campaign = ledger.campaign(name)
-        if campaign is None:
-            raise HTTPException(404)
-        return campaign
+            if campaign is None:
+                raise HTTPException(404)
+            draft = draft_of(ledger, campaign, self._means.folder)
+            left = ledger.shared.standing(campaign) if ledger.is_shared else None
+            tried = ledger.tried(campaign)
+        source = draft.source(self._means, settings)
+        corrected = touched(source, settings.identity(), campaign.manifest) if tried else []
+        return draft, corrected, ["--detach", f"--queue={left.queue}"] if left else []
 
 
 def number_typed(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -80,3 +81,29 @@ def settled(part: Path, wanted: Path) -> Path:
         target = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
     part.rename(target)
     return target
+
+
+def is_taken(part: Path, wanted: Path) -> bool:
+    """Whether another file has its name, with other contents."""
+    return (wanted.exists() or wanted.is_symlink()) and not same_content(part, wanted)
+
+
+def replaced(part: Path, wanted: Path) -> Path:
+    """Put it in the place of the file that has its name, which is kept beside it under a name that is no list's."""
+    if not is_taken(part, wanted):
+        return settled(part, wanted)
+    if wanted.is_symlink() or not wanted.is_file():
+        raise UsageError(
+            _("{name} is no ordinary file, so it was not replaced.").format(name=wanted.name),
+            hint=_("Keep both, or rename your file."),
+        )
+    shutil.copy2(wanted, backup_of(wanted))
+    part.replace(wanted)
+    return wanted
+
+
+def backup_of(wanted: Path) -> Path:
+    """A name for the old one that nothing has."""
+    numbers = ("", *(f".{number}" for number in range(2, 10_000)))
+    names = (wanted.with_name(f"{wanted.name}{number}.bak") for number in numbers)
+    return next(name for name in names if not name.exists() and not name.is_symlink())

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -16,13 +17,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from mailer.campaign.rest import touched
 from mailer.campaign.resuming import Next, Step, next_step
 from mailer.ledger import Ledger, SenderLock
 from mailer.model import CampaignRecord, Entry, Happening, OutOfHours, Quota, Status, Tally
 from mailer.web.journey import log
+from mailer.web.journey.care import requeued
 from mailer.web.journey.command import Command
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
+from mailer.web.journey.outlook import draft_of
 from mailer.web.journey.rendering import Pages
 from mailer.web.journey.ways import in_words, pace, ways_in
 from mailer.web.journey.words import figure, later
@@ -53,6 +57,7 @@ class Watching:
     def __init__(self, means: Means, pages: Pages, running: Callable[[str], Command | None]) -> None:
         self._means, self._pages, self._running = means, pages, running
         self._ending = asyncio.Event()
+        self._touched: dict[str, tuple[object, list[str]]] = {}
 
     def watch(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -71,6 +76,7 @@ class Watching:
             words=WORDS,
             returned=RETURNED,
             fields=fields,
+            requeued=requeued(request.query_params),
             again=Draft.stored(again, self._means.folder).url("send") if again else "/",
         )
 
@@ -130,6 +136,7 @@ class Watching:
             held = SenderLock(ledger, name).is_held()
             waits = self._waits(ledger, campaign) if campaign and not held and not alive else None
             known = _known(ledger, campaign, _rates(ledger, campaign, settings)) if campaign else {}
+            begun = draft_of(ledger, campaign, self._means.folder) if campaign and ledger.tried(campaign) else None
         if held and campaign:
             state = "sending"
         elif alive:
@@ -147,11 +154,22 @@ class Watching:
             "left": tally.work_left,
             "mailed": tally.total - left_out,
             "done": tally.total - left_out - tally.work_left,
+            "corrected": self._corrected(campaign, begun, settings) if campaign and begun and state == "paused" else [],
             "in_use": waits.other if waits and waits.next is Next.IN_USE else None,
             # whoever waits for another campaign to be done has nothing to mend
             **_ended(None if waits else running, practising=bool(self._means.practice_of)),
             **({"last": None, "quotas": [], "returned": {}, "next_due": None, "away": None, "news": []} | known),
         }
+
+    def _corrected(self, campaign: CampaignRecord, draft: Draft, settings: Settings) -> list[str]:
+        """The files that are no longer as they were when the campaign began; looked into again when one of them has changed."""
+        frozen = campaign.manifest
+        paths = (*frozen.letter, *frozen.attachments, frozen.list_name, "mailer.toml", ".env", "templates")
+        stamp = (campaign.revision, draft, *(_stamp(self._means.folder / path) for path in paths))
+        if self._touched.get(campaign.name, (None, []))[0] != stamp:
+            found = touched(draft.source(self._means, settings), settings.identity(), frozen)
+            self._touched[campaign.name] = stamp, found
+        return self._touched[campaign.name][1]
 
     def _waits(self, ledger: Ledger, campaign: CampaignRecord) -> Step | None:
         """What a campaign waits for that goes on by itself; None for one that does not."""
@@ -163,6 +181,14 @@ class Watching:
     def end(self) -> None:
         """Tell nobody any more."""
         self._ending.set()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        there = path.stat()
+    except (OSError, ValueError):
+        return 0, 0
+    return there.st_mtime_ns, there.st_size
 
 
 def _rates(ledger: Ledger, campaign: CampaignRecord, settings: Settings) -> Sequence[Quota]:

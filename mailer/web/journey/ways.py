@@ -24,7 +24,19 @@ PLACES = (
 )
 """Commands, where the page does the same, and what that place is called."""
 
+CORRECTED = (
+    "add --update to send the rest as it is now (new addresses are added),"
+    " or --campaign NAME to start another campaign, which mails everybody again"
+)
 WORDS = (
+    (
+        CORRECTED,
+        later("send the rest with the corrected letter or list: a button on the campaign's page leads there"),
+    ),
+    (
+        "look at a new preview, and send with the seal that it prints",
+        later("look at the preview again, and approve it"),
+    ),
     ("run the same command again later", later("try again later")),
     ("run the same command again", later("try again")),
     ("run the same command later", later("try again later")),

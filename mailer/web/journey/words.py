@@ -214,10 +214,8 @@ FROM_BELOW = (
     # the states of a campaign
     later("starting"),
     later("sending"),
-    later("waiting"),
     later("paused"),
     later("finished"),
-    later("refused"),
     # why somebody is suppressed: model.Reason
     later("unsubscribed"),
     later("complaint"),
