@@ -235,7 +235,7 @@ SEEDED = {
     "record only in time": ("_SENT", "('sending', 'uncertain')", "('sending')"),
     "answer to anybody's attempt": ("_ANSWERED", "AND token = ?", "AND ? <> ''"),
     "answer to an attempt that is closed": ("_ANSWERED", " AND verdict IS NULL", ""),
-    "answer to the first attempt": ("_ANSWERED", "max(id)", "min(id)"),
+    "answer to the first attempt": ("_ANSWERED", "DESC", "ASC"),
     "tries are not counted": ("_SENT", "attempts = attempts + 1", "attempts = attempts"),
     "intent without looking at the status": ("_INTENDED", "id = ? AND status IN ('queued', 'deferred')", "id = ?"),
     "intent forgets whose it is": ("_INTENDED", "'sending', token = ?,", "'sending', token = coalesce(token, ?),"),

@@ -246,48 +246,52 @@ def test_over_all_senders_no_window_holds_more_than_any_quota(data):
 @given(data=st.data())
 def test_a_quota_that_is_taken_away_and_set_again_raised_or_lowered_counts_all_that_was_sent(data):
     """One lot of senders after the other, each with quotas of its own or none: whoever has one never goes above it."""
+    with contextlib.closing(Loop()) as loop:
+        one_lot_after_the_other(data, loop)
 
+
+def one_lot_after_the_other(data, loop):
     def some(*values):
         return data.draw(st.sampled_from(values))
 
-    loop = Loop()
     bank = Bank(loop)
     lots = []
+    # drawn beforehand: a draw may end the example, and would leave senders behind
+    for number in range(data.draw(st.integers(2, 5))):
+        rates = data.draw(st.lists(st.sampled_from([(2, 10), (5, 10), (3, 100), (6, 100), (4, 1)]), max_size=2))
+        of_domain = some({}, {}, {"a.example": ((2, 100),)}, {EACH: ((3, 100),)})
+        account = [Quota(count=count, seconds=seconds) for count, seconds in rates]
+        domains = {name: tuple(Quota(count=c, seconds=s) for c, s in own) for name, own in of_domain.items()}
+        latency, delay = some(0.0, 0.3, 2.0), some(0.0, 0.01, 0.4)
+        crew = [
+            Sender(
+                bank,
+                account,
+                domains,
+                ["a.example", "mx.a.example", "b.example"] * 2,
+                some(1, 3),
+                number,
+                latency,
+                delay,
+                some(0.0, 0.2),
+            )
+            for _ in range(some(1, 2))
+        ]
+        lots.append((account, domains, crew, some(0.5, 3.0, 60.0, 300.0), some(0.0, 1.0, 9.0, 60.0)))
 
     async def all_lots():
-        for number in range(data.draw(st.integers(2, 5))):
-            rates = data.draw(st.lists(st.sampled_from([(2, 10), (5, 10), (3, 100), (6, 100), (4, 1)]), max_size=2))
-            of_domain = some({}, {}, {"a.example": ((2, 100),)}, {EACH: ((3, 100),)})
-            account = [Quota(count=count, seconds=seconds) for count, seconds in rates]
-            domains = {name: tuple(Quota(count=c, seconds=s) for c, s in own) for name, own in of_domain.items()}
-            latency, delay = some(0.0, 0.3, 2.0), some(0.0, 0.01, 0.4)
-            crew = [
-                Sender(
-                    bank,
-                    account,
-                    domains,
-                    ["a.example", "mx.a.example", "b.example"] * 2,
-                    some(1, 3),
-                    number,
-                    latency,
-                    delay,
-                    some(0.0, 0.2),
-                )
-                for _ in range(some(1, 2))
-            ]
-            lots.append((account, domains, [one.seen for one in crew]))
+        for _, _, crew, seconds, rest in lots:
             tasks = [asyncio.ensure_future(one.run()) for one in crew]
-            await asyncio.wait(tasks, timeout=some(0.5, 3.0, 60.0, 300.0))
+            await asyncio.wait(tasks, timeout=seconds)
             for one in crew:
                 one.jobs.clear()
                 one.pace.stop()
             await asyncio.gather(*tasks)
-            await asyncio.sleep(some(0.0, 1.0, 9.0, 60.0))
+            await asyncio.sleep(rest)
 
     loop.run_until_complete(all_lots())
-    loop.close()
-    for account, domains, seen in lots:
-        for domain, start, _ in (one for its in seen for one in its):
+    for account, domains, crew, *_ in lots:
+        for domain, start, _ in (seen for one in crew for seen in one.seen):
             for quota in account:
                 assert counted_at(start, quota, bank.sent) <= quota.count
             for name, quotas in domains.items():
