@@ -93,6 +93,8 @@ QUESTIONS: dict[str, Question] = {
     "next_turn": lambda ledger, campaign: [int(at) if (at := ledger.next_turn(there, ledger.tally(there), BEGIN)) else at for there in (campaign, *in_hours(campaign))],
     "open_keys": lambda ledger, campaign: [sorted(ledger.open_keys(campaign, due)) for due in (None, BEGIN, END)],
     "out_of_hours": lambda ledger, campaign: [ledger.out_of_hours(there, now) for there in in_hours(campaign) for now in (BEGIN, BEGIN + 40_000, END)],
+    "draft": lambda ledger, campaign: [ledger.draft(name) for name in ("begins soon", "made up", campaign.name, "none")],
+    "is_approved": lambda ledger, _: [ledger.is_approved(name) for name in ("begins soon", "made up", "none")],
     "owner": lambda ledger, campaign: [ledger.owner(campaign.name), ledger.owner("none")],
     "preview": lambda ledger, _: [plain(ledger.preview(manifest().seal)), ledger.preview("none")],
     "reached": lambda ledger, campaign: ledger.reached(campaign),
