@@ -10,7 +10,6 @@ from unicodedata import normalize
 
 from mailer.age import Unlock, no_key, plain_name
 from mailer.campaign.timing import NOTHING_SAID, Timing
-from mailer.merge.place import TEMPLATES
 
 SKIP = "--skip-problems"
 
@@ -82,6 +81,8 @@ def on_disk(path: Path) -> Path:
 
 def _letter_on_disk(template: str, folder: Path) -> str:
     """A letter's name, or path, as the disk spells it; as given if it is not found, which is for whoever reads it to say."""
+    from mailer.merge.place import TEMPLATES  # noqa: PLC0415 - jinja2 comes with it, and a list is checked without a letter
+
     given = Path(template)
     if given.name in {"", ".."}:
         return template
