@@ -210,6 +210,7 @@ def upload(page: Page, path: Path, addresses: list[str]) -> None:
     file.set_input_files(path)
 
 
+@pytest.mark.thorough
 def test_a_list_that_is_uploaded_again_replaces_the_old_one_and_the_rest_gets_the_letter(
     page: Page, at_work: Office, tmp_path: Path
 ) -> None:
