@@ -40,7 +40,8 @@ def repeated(plan: Plan, ledger: Ledger) -> Repeat | None:
     if not others:
         return None
     keys = set(plan.mailed_keys(plan.held_back(ledger)))
-    found = max(others, key=lambda campaign: len(keys & ledger.reached(campaign)))
-    count = len(keys & ledger.reached(found))
+    counts = [len(keys & ledger.reached(campaign)) for campaign in others]
+    count = max(counts)
+    found = others[counts.index(count)]
     same = found.manifest.parts == plan.manifest.parts
     return Repeat(count=count, total=len(keys), campaign=found.name, is_same=same) if count else None
