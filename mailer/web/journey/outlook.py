@@ -98,10 +98,9 @@ def outlook(look: Look, means: Means) -> Outlook:
     settings = means.settings()
     with means.ledger(settings) as ledger:
         rest = rest_of(look.plan, look.draft.source(means, settings).timing, ledger)
-        repeat = None if rest else repeated(look.plan, ledger)
+        # under a name of its own it is meant
+        repeat = None if rest or look.draft.campaign else repeated(look.plan, ledger)
         anew = replace(look.draft, campaign=_free_name(ledger, look.draft.name)) if rest and rest.changes else None
-    # under a name of its own it is meant
-    repeat = None if look.draft.campaign else repeat
     return Outlook(draft=look.draft, messages=look.messages, rest=rest, repeat=repeat, anew=anew)
 
 
