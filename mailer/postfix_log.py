@@ -24,6 +24,8 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 TRADITIONAL = re.compile(rf"({'|'.join(MONTHS)}) +(\d{{1,2}}) (\d\d):(\d\d):(\d\d) ")
 RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(?:Z|[+-]\d\d:?\d\d)) ")
 ENTRY = re.compile(r"(\S+) ([^\s/\[]+)/(?:[^\s\[]*/)?([\w-]+)\[(\d+)\]: (.*)")
+# its answer to the final dot: "250 2.0.0 Ok: queued as 4FxZ2k0Xq1z3Y"
+QUEUED_AS = re.compile(r"\bqueued as ([0-9A-Za-z]{5,24})\b")
 QUEUED = re.compile(r"(?:warning: )?(?!NOQUEUE)([0-9A-Za-z]{5,24}): (.*)")
 CLIENT = re.compile(r"(?:connect from |client=)[^\s,\[]+\[([^\]]+)\]")
 # With the bytes: within the content. Without them it was before, and after END-OF-MESSAGE the message may be in the queue.

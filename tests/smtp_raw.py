@@ -54,7 +54,10 @@ NO_FAULT = Fault()
 
 
 class RawServer:
-    """`pieces` are the sizes in which the server writes, over and over; 0 is a pause, and none at all glues replies."""
+    """`pieces` are the sizes in which the server writes, over and over; 0 is a pause, and none at all glues replies.
+
+    `names_ids`: it says under which queue ID it took a message, as Postfix does.
+    """
 
     host = "127.0.0.1"
 
@@ -67,11 +70,13 @@ class RawServer:
         to_nobody: str = "503 5.5.1 Error: need RCPT command",
         pieces: Sequence[int] | None = None,
         wordy: bool = False,
+        names_ids: bool = False,
         on_data: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self.faults, self.always = dict(faults or {}), dict(always or {})
         self.pipelining, self.to_nobody, self.wordy, self.on_data = pipelining, to_nobody, wordy, on_data
         self.pieces = pieces
+        self.normal = NORMAL | ({"dot": "250 2.0.0 Ok: queued as 4FxZ2k0Xq1z3Y"} if names_ids else {})
         self.accepted: Counter[str] = Counter()
         self.in_doubt: list[tuple[int, str]] = []
         self.mixed: list[str] = []
@@ -95,6 +100,10 @@ class RawServer:
         # the transports close in the loop's next rounds
         for _ in range(3):
             await asyncio.sleep(0)
+
+    async def hung_up(self) -> None:
+        """Wait until the others have ended all connections: all that they sent has come."""
+        await asyncio.wait([talk.task for talk in self._talks])
 
     def fault(self, transaction: int, phase: str) -> Fault:
         return self.faults.get((transaction, phase)) or self.always.get(phase, NO_FAULT)
@@ -279,7 +288,7 @@ class Talk(asyncio.Protocol):
     async def answer(self, phase: str) -> bool:
         """Whether the command has happened."""
         fault = self.server.fault(self.transaction, phase)
-        normal = NORMAL[phase]
+        normal = self.server.normal[phase]
         said = fault.reply or ("" if fault.raw or fault.mute or fault.end else normal)
         if phase == "data" and fault.end and said == normal:
             self.server.in_doubt.append((self.number, self.recipient))

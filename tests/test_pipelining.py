@@ -186,8 +186,12 @@ def check_server(server: RawServer) -> None:
 async def test_every_fault_in_every_place_is_told_as_it_was(phase: str, what: str) -> None:
     fault = FAULTS[phase][what]
 
-    async def one(position: int, mode: Pipelining, to_nobody: str, pieces: list[int] | None) -> None:
-        async with RawServer(faults={(position, phase): fault}, to_nobody=to_nobody, pieces=pieces) as server:
+    async def one(
+        position: int, mode: Pipelining, to_nobody: str, pieces: list[int] | None, *, names_ids: bool
+    ) -> None:
+        async with RawServer(
+            faults={(position, phase): fault}, to_nobody=to_nobody, pieces=pieces, names_ids=names_ids
+        ) as server:
             told = await deliver(relay(server, mode, patience_for(fault)), [message(number) for number in range(1, 6)])
             check(server, told)
             wronged = [who for who, outcomes in told.items() if outcomes[-1].verdict is not Verdict.SENT]
@@ -198,11 +202,12 @@ async def test_every_fault_in_every_place_is_told_as_it_was(phase: str, what: st
     variants = TO_NOBODY if phase == "rcpt" and fault.reply else TO_NOBODY[:1]
     await asyncio.gather(
         *(
-            one(position, mode, to_nobody, pieces)
+            one(position, mode, to_nobody, pieces, names_ids=names_ids)
             for position in (1, 2, 3)
             for mode in MODES
             for to_nobody in variants
             for pieces in (None, [1])
+            for names_ids in ((False, True) if phase in {"content", "dot"} else (False,))
         )
     )
 
@@ -249,7 +254,7 @@ SIZES = st.lists(st.sampled_from([0, 0, 3000, 70_000, 200_000]), min_size=6, max
 
 @settings(max_examples=60, deadline=None)
 @given(faults=SCRIPTS, pieces=PIECES, wordy=st.booleans(), to_nobody=st.sampled_from(TO_NOBODY),
-       mode=st.sampled_from(MODES), offered=st.booleans(), sizes=SIZES, loop=LOOPS)  # fmt: skip
+       mode=st.sampled_from(MODES), offered=st.booleans(), names_ids=st.booleans(), sizes=SIZES, loop=LOOPS)  # fmt: skip
 def test_whatever_a_server_says_in_whatever_pieces_the_truth_is_told(
     *,
     faults: dict[tuple[int, str], Fault],
@@ -258,12 +263,14 @@ def test_whatever_a_server_says_in_whatever_pieces_the_truth_is_told(
     to_nobody: str,
     mode: Pipelining,
     offered: bool,
+    names_ids: bool,
     sizes: list[int],
     loop: Callable[[], asyncio.AbstractEventLoop] | None,
 ) -> None:
     async def run() -> None:
-        server = RawServer(faults=faults, pipelining=offered, pieces=pieces, wordy=wordy, to_nobody=to_nobody)
-        async with server:
+        async with RawServer(
+            faults=faults, pipelining=offered, pieces=pieces, wordy=wordy, to_nobody=to_nobody, names_ids=names_ids
+        ) as server:
             messages = [message(number, size=size) for number, size in enumerate(sizes, start=1)]
             told = await asyncio.wait_for(deliver(relay(server, mode), messages), 30)
             check(server, told)
@@ -303,6 +310,36 @@ async def test_what_leaves_together_and_what_waits(mode: Pipelining, offered: bo
         await deliver(relay(server, mode), [message(number) for number in (1, 2, 3)])
     assert [data for side, data in server.turns() if side == "C"] == [HELLO, *spoken, BYE]
     assert [data for _, side, data in server.log if side == "C"] == [HELLO, *spoken, BYE], "each of them in one write"
+
+
+@pytest.mark.parametrize(
+    ("names_ids", "size", "ahead"), [(True, 0, True), (False, 0, False), (False, 20_000, True), (True, 20_000, True)]
+)
+async def test_the_content_waits_for_its_intent_where_leaving_before_would_be_of_no_use(
+    *, names_ids: bool, size: int, ahead: bool
+) -> None:
+    first, second = message(1), message(2, size=size)
+    began = first.content, second.content[:60]
+    came = asyncio.Event()
+
+    def look(_: bytes) -> None:
+        if second.content in server.heard():
+            came.set()
+
+    async def taken_by_somebody_else() -> bool:
+        if ahead:
+            await asyncio.wait_for(came.wait(), PATIENT)
+        return False
+
+    async with RawServer(names_ids=names_ids, on_data=look) as server:
+        connection = await opened(relay(server))
+        await connection.transmit(first, yes, lambda: second)
+        assert await connection.transmit(second, taken_by_somebody_else) is None
+        # all that will ever come from there has come when the server hears the end
+        await server.hung_up()
+        heard = server.heard()
+    assert [part in heard for part in began] == [True, ahead]
+    assert heard.count(b"\r\n.\r\n") == 1
 
 
 @pytest.mark.parametrize("size", [0, 200_000])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from mailer.ledger.restoring import SINCE_A_COPY
 from mailer.ledger.store import Store
 from mailer.model import CampaignRecord
-from mailer.postfix_log import Doubt, Witness
+from mailer.postfix_log import QUEUED_AS, Doubt, Witness
 
 NEAREST = 50
 """Witnesses on either side of a doubt: enough for a log that holds only some of them."""
@@ -17,9 +15,6 @@ RIVAL_SECONDS = 10.0
 
 MANY = 1_000_000_000
 """Rivals, where nobody knows how many attempts there were."""
-
-# Postfix's answer to the final dot: "250 2.0.0 Ok: queued as 4FxZ2k0Xq1z3Y"
-QUEUED_AS = re.compile(r"\bqueued as ([0-9A-Za-z]{5,24})\b")
 
 
 class Proofs(Store):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mailer import crashpoint
 from mailer.model import Action, Message, Outcome, Phase, Pipelining, Reply, Scope, Verdict
 from mailer.outcome import accepted, classify, lost
+from mailer.postfix_log import QUEUED_AS
 from mailer.smtp.dialogue import ConnectionEnded, Dialogue
 
 QUIT = b"QUIT\r\n"
@@ -26,6 +27,9 @@ UNHEARD = frozenset({500, 501, 502, 503, 504})
 
 OUT_OF_STEP = re.compile("pipelin|synchroni", re.IGNORECASE)
 """How a server names it that something came before its turn."""
+
+ONE_PIECE = 14_000
+"""Octets that a network takes at once, without an answer in between (RFC 6928): a message of no more is on its way in no time."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -75,6 +79,8 @@ class Connection:
         self.overlaps = extensions.pipelining and pipelining is Pipelining.AUTO
         self._needs_reset = False
         self._leaving = False
+        self._may_testify: bool | None = None
+        """Whether the server's log could tell what it began to receive; None until it has accepted a message."""
         self._phase = Phase.MAIL
         self.transactions = 0
         self.begun: Message | None = None
@@ -108,7 +114,8 @@ class Connection:
         intent: Callable[[], Awaitable[bool]],
         following: Following = undecided,
     ) -> Outcome | None:
-        """Send one message. Calls `intent` when everything but the final dot is on its way, and `following` as the dot leaves.
+        """Send one message. Calls `intent` when the server waits for the content, or for no more of it than the dot, and `following`
+        as the dot leaves.
 
         If `intent` holds up the event loop, it comes back a turn of the loop later, so that what the server said meanwhile is heard.
         What `following` returns is the message to transmit next, here or, should this connection end, elsewhere: its envelope
@@ -126,15 +133,19 @@ class Connection:
             # what is there already is taken without waiting: most of the answers come with the one to the message before
             if not (begun and self._accepted_early()) and (refusal := await self._envelope(message, begun=begun)):
                 return refusal
-            if refusal := await self._content(_stuffed(message.content)):
-                return refusal
+            self._phase = Phase.CONTENT
+            content = _stuffed(message.content)
+            if self._goes_ahead(content):
+                if refusal := await self._content(content):
+                    return refusal
+                content = b""
             crashpoint.pass_through("before-intent")
             if not await self._cleared(intent):
                 return None
             await self._dialogue.look_up()
             if self._dialogue.pending:
                 return await self._interrupted()
-            return await self._final_dot(following)
+            return await self._final_dot(content, following)
         except ConnectionEnded as ended:
             self._dialogue.abort()
             if begun and self._phase is Phase.MAIL:
@@ -186,9 +197,16 @@ class Connection:
             refusal = await (self._leftover(refusal) if refusal else self._reply(phase, timeout))
         return refusal
 
+    def _goes_ahead(self, content: bytes) -> bool:
+        """Whether the content leaves before the intent, as it does where that is of use after a crash.
+
+        While a long one is on its way, nothing is in doubt yet. And a server that logs what it began to receive can tell what it did
+        not get; one that names no queue ID can tell nothing, and everything in one write is half the work for both sides.
+        """
+        return self._may_testify is not False or len(content) > ONE_PIECE
+
     async def _content(self, content: bytes) -> Outcome | None:
-        """All but the final dot: a server that logs what it began to receive can tell after a crash what it did not get."""
-        self._phase = Phase.CONTENT
+        """All but the final dot."""
         self._dialogue.write(content)
         if self._dialogue.full or self._dialogue.ended:
             await self._dialogue.drain(self._timeout)
@@ -198,12 +216,13 @@ class Connection:
         """What the server said before the final dot, e.g. 552: it had enough, and waits for no dot."""
         return self._refused(await self._dialogue.reply(self._timeout))
 
-    async def _final_dot(self, following: Following) -> Outcome:
+    async def _final_dot(self, content: bytes, following: Following) -> Outcome:
+        """Whatever of the content has not left yet, the dot, and what follows."""
         crashpoint.pass_through("after-intent")
         next_one = following() if self.overlaps else None
         self._leaving = next_one is FAREWELL
         envelope = self._early_envelope(next_one) if isinstance(next_one, Message) else b""
-        self._dialogue.write(b".\r\n" + (QUIT if self._leaving else envelope))
+        self._dialogue.write(b"%b.\r\n%b" % (content, QUIT if self._leaving else envelope))
         if isinstance(next_one, Message) and envelope:
             self.begun = next_one
             self.transactions += 1
@@ -213,6 +232,8 @@ class Connection:
         crashpoint.pass_through("after-reply")
         if reply.code != 250:
             return self._refused(reply)
+        if self._may_testify is None:
+            self._may_testify = QUEUED_AS.search(reply.text) is not None
         self.deaf = bool(envelope) and self.ended and self._went_after_one
         return accepted(reply)
 
