@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mailer import explanations as say
 from mailer.model import Action, Outcome, Phase, Reply, Scope, Verdict
@@ -293,6 +294,7 @@ def match(phase: Phase, reply: Reply) -> Rule:
     return next(rule for rule in RULES if rule.fits(phase, code, enhanced, text))
 
 
+@lru_cache(maxsize=64)
 def accepted(reply: Reply) -> Outcome:
     """What a 2xx after the final dot means, as `classify` has it: by far the most frequent answer."""
     return Outcome(

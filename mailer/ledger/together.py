@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mailer.ledger.attempts import write_one
 from mailer.ledger.database import Connection
 from mailer.ledger.entries import Item
-from mailer.model import Status
+from mailer.model import Outcome, Status
 
 _SENT = """
 UPDATE deliveries SET status = 'sent', reason = ?, next_attempt_at = NULL, updated_at = ?, attempts = attempts + 1,
@@ -53,17 +53,17 @@ class Usual(NamedTuple):
 def sorted_out(group: Sequence[Item]) -> Usual:
     """Raises Unusual if something is neither an accepted message nor an intent, or if a delivery comes twice."""
     found = Usual([], [], [], [])
+    told: Outcome | None = None
+    words: tuple[object, ...] = ()
     for records, intent in group:
         for record in records:
             outcome, delivery, at = record.outcome, record.delivery, record.finished_at
             if record.status is not Status.SENT or not record.intended or record.suppress:
                 raise Unusual
-            reply = outcome.reply
-            code, enhanced = (reply.code, reply.enhanced) if reply else (None, None)
-            # plain text: sqlite3 looks for an adapter of any other type, each time anew
-            words = (at, outcome.scope.value, outcome.phase.value, code, enhanced, outcome.text)
+            if outcome is not told:
+                told, words = outcome, _words(outcome)
             found.sent.append((record.reason, at, record.started_at, delivery, record.token))
-            found.answered.append((*words, delivery, record.token))
+            found.answered.append((at, *words, delivery, record.token))
         if intent:
             found.intended.append((intent.token, intent.at, intent.at, intent.delivery))
             found.begun.append((intent.delivery, intent.token, intent.account, intent.domain, intent.at))
@@ -71,6 +71,13 @@ def sorted_out(group: Sequence[Item]) -> Usual:
     if len({*(row[3] for row in sent), *(row[0] for row in begun)}) != len(sent) + len(begun):
         raise Unusual
     return found
+
+
+def _words(outcome: Outcome) -> tuple[object, ...]:
+    """Plain text: sqlite3 looks for an adapter of any other type, each time anew."""
+    reply = outcome.reply
+    code, enhanced = (reply.code, reply.enhanced) if reply else (None, None)
+    return outcome.scope.value, outcome.phase.value, code, enhanced, outcome.text
 
 
 def write_together(connection: Connection, group: Sequence[Item]) -> list[bool]:

@@ -331,7 +331,7 @@ ENVELOPE = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 
 def _lines(*commands: str) -> bytes:
     # A line end inside would be a second command. Addresses are checked long before; this is the last door.
-    if any(map(CONTROL.search, commands)):
+    if not " ".join(commands).isprintable() and any(map(CONTROL.search, commands)):
         raise ConnectionEnded("a command held a control character")
     return ("\r\n".join(commands) + "\r\n").encode()
 

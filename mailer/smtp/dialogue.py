@@ -10,6 +10,7 @@ import asyncio
 import re
 import time
 from collections import deque
+from itertools import islice
 
 from mailer.model import Reply
 
@@ -169,11 +170,10 @@ class Dialogue(asyncio.Protocol):
 
     def take(self, *codes: int) -> bool:
         """Take the next replies off, if just these have come already."""
-        replies = self._replies
-        if len(replies) < len(codes) or any(replies[n].code != code for n, code in enumerate(codes)):
+        if [reply.code for reply in islice(self._replies, len(codes))] != [*codes]:
             return False
         for _ in codes:
-            replies.popleft()
+            self._replies.popleft()
         return True
 
     async def reply(self, timeout: float) -> Reply:
