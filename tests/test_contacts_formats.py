@@ -600,6 +600,15 @@ def test_junk_is_refused_or_read_and_never_more_than_that(name, content):
             assert len(list(found)) == len(found.digests())
 
 
+def test_damage_that_the_reader_of_cells_bears_is_borne_by_the_reader_of_hidden_rows(tmp_path):
+    path = tmp_path / "list.xlsx"
+    WRITERS[path.name](path, HEADER, ROWS)
+    content = path.read_bytes()
+    # the name in front of the part; that in the directory at the end stays
+    path.write_bytes(content.replace(b"xl/workbook.xml", b"xl/workbOok.xml", 1))
+    assert len(contacts.read(path)) == len(ROWS)
+
+
 DAMAGE = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8)
 
 

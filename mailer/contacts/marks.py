@@ -9,6 +9,7 @@ import html
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
@@ -29,6 +30,10 @@ ODS_HIDDEN = frozenset({"collapse", "filter"})
 MOST_ROWS = 1 << 20
 
 
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, KeyError)
+"""What a damaged archive comes to. Whoever read the cells may bear more than this reader does."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Marks:
     """Rows count from 1, columns from 0. A merged place is told by its first and last row and its first column."""
@@ -39,9 +44,16 @@ class Marks:
 
 
 def marks_of(data: bytes, sheet: str) -> Marks:
-    """Of a workbook that was read already, so it is neither damaged nor a trap. Nothing for what is not understood."""
+    """Of a workbook that was read already, so it is no trap. Nothing for what is damaged or not understood."""
     if not data.startswith(b"PK"):
         return Marks()
+    try:
+        return _found(data, sheet)
+    except UNREADABLE:
+        return Marks()
+
+
+def _found(data: bytes, sheet: str) -> Marks:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = frozenset(archive.namelist())
         if "content.xml" in names:

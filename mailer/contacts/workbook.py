@@ -88,9 +88,12 @@ def _table(path: Path, sheet: str, rows: Rows, wanted: Wanted) -> Table:
     width = _used_width(rows[position:])
     header = head[position][:width]
     packer = Packer(width)
+    nothing = [""] * width
     for number in range(position + 1, len(rows)):
         row = rows[number][:width]
-        packer.add(number + 1, [value if isinstance(value, str) else cell_text(value) for value in row])
+        if row != nothing:
+            row = [value if isinstance(value, str) else cell_text(value) for value in row]
+        packer.add(number + 1, row)
         rows[number] = []  # frees the typed cells while the packed ones grow
     return Table(
         header=tuple(header),
@@ -105,6 +108,9 @@ def _used_width(rows: Rows) -> int:
     """Columns up to the last that holds anything; a sheet's own measure counts formatted blanks."""
     used = 0
     for row in rows:
+        # one stray cell far away makes many thousands of blank rows, looked at cell by cell for seconds
+        if row.count("") == len(row):
+            continue
         for at in range(len(row) - 1, used - 1, -1):
             if row[at] != "" and is_filled(row[at]):
                 used = at + 1
