@@ -19,6 +19,7 @@ from mailer.ledger import Intent, Ledger, Preview, Row, Start
 from mailer.model import (
     CampaignRecord,
     Contact,
+    Dossier,
     Event,
     EventKind,
     Manifest,
@@ -62,7 +63,7 @@ QUESTIONS: dict[str, Question] = {
     "by_key": lambda ledger, _: [ledger.by_key(key, since=0, until=END) for key in KEYS],
     "by_language": lambda ledger, campaign: list(ledger.by_language(campaign)),
     "by_relay": lambda ledger, campaign: [ledger.by_relay(campaign, since) for since in (0.0, BEGIN + 100.0, END)],
-    "by_name": lambda ledger, _: [ledger.by_name([]), ledger.by_name(["2", "3", "4", "nobody"])],
+    "by_name": lambda ledger, _: [ledger.by_name([]), sorted(ledger.by_name(["2", "3", "4", "nobody"]).items())],
     "came_back": lambda ledger, campaign: [list(ledger.came_back(campaign)), list(ledger.came_back())],
     "campaign": lambda ledger, campaign: [name_only(ledger.campaign(campaign.name)), ledger.campaign("none")],
     "campaigns": lambda ledger, _: [name_only(campaign) for campaign in ledger.campaigns()],
@@ -111,12 +112,16 @@ QUESTIONS: dict[str, Question] = {
     "suppression_rows": lambda ledger, _: sorted((one.entry or "", one.reason, one.note, one.source, one.scope) for one in ledger.suppression_rows()),
     "suppression_secrets": lambda ledger, _: ledger.suppression_secrets()[1:],
     "suppressions": lambda ledger, _: [sorted(ledger.suppressions().entries.items()), sorted(ledger.suppressions("people").entries.items()), ledger.suppressions().erased.get(b"k" * 32)],
+    "dossier": lambda ledger, _: [plain_dossier(ledger.dossier(f"p{number}@{domain}")) for number in (0, 1) for domain in ("gmail.com", "a.example", "xn--tda.example")],
+    "undecided": lambda ledger, _: [ledger.undecided([f"p{number}@gmail.com"]) for number in range(4)],
+    "known_people": lambda ledger, campaign: ledger.known_people(campaign),
+    "is_purged": lambda ledger, campaign: ledger.is_purged(campaign),
     "is_copy": lambda ledger, _: ledger.is_copy,
     "refuse_copy": lambda ledger, _: ledger.refuse_copy(),
     "refuse_without": lambda ledger, _: [ledger.refuse_without(Intent(delivery, token, "u@smtp.example", "a.example", 1.0)) for delivery, token in ledger._all("SELECT delivery_id, token FROM attempts WHERE token IS NOT NULL AND delivery_id IS NOT NULL LIMIT 3")],
     "tallies": lambda ledger, _: sorted((number, *dataclasses.astuple(tally)) for number, tally in ledger.tallies().items()),
     "tally": lambda ledger, campaign: ledger.tally(campaign),
-    "transactions": lambda ledger, _: [sorted(ledger.transactions("u@smtp.example", BEGIN)), ledger.transactions("u@smtp.example", BEGIN, 3), ledger.transactions("x", 0)],
+    "transactions": lambda ledger, _: [sorted(ledger.transactions("u@smtp.example", BEGIN)), [at for at, _ in ledger.transactions("u@smtp.example", BEGIN, 3)], ledger.transactions("x", 0)],
     "transactions_to_domains": lambda ledger, _: [sorted(ledger.transactions_to_domains(BEGIN, 2)), len(ledger.transactions_to_domains(BEGIN))],
     "tried": lambda ledger, campaign: ledger.tried(campaign),
     "troubles": lambda ledger, campaign: sorted(ledger.troubles(campaign), key=lambda one: (one.at, one.person.row)),
@@ -127,8 +132,8 @@ QUESTIONS: dict[str, Question] = {
 }  # fmt: skip
 
 WRITES = {
-    "add_events", "approve", "ask_to_pause", "doubt_open", "erase_suppressed", "finish", "forget_to_pause", "forget_wish", "hold", "keep_preview", "mark_moved",
-    "mark_interrupted", "note_lines", "note_read", "requeue_failed", "resolve", "revise", "set_hours", "set_owner", "settle_in", "start", "suppress",
+    "add_events", "approve", "ask_to_pause", "doubt_open", "erase", "erase_suppressed", "finish", "forget_to_pause", "forget_wish", "hold", "keep_preview", "mark_moved",
+    "mark_interrupted", "note_lines", "note_read", "purge", "requeue_failed", "resolve", "revise", "set_hours", "set_owner", "settle_in", "start", "suppress",
     "take_over", "unsubscribe", "unsuppress", "write_diary", "write_late",
     "forget_prepared", "keep_prepared", "take_turn", "wish",
 }  # fmt: skip
@@ -150,6 +155,13 @@ def in_hours(campaign: CampaignRecord) -> list[CampaignRecord]:
         dataclasses.replace(campaign, hours=hours, zone=zone)
         for hours, zone in (("Mon-Sun 9:00-17:00", "Europe/Berlin"), ("Wed 0:00-12:00", "Pacific/Apia"))
     ]
+
+
+def plain_dossier(dossier: Dossier) -> Any:
+    """Without what each ledger has of its own: its secret, and when it was written."""
+    suppressions = sorted((one.entry or "", one.reason, one.note, one.scope) for one in dossier.suppressions)
+    deliveries = [dataclasses.replace(one, updated_at=None) for one in dossier.deliveries]
+    return deliveries, suppressions, dossier.mentions, dossier.previews, dossier.is_known
 
 
 def plain(preview: Preview | None) -> Any:
@@ -249,6 +261,7 @@ def live(ledger: Ledger, everybody: list[Person]) -> CampaignRecord:
     )
     assert ledger.add_events([event, event]) == 1
     ledger.resolve(campaign, Status.QUEUED, [everybody[-1].address])
+    ledger.erase([everybody[1].address])
     ledger.requeue_failed(campaign)
     rows = [
         Row(PackedContact(person.address, person.address, number, "new", None, "{}"), f"<new{number}@a.example>", digest=2**63 - 1 - number, zone=[None, "Asia/Kathmandu", "America/New_York"][everybody.index(person) % 3])

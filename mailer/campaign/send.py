@@ -109,6 +109,8 @@ def prepare(
         _check_seal(seal, begun.manifest, ledger, None)
         _check_nobody_else(seal, ledger, ledger.open_keys(begun))
         return Prepared(name=name, manifest=begun.manifest, campaign=begun, timing=timing)
+    if begun and ledger.is_purged(begun):
+        raise _purged(begun)
     plan = make_plan(source, identity, ledger.secret, on_progress=on_progress)
     if skip_problems:
         plan.manifest = replace(plan.manifest, options={**plan.manifest.options, SKIP: ""})
@@ -171,6 +173,16 @@ def _other_contents(campaign: CampaignRecord, changes: Sequence[str], leaving: E
         if leaving
         else "add --update to send the rest as it is now (new addresses are added),"
         " or --campaign NAME to start another campaign, which mails everybody again",
+    )
+
+
+def _purged(campaign: CampaignRecord) -> CampaignError:
+    return CampaignError(
+        said(
+            "Everybody in campaign {name!r} was erased, so nobody can tell any more who has its letter. Nothing was sent.",
+            name=campaign.name,
+        ),
+        hint="--campaign NAME starts another campaign, which mails everybody in the list, but for those who must not be mailed",
     )
 
 

@@ -29,6 +29,9 @@ COMMANDS = {
     "report": ("mailer.cli.report:report", "Show and save what became of every message."),
     "suppress": ("mailer.cli.suppress:suppress", "Keep the list of addresses that must not be mailed."),
     "inbox": ("mailer.cli.inbox:inbox", "Fetch what came back: bounces, complaints, unsubscribes and replies."),
+    "export": ("mailer.cli.personal:export", "Show everything that is kept about a person."),
+    "erase": ("mailer.cli.personal:erase", "Forget people who ask for it, and never mail them again."),
+    "purge": ("mailer.cli.personal:purge", "Forget everybody in campaigns that ended long ago."),
     "encrypt": (
         "mailer.cli.encrypting:encrypt",
         "Encrypt the ledger, or lists, so that nobody reads them without the key.",

@@ -134,8 +134,8 @@ class Campaigns(Store):
         number = campaign.revision + 1
         with self._large_transaction():
             now = time.time()
-            # rows without a usable address have no key to be recognised by: those of the new list replace them
-            self._db.execute("DELETE FROM deliveries WHERE campaign_id = ? AND key IS NULL", (campaign.id,))
+            # Rows without a usable address have no key to be recognised by: those of the new list replace them. Who was erased is in no row.
+            self._db.execute("DELETE FROM deliveries WHERE campaign_id = ? AND key IS NULL AND row > 0", (campaign.id,))
             self._add_revision(campaign.id, number, start, now)
             listed: list[str] = []
             self._enqueue(campaign.id, number, _noting(start.rows, listed), now)

@@ -103,7 +103,7 @@ class Deliveries(Store):
 
     def reached(self, campaign: CampaignRecord) -> set[str]:
         """The addresses that have, or may have, got the campaign's message."""
-        query = "SELECT key FROM deliveries WHERE campaign_id = ? AND status IN ('sent', 'uncertain', 'sending')"
+        query = "SELECT key FROM deliveries WHERE campaign_id = ? AND +key IS NOT NULL AND status IN ('sent', 'uncertain', 'sending')"
         return {row[0] for row in self._all(query, campaign.id)}
 
     def attempted(self, campaign: CampaignRecord) -> int:
@@ -143,7 +143,8 @@ class Deliveries(Store):
         )
         for row in self._each(query, campaign.id, *([status] if status else []), *([most] if most >= 0 else [])):
             yield DeliveryRecord(
-                row=row[0],
+                # whoever was erased is in no row any more
+                row=row[0] or None,
                 address=row[1] or "",
                 name=row[3],
                 domain=(row[2] or "").rpartition("@")[2],
@@ -216,7 +217,7 @@ class Deliveries(Store):
         """
         now = time.time()
         with self._transaction():
-            count = "SELECT count(*) FROM deliveries WHERE campaign_id = ? AND status = 'failed'"
+            count = "SELECT count(*) FROM deliveries WHERE campaign_id = ? AND status = 'failed' AND key IS NOT NULL"
             suppressed = self._db.execute(f"{count} AND {IS_SUPPRESSED}", (campaign.id,)).fetchone()[0]
             unlisted = self._db.execute(
                 f"{count} AND NOT {IS_SUPPRESSED} AND {IS_UNLISTED}", (campaign.id,)
@@ -224,7 +225,8 @@ class Deliveries(Store):
             moved = self._db.execute(
                 "UPDATE deliveries SET status = 'queued', reason = 'queued again by hand', token = NULL, updated_at = ?,"
                 " next_attempt_at = NULL, attempts = 0, first_attempt_at = ? WHERE campaign_id = ?"
-                f" AND status IN ('failed', 'suppressed') AND NOT {IS_SUPPRESSED} AND NOT {IS_UNLISTED}",
+                # who was erased has no key, and is in no list of those who may not be mailed
+                f" AND status IN ('failed', 'suppressed') AND key IS NOT NULL AND NOT {IS_SUPPRESSED} AND NOT {IS_UNLISTED}",
                 (now, now, campaign.id),
             ).rowcount
             if moved:

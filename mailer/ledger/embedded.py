@@ -116,7 +116,7 @@ class Embedded:
         return True
 
     @contextmanager
-    def erasing(self) -> Iterator[None]:
+    def erasing(self, *_tables: str) -> Iterator[None]:
         """Bytes are overwritten in the file, unless another program reads it just now: then by the next erasure."""
         with plain_errors(self.place):
             self.execute("PRAGMA secure_delete = ON")

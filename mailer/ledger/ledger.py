@@ -14,6 +14,7 @@ from mailer.ledger.diary import Diary
 from mailer.ledger.events import Events
 from mailer.ledger.figures import Figures
 from mailer.ledger.memory import Memory
+from mailer.ledger.personal import Personal
 from mailer.ledger.proofs import Proofs
 from mailer.ledger.restoring import Restoring
 from mailer.ledger.rounds import Rounds
@@ -34,7 +35,7 @@ def require_server(place: LedgerPlace) -> None:
         )
 
 
-class Ledger(Campaigns, Diary, Events, Figures, Memory, Proofs, Restoring, Rounds, Suppressions, Wishes):
+class Ledger(Campaigns, Diary, Events, Figures, Memory, Personal, Proofs, Restoring, Rounds, Suppressions, Wishes):
     """A file, or a database on PostgreSQL. Reads and single decisions happen here; outcomes go through `Writer`.
 
     Raises CampaignError for a file from which everything was `moved`, unless that is what is being done.

@@ -45,7 +45,7 @@ class Proofs(Store):
     def _witnesses(self, account: str, at: float) -> tuple[Witness, ...]:
         """Messages of all campaigns, and tests, that the account's server took, those before and after a time."""
         query = (
-            "SELECT d.message_id, a.text, a.started_at, a.finished_at FROM attempts a"
+            "SELECT nullif(d.message_id, ''), a.text, a.started_at, a.finished_at FROM attempts a"
             " LEFT JOIN deliveries d ON d.id = a.delivery_id WHERE a.account = ? AND a.verdict = 'sent'"
             " AND a.text IS NOT NULL"
         )

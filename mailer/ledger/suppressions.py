@@ -135,7 +135,7 @@ class Suppressions(Store):
         A @domain names nobody, and stays.
         """
         query = "UPDATE suppressions SET entry = NULL, note = '' WHERE entry = ? AND entry NOT LIKE '@%'"
-        with self._db.erasing(), self._transaction():
+        with self._db.erasing("suppressions"), self._transaction():
             return sum(bool(self._db.execute(query, (key,)).rowcount) for key in keys)
 
     def unsubscribe(self, name: str) -> bool:

@@ -44,6 +44,7 @@ from mailer.model.messages import (
     Message,
     Signature,
 )
+from mailer.model.personal import Dossier, Erased, KeptAttempt, KeptDelivery, KeptEvent, Mention
 from mailer.model.relays import (
     MAIN_RELAY,
     Action,
@@ -82,8 +83,10 @@ __all__ = [
     "Delivery",
     "DeliveryRecord",
     "Detached",
+    "Dossier",
     "Entry",
     "Envelope",
+    "Erased",
     "Event",
     "EventKind",
     "FieldValue",
@@ -93,6 +96,9 @@ __all__ = [
     "Happening",
     "Held",
     "Identity",
+    "KeptAttempt",
+    "KeptDelivery",
+    "KeptEvent",
     "Learned",
     "Leased",
     "LedgerPlace",
@@ -104,6 +110,7 @@ __all__ = [
     "Mailbox",
     "Manifest",
     "Marks",
+    "Mention",
     "Message",
     "OutOfHours",
     "Outcome",

@@ -36,6 +36,8 @@ class Happening(StrEnum):
     PUT_BACK = "put back"
     """The ledger was put back from a back-up: `number` may have been mailed since that was made."""
     QUEUED_AGAIN = "queued again"
+    PURGED = "purged"
+    """Everybody in it was forgotten; the counts stay."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

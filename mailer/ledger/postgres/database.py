@@ -150,11 +150,11 @@ class Postgres(Speaker):
         return True
 
     @contextmanager
-    def erasing(self) -> Iterator[None]:
+    def erasing(self, *tables: str) -> Iterator[None]:
         """What stands in the log of changes and in backups goes when those go."""
         yield
         with self.plain_errors():
-            self.native("VACUUM suppressions")
+            self.native(f"VACUUM {', '.join(tables)}")
 
     def fill(self, filling: Filling, rows: Iterable[Sequence[object]]) -> None:
         table, columns = filling.table, ", ".join(filling.columns)

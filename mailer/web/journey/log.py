@@ -96,6 +96,7 @@ PLAIN = {
     Happening.RECONNECTING: later(
         "The connection to the mail server broke. It is made again, and nobody loses their place."
     ),
+    Happening.PURGED: later("The addresses and names of everybody in it were erased. The counts stay."),
     Happening.FINISHED: later("Finished: nobody is left to be mailed."),
 }
 

@@ -1,0 +1,351 @@
+"""`mailer export`, `erase` and `purge`: what is kept about people, for whoever asks, and until when."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailer.cli import console
+from mailer.cli.confirming import have_typed
+from mailer.cli.options import JsonOption, settings_here
+from mailer.cli.recipients import each
+from mailer.cli.suppress import normalised
+from mailer.cli.unlocking import keep_outside, open_ledger
+from mailer.errors import CampaignError, UsageError, quoted
+from mailer.times import iso, local_time
+
+if TYPE_CHECKING:
+    from mailer.campaign.whereabouts import Whereabouts
+    from mailer.ledger import Ledger
+    from mailer.model import CampaignRecord, Dossier, Erased
+
+DAY = 86_400.0
+UNITS = {"day": DAY, "week": 7 * DAY, "month": 31 * DAY, "year": 366 * DAY}
+AGE = re.compile(r"\s*([0-9]{1,5})\s*(day|week|month|year)s?\s*", re.IGNORECASE)
+SHOWN = 20
+"""Files that are named on the terminal; --json has all."""
+
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+# -- export
+
+
+def export(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose.", show_default=False)],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Save it: as JSON in a .json, else as text.", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show everything that is kept about a person.
+
+    From the ledger: the rows of each campaign, each try and what the server said, what came back, suppressions. Besides, the files in this
+    folder that name the address.
+
+    \b
+    Example:
+      mailer export pat@example.org --out pat.txt
+    """  # noqa: D301
+    [key] = normalised([address])
+    keep_outside(out)
+    if out and out.exists():
+        raise UsageError(
+            f"{console.short(str(out))} is already there. Nothing was changed.", hint="choose another name with --out"
+        )
+    with open_ledger(settings_here(), create=False) as ledger:
+        dossier = ledger.dossier(key)
+        places = looked_through(ledger, [key])
+    data = as_data(dossier, places)
+    if out:
+        text = (
+            json.dumps(data, ensure_ascii=False, indent=2) if out.suffix.lower() == ".json" else "\n".join(told(data))
+        )
+        out.write_text(text + "\n", encoding="utf-8", newline="\n")
+    if as_json:
+        console.emit({**data, "out": str(out) if out else None})
+    elif out:
+        console.say(f"Saved in {out}.", sentence=True)
+    else:
+        for line in told(data):
+            console.say(line)
+
+
+def as_data(dossier: Dossier, places: Whereabouts) -> dict[str, Any]:
+    """What is known of a person, for --json and for FILE."""
+    return {
+        "address": dossier.key,
+        "known": dossier.is_known,
+        "deliveries": [plain(asdict(one)) for one in dossier.deliveries],
+        "suppressions": [
+            {
+                "reason": one.reason.value,
+                "note": one.note,
+                "source": one.source,
+                "since": iso(one.since),
+                "list": one.scope or None,
+                "only_a_hash": one.entry is None,
+            }
+            for one in dossier.suppressions
+        ],
+        "mentions": [plain(asdict(one)) for one in dossier.mentions],
+        "previews": dossier.previews,
+        **files(places),
+    }
+
+
+def plain(value: Any) -> Any:
+    """With times as text."""
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def told(data: dict[str, Any]) -> Iterator[str]:
+    """The same for people, line by line."""
+    yield f"What mailer keeps about {data['address']}, on {local_time(time.time())}."
+    if not (data["known"] or data["suppressions"] or data["files"]):
+        yield "Nothing."
+    for one in data["deliveries"]:
+        yield from of_delivery(one)
+    for one in data["suppressions"]:
+        yield ""
+        which = f"the list {one['list']}" if one["list"] else "all lists"
+        kept = ", kept as a hash without the address" if one["only_a_hash"] else ""
+        note = f" ({one['note']})" if one["note"] else ""
+        yield f"Not mailed from {which}: {one['reason']}{note}, {one['source']}, since {one['since']}{kept}."
+    for one in data["mentions"]:
+        yield ""
+        yield f"Row {one['row']} of somebody else, campaign {one['campaign']}, names the address: {', '.join(one['fields'])}."
+    if data["previews"]:
+        yield ""
+        previews = each(data["previews"], "preview knows", "previews know")
+        yield f"{previews} that the address was in the list, and a checksum of its row."
+    if data["files"]:
+        yield ""
+        yield "Files in this folder that name the address:"
+        yield from (f"  {path}" for path in data["files"])
+    if data["files_not_readable"]:
+        yield ""
+        yield "Files in which mailer cannot look; look yourself:"
+        yield from (f"  {path}" for path in data["files_not_readable"])
+
+
+def of_delivery(one: dict[str, Any]) -> Iterator[str]:
+    yield ""
+    yield f"Campaign {one['campaign']}, row {one['row']}: {one['status']}, {one['updated_at']}"
+    for name in ("address", "name", "language", "reason", "message_id"):
+        if one[name]:
+            yield f"  {name.replace('_', ' ')}: {one[name]}"
+    for name, value in one["fields"].items():
+        for field, cell in value.items() if isinstance(value, dict) else [("", value)]:
+            yield f"  {name}{'.' if field else ''}{field}: {cell}"
+    for attempt in one["attempts"]:
+        words = " ".join(filter(None, (attempt["verdict"], attempt["text"])))
+        yield f"  tried {attempt['at']} over {attempt['account']}: {words or 'no answer'}"
+    for event in one["events"]:
+        yield f"  came back {event['at']}: {' '.join(filter(None, (event['kind'], event['text'])))}"
+
+
+# -- erase
+
+
+def erase(
+    addresses: Annotated[
+        list[str], typer.Argument(metavar="ADDRESS...", help="Who is to be forgotten.", show_default=False)
+    ],
+    *,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget people who ask for it, and never mail them again.
+
+    Their rows in the ledger lose address, name and fields, each try the server's words. Counts stay, and so does a hash by which they are
+    recognised if they are ever on a list again. Lists, previews and other files are yours: those that name an address are listed.
+
+    \b
+    Example:
+      mailer erase pat@example.org
+    """  # noqa: D301
+    keys = normalised(addresses)
+    with open_ledger(settings_here(), create=False) as ledger:
+        refuse_undecided(ledger, keys)
+        if not yes:
+            whom = "this person" if len(keys) == 1 else f"these {len(keys)} people"
+            have_typed(
+                "erase",
+                f"Type erase to forget {whom} for good",
+                nobody=f"Nobody is there to confirm that {whom} should be forgotten.",
+                otherwise="Nothing was erased.",
+            )
+        erased = ledger.erase(keys)
+        places = looked_through(ledger, keys)
+    if as_json:
+        console.emit({"addresses": len(keys), **asdict(erased), **files(places)})
+        return
+    parts = (
+        each(erased.deliveries, "row", "rows"),
+        each(erased.attempts, "try", "tries"),
+        each(erased.events, "event", "events"),
+        each(erased.previews, "line in a preview", "lines in previews"),
+    )
+    what = ", ".join(filter(None, parts))
+    console.say(f"Erased: {what}." if what else "The ledger knew nothing of them.", sentence=True)
+    console.say(
+        "The address is never mailed again; of it only a hash is kept."
+        if len(keys) == 1
+        else "The addresses are never mailed again; of them only hashes are kept."
+    )
+    say_where(places, "These files still name an address. Delete the rows, or the files:")
+
+
+def refuse_undecided(ledger: Ledger, keys: Sequence[str]) -> None:
+    """Raise CampaignError while a message of theirs is on its way or in doubt: nobody could decide about it any more."""
+    if names := ledger.undecided(keys):
+        raise CampaignError(
+            f"In campaign {names[0]} a message to one of them is on its way, or nobody knows whether it arrived. Nothing was erased.",
+            hint=f"wait until the campaign has ended, or decide about it first: mailer resolve {quoted(names[0])}",
+        )
+
+
+# -- purge
+
+
+def purge(
+    *,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than", metavar="AGE", help='Since their end, say "12 months" or 90days.', show_default=False
+        ),
+    ] = None,
+    campaign: Annotated[
+        str | None, typer.Option("--campaign", metavar="NAME", help="Only this one.", show_default=False)
+    ] = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget everybody in campaigns that ended long ago.
+
+    Counts, letters and suppressions stay. Without --older-than and --campaign nothing is changed: it shows which campaigns are over, and since when.
+
+    \b
+    Example:
+      mailer purge --older-than "12 months"
+    """  # noqa: D301
+    age = seconds(older_than) if older_than is not None else 0.0
+    before = time.time() - age
+    with open_ledger(settings_here(), create=False) as ledger:
+        over = [one for one in ([ledger.find(campaign)] if campaign else ledger.campaigns()) if is_over(ledger, one)]
+        if campaign and not over:
+            raise CampaignError(
+                f"Campaign {campaign} is not over: somebody is still to be mailed, or a message is in doubt. Nothing was erased.",
+                hint=f"see how far it is: mailer status {quoted(campaign)}",
+            )
+        old = [
+            (one, ledger.known_people(one)) for one in over if one.finished_at and one.finished_at.timestamp() <= before
+        ]
+        known = [(one, people) for one, people in old if people]
+        if older_than is None and campaign is None:
+            show_over(known, as_json=as_json)
+            return
+        people = sum(people for _, people in known)
+        if known and not yes:
+            have_typed(
+                str(people),
+                f"{', '.join(one.name for one, _ in known)}\nType {people} to forget so many people for good",
+                nobody=f"Nobody is there to confirm that {each(people, 'person', 'people')} should be forgotten.",
+                otherwise="Nothing was erased.",
+            )
+        erased = ledger.purge([one for one, _ in known], before=before)
+    show_purged([one for one, _ in known], erased, as_json=as_json)
+
+
+def seconds(text: str) -> float:
+    """Raises UsageError for what is no age."""
+    match = AGE.fullmatch(text)
+    if not match:
+        raise UsageError(
+            "--older-than is no age. Nothing was erased.", hint='write for example --older-than "12 months"'
+        )
+    return int(match[1]) * UNITS[match[2].lower()]
+
+
+def is_over(ledger: Ledger, campaign: CampaignRecord) -> bool:
+    tally = ledger.tally(campaign)
+    return campaign.finished_at is not None and not (tally.work_left or tally.uncertain)
+
+
+def show_over(known: Sequence[tuple[CampaignRecord, int]], *, as_json: bool) -> None:
+    if as_json:
+        console.emit(
+            {
+                "campaigns": [
+                    {"campaign": one.name, "finished_at": iso(one.finished_at), "people": people}
+                    for one, people in known
+                ]
+            }
+        )
+    elif known:
+        rows = [(one.name, people, f"{one.finished_at:%Y-%m-%d}") for one, people in known]
+        console.table(["campaign", "people", "ended on"], rows)
+        console.say('Nothing was erased. To forget those of long ago: mailer purge --older-than "12 months"')
+    else:
+        console.say("No campaign that is over has anybody in it.")
+
+
+def show_purged(campaigns: Sequence[CampaignRecord], erased: Erased, *, as_json: bool) -> None:
+    if as_json:
+        console.emit({"campaigns": [one.name for one in campaigns], **asdict(erased)})
+        return
+    if not campaigns:
+        console.say("Nobody was erased: no campaign is over for so long, or everybody in them was forgotten before.")
+        return
+    people = each(erased.deliveries, "person", "people") or "nobody"
+    console.say(
+        f"Erased: {people} in {each(len(campaigns), 'campaign', 'campaigns')}. Counts, letters and suppressions stay.",
+        sentence=True,
+    )
+    console.say(
+        "Lists, previews and saved reports are files of yours: delete those that are no longer needed.", sentence=True
+    )
+
+
+# -- what lies beside the ledger
+
+
+def looked_through(ledger: Ledger, keys: Sequence[str]) -> Whereabouts:
+    """The files of this folder that name one of these."""
+    from mailer.campaign.whereabouts import whereabouts  # noqa: PLC0415
+
+    return whereabouts(Path.cwd(), keys, ledger=None if ledger.is_shared else ledger.path)
+
+
+def files(places: Whereabouts) -> dict[str, list[str]]:
+    return {
+        "files": [path.as_posix() for path in places.found],
+        "files_not_readable": [path.as_posix() for path in places.closed],
+    }
+
+
+def say_where(places: Whereabouts, sentence: str) -> None:
+    """Name the files, each on a line of its own."""
+    for paths, words in ((places.found, sentence), (places.closed, "In these mailer cannot look; look yourself:")):
+        if paths:
+            console.say(words)
+            for path in paths[:SHOWN]:
+                console.say(f"  {path}")
+            if len(paths) > SHOWN:
+                console.say(f"  and {len(paths) - SHOWN} more (all of them: --json)")
