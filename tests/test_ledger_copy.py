@@ -119,6 +119,22 @@ def campaign_account(ledger: Ledger) -> str:
     return str(ledger._one("SELECT account FROM attempts WHERE account <> 'u@smtp.example' LIMIT 1")[0])
 
 
+def test_who_is_suppressed_in_either_ledger_leaves_the_queues_of_both(file: Path, place: Server) -> None:
+    people = [Person(address=f"{name}@example.org", status=Status.QUEUED) for name in ("kim", "lee", "max", "zoe")]
+    with Ledger(file) as here, Ledger(place) as there:
+        for name in ("first", "second"):
+            made_up(here, people, name=name)
+        move(here, there, "first")
+        there.suppress([("kim@example.org", "")], source="by e-mail", reason=Reason.UNSUBSCRIBED)
+        here.suppress([("lee@example.org", ""), ("max@example.org", "")], source="by hand")
+        here.erase_suppressed(["max@example.org"])
+        move(here, there, "second")
+        for name in ("first", "second"):
+            states = {record.address.partition("@")[0]: record.status for record in there.records(there.find(name))}
+            gone = dict.fromkeys(("kim", "lee", "max"), Status.SUPPRESSED)
+            assert states == {**gone, "zoe": Status.QUEUED}, name
+
+
 def test_a_campaign_that_is_being_sent_is_not_moved(file: Path, place: Server) -> None:
     with Ledger(file) as here, Ledger(file) as sender, Ledger(place) as there:
         made_up(here, crowd(20))

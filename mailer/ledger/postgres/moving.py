@@ -14,6 +14,7 @@ from typing import Any
 
 from mailer import crashpoint
 from mailer.errors import CampaignError, LedgerError
+from mailer.ledger.leaving import LEAVE
 from mailer.ledger.ledger import Ledger
 from mailer.ledger.lock import SenderLock, mark_interrupted
 from mailer.ledger.postgres.database import Postgres
@@ -54,6 +55,7 @@ def move(source: Ledger, target: Ledger, name: str | None = None) -> Moved:
             with source._db.transaction():  # noqa: SLF001
                 removal.carry(left, whole=name is None)
                 removal.compare(left)
+                removal.leave_out()
                 source.mark_moved(name)
             crashpoint.pass_through("before-arrival")
     return Moved(campaigns=[campaign.name for campaign in left], rows=removal.rows)
@@ -213,3 +215,7 @@ class _Removal:
                     said("Campaign {name!r} did not arrive as it was. Nothing was moved.", name=campaign.name),
                     hint="run it again",
                 )
+
+    def leave_out(self) -> None:
+        """Whoever is not to be mailed by either ledger is taken out of the queues of both: of what arrives, and of what was there."""
+        self._there.execute(LEAVE, (time.time(),))
