@@ -25,10 +25,17 @@ def normalise(entry: str) -> str:
     return address_key(entry if "@" in entry else "@" + entry)
 
 
+WRITTEN_AROUND = frozenset('"(),:;<>[\\]\u201c\u201d\u201e\u201f\u00ab\u00bb')
+"""What stands around an address where it was copied from, and in no address of a list (RFC 5322, 3.2.3)."""
+
+
 def is_entry(key: str) -> bool:
-    """Whether a normalised entry can be somebody's address, or a domain; the check is not strict: it costs nobody a mail."""
+    """Whether a normalised entry can be somebody's address, or a domain; the check is not strict: it costs nobody a mail.
+
+    But what no address of a list can ever be equal to is refused, or whoever asked not to be mailed would be all the same.
+    """
     local, at, domain = key.rpartition("@")
-    odd = any(char.isspace() or ord(char) < 32 for char in key)
+    odd = not key.isprintable() or any(char.isspace() or char in WRITTEN_AROUND for char in key)
     return bool(at) and "." in domain.strip(".") and "@" not in local and not odd
 
 

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailer.__main__ import main
-from mailer.campaign.suppressing import Asked, key_path, read_suppressions, write_export
+from mailer.campaign.suppressing import Asked, entry_of, key_path, read_suppressions, write_export
+from mailer.contacts.address import Checked, check
 from mailer.errors import ListError
 from mailer.ledger import Ledger, Row, Start
 from mailer.model import Contact, Manifest, Reason, Status, Suppression, Tally
@@ -194,6 +195,53 @@ def test_what_other_programs_write_is_read_and_every_row_accounted_for(
     assert {(one.reason, one.scope) for one in found.suppressions} == {(Reason.UNSUBSCRIBED, "branches")}
     assert (found.repeated, [problem.row for problem in found.problems]) == (repeated, refused)
     assert found.rows == len(entries) + repeated + len(refused)
+
+
+COPIED = [
+    "<pat@example.org>", "mailto:pat@example.org", "pat@example.org,", "pat@example.org;", '"pat@example.org"', "\u200bpat@example.org",
+    "\u201cpat@example.org\u201d", "Pat <pat@example.org>", "<mailto:Pat@Example.org>;",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", COPIED)
+def test_somebody_is_suppressed_however_the_address_was_copied(
+    written: str, campaign_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (campaign_folder / "left.txt").write_text(f"kim@example.org\n{written}\n", encoding="utf-8")
+    found = read_suppressions(campaign_folder / "left.txt", NOTHING_ASKED)
+    assert ([one.entry for one in found.suppressions], found.refused) == (["kim@example.org", "pat@example.org"], 0)
+    (campaign_folder / "left.csv").write_text(
+        "address,domain,hash,reason\n" + '"{}",,,manual\n'.format(written.replace('"', '""')), encoding="utf-8"
+    )
+    found = read_suppressions(campaign_folder / "left.csv", NOTHING_ASKED)
+    assert [one.entry for one in found.suppressions] == ["pat@example.org"]
+    assert main(["suppress", "add", "--", written]) == 0
+    assert main(["suppress", "list"]) == 0
+    assert "pat@example.org " in capsys.readouterr().out
+    assert main(["suppress", "remove", "--", written]) == 0
+
+
+@pytest.mark.parametrize(
+    "written", ["a@example.org, b@example.org", "(pat@example.org)", "pat@example.org>x", "@example.org,", "a@b"]
+)
+def test_what_no_address_of_a_list_can_be_is_refused_rather_than_kept_for_nothing(
+    written: str, campaign_folder: Path
+) -> None:
+    (campaign_folder / "left.txt").write_text(f"kim@example.org\n{written}\n", encoding="utf-8")
+    found = read_suppressions(campaign_folder / "left.txt", NOTHING_ASKED)
+    assert ([one.entry for one in found.suppressions], found.refused) == (["kim@example.org"], 1)
+    assert main(["suppress", "add", "--", written]) == 2
+
+
+@given(
+    st.text("aA.@'\"<>;, \u200b\u201c\u201d\u00e4", max_size=14),
+    st.sampled_from(["example.org", "B\u00fccher.example"]),
+)
+def test_who_is_in_a_list_is_kept_out_by_the_same_words(text: str, domain: str) -> None:
+    written = f"{text}@{domain}"
+    checked = check(written)
+    if isinstance(checked, Checked):
+        assert entry_of(written) == checked.key == entry_of(checked.key)
 
 
 def test_a_list_that_is_not_here_is_said_and_so_is_what_somebody_is_suppressed_for(

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mailer.address import address_key, is_plain
 from mailer.age import Unlock, no_key
 from mailer.errors import ListError, Refused, quoted
 from mailer.model import EVERYWHERE, Problem, Reason, Suppression, said
@@ -72,6 +73,21 @@ class Found:
         self.rows += 1
         self.refused += 1
         self.problems.append(problem)
+
+
+def entry_of(text: str) -> str | None:
+    """An address or @domain as somebody wrote it, by the key that a list has for it; None where it is neither.
+
+    As a list does, it takes what was copied along away: `<pat@example.org>;`, `mailto:`, quotation marks, invisible characters.
+    """
+    text = text.strip()
+    if "@" in text[1:] and not is_plain(text):
+        from mailer.contacts.address import Checked, check  # noqa: PLC0415 - slow to import, and seldom needed
+
+        if isinstance(checked := check(text), Checked):
+            return checked.key
+    key = address_key(text) if "@" in text else normalise(text)
+    return key if is_entry(key) else None
 
 
 def read_suppressions(
@@ -203,8 +219,8 @@ def _identified(one: Suppression, values: Mapping[str, str], known: Mapping[str,
     if sum(bool(values[name]) for name in ("address", "domain", "hash")) != 1:
         return _odd("address", "A row has either an address, or a domain, or a hash.")
     if not values["hash"]:
-        entry = normalise(values["address"] or f"@{values['domain'].removeprefix('@')}")
-        if is_entry(entry) and entry.startswith("@") == bool(values["domain"]):
+        entry = entry_of(values["address"] or f"@{values['domain'].removeprefix('@')}")
+        if entry and entry.startswith("@") == bool(values["domain"]):
             return replace(one, entry=entry)
         return _odd("address", "This is no address.") if values["address"] else _odd("domain", "This is no domain.")
     try:
@@ -250,8 +266,8 @@ def _lines(path: Path, asked: Asked) -> Found:
     found, now = Found(), datetime.now(UTC)
     for row, line in enumerate(StringIO(_text(path)), start=1):
         text = line.strip()
-        if "@" in text and is_entry(normalise(text)):
-            found.take(_imported(normalise(text), asked, path, now))
+        if "@" in text and (entry := entry_of(text)):
+            found.take(_imported(entry, asked, path, now))
         elif text:
             found.refuse(replace(_no_address(), file=str(path), row=row))
     return found

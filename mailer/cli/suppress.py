@@ -61,15 +61,17 @@ def opened(*, create: bool = True) -> Ledger:
 
 def normalised(entries: list[str]) -> list[str]:
     """Entries as the ledger keeps them. Raises UsageError for what is neither an address nor a domain."""
-    from mailer.suppression import is_entry, normalise  # noqa: PLC0415
+    from mailer.campaign.suppressing import entry_of  # noqa: PLC0415
 
-    keys = [normalise(entry) for entry in entries]
-    for number, key in enumerate(keys, start=1):
-        if not is_entry(key):
+    keys = []
+    for number, entry in enumerate(entries, start=1):
+        key = entry_of(entry)
+        if key is None:
             raise UsageError(
                 f"Entry {number} is neither an address nor a domain. Nothing was changed.",
                 hint="write for example pat@example.org, or @example.org for everybody there",
             )
+        keys.append(key)
     return list(dict.fromkeys(keys))
 
 

@@ -12,11 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from mailer.campaign.suppressing import entry_of
 from mailer.errors import UsageError
 from mailer.ledger import Ledger, settle
 from mailer.ledger.deliveries import Moved
 from mailer.model import CampaignRecord, Reason, Status
-from mailer.suppression import is_entry, normalise
+from mailer.suppression import normalise
 from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
@@ -56,8 +57,8 @@ class Care:
 
     def suppress(self, request: Request) -> Response:
         form = request.state.form
-        key = normalise(form.get("entry", ""))
-        if not is_entry(key):
+        key = entry_of(form.get("entry", ""))
+        if key is None:
             raise UsageError(
                 _("This is neither an address nor a domain. Nothing was changed."),
                 hint=_("write for example pat@example.org, or @example.org for everybody there"),
