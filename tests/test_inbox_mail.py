@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import returned_mails as samples
@@ -12,10 +15,13 @@ from hypothesis import strategies as st
 from returned_mails import mail
 
 from mailer.address import address_key
+from mailer.campaign.intake import take_in
 from mailer.inbox import Kind, events_of, is_ours, understand
 from mailer.inbox.classify import classify
 from mailer.inbox.delivery_status import Failure
 from mailer.inbox.mail import read
+from mailer.inbox.mailbox import Arrived
+from mailer.ledger import Ledger
 from mailer.model import BounceClass, Event, EventKind, Sent
 
 NOW = 1_800_000_000.0
@@ -261,6 +267,7 @@ HEADERS = st.sampled_from(
         "Content-Type: text/plain; charset=punycode", "Content-Type: text/html; charset*=x'y'%ff", "To: <<<@@>>,;:(((",
         "Content-Transfer-Encoding: base64", "X-Failed-Recipients: pat@gone.example,,", "Message-ID: <pat1@solidarity.example>",
         "Subject: =?utf-9?Q?=FF?=", "In-Reply-To: <a@b>", "Auto-Submitted: (", "Content-Type: message/delivery-status",
+        "Message-ID: =?utf-7?q?<+2AA-=40x>?=", "From: =?utf-7?q?+2AA-=40gone.example?=", "Content-Type: text/plain; charset=utf-7",
     ]
 )  # fmt: skip
 BODIES = st.sampled_from(
@@ -299,6 +306,79 @@ def test_a_damaged_report_never_blames_somebody_else(which: int, place: int, dam
     ]
     content = good[: place % len(good)] + damage + good[place % len(good) + len(damage) :]
     assert {event.key for event in told(content)} <= {PAT.key}
+
+
+HALF = "+2AA-"
+"""Half a character, in UTF-7."""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"From: pat@gone.example\nMessage-ID: =?utf-7?q?<{HALF}=40x>?=\nSubject: unsubscribe\n\n".encode(),
+        f"From: =?utf-7?q?pat{HALF}=40gone.example?=\nMessage-ID: <1@x>\nSubject: unsubscribe\n\n".encode(),
+        b"From: pat@gone.example\nMessage-ID: =?unicode_escape?q?<=5Cud800@x>?=\nSubject: unsubscribe\n\n",
+        f"From: pat@gone.example\nContent-Type: text/plain; charset=utf-7\n\n{HALF}\n".encode(),
+        postfix(words=f"550 5.1.1 {HALF}").replace(b"delivery-status\n", b"delivery-status; charset=utf-7\n"),
+    ],
+)
+def test_half_a_character_keeps_no_mail_from_being_read(content: bytes) -> None:
+    found = understand(content)
+    repr(found).encode()
+    for text in (found.sender, found.explanation, *found.marks, *found.message_ids):
+        text.encode()
+    assert all(event.text.encode() is not None for event in events_of(found, NOW, People()))
+
+
+def test_a_mail_that_cannot_be_read_does_not_keep_the_others_from_it(tmp_path: Path) -> None:
+    mails = {
+        1: b"From: a@example.org\nMessage-ID: =?utf-7?q?<+2AA-=40x>?=\nSubject: x\n\nhi\n",
+        2: person(own="2"),
+    }
+
+    class Box:
+        validity = 1
+
+        def newer_than(self, uid: int, since: float) -> list[int]:
+            return [number for number in mails if number > uid]
+
+        def fetch(self, uids: Sequence[int]) -> list[Arrived]:
+            return [Arrived(uid=number, at=NOW, content=mails[number]) for number in uids]
+
+        def put_away(self, uids: Sequence[int]) -> int:
+            return len(uids)
+
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        assert [look.read for look in take_in(ledger, Box(), "box")] == [2]
+        assert ledger.read_up_to("box", 1) == 2
+
+
+def test_what_trips_up_the_reader_itself_is_a_puzzle(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trip(_: bytes) -> None:
+        raise OverflowError
+
+    monkeypatch.setattr(sys.modules["mailer.inbox.understand"], "read", trip)
+    assert (understand(b"x").kind, told(b"x")) == (Kind.PUZZLE, [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        person(subject="-" * 240_000),
+        person(subject="Re: " + " -" * 120_000),
+        b'From: pat@gone.example\nContent-Type: text/plain; a="' + b";" * 240_000 + b"\n\nhi\n",
+        postfix().replace(b"\n\n", b"\n\n" + b">\n" * 50_000, 1),
+        postfix(words="550 " + ">\n >" * 30_000),
+        b"A: b\n" * 60_000 + b"\nhi\n",
+        b"From: pat@gone.example\nContent-Type: text/plain; charset=punycode\n\na-" + b"b9" * 120_000,
+        b"From: " + b"a@b," * 60_000 + b"\n\nhi\n",
+    ],
+    ids=["dashes", "blanks", "type", "quoted", "words", "headers", "charset", "senders"],
+)
+def test_no_mail_takes_more_than_a_moment_whatever_somebody_made_of_it(content: bytes) -> None:
+    begun = time.process_time()
+    understand(content)
+    assert time.process_time() - begun < 1.5
 
 
 def test_a_thousand_parts_within_each_other_do_no_harm() -> None:

@@ -12,7 +12,8 @@ AUTOMATIC_PRECEDENCE = frozenset({"auto_reply", "bulk", "junk", "list"})
 AUTOMATIC_HEADERS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-respond", "x-fc-machinegenerated")
 
 AUTOMATIC_SUBJECTS = re.compile(
-    r"^\W*(re|aw|sv|tr|rv)?\W*("
+    # possessive: a subject of nothing but dashes must not be tried at each of them
+    r"^\W*+(?:(?:re|aw|sv|tr|rv)\W*+)?(?:"
     r"out of (the )?office|automatic (reply|response)|auto(matic|mated)?[- ]?(reply|response|responder)|autoreply|"
     r"away from (the |my )?(office|e-?mail)|on (vacation|annual leave|holiday)|vacation (reply|notice)|"
     r"automatische (antwort|abwesenheit)|abwesenheit|au(ss|ß)er haus|nicht im b(ü|ue)ro|"

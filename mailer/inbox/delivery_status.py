@@ -15,7 +15,7 @@ MOST_RECIPIENTS = 100
 STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
 """An enhanced status code (RFC 3463), not a piece of an IP address."""
 
-MESSAGE_ID = re.compile(r"^[>\s]*Message-I[Dd]:\s*(<[^<>\s]{3,250}>)", re.MULTILINE)
+MESSAGE_ID = re.compile(r"^[> \t]*+Message-I[Dd]:\s*+(<[^<>\s]{3,250}>)", re.MULTILINE)
 ANGLED = re.compile(r"<[^<>\s]{3,250}>")
 UNITEXT = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 XTEXT = re.compile(r"\+([0-9A-F]{2})")

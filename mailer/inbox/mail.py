@@ -9,11 +9,19 @@ from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
 from email.utils import getaddresses
+from typing import Any
 
 LONGEST_TEXT = 100_000
 """Characters of a part that are looked at. What reports say stands at their beginning."""
 
+LONGEST_HEADER = 20_000
+LONGEST_STRUCTURE = 2_000
+"""Characters of a header, and of one that says what a part is: Python's parser takes the square of the time over the latter."""
+
 MOST_PARTS = 50
+
+NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined"})
+"""What Python calls an encoding and no mail is written in; some of them take long, or make what no text can hold."""
 
 FIELD = re.compile(r"([!-9;-~]+)[ \t]*:(.*)")
 """A header field (RFC 5322, 2.2)."""
@@ -25,6 +33,11 @@ class Raw(Message):
     def get_content_type(self) -> str:
         kind = super().get_content_type()
         return kind.replace("message/", "embedded/", 1) if kind.startswith("message/") else kind
+
+    def get(self, name: str, failobj: Any = None) -> Any:
+        """As the parser asks for what a part is, and where it ends."""
+        found = super().get(name, failobj)
+        return found if found is failobj else str(found)[:LONGEST_STRUCTURE]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,11 +89,11 @@ def read(content: bytes) -> Mail:
         # nested a thousand times, or an encoding on which Python's parser fails: its headers must do
         message = BytesParser(Raw).parsebytes(content, headersonly=True)
         leaves = ()
-    headers: dict[str, tuple[str, ...]] = {}
+    headers: dict[str, list[str]] = {}
     for name, value in message.raw_items():
-        key = name.lower()
-        headers[key] = (*headers.get(key, ()), _decoded(_text(str(value))))
-    return Mail(kind=_kind(message), headers=headers, leaves=leaves)
+        headers.setdefault(name.lower(), []).append(_decoded(_text(str(value)[:LONGEST_HEADER])))
+    kept = {name: tuple(values) for name, values in headers.items()}
+    return Mail(kind=_kind(message), headers=kept, leaves=leaves)
 
 
 def fields(text: str) -> list[dict[str, str]]:
@@ -136,11 +149,17 @@ def _payload(part: Message) -> str:
         content = part.get_payload(decode=True)
         if not isinstance(content, bytes):
             return ""
-        charset = part.get_content_charset() or "utf-8"
-        return content.decode("utf-8" if charset == "us-ascii" else charset, "replace")
+        return _read_as(part.get_content_charset() or "utf-8", content)
     except (ValueError, LookupError, TypeError, AttributeError, IndexError):
         raw = part.get_payload()
         return _text(raw) if isinstance(raw, str) else ""
+
+
+def _read_as(charset: str, content: bytes) -> str:
+    """Never half a character, as UTF-7 may hold one: no other program takes it, and no ledger."""
+    name = charset.lower().replace("_", "-")
+    known = "utf-8" if name == "us-ascii" or name in NO_CHARSETS else charset
+    return content.decode(known, "replace").encode("utf-8", "replace").decode("utf-8")
 
 
 def _text(raw: str) -> str:
@@ -155,7 +174,7 @@ def _decoded(value: str) -> str:
         return flat
     try:
         return "".join(
-            part if isinstance(part, str) else part.decode(charset or "ascii", "replace")
+            part if isinstance(part, str) else _read_as(charset or "ascii", part)
             for part, charset in decode_header(flat)
         )
     except (ValueError, LookupError, TypeError, AttributeError):
