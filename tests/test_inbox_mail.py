@@ -104,8 +104,25 @@ def test_an_address_alone_counts_for_what_went_there_shortly_before() -> None:
 
 
 def test_headers_alone_in_whatever_case_will_do() -> None:
-    event = only(mail(samples.HEADERS_ONLY, to=TO, address="someone@forwarded.example", id=PAT.message_id))
+    event = only(mail(samples.HEADERS_ONLY, to=TO, address="pat@within.gone.example", id=PAT.message_id))
     assert (event.delivery, event.bounce, event.status) == (1, BounceClass.HARD, "5.1.1")
+
+
+@pytest.mark.parametrize("words", ["550 5.1.1 User unknown", "552 5.2.2 Mailbox full"])
+def test_that_one_is_gone_to_whom_a_branch_forwards_is_not_the_branchs_doing(words: str) -> None:
+    gone = "old.secretary@elsewhere.example"
+    event = only(postfix(address=gone, status="5.1.1", words=words))
+    assert (event.delivery, event.key, event.bounce) == (1, PAT.key, BounceClass.OTHER)
+    named = postfix(address=gone).replace(b"rfc822;" + gone.encode(), b"rfc822;" + PAT.key.encode())
+    assert PAT.key.encode() in named
+    assert only(named).bounce is BounceClass.OTHER
+    assert only(mail(samples.QMAIL, to=TO, address=gone, id=PAT.message_id)).bounce is BounceClass.OTHER
+    # its own mailbox counts before those it forwards to
+    several = mail(samples.SEVERAL, to="bounces+bounce=1=@solidarity.example", one=gone, two=PAT.key, three=JURG.key)
+    original = f"Original-Recipient: rfc822;{PAT.key}\r\nFinal-Recipient:".encode()
+    assert only(several.replace(b"Final-Recipient:", original)).bounce is BounceClass.SOFT
+    # a server may have another name for the same mailbox
+    assert only(postfix(address="Pat@mail.elsewhere.example")).bounce is BounceClass.HARD
 
 
 def test_an_international_report_is_read_though_it_is_encoded() -> None:

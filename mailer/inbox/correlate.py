@@ -14,7 +14,7 @@ from mailer.address import address_key
 from mailer.inbox.classify import classify, status_of, words_of
 from mailer.inbox.delivery_status import Failure
 from mailer.inbox.understand import Kind, Understood
-from mailer.model import Event, EventKind, Sent
+from mailer.model import BounceClass, Event, EventKind, Sent
 
 WINDOW = 14 * 86_400.0
 """Seconds. Servers give up after five days at most (RFC 5321, 4.5.4.1); complaints come when people read."""
@@ -71,7 +71,8 @@ def _bounced(found: Understood, at: float, known: Known) -> Iterator[tuple[Failu
     if sent := _traced(found, known):
         # forwarded to others, it may speak of several: the words about this address tell most
         theirs = [one for one in failed if sent.key in map(address_key, one.addresses)]
-        yield (theirs or failed)[0], sent
+        key = sent.key
+        yield min(theirs or failed, key=lambda one: _is_elsewhere(one, key)), sent
         return
     seen = set()
     for failure in failed:
@@ -109,10 +110,22 @@ def _bounce(found: Understood, at: float, failure: Failure, sent: Sent) -> Event
         key=sent.key,
         at=at,
         source=_source(found, str(sent.delivery)),
-        bounce=classify(failure, found.explanation),
+        bounce=_class_of(failure, found.explanation, sent.key),
         status=status_of(failure),
         text=words_of(failure),
     )
+
+
+def _class_of(failure: Failure, explanation: str, key: str) -> BounceClass:
+    """That somebody is gone to whom an address forwards says nothing against the address: a branch has several members."""
+    judged = classify(failure, explanation)
+    return BounceClass.OTHER if judged is not BounceClass.OTHER and _is_elsewhere(failure, key) else judged
+
+
+def _is_elsewhere(failure: Failure, key: str) -> bool:
+    """Whether it ended at another address. The same name at another domain is the same person: servers have names within."""
+    ends = {address_key(one).rpartition("@")[0] for one in failure.final}
+    return bool(ends) and key.rpartition("@")[0] not in ends
 
 
 def _event(kind: EventKind, found: Understood, at: float, about: Sent | str) -> Event:

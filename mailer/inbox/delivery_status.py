@@ -23,12 +23,16 @@ XTEXT = re.compile(r"\+([0-9A-F]{2})")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """What a report says of one recipient: `addresses` that may be theirs, the status code and the server's own words."""
+    """What a report says of one recipient: `addresses` that may be theirs, the status code and the server's own words.
+
+    `final` are readings of the one address at which it ended, which may be another than was written to.
+    """
 
     addresses: tuple[str, ...]
     action: str
     status: str
     diagnostic: str
+    final: tuple[str, ...] = ()
 
 
 def read_delivery_status(mail: Mail) -> tuple[Failure, ...] | None:
@@ -57,6 +61,7 @@ def _failure(group: dict[str, str]) -> Failure | None:
         action=action,
         status=code[0] if code else "",
         diagnostic=(words or kind).strip(),
+        final=tuple(typed(group.get("final-recipient"))),
     )
 
 

@@ -105,4 +105,5 @@ def _failed(address: str, words: str, *, unknown: bool = False) -> Failure:
         action="failed",
         status=status[0] if status else "5.1.1" if unknown else "",
         diagnostic=(reply[0] if reply else flat)[:2000],
+        final=(address,),
     )
