@@ -176,6 +176,62 @@ def test_the_path_and_the_printer_of_a_workbook_go() -> None:
     assert b"kingfisher" not in everything_in(without(target.getvalue()))
 
 
+SHARED = f"<p:properties xmlns:p='x'><UserInfo><DisplayName>{AUTHOR}</DisplayName></UserInfo></p:properties>"
+RELATION = '<Relationship Id="rId{}" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/{}" Target="{}" {}/>'
+MERGED = (
+    '<w:mailMerge><w:mainDocumentType w:val="formLetters"/><w:connectString w:val="Data Source=C:\\Users\\Kingfisher Berg\\list.xlsx"/>'
+    '<w:dataSource r:id="rId93"/></w:mailMerge>'
+)
+
+
+def shared_word() -> bytes:
+    """As SharePoint hands it out, with a label, a mail merge, a linked picture and another program's quotation marks."""
+    target = io.BytesIO()
+    more = {
+        "customXml/item7.xml": SHARED,
+        "customXml/itemProps7.xml": "<ds:datastoreItem xmlns:ds='x'/>",
+        "word/recipientData.xml": f"<w:recipients xmlns:w='x'><w:uniqueTag w:val='{AUTHOR}'/></w:recipients>",
+        "docMetadata/LabelInfo.xml": f"<l:labelList xmlns:l='x'><l:label siteId='{AUTHOR}'/></l:labelList>",
+    }
+    links = RELATION.format(91, "customXml", "../customXml/item7.xml", "")
+    links += RELATION.format(95, "recipientData", "recipientData.xml", "")
+    links += RELATION.format(92, "hyperlink", "file:///C:/Users/Kingfisher%20Berg/x.docx", 'TargetMode="External"')
+    links += RELATION.format(93, "mailMergeSource", f"file:///C:\\Users\\{AUTHOR}\\list.xlsx", 'TargetMode="External"')
+    with zipfile.ZipFile(io.BytesIO(word())) as source, zipfile.ZipFile(target, "w") as archive:
+        for name in source.namelist():
+            data = source.read(name).decode("utf-8", "surrogateescape")
+            if name == "word/_rels/document.xml.rels":
+                data = data.replace("</Relationships>", f"{links}</Relationships>")
+            elif name == "_rels/.rels":
+                label = RELATION.format(94, "classificationlabels", "docMetadata/LabelInfo.xml", "")
+                data = data.replace("</Relationships>", f"{label}</Relationships>")
+            elif name == "word/comments.xml":
+                data = data.replace(f'w:author="{AUTHOR}"', f"w:author='{AUTHOR}'")
+            elif name == "word/settings.xml":
+                data = data.replace("<w:compat>", f"{MERGED}<w:compat>", 1)
+                assert MERGED in data
+            archive.writestr(name, data.encode("utf-8", "surrogateescape"))
+        for name, data in more.items():
+            archive.writestr(name, data)
+    return target.getvalue()
+
+
+def test_what_sharepoint_a_mail_merge_and_links_tell_goes_and_the_document_is_whole() -> None:
+    content = shared_word()
+    told = {"customXml/item7.xml", "docMetadata/LabelInfo.xml", "word/comments.xml author", "word/settings.xml path"}
+    assert told <= {*found(content)}
+    assert "word/_rels/document.xml.rels path" in found(content)
+    clean = without(content)
+    assert found(clean) == ()
+    for name in (AUTHOR, "Kingfisher%20Berg", "customXml/", "docMetadata/", "recipientData"):
+        assert name.encode() not in everything_in(clean), name
+    document = docx.Document(io.BytesIO(clean))
+    assert document.paragraphs[0].text == 'Come on Friday, said author="Pat"'
+    assert [one.text for one in document.comments] == ["is that so?"]
+    # an empty part of this kind is in nearly every Word file, and nothing to warn of
+    assert not any(field.startswith("customXml") for field in found(word()))
+
+
 def zipped(**parts: str) -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
