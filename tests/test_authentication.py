@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailer.inbox import authentication
@@ -44,6 +44,10 @@ def written(draw: st.DrawFn) -> tuple[Results, str]:
     return results, text + ("" if results.verdicts else "; none")
 
 
+SIGN = Verdict(method="spf", result="pass", properties=(("smtp.mailfrom", "="), ("header.d", "a")))
+
+
+@example((Results(server="a", verdicts=(SIGN,)), 'a; spf=pass smtp.mailfrom="=" header.d="a"'))
 @given(written())
 def test_what_a_server_writes_is_what_is_read(case: tuple[Results, str]) -> None:
     results, text = case

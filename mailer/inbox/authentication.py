@@ -16,6 +16,12 @@ MOST_CHARACTERS = 10_000
 """Of a header that are looked at."""
 
 
+class Quoted(str):
+    """A piece that is never a sign, whatever stands in it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """One method's result, both in lower case; `properties` are pairs such as `header.d` and `example.org`."""
@@ -44,7 +50,7 @@ def parse(value: str) -> Results:
     """Take a header apart, with comments, quoted strings and folded lines. Never raises: what makes no sense is missing."""
     statements = _statements(without_comments(value[:MOST_CHARACTERS]))
     first = statements[0] if statements else []
-    if len(first) > 1 and first[1] == "=":
+    if len(first) > 1 and _is_equals(first[1]):
         return Results(server="", verdicts=tuple(_verdicts(statements)))
     server = first[0].lower().rstrip(".") if first else ""
     return Results(server=server, verdicts=tuple(_verdicts(statements[1:])))
@@ -78,7 +84,7 @@ def _statements(text: str) -> list[list[str]]:
         if piece["sign"] == ";":
             found.append([])
         elif piece["quoted"]:
-            found[-1].append(re.sub(r"\\(.)", r"\1", piece["quoted"][1:-1], flags=re.DOTALL))
+            found[-1].append(Quoted(re.sub(r"\\(.)", r"\1", piece["quoted"][1:-1], flags=re.DOTALL)))
         else:
             found[-1].append(piece["sign"] or piece["word"])
     return found
@@ -86,13 +92,17 @@ def _statements(text: str) -> list[list[str]]:
 
 def _verdicts(statements: Sequence[Sequence[str]]) -> Iterator[Verdict]:
     for words in statements:
-        pairs = [(words[at - 1], words[at + 1]) for at in range(1, len(words) - 1) if words[at] == "="]
-        if not pairs or words[1] != "=":
+        pairs = [(words[at - 1], words[at + 1]) for at in range(1, len(words) - 1) if _is_equals(words[at])]
+        if not pairs or not _is_equals(words[1]):
             continue
         # a method may have a version: dkim/1
         method = pairs[0][0].partition("/")[0].lower()
         properties = tuple((name.lower(), value) for name, value in pairs[1:])
         yield Verdict(method=method, result=pairs[0][1].lower(), properties=properties)
+
+
+def _is_equals(piece: str) -> bool:
+    return piece == "=" and not isinstance(piece, Quoted)
 
 
 def of_receiver(fields: Sequence[tuple[str, str]]) -> Results | None:
