@@ -12,6 +12,7 @@ import pytest
 import returned_mails as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up_campaigns import Person, made_up
 from returned_mails import mail
 
 from mailer.address import address_key
@@ -22,7 +23,7 @@ from mailer.inbox.delivery_status import Failure
 from mailer.inbox.mail import read
 from mailer.inbox.mailbox import Arrived
 from mailer.ledger import Ledger
-from mailer.model import BounceClass, Event, EventKind, Sent
+from mailer.model import BounceClass, Event, EventKind, Sent, Status
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -368,6 +369,37 @@ def test_a_mail_that_cannot_be_read_does_not_keep_the_others_from_it(tmp_path: P
     with Ledger(tmp_path / "mailer.db") as ledger:
         assert [look.read for look in take_in(ledger, Box(), "box")] == [2]
         assert ledger.read_up_to("box", 1) == 2
+
+
+def test_what_is_about_a_campaign_that_moved_is_left_for_the_ledger_in_which_it_goes_on(tmp_path: Path) -> None:
+    away: list[int] = []
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        names = {}
+        for name in ("gone", "here"):
+            made_up(ledger, [Person(address=f"pat@{name}.example", status=Status.SENT)], name=name)
+            names[name] = f"<{name}@solidarity.example>"
+            ledger._run("UPDATE deliveries SET message_id = ? WHERE key = ?", names[name], f"pat@{name}.example")
+        ledger.mark_moved("gone")
+        mails = {
+            number: postfix(address=f"pat@{name}.example", id=names[name]).replace(b"dsn.1", b"dsn.%d" % number)
+            for number, name in enumerate(names, start=1)
+        }
+
+        class Box:
+            validity = 1
+
+            def newer_than(self, uid: int, since: float) -> list[int]:
+                return [number for number in mails if number > uid]
+
+            def fetch(self, uids: Sequence[int]) -> list[Arrived]:
+                return [Arrived(uid=number, at=NOW, content=mails[number]) for number in uids]
+
+            def put_away(self, uids: Sequence[int]) -> int:
+                away.extend(uids)
+                return len(uids)
+
+        [look] = take_in(ledger, Box(), "box")
+        assert (look.events[EventKind.BOUNCE], look.suppressed, away) == (2, 2, [2])
 
 
 def test_what_trips_up_the_reader_itself_is_a_puzzle(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,6 +132,7 @@ def _record(ledger: Ledger, arrived: Sequence[Arrived]) -> tuple[Intake, list[in
     found = [(mail, understand(mail.content)) for mail in arrived]
     traces = Traces(ledger, (one for _, one in found))
     intake, done, events = Intake(read=len(found)), [], dict[str, Event]()
+    moved = ledger.moved()
     for mail, one in found:
         told = events_of(one, mail.at, traces)
         events |= {event.source: event for event in told}
@@ -139,8 +140,10 @@ def _record(ledger: Ledger, arrived: Sequence[Arrived]) -> tuple[Intake, list[in
         intake.ours += bool(told)
         intake.strange += one.kind in {Kind.BOUNCE, Kind.COMPLAINT} and not told
         intake.other += one.kind in {Kind.OTHER, Kind.LEAVING, Kind.RECEIPT} and not told
+        # the ledger in which a campaign goes on has to find it there, too
+        elsewhere = any(event.campaign in moved for event in told)
         # what people wrote stays where they look for it
-        if is_ours(one, traces) or (told and told[0].kind is not EventKind.REPLY):
+        if is_ours(one, traces) or (told and told[0].kind is not EventKind.REPLY and not elsewhere):
             done.append(mail.uid)
     known = ledger.known_sources(list(events))
     new = [event for source, event in events.items() if source not in known]

@@ -256,6 +256,11 @@ class Campaigns(Store):
         key = "moved" if name is None else f"moved:{name}"
         self._run("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", key, b"\x01")
 
+    def moved(self) -> set[int]:
+        """The campaigns here, by their ids, that go on in another ledger."""
+        query = "SELECT c.id FROM campaigns c JOIN meta m ON m.key = 'moved:' || c.name"
+        return {row[0] for row in self._all(query)}
+
     def refuse_moved(self, name: str | None = None) -> None:
         """Raises CampaignError if the campaign, or everything, goes on in another ledger."""
         for key in self._all("SELECT key FROM meta WHERE key IN ('moved', ?)", f"moved:{name}"):
