@@ -135,6 +135,19 @@ def test_who_is_suppressed_in_either_ledger_leaves_the_queues_of_both(file: Path
             assert states == {**gone, "zoe": Status.QUEUED}, name
 
 
+def test_another_campaign_of_the_same_name_is_not_taken_for_the_one_that_moves(file: Path, place: Server) -> None:
+    with Ledger(file) as here, Ledger(place) as there:
+        for name in ("first", "second"):
+            made_up(here, crowd(10), name=name)
+        move(here, there, "first")
+        made_up(there, crowd(5), name="second")
+        for name in ("second", None):
+            with pytest.raises(CampaignError, match="another campaign called 'second'"):
+                move(here, there, name)
+        here.refuse_moved("second")
+        assert move(here, there, "first").campaigns == []
+
+
 def test_a_campaign_that_is_being_sent_is_not_moved(file: Path, place: Server) -> None:
     with Ledger(file) as here, Ledger(file) as sender, Ledger(place) as there:
         made_up(here, crowd(20))

@@ -258,7 +258,7 @@ class Campaigns(Store):
 
     def moved(self) -> set[int]:
         """The campaigns here, by their ids, that go on in another ledger."""
-        query = "SELECT c.id FROM campaigns c JOIN meta m ON m.key = 'moved:' || c.name"
+        query = "SELECT c.id FROM campaigns c JOIN meta m ON m.key IN ('moved', 'moved:' || c.name)"
         return {row[0] for row in self._all(query)}
 
     def refuse_moved(self, name: str | None = None) -> None:

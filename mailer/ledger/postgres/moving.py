@@ -7,7 +7,7 @@ command carries on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +40,8 @@ class Moved:
 def move(source: Ledger, target: Ledger, name: str | None = None) -> Moved:
     """Move one campaign, or all and whatever else the ledger knows. What is there already stays as it is.
 
-    Raises CampaignError if one is being sent, if there is none of this name, or if the other ledger has a secret of its own.
+    Raises CampaignError if one is being sent, if there is none of this name, if another of its name is there, or if the other ledger has a
+    secret of its own.
     """
     moving = [source.campaign(name) or source.find(name)] if name else source.campaigns()
     with ExitStack() as locks:
@@ -48,6 +49,8 @@ def move(source: Ledger, target: Ledger, name: str | None = None) -> Moved:
             locks.enter_context(SenderLock(source, campaign.name, moved=True))
             mark_interrupted(source, campaign)
         there = {campaign.name for campaign in target.campaigns()}
+        gone = source.moved()
+        _refuse_another([campaign for campaign in moving if campaign.id not in gone], there)
         left = [campaign for campaign in moving if campaign.name not in there]
         removal = _Removal(source, target)
         removal.adopt_secret(is_new=not there)
@@ -59,6 +62,20 @@ def move(source: Ledger, target: Ledger, name: str | None = None) -> Moved:
                 source.mark_moved(name)
             crashpoint.pass_through("before-arrival")
     return Moved(campaigns=[campaign.name for campaign in left], rows=removal.rows)
+
+
+def _refuse_another(moving: Sequence[CampaignRecord], there: Collection[str]) -> None:
+    """What was not moved yet, and is there under its name, is another one, which does not know who has the letter."""
+    for campaign in moving:
+        if campaign.name in there:
+            raise CampaignError(
+                said(
+                    "The ledger on PostgreSQL has another campaign called {name!r}, which was begun there and does not know who was mailed"
+                    " from the file. Nothing was moved.",
+                    name=campaign.name,
+                ),
+                hint="do not send the one there before you have compared whom each of them has mailed (mailer report NAME --csv FILE)",
+            )
 
 
 class _Removal:
