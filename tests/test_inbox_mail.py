@@ -104,6 +104,12 @@ def test_an_address_alone_counts_for_what_went_there_shortly_before() -> None:
     assert told(postfix(id="<other@elsewhere.example>", address="nobody@gone.example")) == []
 
 
+def test_a_mailbox_whose_clock_is_slow_knows_a_bounce_that_comes_at_once() -> None:
+    bounced = understand(postfix(id="<other@elsewhere.example>"))
+    for seconds, found in ((0.7, 1), (600.0, 1), (2 * DAY, 0)):
+        assert len(events_of(bounced, PAT.at - seconds, People())) == found, seconds
+
+
 def test_headers_alone_in_whatever_case_will_do() -> None:
     event = only(mail(samples.HEADERS_ONLY, to=TO, address="pat@within.gone.example", id=PAT.message_id))
     assert (event.delivery, event.bounce, event.status) == (1, BounceClass.HARD, "5.1.1")

@@ -19,6 +19,9 @@ from mailer.model import BounceClass, Event, EventKind, Sent
 WINDOW = 14 * 86_400.0
 """Seconds. Servers give up after five days at most (RFC 5321, 4.5.4.1); complaints come when people read."""
 
+CLOCKS = 3600.0
+"""Seconds by which the mailbox's clock may be behind ours; it leaves out parts of a second as well, and some servers bounce at once."""
+
 
 class Known(Protocol):
     """What is known of who was mailed."""
@@ -97,7 +100,7 @@ def _wished(found: Understood, known: Known) -> Sent | str | None:
 def _latest(addresses: Sequence[str], at: float, known: Known) -> Sent | None:
     """What went to the first of these addresses that was mailed shortly before."""
     for address in addresses:
-        if sent := known.by_key(address_key(address), since=at - WINDOW, until=at):
+        if sent := known.by_key(address_key(address), since=at - WINDOW, until=at + CLOCKS):
             return sent[0]
     return None
 
