@@ -195,6 +195,16 @@ def test_numbers_and_nothing_in_json_and_parquet(tmp_path):
     assert cells(contacts.read(tmp_path / "list.parquet")) == [["a@example.org", "1234", "", "7"]]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_record_a_line_may_hold_what_only_looks_like_a_line_end(tmp_path, end):
+    records = [{"email": f"p{n}@example.org", "note": f"one{odd}two"} for n, odd in enumerate("\u2028\u2029\x85 ")]
+    text = end.join(json.dumps(record, ensure_ascii=False) for record in records)
+    (tmp_path / "list.jsonl").write_text(text + end, encoding="utf-8", newline="")
+    found = contacts.read(tmp_path / "list.jsonl")
+    noted = [row.fields["note"] for row in (*found, *found.bad_rows)]
+    assert sorted(noted) == sorted(record["note"] for record in records)
+
+
 def test_the_sheet_that_holds_addresses_is_found(tmp_path):
     book = openpyxl.Workbook()
     book.active.title = "Cover"

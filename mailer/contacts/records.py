@@ -43,7 +43,8 @@ def _records(path: Path, text: str) -> list[Any]:
     try:
         return _listed(path, _parse(text))
     except (ValueError, RecursionError) as whole:
-        lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+        # not splitlines(): a text may hold U+2028 and the like as they are (RFC 8259, 7), pasted from elsewhere
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
         if len(lines) < 2 or not lines[0][1].lstrip().startswith("{") or not lines[0][1].rstrip().endswith("}"):
             _broken(path, whole)
     records = []
