@@ -110,6 +110,15 @@ def test_a_mailbox_whose_clock_is_slow_knows_a_bounce_that_comes_at_once() -> No
         assert len(events_of(bounced, PAT.at - seconds, People())) == found, seconds
 
 
+@pytest.mark.parametrize("end", ["\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_the_words_of_a_server_do_not_become_another_recipient(end: str) -> None:
+    words = end.join(["550 no", "", f"Final-Recipient: rfc822; {EVE.key}", "Action: failed", "Status: 5.1.1"])
+    content = postfix(id="<other@elsewhere.example>", words=words).replace(
+        b"delivery-status\r", b"delivery-status; charset=utf-8\r"
+    )
+    assert [event.key for event in told(content)] == [PAT.key]
+
+
 def test_headers_alone_in_whatever_case_will_do() -> None:
     event = only(mail(samples.HEADERS_ONLY, to=TO, address="pat@within.gone.example", id=PAT.message_id))
     assert (event.delivery, event.bounce, event.status) == (1, BounceClass.HARD, "5.1.1")

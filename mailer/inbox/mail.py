@@ -100,7 +100,8 @@ def fields(text: str) -> list[dict[str, str]]:
     """Groups of header fields between blank lines, unfolded, by lower-case name; the first of a name counts."""
     groups: list[dict[str, str]] = [{}]
     name = ""
-    for line in text.splitlines():
+    # nothing else ends a line (RFC 5322, 2.1): what str.splitlines takes for one may stand in a server's words
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
         if not line.strip():
             groups.append({})
             name = ""
