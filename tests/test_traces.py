@@ -26,7 +26,11 @@ from PIL.PngImagePlugin import PngInfo
 from program import Program
 from smtp_server import ScriptedServer
 
+from mailer.merge.files import Folder
+from mailer.merge.place import locate
 from mailer.traces import TracesStayError, found, without
+from mailer.web.journey.enclosing import facts
+from mailer.web.journey.frontform import Enclosed, Kind
 
 AUTHOR = "Kingfisher Berg"
 ORIENTATION, ARTIST, GPS = 0x0112, 0x013B, 0x8825
@@ -230,6 +234,24 @@ def test_what_sharepoint_a_mail_merge_and_links_tell_goes_and_the_document_is_wh
     assert [one.text for one in document.comments] == ["is that so?"]
     # an empty part of this kind is in nearly every Word file, and nothing to warn of
     assert not any(field.startswith("customXml") for field in found(word()))
+
+
+def test_the_page_says_what_a_word_file_tells_that_is_filled_in_for_each_row(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    letter = "---\nsubject: x\n---\n\nDear friend\n"
+    (tmp_path / "templates/appeal.md").write_text(letter, encoding="utf-8")
+    (tmp_path / "noted.docx").write_bytes(word())
+    plain = docx.Document()
+    plain.save(str(tmp_path / "plain.docx"))
+    files = Folder(tmp_path)
+    place = locate("templates/appeal.md", files)[0]
+    rows = [Enclosed(kind=Kind.DOCUMENT, path=path, name="") for path in ("noted.docx", "plain.docx")]
+    noted, silent = facts(rows, files, place, None, strips=False, looked=0)
+    assert "word/comments.xml author" in " ".join(noted.lines)
+    assert "docProps" not in " ".join(noted.lines)
+    assert silent.lines == ["Filled in for each row. Nothing tells who made it."]
+    noted, silent = facts(rows, files, place, None, strips=True, looked=0)
+    assert (noted.good, noted.lines[1].partition(":")[0], silent.good) == (True, "Sent without", True)
 
 
 def zipped(**parts: str) -> bytes:

@@ -179,7 +179,7 @@ def facts(
         if one.kind is Kind.FILE
         else _each(None if lacking is None else lacking.get(at), looked)
         if one.kind is Kind.EACH
-        else _document(one, files, place)
+        else _document(one, files, place, strips=strips)
         for at, one in enumerate(rows)
     ]
 
@@ -188,18 +188,19 @@ def _fixed(path: str, files: Files, place: Place, *, strips: bool) -> Fact:
     content = _content(path, files, place)
     if content is None:
         return Fact(good=False, lines=[_("This file is not there.")])
-    lines = [size(len(content))]
-    good = len(content) <= LARGEST
-    told = traces.found(content)
+    good, lines = _told(path, content, traces.found(content), strips=strips)
+    return Fact(good=good and len(content) <= LARGEST, lines=[size(len(content)), *lines])
+
+
+def _told(path: str, content: bytes, told: Sequence[str], *, strips: bool) -> tuple[bool, list[str]]:
+    """Whether a file can be sent as the letter says, and what it tells of its makers."""
     if strips:
         try:
             traces.without(content)
-            lines += [_("Sent without: {fields}.").format(fields=", ".join(told))] if told else []
         except traces.TracesStayError as error:
-            good, lines = False, [*lines, f"{path} {error}."]
-    elif told:
-        lines.append(_("Tells its readers: {fields}.").format(fields=", ".join(told)))
-    return Fact(good=good, lines=lines)
+            return False, [f"{path} {error}."]
+        return True, [_("Sent without: {fields}.").format(fields=", ".join(told))] if told else []
+    return True, [_("Tells its readers: {fields}.").format(fields=", ".join(told))] if told else []
 
 
 def _content(path: str, files: Files, place: Place) -> bytes | None:
@@ -225,10 +226,18 @@ def _each(lacking: tuple[int, int] | None, looked: int) -> Fact:
     return Fact(good=False, lines=[said % {"number": figure(count), "row": first}, *([among] if among else [])])
 
 
-def _document(one: Enclosed, files: Files, place: Place) -> Fact:
-    if one.path.lower().endswith(".docx") and _content(one.path, files, place) is None:
+def _document(one: Enclosed, files: Files, place: Place, *, strips: bool) -> Fact:
+    if not one.path.lower().endswith(".docx"):
+        return Fact(good=True, lines=[_("Filled in for each row. Nothing tells who made it.")])
+    content = _content(one.path, files, place)
+    if content is None:
         return Fact(good=False, lines=[_("This file is not there.")])
-    return Fact(good=True, lines=[_("Filled in for each row. Nothing tells who made it.")])
+    # its own properties are never sent; who wrote notes in it, or where it lay, is, unless the letter strips that
+    told = [field for field in traces.found(content) if not field.startswith("docProps/")]
+    good, lines = _told(one.path, content, told, strips=strips)
+    if good and not lines:
+        return Fact(good=True, lines=[_("Filled in for each row. Nothing tells who made it.")])
+    return Fact(good=good, lines=[_("Filled in for each row."), *lines])
 
 
 def size(octets: int) -> str:
