@@ -370,6 +370,23 @@ def test_what_a_sheet_says_is_found_wherever_a_piece_of_it_ends(size):
     assert (found.hidden, found.errors, found.merged) == ({2, 44}, {(2, 0)}, {(2, 9, 27)})
 
 
+@pytest.mark.parametrize("row", ["9" * 20, "9" * 5000])
+def test_a_number_that_no_row_has_keeps_no_list_from_being_read(tmp_path, row):
+    book, made = openpyxl.Workbook(), io.BytesIO()
+    for text in ("email", "a@example.org", "b@example.org"):
+        book.active.append([text])
+    book.save(made)
+    with zipfile.ZipFile(made) as source, zipfile.ZipFile(tmp_path / "list.xlsx", "w") as odd:
+        for name in source.namelist():
+            odd.writestr(name, source.read(name).replace(b'<row r="3"', f'<row hidden="1" r="{row}"'.encode()))
+    found = contacts.read(tmp_path / "list.xlsx")
+    assert ([one.address for one in found], found.warnings) == (["a@example.org", "b@example.org"], [])
+    sheet = (
+        f'<table:table table:name="S"><table:table-row table:visibility="filter" table:number-rows-repeated="{row}"/>'
+    )
+    assert set(marks._hidden_in_ods(io.BytesIO(sheet.encode()), "S")) == {1}
+
+
 def test_a_sheet_is_named_only_for_spreadsheets(tmp_path):
     write_csv(tmp_path / "list.csv", HEADER, ROWS)
     with pytest.raises(ListError, match="no sheets"):

@@ -24,6 +24,8 @@ HIDDEN = re.compile(rb"<(?:\w+:)?row\b([^<>]*?\bhidden=[\"'](?:1|true)[\"'][^<>]
 ERROR = re.compile(rb"<(?:\w+:)?c\b([^<>]*?\bt=[\"']e[\"'][^<>]*)>")
 MERGED = re.compile(rb"<(?:\w+:)?mergeCell\b([^<>]*)>")
 CELL = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
+NUMBER = re.compile(r"[0-9]{1,7}")
+"""Of a row, of which there are at most 1,048,576, or of rows; what is longer was made up by somebody."""
 
 ODS_TAG = re.compile(rb"<(/?)table:(table|table-row)(?=[\s/>])([^<>]*)>")
 ODS_HIDDEN = frozenset({"collapse", "filter"})
@@ -101,7 +103,7 @@ def _marks(cells: IO[bytes]) -> Marks:
     for text in _whole_tags(cells):
         if b"hidden=" in text:
             rows = (_attributes(tag).get("r", "") for tag in HIDDEN.findall(text))
-            marks.hidden.update(int(row) for row in rows if row.isdecimal())
+            marks.hidden.update(int(row) for row in rows if NUMBER.fullmatch(row))
         if b't="e"' in text or b"t='e'" in text:
             marks.errors.update(_place(_attributes(tag).get("r", "")) for tag in ERROR.findall(text))
         if b"mergeCell" in text:
@@ -133,7 +135,7 @@ def _hidden_in_ods(content: IO[bytes], sheet: str) -> Iterator[int]:
             elif inside and not closing:
                 attributes = _attributes(given)
                 repeated = attributes.get("table:number-rows-repeated", "1")
-                number = int(repeated) if repeated.isdecimal() else 1
+                number = int(repeated) if NUMBER.fullmatch(repeated) else 1
                 if attributes.get("table:visibility") in ODS_HIDDEN and row + number <= MOST_ROWS:
                     yield from range(row + 1, row + number + 1)
                 row += number
