@@ -320,6 +320,20 @@ def test_rows_with_problems_refuse_the_campaign_unless_they_are_skipped(campaign
     }
 
 
+async def test_what_changed_in_the_list_is_told_since_the_last_update(campaign_folder: Path, ledger: Ledger) -> None:
+    with ScriptedServer() as server:
+        await sent_first(campaign_folder, ledger, server)
+        sent, waiting = PEOPLE[:2], PEOPLE[2:]
+        write_list(campaign_folder, [*sent, *waiting[:-1], address(8)], city=["Hull"] * 6)
+        with pytest.raises(CampaignError, match=r"The list changed: 1 new, 1 gone, 5 with other details\."):
+            prepared(campaign_folder, ledger)
+        campaign = freeze(prepared(campaign_folder, ledger, update=True), ledger)
+        await send(ledger, campaign, server, limit=1)
+    write_list(campaign_folder, [*sent, *waiting[:-1], address(8)], city=["Hull"] * 5 + ["York"])
+    with pytest.raises(CampaignError, match=r"The list changed: 1 with other details\."):
+        prepared(campaign_folder, ledger)
+
+
 async def test_a_row_whose_message_cannot_be_made_is_skipped_and_counted_once_also_when_it_is_mended(
     campaign_folder: Path, ledger: Ledger
 ) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from mailer.model import Manifest, Said, as_said, joined, said
+from mailer.campaign.sealing import contact_digest
+from mailer.ledger import Ledger
+from mailer.model import CampaignRecord, Manifest, Said, as_said, joined, said
 
 LABELS = {
     "letter": said("The letter changed"),
@@ -64,6 +66,16 @@ def _sheets(before: Manifest, after: Manifest) -> list[Said]:
     return [said('it was the sheet "{old}", is now "{new}"', old=before.sheet, new=after.sheet or "")]
 
 
+def digests_of(ledger: Ledger, campaign: CampaignRecord) -> dict[str, str]:
+    """Of everybody in the newest list; blank where nobody knows any more how that had them."""
+    overtaken = ledger.overtaken(campaign)
+    return {
+        contact.key: "" if contact.key in overtaken else contact_digest(contact)
+        for contact, _ in ledger.contacts(campaign)
+        if overtaken.get(contact.key, True)
+    }
+
+
 def differences(
     before: Manifest,
     after: Manifest,
@@ -117,7 +129,7 @@ def _contacts(before: Manifest, after: Manifest, old: Mapping[str, str] | None, 
     if old is None or new is None:
         return said("{before} people then, {now} now", before=before.count, now=after.count)
     added, gone = len(new.keys() - old.keys()), len(old.keys() - new.keys())
-    changed = sum(old[key] != new[key] for key in old.keys() & new.keys())
+    changed = sum(bool(old[key]) and old[key] != new[key] for key in old.keys() & new.keys())
     counts = (
         (added, said("{number} new", number=added)),
         (gone, said("{number} gone", number=gone)),

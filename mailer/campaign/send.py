@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from mailer import __version__, crashpoint, merge
-from mailer.campaign.compare import Exodus, changed_parts, differences, exodus
+from mailer.campaign.compare import Exodus, changed_parts, differences, digests_of, exodus
 from mailer.campaign.diary import Diarist, note_begin, note_end
 from mailer.campaign.frozen import Recorded
 from mailer.campaign.limits import Limits, make_pace, make_throttle
@@ -18,7 +18,7 @@ from mailer.campaign.observer import Observer
 from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent, way_out
 from mailer.campaign.repeat import Repeat, repeated
 from mailer.campaign.run import Run, RunOptions
-from mailer.campaign.sealing import contact_digest, list_digest, settings_of
+from mailer.campaign.sealing import list_digest, settings_of
 from mailer.campaign.source import SKIP, Source
 from mailer.campaign.thaw import renderer
 from mailer.campaign.timing import NOTHING_SAID, Timing
@@ -135,7 +135,7 @@ def compared(plan: Plan, begun: CampaignRecord, timing: Timing, ledger: Ledger) 
     before, after = begun.manifest, plan.manifest
     # everybody's details are looked at only where they may differ
     same = before.parts["list"] == after.parts["list"]
-    old, new = ({}, {}) if same else (_digests(ledger, begun), plan.digests())
+    old, new = ({}, {}) if same else (digests_of(ledger, begun), plan.digests())
     changes = differences(before, after, *(() if same else (old, new)))
     waiting = set() if same else set(ledger.open_keys(begun))
     if timing.comes_late_for(begun):
@@ -309,10 +309,6 @@ def _unchanged(source: Source, identity: Identity, manifest: Manifest) -> bool:
         )
     except (LetterError, ListError, OSError, StopIteration):
         return False  # the thorough way will say what is wrong
-
-
-def _digests(ledger: Ledger, campaign: CampaignRecord) -> dict[str, str]:
-    return {contact.key: contact_digest(contact) for contact, _ in ledger.contacts(campaign)}
 
 
 def _check_problems(plan: Plan, *, skip_problems: bool) -> None:
