@@ -66,7 +66,7 @@ class Care:
         with self._ledger() as ledger:
             note = form.get("note", "").strip()[:200] or "asked not to be mailed"
             added = ledger.suppress([(key, note)], source="by hand", reason=Reason.MANUAL)
-        return self._show_suppressed(request, added=added)
+        return self._show_suppressed(request, added=added, domain=key[1:] if key.startswith("@") else "")
 
     def allow(self, request: Request) -> Response:
         """Let one be mailed again, named by the hash in the table: no address has to travel."""
@@ -74,7 +74,9 @@ class Care:
         with self._ledger() as ledger:
             entries = [row.entry for row in ledger.suppression_rows() if row.hash.hex() == digest and row.entry]
             removed = ledger.unsuppress(entries)
-        return self._show_suppressed(request, removed=removed)
+            # they stay left out of what has begun until somebody queues them there
+            without = ledger.left_out(entries)
+        return self._show_suppressed(request, removed=removed, without=without)
 
     # -- in doubt
 

@@ -25,7 +25,7 @@ from mailer.harmless import is_device
 from mailer.model import Lookup, Problem
 from mailer.web.journey.draft import LISTS, Draft, lists_in
 from mailer.web.journey.means import Means
-from mailer.web.journey.rendering import Pages
+from mailer.web.journey.rendering import Pages, said
 from mailer.web.journey.uploads import backup_of, is_taken, plain_name, received, replaced, settled
 from mailer.web.journey.words import gettext as _
 
@@ -45,6 +45,9 @@ CORRECTED = re.compile(r"-corrected(-[0-9]+)?$")
 
 NO_LOOKUPS: Mapping[str, Lookup] = {}
 NOTHING: Mapping[int, Mapping[str, str]] = {}
+
+UPLOAD_PROBLEMS = 3
+"""Problems, of the settings say, that are told in the line below an upload."""
 
 
 class Lists:
@@ -144,7 +147,8 @@ class Lists:
         except ClientDisconnect:
             return Response(status_code=400)
         except MailerError as error:
-            return JSONResponse({"error": _(error.message), "hint": error.hint and _(error.hint)}, 422)
+            what = " ".join([_(error.message), *said(error.problems, UPLOAD_PROBLEMS)])
+            return JSONResponse({"error": what, "hint": error.hint and _(error.hint)}, 422)
         if kept is None:
             return JSONResponse({"taken": name, "backup": backup_of(place / name).name})
         return JSONResponse({"list": kept.relative_to(self._means.folder).as_posix()})

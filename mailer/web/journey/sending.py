@@ -21,7 +21,7 @@ from mailer.model import Quota
 from mailer.web.journey import command
 from mailer.web.journey.addresses import campaign_url
 from mailer.web.journey.continuing import Continuing, go_on
-from mailer.web.journey.draft import Draft
+from mailer.web.journey.draft import Draft, lists_in
 from mailer.web.journey.means import Means
 from mailer.web.journey.outlook import draft_of, outlook
 from mailer.web.journey.previews import Look, Previews
@@ -178,14 +178,18 @@ class Sendings:
         name = request.path_params["name"]
         draft, corrected, workers = await run_in_threadpool(self._begun, name)
         if corrected:
-            return RedirectResponse(f"{draft.url('preview')}&corrected=1", 303)
+            return RedirectResponse(f"{draft.url(self._step_of(draft))}&corrected=1", 303)
         await self._continuing.start(name, go_on(draft, *workers), goes_on=not workers)
         return RedirectResponse(campaign_url(name), 303)
 
     def rest(self, request: Request) -> Response:
         """The way to a corrected letter or list: to the letter, or where something was corrected already, to the messages."""
         draft, corrected, _workers = self._begun(request.path_params["name"])
-        return RedirectResponse(draft.url("preview" if corrected else "letter"), 303)
+        return RedirectResponse(draft.url(self._step_of(draft) if corrected else "letter"), 303)
+
+    def _step_of(self, draft: Draft) -> str:
+        """The step where what was corrected is looked at; where the list is gone, the one that says so."""
+        return "preview" if draft.list in lists_in(self._means.folder) else "list"
 
     async def pause(self, request: Request) -> Response:
         name = request.path_params["name"]

@@ -24,6 +24,7 @@ from mailer.model import CampaignRecord, Entry, Happening, OutOfHours, Quota, St
 from mailer.web.journey import log
 from mailer.web.journey.care import requeued
 from mailer.web.journey.command import Command
+from mailer.web.journey.continuing import ENDED
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.outlook import draft_of
@@ -159,6 +160,7 @@ class Watching:
             # whoever waits for another campaign to be done has nothing to mend
             **_ended(None if waits else running, practising=bool(self._means.practice_of)),
             **({"last": None, "quotas": [], "returned": {}, "next_due": None, "away": None, "news": []} | known),
+            **(_over(running, known.get("last")) if state == "finished" else {}),
         }
 
     def _corrected(self, campaign: CampaignRecord, draft: Draft, settings: Settings) -> list[str]:
@@ -244,6 +246,16 @@ def _ended(running: Command | None, *, practising: bool) -> dict[str, Any]:
         "problems": [_(problem) for problem in problems],
         "ways": [] if practising else ways_in([*error, *problems]),
     }
+
+
+def _over(running: Command | None, last: dict[str, Any] | None) -> dict[str, Any]:
+    """What is no longer told of a pause: whoever was left then was suppressed since, and nothing stands still."""
+    told: dict[str, Any] = {}
+    if last and last["kind"] in (Happening.HELD, Happening.PAUSED):
+        told["last"] = None
+    if running and running.code == ENDED:
+        told |= {"error": [], "problems": [], "ways": []}
+    return told
 
 
 def _estimate(state: dict[str, Any], pace: float) -> None:
