@@ -37,6 +37,16 @@ def test_a_command_becomes_a_link(said: str, shown: str, leads: list[str]) -> No
     assert [url for _text, url in ways_in([said, said])] == leads
 
 
+def test_two_settings_to_change_are_told_apart() -> None:
+    words.speak("en")
+    said = ["Set unsubscribe_mailto in mailer.toml.", 'Write postal_address = "1 Mill Lane" into it.', "Set reply_to."]
+    assert [title for title, _url in ways_in(said)] == [
+        "Change it here: To unsubscribe",
+        "Change it here: Postal address",
+        "Change it here",
+    ]
+
+
 def test_only_a_sentence_begins_with_a_capital() -> None:
     words.speak("en")
     assert in_words("try again later: mailer doctor") == "Try again later: Will mail arrive?"

@@ -171,7 +171,7 @@ def test_whoever_goes_wrong_is_told_and_stays_where_they_were(page: Page, at_wor
     page.get_by_role("button", name="Read again").click()
     page.get_by_role("button", name="Next: the letter").click()
 
-    page.get_by_label("or a new one, called").fill("What now?!")
+    page.get_by_label("or a new one, called").fill("May/June")
     page.get_by_role("button", name="Begin it").click()
     expect(page.get_by_text("made of letters, digits and hyphens")).to_be_visible()
     expect(page.get_by_role("navigation", name="Steps").locator("[aria-current]")).to_contain_text("Letter")

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from organiser import Office, Stranger, office, people
 
 from mailer import contacts
+from mailer.errors import UsageError
 from mailer.ledger import Ledger
 from mailer.merge.front import split
 from mailer.model import Reason
 from mailer.web.journey.accounting import Account
-from mailer.web.journey.letterfiles import starter
+from mailer.web.journey.letterfiles import LetterFiles, starter
 from mailer.web.journey.sending import number_typed
 from mailer.web.journey.uploads import LONGEST, short
 from mailer.web.journey.words import languages, speak
@@ -448,3 +449,33 @@ def test_a_list_with_a_very_long_name_is_taken(at_work: Office) -> None:
     )
     assert answer.status == 200, said
     assert [path.suffix for path in (at_work.folder / "contacts").iterdir()] == [".csv"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("Tarifrunde Herbst 2026: Aufruf an alle!", "tarifrunde-herbst-2026-aufruf-an-alle"),
+        ("„Süd“ & Nord (neu)", "süd-nord-neu"),
+        ("letter.de", "letter-de"),
+        ("x" * 61, "x" * 61),
+    ],
+)
+def test_a_letter_is_called_as_people_name_things(tmp_path: Path, typed: str, name: str) -> None:
+    assert LetterFiles(tmp_path).begin(typed, []) == name
+    assert (tmp_path / "templates" / f"{name}.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("x" * 62, "at most 61"),
+        ("May/June", "letters, digits"),
+        ("../up", "letters, digits"),
+        ("...", "letters, digits"),
+        ("Con.", "letters, digits"),
+    ],
+)
+def test_a_name_that_is_none_or_a_path_is_refused_with_the_reason(tmp_path: Path, typed: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        LetterFiles(tmp_path).begin(typed, [])
+    assert not (tmp_path / "templates").exists()

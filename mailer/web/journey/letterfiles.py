@@ -25,7 +25,13 @@ from mailer.web.journey.words import later, speaking
 LARGEST = 500_000
 """Octets of a letter's text."""
 
-NAME = re.compile(r"[^\W_][\w -]{0,60}")
+LONGEST_NAME = 61
+NAME = re.compile(rf"[^\W_][\w -]{{0,{LONGEST_NAME - 1}}}")
+PUNCTUATION = re.compile(r"[\s,:;.!?&()'\"“”„‘’–—-]+")
+"""What stands between the words of a name; the slashes of a path do not."""
+
+AROUND = "\"'“”„‘’("
+"""What may stand before a name: a dot or a hyphen would hide the file, or make an option of it."""
 CODE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})*")
 
 OFFERED = (
@@ -124,7 +130,12 @@ class LetterFiles:
 
     def begin(self, name: str, columns: Sequence[str]) -> str:
         """A new letter, for a list with these columns if there are any; comes to its name. Raises UsageError."""
-        name = re.sub(r"\s+", "-", name).lower()
+        name = PUNCTUATION.sub("-", name.strip().strip(AROUND)).rstrip("-").lower()
+        if len(name) > LONGEST_NAME:
+            raise UsageError(
+                _("A letter's name has at most {number} characters.").format(number=LONGEST_NAME),
+                hint=_("write for example spring-appeal"),
+            )
         if not NAME.fullmatch(name) or is_device(name):
             raise UsageError(
                 _("A letter's name is made of letters, digits and hyphens."), hint=_("write for example spring-appeal")

@@ -64,6 +64,9 @@ MENDED_AT = {
 }
 """Where what a check complains of is changed, by its code."""
 
+CHANGED = {"postal_address": later("Postal address"), "unsubscribe_mailto": later("To unsubscribe")}
+"""What settings that are often missing together are called."""
+
 SETTING = re.compile(r"\bMAILER_([A-Z_]+)\b|\b([a-z]+_[a-z_]+)\b|\b(sender|rate)(?= \(from | = )")
 """A setting's name in a sentence, where it is not just a word."""
 
@@ -116,12 +119,18 @@ def mended_at(code: str, text: str) -> str:
     return ""
 
 
+def _change(url: str) -> str:
+    """What a way to a setting is called where it does not stand beside its sentence: several of them are told apart."""
+    what = CHANGED.get(url.rpartition("#")[2], "")
+    return f"{_('Change it here')}: {_(what)}" if what else _("Change it here")
+
+
 def ways_in(texts: Sequence[str]) -> list[tuple[str, str]]:
     """Where some sentences lead, each place once, with what it is called."""
     found = {url: words for text in texts for words, url in parts(text) if url}
     for text in texts:
         if (url := mended_at("", text)) and url not in found:
-            found[url] = _("Change it here")
+            found[url] = _change(url)
     return [(words, url) for url, words in found.items()]
 
 
