@@ -57,6 +57,32 @@ def test_the_folder_above_a_campaign_is_noticed_before_a_ledger_is_made_there(jo
     assert not (journey.folder / "mailer.db").exists()
 
 
+@pytest.mark.parametrize(("inside", "way"), [("contacts", ".."), ("contacts/old lists", "../..")])
+def test_whoever_stands_inside_a_campaign_suppresses_nobody_in_a_ledger_that_no_send_asks(
+    inside: str, way: str, journey: Journey, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journey.write("mailer.toml", "")
+    here = journey.folder / inside
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    monkeypatch.delenv("MAILER_SENDER", raising=False)
+    for command in (["suppress", "add", "pat@example.org"], ["status"], ["send", "appeal", "list.csv"]):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert f"There is no mailer.toml here; is {Path(way)} your campaign folder?" in said
+        assert f"cd {Path(way)}" in said
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("command", ["send", "preview"])
+def test_a_campaign_without_a_name_is_not_taken_for_the_usual_one(command: str, journey: Journey) -> None:
+    for name in ("", "  "):  # a script's variable that is not set
+        ran = journey.call(command, *journey.campaign, "--campaign", name)
+        assert ran.code == 2
+        assert "--campaign names no campaign." in ran.err
+    assert not (journey.folder / "mailer.db").exists()
+
+
 def test_a_busy_port_names_the_option_for_another(journey: Journey) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ran = journey.call("mailbox", "--port", str(taken.getsockname()[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -114,7 +115,13 @@ def source_of(
     """What the command line names, as the campaign steps take it."""
     from mailer.campaign.source import Source  # noqa: PLC0415 - imports pandas
     from mailer.campaign.timing import Timing  # noqa: PLC0415
+    from mailer.errors import UsageError  # noqa: PLC0415
 
+    if campaign is not None and not campaign.strip():
+        # a script's variable that is not set must not send another campaign than was meant
+        raise UsageError(
+            "--campaign names no campaign.", hint="write the name behind it, or leave it out: it is TEMPLATE--LIST then"
+        )
     return Source(
         timing=Timing(hours=settings.hours, zone=settings.time_zone, column=zone_column),
         template=template,
@@ -137,7 +144,7 @@ def settings_here(
     from mailer import settings as settings_module  # noqa: PLC0415 - imports pydantic
 
     settings = settings_module.load(overrides=given)
-    refuse_folder_above(settings)
+    refuse_other_folder(settings)
     # examples that were left in the settings show in a preview; a send refuses them; elsewhere they are no news
     left_out = set() if to_look else {"placeholder"}
     console.show_warnings([one for one in settings.warnings if one.code not in left_out])
@@ -149,19 +156,21 @@ def settings_here(
     return settings
 
 
-def refuse_folder_above(settings: Settings) -> None:
-    """Raise UsageError in a folder that is no campaign's, but holds one: a ledger made here would be another one."""
+def refuse_other_folder(settings: Settings) -> None:
+    """Raise UsageError beside or inside a campaign's folder: a ledger made here would be another one, which no send asks."""
     from mailer.errors import UsageError, quoted  # noqa: PLC0415
     from mailer.model import Server  # noqa: PLC0415
 
     place = settings.ledger_place
     if settings.sender or isinstance(place, Server) or place.exists() or Path("mailer.toml").exists():
         return
-    below = sorted(path.parent for path in Path().glob("*/mailer.toml"))
-    if below:
+    here = Path.cwd()
+    steps = range(1, len(here.parents) + 1)
+    around = (Path(*[os.pardir] * number) for number in steps if (here.parents[number - 1] / "mailer.toml").exists())
+    if folder := next(around, None) or min((path.parent for path in Path().glob("*/mailer.toml")), default=None):
         raise UsageError(
-            f"There is no mailer.toml here; is {below[0]} your campaign folder?",
-            hint=f"go into it, then run the same command again: cd {quoted(below[0])}",
+            f"There is no mailer.toml here; is {folder} your campaign folder?",
+            hint=f"go into it, then run the same command again: cd {quoted(folder)}",
         )
 
 

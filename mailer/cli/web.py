@@ -17,7 +17,7 @@ import typer
 
 from mailer.cli import console
 from mailer.cli.bugs import bug
-from mailer.cli.options import JsonOption, refuse_folder_above, settings_here
+from mailer.cli.options import JsonOption, refuse_other_folder, settings_here
 from mailer.cli.unlocking import is_encrypted, ledger_key, open_ledger, unlocking
 from mailer.errors import Refused, UsageError
 
@@ -72,7 +72,7 @@ def show_journey(port: int | None, *, open_it: bool, as_json: bool) -> None:
     from mailer.web.serving import serve  # noqa: PLC0415
 
     settings = settings_here()
-    refuse_folder_above(settings)
+    refuse_other_folder(settings)
     journey = create_app(means_of(settings))
 
     def ready(page: str) -> None:
