@@ -151,3 +151,30 @@ async def test_a_letter_by_another_name_is_noticed_before_everybody_is_mailed_ag
         # another letter is another letter
         second.write_bytes(content + b"And one more line.\n")
         assert prepare(replace(of("walk-out"), campaign="new"), IDENTITY, ledger).differences == ()
+
+
+@pytest.mark.parametrize("typed", ["MARCH résumé", " March  résumé ", f"March {NFD}"])
+def test_a_campaigns_name_that_looks_the_same_begins_no_other_campaign(typed: str, folder: Path) -> None:
+    with Ledger(folder / "mailer.db") as ledger:
+        named = Source(template="appeal", list_path=Path("people.csv"), campaign=f"March {NFC}")
+        first = freeze(prepare(named, IDENTITY, ledger), ledger)
+        with pytest.raises(CampaignError, match="differs from it only in capital letters, blanks") as refused:
+            prepare(replace(named, campaign=typed), IDENTITY, ledger)
+        assert f'--campaign "{first.name}"' in (refused.value.hint or "")
+        with pytest.raises(CampaignError) as unknown:
+            ledger.find(typed)
+        assert unknown.value.hint == f"did you mean {first.name}?"
+        other = prepare(replace(named, campaign="April"), IDENTITY, ledger)
+        assert other.campaign is None
+
+
+def test_campaigns_that_are_not_listed_are_not_denied(folder: Path) -> None:
+    with Ledger(folder / "mailer.db") as ledger:
+        for number in range(11):
+            named = Source(template="appeal", list_path=Path("people.csv"), campaign=f"number {number}")
+            freeze(prepare(named, IDENTITY, ledger), ledger)
+        with pytest.raises(CampaignError) as unknown:
+            ledger.find("none")
+    hint = unknown.value.hint or ""
+    assert hint.startswith("the newest campaigns here: number 10, ")
+    assert hint.endswith("all of them: mailer status")

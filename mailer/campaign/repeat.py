@@ -1,11 +1,11 @@
-"""Who would get a letter twice, since another campaign has mailed it: perhaps the list, or the letter, was only renamed."""
+"""Who would get a letter twice, since another campaign has mailed it: perhaps list, letter or campaign are only spelled otherwise."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from mailer.campaign.plan import Plan
-from mailer.errors import quoted
+from mailer.errors import CampaignError, quoted
 from mailer.ledger import Ledger
 from mailer.model import said
 
@@ -45,3 +45,20 @@ def repeated(plan: Plan, ledger: Ledger) -> Repeat | None:
     found = others[counts.index(count)]
     same = found.manifest.parts == plan.manifest.parts
     return Repeat(count=count, total=len(keys), campaign=found.name, is_same=same) if count else None
+
+
+def refuse_misspelt(name: str, ledger: Ledger) -> None:
+    """A campaign that was named a little differently would begin anew, and mail everybody again."""
+    if meant := ledger.alike(name):
+        raise CampaignError(
+            said(
+                "There is a campaign {meant!r} already, and {name!r} differs from it only in capital letters, blanks or"
+                " the form of a letter. Nothing was sent.",
+                meant=meant,
+                name=name,
+            ),
+            hint=said(
+                "to continue that one: --campaign {meant}; to start another one, give it another name",
+                meant=quoted(meant),
+            ),
+        )

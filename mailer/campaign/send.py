@@ -16,7 +16,7 @@ from mailer.campaign.frozen import Recorded
 from mailer.campaign.limits import Limits, make_pace, make_throttle
 from mailer.campaign.observer import Observer
 from mailer.campaign.plan import MANY, Plan, Progress, make_plan, silent, way_out
-from mailer.campaign.repeat import Repeat, repeated
+from mailer.campaign.repeat import Repeat, refuse_misspelt, repeated
 from mailer.campaign.run import Run, RunOptions
 from mailer.campaign.sealing import list_digest, settings_of
 from mailer.campaign.source import SKIP, Source
@@ -101,6 +101,8 @@ def prepare(
     """
     name = source.name
     existing = ledger.campaign(name)
+    if source.campaign and not existing:
+        refuse_misspelt(source.campaign, ledger)
     begun = existing if existing and ledger.tried(existing) else None
     timing = source.timing.beside(existing)
     source = replace(source, timing=timing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from mailer.ledger.memory import BEGUN, PREPARED
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import CampaignRecord, Contact, Happening, Manifest, PackedContact, Status, said
 from mailer.suppression import list_name
+
+LISTED = 10
 
 encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -75,13 +78,26 @@ class Campaigns(Store):
         if found := self.campaign(name):
             self.refuse_moved(name)
             return found
-        known = [record.name for record in self.campaigns()]
         raise CampaignError(
             said("There is no campaign {name!r} in the ledger {place}.", name=name, place=self.place),
-            hint=said("campaigns here: {known}", known=", ".join(known[:10]))
-            if known
-            else "no campaign has been started here yet",
+            hint=self._those_here(name),
         )
+
+    def alike(self, name: str) -> str | None:
+        """The name of a campaign that differs from this one in nothing that a reader sees, but for capital letters."""
+        return next((one.name for one in self.campaigns() if _folded(one.name) == _folded(name)), None)
+
+    def _those_here(self, name: str) -> str:
+        if meant := self.alike(name):
+            return said("did you mean {name}?", name=meant)
+        known = [record.name for record in self.campaigns()]
+        if not known:
+            return said("no campaign has been started here yet")
+        if len(known) > LISTED:
+            return said(
+                "the newest campaigns here: {known}; all of them: mailer status", known=", ".join(known[:LISTED])
+            )
+        return said("campaigns here: {known}", known=", ".join(known))
 
     def _campaigns(self, clause: str, *values: object) -> Iterator[CampaignRecord]:
         columns = (
@@ -306,3 +322,8 @@ def _noting(rows: Iterable[Row], listed: list[str]) -> Iterator[Row]:
         if row.usable_address:
             listed.append(row.contact.key)
         yield row
+
+
+def _folded(name: str) -> str:
+    """A name without what nobody tells apart by eye: blanks around and between, capitals, the two forms of an umlaut."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
