@@ -211,7 +211,10 @@ def test_4_the_relay_refuses_us_and_is_not_pestered(
     counts = journey.settled()
     assert counts["queued"] >= 10 - asked
     assert "sent" not in counts
-    assert journey.status()["state"] == "paused"
+    assert journey.status()["state"] == "stopped"
+    told = journey.call("status", journey.name).out
+    assert f"Campaign {journey.name}: stopped" in told
+    assert words in told, "also to whoever looks later"
 
     journey.server.rules.clear()
     expected = 1 if "failed" in counts else 3 if "deferred" in counts else 0

@@ -18,12 +18,12 @@ from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.progress import duration
 from mailer.cli.unlocking import open_ledger
 from mailer.errors import UsageError, quoted, typed
-from mailer.model import MAIN_RELAY, Status
+from mailer.model import MAIN_RELAY, Happening, Status
 from mailer.times import iso, local_time
 
 if TYPE_CHECKING:
     from mailer.ledger import Ledger
-    from mailer.model import CampaignRecord, Detached, Manifest, Returned, Tally
+    from mailer.model import CampaignRecord, Detached, Entry, Manifest, Returned, Tally
 
 WORDS = {
     Status.SENT: "sent: the mail server accepted them",
@@ -138,9 +138,17 @@ def state(ledger: Ledger, campaign: CampaignRecord, tally: Tally) -> str:
     if not tally.work_left:
         return "finished"
     left = left_to_workers(ledger, campaign)
-    if left is None or left.halt:
-        return "stopped" if left and left.halt and left.halt.exit_code == STOPPED else "paused"
+    if left is None:
+        return "stopped" if stop_of(ledger, campaign) else "paused"
+    if left.halt:
+        return "stopped" if left.halt.exit_code == STOPPED else "paused"
     return "waiting"
+
+
+def stop_of(ledger: Ledger, campaign: CampaignRecord) -> Entry | None:
+    """That the last run was stopped by the mail server, or a brake, and why; None if anything has happened since."""
+    last = ledger.last_entry(campaign)
+    return last if last and last.kind is Happening.STOPPED else None
 
 
 def workers(ledger: Ledger, campaign: CampaignRecord | None = None) -> dict[str, Any]:
@@ -224,8 +232,6 @@ def show_standing(
     ledger: Ledger, campaign: CampaignRecord, now: float, *, as_json: bool, names: Mapping[str, str]
 ) -> None:
     """Counts, pace and time left of one campaign."""
-    from mailer.ledger import owner_in_words  # noqa: PLC0415
-
     over = relays.standings(ledger, campaign, names)
     data = standing(ledger, campaign, over)
     running = data["state"] == "sending"
@@ -237,11 +243,7 @@ def show_standing(
         console.emit({**data, "per_minute": round(pace * 60, 1), "seconds_left": round(to_do / pace) if pace else None})
         return
     console.say(f"Campaign {campaign.name}: {data['state']}")
-    left = left_to_workers(ledger, campaign)
-    if left:
-        show_left(ledger, left)
-    elif running and campaign.owner:
-        console.say(f"Sent by {owner_in_words(campaign.owner)}")
+    show_sender(ledger, campaign, data["state"])
     show_tally(ledger.tally(campaign), campaign.manifest)
     show_returned(ledger.returned(campaign))
     relays.show(over)
@@ -259,6 +261,28 @@ def show_standing(
         console.say(f"To decide:      {command('resolve', campaign)}")
     if data["failed"]:
         console.say(f"Who failed:     {command('report', campaign)}")
+
+
+def show_sender(ledger: Ledger, campaign: CampaignRecord, state: str) -> None:
+    """Who sends a campaign, or why nobody does."""
+    from mailer.ledger import owner_in_words  # noqa: PLC0415
+
+    if left := left_to_workers(ledger, campaign):
+        show_left(ledger, left)
+    elif state == "sending" and campaign.owner:
+        console.say(f"Sent by {owner_in_words(campaign.owner)}")
+    elif state == "stopped" and (stop := stop_of(ledger, campaign)):
+        show_stop(stop)
+
+
+def show_stop(stop: Entry) -> None:
+    """Why the last run ended, as it said itself, and what to do about it."""
+    from mailer.campaign.diary import HINTED  # noqa: PLC0415
+
+    reason, _, hint = stop.text.partition(HINTED)
+    console.say(f"Stopped on {local_time(stop.at)}: {reason}", sentence=True)
+    if hint:
+        console.show_hints([hint])
 
 
 def show_left(ledger: Ledger, left: Detached) -> None:
