@@ -37,6 +37,16 @@ def test_a_finished_campaign_sent_again_says_that_nothing_was_sent_now(journey: 
     assert journey.settled() == {"sent": 2}
 
 
+def test_why_nobody_was_mailed_is_said_without_counting_nobody(journey: Journey) -> None:
+    for number, said in enumerate(
+        ("1 has it already, and nobody else is to be mailed.", "nobody on the list is to be mailed.")
+    ):
+        assert journey.call("suppress", "add", f"p{number + 2}@example.org").code == 0
+        send = ("send", *journey.campaign, "--campaign", f"number {number}", "--yes")
+        journey.call(*send)
+        assert f"Nothing was sent now: {said}" in journey.call(*send).out
+
+
 def test_the_preview_of_a_campaign_that_has_begun_gives_the_command_that_continues_it(journey: Journey) -> None:
     assert "has begun" not in journey.run("preview", *journey.campaign).said
     assert journey.run("send", *journey.campaign, "--yes", "--limit", "1").code == 3

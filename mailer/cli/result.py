@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mailer.cli import console
 from mailer.cli.office import office_hours, told_hours
+from mailer.cli.recipients import each
 from mailer.cli.standing import command, counts, show_tally
 from mailer.times import iso, local_time
 
@@ -73,7 +74,9 @@ def why_idle(tally: Tally) -> str:
         return (
             f"all {tally.total:,} have it already." if tally.total > 1 else "the one person on the list has it already."
         )
-    return f"{tally.sent:,} have it already, and nobody else is to be mailed."
+    if not tally.sent:
+        return "nobody on the list is to be mailed."
+    return f"{each(tally.sent, 'has', 'have')} it already, and nobody else is to be mailed."
 
 
 def next_steps(result: Result, again: str, anew: str) -> list[str]:
