@@ -115,6 +115,7 @@ QUESTIONS: dict[str, Question] = {
     "suppressions": lambda ledger, _: [sorted(ledger.suppressions().entries.items()), sorted(ledger.suppressions("people").entries.items()), ledger.suppressions().erased.get(b"k" * 32)],
     "dossier": lambda ledger, _: [plain_dossier(ledger.dossier(f"p{number}@{domain}")) for number in (0, 1) for domain in ("gmail.com", "a.example", "xn--tda.example")],
     "undecided": lambda ledger, _: [ledger.undecided([f"p{number}@gmail.com"]) for number in range(4)],
+    "alike": lambda ledger, _: [ledger.alike(name) for name in (" Made  UP", "made up", "made-up", "")],
     "overtaken": lambda ledger, campaign: ledger.overtaken(campaign),
     "known_people": lambda ledger, campaign: ledger.known_people(campaign),
     "is_purged": lambda ledger, campaign: ledger.is_purged(campaign),

@@ -211,6 +211,7 @@ async def test_the_messages_are_made_elsewhere_and_are_the_same(
         assert verdicts(sent.accepted[-1].content, records) == [True, True]
 
 
+@pytest.mark.thorough
 async def test_what_waited_too_long_is_made_again_so_that_its_date_is_that_at_which_it_leaves(
     campaign_folder: Path, ledger: Ledger, crews: list[Makers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +321,7 @@ async def test_a_maker_that_dies_or_stands_still_costs_nobody_their_message_and_
 
 
 @posix
+@pytest.mark.thorough
 async def test_when_all_makers_die_with_messages_that_were_asked_for_the_run_makes_them(
     campaign_folder: Path, ledger: Ledger, crews: list[Makers]
 ) -> None:
@@ -418,6 +420,7 @@ def test_a_maker_whose_run_has_gone_without_a_word_goes_too() -> None:
 # -- the promises of a run
 
 
+@pytest.mark.thorough
 async def test_no_second_holds_more_than_the_quota(campaign_folder: Path, ledger: Ledger) -> None:
     campaign = start(campaign_folder, ledger, PEOPLE[:60])
     with ScriptedServer() as server:

@@ -92,8 +92,8 @@ async def test_both_relays_take_their_share_and_the_attempts_say_which(
     ("phase", "reply"),
     [
         ("auth", "535 5.7.8 Authentication failed"),
-        ("rcpt", "450 4.2.1 Peak SMTP relay limit exceeded for customer."),
-        ("mail", "454 4.7.0 Throttling failure: Daily message quota exceeded"),
+        pytest.param("rcpt", "450 4.2.1 Peak SMTP relay limit exceeded for customer.", marks=pytest.mark.thorough),
+        pytest.param("mail", "454 4.7.0 Throttling failure: Daily message quota exceeded", marks=pytest.mark.thorough),
         ("mail", "550 5.4.5 Daily user sending quota exceeded"),
     ],
 )

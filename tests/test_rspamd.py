@@ -185,6 +185,7 @@ def test_a_sample_campaign_is_ham_and_its_sender_is_who_it_says(
         assert {"R_DKIM_ALLOW", "R_SPF_ALLOW", "DMARC_POLICY_ALLOW", "HAS_LIST_UNSUB"} <= verdict.symbols.keys()
 
 
+@pytest.mark.thorough
 def test_the_filter_minds_what_is_wrong_with_a_message(rspamd: Filter, sent: dict[str, list[Accepted]]) -> None:
     """A filter that minds nothing would pass everything."""
     message = sent["solidarity-appeal"][0]

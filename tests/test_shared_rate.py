@@ -39,7 +39,12 @@ def settings_for(server: ScriptedServer, ledger: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("between", ["unlimited", "1000/hour", "2/hour"])
+SELDOM = pytest.mark.thorough
+
+
+@pytest.mark.parametrize(
+    "between", [pytest.param("unlimited", marks=SELDOM), "1000/hour", pytest.param("2/hour", marks=SELDOM)]
+)
 def test_a_limit_that_is_set_again_counts_what_was_sent_meanwhile(
     tmp_path: Path, postgres: PostgresServer, between: str
 ) -> None:
