@@ -45,7 +45,7 @@ def page(chromium: Browser) -> Iterator[Page]:
 def picture(page: Page, name: str) -> None:
     """For the README, by `make pictures`; else only to see that one can be made."""
     folder = Path(__file__).parent / "pictures"
-    page.evaluate("document.activeElement.blur()")
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     page.screenshot(path=folder / f"{name}.png" if os.environ.get("PICTURES") else None)
 
 
