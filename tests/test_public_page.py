@@ -246,6 +246,16 @@ def test_the_page_speaks_the_reader_s_language(port: int, accepted: str, code: s
     assert f'<html lang="{code}" dir="{"rtl" if code == "ur" else "ltr"}">' in page
 
 
+def test_a_link_that_nobody_knows_any_more_is_not_said_to_be_noted(path: Path, port: int) -> None:
+    good = token(path)
+    with Ledger(path) as ledger:
+        ledger.purge(ledger.campaigns(), before=None)
+    status, page, _ = ask(port, f"/leave?token={good}", "POST", CLICK)
+    assert status == 410
+    assert "just answer it and say so" in page
+    assert "noted" not in page
+
+
 def test_a_ledger_that_is_gone_is_not_said_to_have_noted_it(path: Path, port: int) -> None:
     good = token(path)
     path.rename(path.with_name("elsewhere.db"))

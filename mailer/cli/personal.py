@@ -57,7 +57,7 @@ def export(
     Example:
       mailer export pat@example.org --out pat.txt
     """  # noqa: D301
-    [key] = normalised([address])
+    [key] = persons([address])
     keep_outside(out)
     if out and out.exists():
         raise UsageError(
@@ -71,7 +71,7 @@ def export(
         text = (
             json.dumps(data, ensure_ascii=False, indent=2) if out.suffix.lower() == ".json" else "\n".join(told(data))
         )
-        out.write_text(text + "\n", encoding="utf-8", newline="\n")
+        save(out, text + "\n")
     if as_json:
         console.emit({**data, "out": str(out) if out else None})
     elif out:
@@ -79,6 +79,29 @@ def export(
     else:
         for line in told(data):
             console.say(line)
+
+
+def persons(addresses: list[str]) -> list[str]:
+    """As the ledger keeps them. Raises UsageError: a @domain is nobody, and as a hash it would keep nobody out any more."""
+    keys = normalised(addresses)
+    for number, key in enumerate(keys, start=1):
+        if key.startswith("@"):
+            raise UsageError(
+                f"Entry {number} is a whole domain, and no person. Nothing was changed.",
+                hint=f"name the people one by one; so that nobody there is mailed any more: mailer suppress add {quoted(key)}",
+            )
+    return keys
+
+
+def save(out: Path, text: str) -> None:
+    """Raises UsageError if it cannot be written."""
+    try:
+        out.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        why = error.strerror or "it cannot be written"
+        raise UsageError(
+            f"{console.short(str(out))} cannot be written: {why}.", hint="choose another place with --out"
+        ) from error
 
 
 def as_data(dossier: Dossier, places: Whereabouts) -> dict[str, Any]:
@@ -179,7 +202,7 @@ def erase(
     Example:
       mailer erase pat@example.org
     """  # noqa: D301
-    keys = normalised(addresses)
+    keys = persons(addresses)
     with open_ledger(settings_here(), create=False) as ledger:
         refuse_undecided(ledger, keys)
         if not yes:
@@ -190,10 +213,19 @@ def erase(
                 nobody=f"Nobody is there to confirm that {whom} should be forgotten.",
                 otherwise="Nothing was erased.",
             )
-        erased = ledger.erase(keys)
+        # once more: while the question stood there a campaign may have gone on
+        erased = ledger.erase(keys, first=lambda: refuse_undecided(ledger, keys))
+        mentions = ledger.mentions(keys)
         places = looked_through(ledger, keys)
     if as_json:
-        console.emit({"addresses": len(keys), **asdict(erased), **files(places)})
+        console.emit(
+            {
+                "addresses": len(keys),
+                **asdict(erased),
+                "mentions": [plain(asdict(one)) for one in mentions],
+                **files(places),
+            }
+        )
         return
     parts = (
         each(erased.deliveries, "row", "rows"),
@@ -208,6 +240,15 @@ def erase(
         if len(keys) == 1
         else "The addresses are never mailed again; of them only hashes are kept."
     )
+    if mentions:
+        console.say(
+            "The ledger still names an address in rows of other people, which say who is to be asked or written to:"
+        )
+        for one in mentions[:SHOWN]:
+            console.say(f"  campaign {one.campaign}, row {one.row}: {', '.join(one.fields)}")
+        if len(mentions) > SHOWN:
+            console.say(f"  and {len(mentions) - SHOWN} more (all of them: --json)")
+        console.say("These go when that campaign is over: mailer purge --campaign NAME")
     say_where(places, "These files still name an address. Delete the rows, or the files:")
 
 
@@ -250,10 +291,7 @@ def purge(
     with open_ledger(settings_here(), create=False) as ledger:
         over = [one for one in ([ledger.find(campaign)] if campaign else ledger.campaigns()) if is_over(ledger, one)]
         if campaign and not over:
-            raise CampaignError(
-                f"Campaign {campaign} is not over: somebody is still to be mailed, or a message is in doubt. Nothing was erased.",
-                hint=f"see how far it is: mailer status {quoted(campaign)}",
-            )
+            raise not_over(campaign)
         old = [
             (one, ledger.known_people(one)) for one in over if one.finished_at and one.finished_at.timestamp() <= before
         ]
@@ -269,8 +307,13 @@ def purge(
                 nobody=f"Nobody is there to confirm that {each(people, 'person', 'people')} should be forgotten.",
                 otherwise="Nothing was erased.",
             )
-        erased = ledger.purge([one for one, _ in known], before=before)
-    show_purged([one for one, _ in known], erased, as_json=as_json)
+        chosen = [one for one, _ in known]
+        erased = ledger.purge(
+            chosen,
+            before=None if campaign else before,
+            first=lambda: refuse_begun(ledger, [one.name for one in chosen]),
+        )
+    show_purged(chosen, erased, as_json=as_json)
 
 
 def seconds(text: str) -> float:
@@ -286,6 +329,21 @@ def seconds(text: str) -> float:
 def is_over(ledger: Ledger, campaign: CampaignRecord) -> bool:
     tally = ledger.tally(campaign)
     return campaign.finished_at is not None and not (tally.work_left or tally.uncertain)
+
+
+def not_over(name: str) -> CampaignError:
+    return CampaignError(
+        f"Campaign {name} is not over: somebody is still to be mailed, or a message is in doubt. Nothing was erased.",
+        hint=f"see how far it is: mailer status {quoted(name)}",
+    )
+
+
+def refuse_begun(ledger: Ledger, names: Sequence[str]) -> None:
+    """Raise CampaignError for one that was over, and in which somebody has been queued again since."""
+    for name in names:
+        campaign = ledger.campaign(name)
+        if campaign is None or not is_over(ledger, campaign):
+            raise not_over(name)
 
 
 def show_over(known: Sequence[tuple[CampaignRecord, int]], *, as_json: bool) -> None:

@@ -99,17 +99,20 @@ _MOVE_OWN = _MOVE + "token = :token AND status IN ('sending', 'uncertain')"
 # refused before the dot: nobody held it
 _MOVE_FREE = _MOVE + "status IN ('queued', 'deferred')"
 
+# who was erased meanwhile has no key; what a server says may name them
+_TEXT = "CASE WHEN EXISTS (SELECT 1 FROM deliveries WHERE id = :delivery AND key IS NULL) THEN '' ELSE CAST(:text AS TEXT) END"
+
 # The attempt that this sender began. Another one may have tried the delivery again since.
-_COMPLETE = """
+_COMPLETE = f"""
 UPDATE attempts SET finished_at = :finished_at, verdict = :verdict, scope = :scope, phase = :phase, code = :code,
-    enhanced = :enhanced, text = :text
+    enhanced = :enhanced, text = {_TEXT}
 WHERE id = (SELECT max(id) FROM attempts WHERE delivery_id = :delivery AND token = :token AND verdict IS NULL)
 """
 
 # The delivery may be gone: its campaign was frozen anew while this sender stood still.
-_ADD = """
+_ADD = f"""
 INSERT INTO attempts (delivery_id, token, account, domain, started_at, finished_at, verdict, scope, phase, code,
     enhanced, text)
 VALUES ((SELECT id FROM deliveries WHERE id = :delivery), :token, :account, :domain, :started_at, :finished_at,
-    :verdict, :scope, :phase, :code, :enhanced, :text)
+    :verdict, :scope, :phase, :code, :enhanced, {_TEXT})
 """

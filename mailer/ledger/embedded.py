@@ -12,6 +12,7 @@ from typing import Any, cast
 from filelock import FileLock, Timeout
 
 from mailer.errors import LedgerError
+from mailer.ledger import cipher
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.connection import BUSY_TIMEOUT_MS, SENT_FROM_HERE, connect, is_busy, plain_errors
 from mailer.ledger.database import Connection, Filling, Values
@@ -119,12 +120,16 @@ class Embedded:
     def erasing(self, *_tables: str) -> Iterator[None]:
         """Bytes are overwritten in the file, unless another program reads it just now: then by the next erasure."""
         with plain_errors(self.place):
+            [[before]] = self.execute("PRAGMA secure_delete").fetchall()
             self.execute("PRAGMA secure_delete = ON")
             try:
                 yield
+                # what was rewritten before now lies about in pages that are half full, or free
+                with _unless_busy():
+                    self.execute("VACUUM")
                 self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             finally:
-                self.execute("PRAGMA secure_delete = OFF")
+                self.execute(f"PRAGMA secure_delete = {before}")
 
     def fill(self, filling: Filling, rows: Iterable[Sequence[object]]) -> None:
         # what is the same for all is written into the statement: a million rows bind it once
@@ -157,6 +162,16 @@ class Embedded:
 
     def lender(self) -> None:
         return None
+
+
+@contextmanager
+def _unless_busy() -> Iterator[None]:
+    """What is done if nobody else has the ledger."""
+    try:
+        yield
+    except cipher.errors() as error:
+        if not is_busy(error):
+            raise
 
 
 class EmbeddedPen:

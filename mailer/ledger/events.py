@@ -44,9 +44,10 @@ class Events(Store):
         return [_sent(row) for row in self._all(query, key, since, until)]
 
     def knows(self, key: str) -> bool:
-        """Whether any campaign ever had this address."""
-        query = "SELECT 1 FROM deliveries WHERE campaign_id IN (SELECT id FROM campaigns) AND key = ? LIMIT 1"
-        return bool(self._all(query, key))
+        """Whether any campaign ever had this address, or may have had it: whoever was tried may have been erased since."""
+        ours = "SELECT 1 FROM deliveries WHERE campaign_id IN (SELECT id FROM campaigns) AND"
+        erased = f"{ours} key IS NULL AND first_attempt_at IS NOT NULL LIMIT 1"
+        return bool(self._all(f"{ours} key = ? LIMIT 1", key) or self._all(erased))
 
     def known_sources(self, sources: Sequence[str]) -> set[str]:
         """Which of these mails were counted before."""

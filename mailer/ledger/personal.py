@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mailer.ledger.diary import note
 from mailer.ledger.leaving import ADD, LEAVE_KEY
 from mailer.ledger.memory import Digests
-from mailer.ledger.store import Store, moment
+from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import (
     EVERYWHERE,
     CampaignRecord,
@@ -39,10 +39,11 @@ ERASED = "erased"
 TABLES = ("deliveries", "attempts", "events", "previews", "suppressions")
 
 # Whoever still waited is not mailed any more; the others keep their status, so that counts stay what they were. A reason is in our words, but
-# for that of a suppression, which may be anybody's.
+# for that of a suppression, which may be anybody's, and of a row that was skipped, which names what stands in it.
 _FORGET = (
     "UPDATE deliveries SET address = NULL, key = NULL, row = 0, name = '', language = NULL, zone = NULL, fields = '{}',"
-    " message_id = '', digest = 0, next_attempt_at = NULL, reason = CASE WHEN status IN ('queued', 'deferred', 'suppressed') THEN 'erased' ELSE reason END,"
+    " message_id = '', digest = 0, next_attempt_at = NULL, reason = CASE WHEN status IN ('queued', 'deferred', 'suppressed', 'skipped')"
+    " OR reason LIKE '%@%' THEN 'erased' ELSE reason END,"
     " status = CASE WHEN status IN ('queued', 'deferred') THEN 'suppressed' ELSE status END WHERE"
 )
 _FORGET_ATTEMPTS = "UPDATE attempts SET text = '' WHERE text <> '' AND"
@@ -73,10 +74,14 @@ class Personal(Store):
         )
         return sorted({name for key in keys for (name,) in self._all(query, key)})
 
-    def erase(self, keys: Sequence[str]) -> Erased:
-        """Forget these people, and never mail them again: of each only a hash stays. Repeating it changes nothing."""
+    def erase(self, keys: Sequence[str], *, first: Callable[[], None] = lambda: None) -> Erased:
+        """Forget these people, and never mail them again: of each only a hash stays. Repeating it changes nothing.
+
+        `first` is called while nobody else writes; what it raises keeps everything as it is.
+        """
         now = time.time()
         with self._db.erasing(*TABLES), self._transaction():
+            first()
             numbers: list[int] = []
             for key in keys:
                 known = {
@@ -97,6 +102,11 @@ class Personal(Store):
             self._db.executemany(f"{_FORGET} id = ?", rows)
             self._db.executemany(f"{_FORGET_ATTEMPTS} delivery_id = ?", rows)
             self._db.executemany(f"{_FORGET_EVENTS} delivery_id = ?", rows)
+            # a test, or a campaign that was frozen anew
+            self._db.executemany(
+                f"{_FORGET_ATTEMPTS} delivery_id IS NULL AND lower(text) LIKE ? ESCAPE '\\'",
+                [(_containing(key),) for key in keys],
+            )
             previews = 0
             for seal, digests in self._previews_with(set(keys)):
                 left = Digests({key: digest for key, digest in digests.items() if key not in keys}).packed()
@@ -115,10 +125,17 @@ class Personal(Store):
         tried = "SELECT 1 FROM deliveries WHERE campaign_id = ? AND first_attempt_at IS NOT NULL LIMIT 1"
         return not self._all(known, campaign.id) and bool(self._all(tried, campaign.id))
 
-    def purge(self, campaigns: Sequence[CampaignRecord], *, before: float) -> Erased:
-        """Forget everybody of these campaigns, which are over, and previews made `before` (Unix time); counts and letters stay."""
-        erased = Erased()
+    def purge(
+        self, campaigns: Sequence[CampaignRecord], *, before: float | None, first: Callable[[], None] = lambda: None
+    ) -> Erased:
+        """Forget everybody of these campaigns, which are over; counts and letters stay.
+
+        Also previews, and what servers said to tests, from `before` that (Unix time); with None only previews of these campaigns' seals.
+        `first` is called while nobody else writes; what it raises keeps everything as it is.
+        """
+        erased, previews = Erased(), 0
         with self._db.erasing(*TABLES), self._transaction():
+            first()
             for campaign in campaigns:
                 ours = "delivery_id IN (SELECT id FROM deliveries WHERE campaign_id = ?)"
                 whole = [(campaign.id,)]
@@ -131,18 +148,29 @@ class Personal(Store):
                 self._db.execute(f"{_FORGET_ATTEMPTS} {ours}", whole[0])
                 self._db.execute(f"{_FORGET_EVENTS} {ours}", whole[0])
                 note(self._db, campaign.id, Happening.PURGED)
-            previews = self._db.execute("DELETE FROM previews WHERE made_at < ?", (before,)).rowcount
+                for number in range(1, campaign.revision + 1):
+                    seal = self._seal_of(campaign, number)
+                    previews += self._db.execute("DELETE FROM previews WHERE seal = ?", (seal,)).rowcount
+            if before is not None:
+                previews += self._db.execute("DELETE FROM previews WHERE made_at < ?", (before,)).rowcount
+                self._db.execute(f"{_FORGET_ATTEMPTS} delivery_id IS NULL AND finished_at < ?", (before,))
             # of whoever is forgotten, one at a time or with a campaign, the domain went on counting towards its quotas
             self._db.execute(
                 "UPDATE attempts SET domain = '' WHERE finished_at < ? AND domain <> '' AND delivery_id IN"
                 " (SELECT id FROM deliveries WHERE campaign_id IN (SELECT id FROM campaigns) AND key IS NULL)",
                 (time.time() - LONGEST_WINDOW,),
             )
-        return Erased(
-            deliveries=erased.deliveries, attempts=erased.attempts, events=erased.events, previews=max(previews, 0)
-        )
+        return Erased(deliveries=erased.deliveries, attempts=erased.attempts, events=erased.events, previews=previews)
+
+    def mentions(self, keys: Iterable[str]) -> list[Mention]:
+        """Rows of others that name one of these in a field. Looks through all rows."""
+        return [mention for key in keys for mention in self._mentions(key)]
 
     # -- where something stands
+
+    def _seal_of(self, campaign: CampaignRecord, number: int) -> str:
+        query = "SELECT manifest FROM revisions WHERE campaign_id = ? AND number = ?"
+        return manifest_from(self._one(query, campaign.id, number)[0]).seal
 
     def _numbers(self, key: str) -> list[int]:
         """The ids of a person's deliveries: also of rows whose cell was no usable address, if it is in there."""
@@ -200,12 +228,11 @@ class Personal(Store):
 
     def _mentions(self, key: str) -> Iterator[Mention]:
         """By the text of all fields first: reading each of a million rows would take many times as long."""
-        like = "%" + key.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         query = (
             "SELECT c.name, d.row, d.fields FROM deliveries d JOIN campaigns c ON c.id = d.campaign_id"
             " WHERE d.key IS NOT NULL AND d.key <> ? AND lower(d.fields) LIKE ? ESCAPE '\\' ORDER BY d.id"
         )
-        for campaign, row, fields in self._all(query, key, like):
+        for campaign, row, fields in self._all(query, key, _containing(key)):
             named = [name for name, value in json.loads(fields).items() if _names(json.dumps(value), key)]
             if named:
                 yield Mention(campaign=campaign, row=row, fields=named)
@@ -225,3 +252,8 @@ class Personal(Store):
 def _names(text: str, key: str) -> bool:
     """Whether a cell that may hold more than one address names this one."""
     return key in text.casefold() or normalise(text) == key
+
+
+def _containing(key: str) -> str:
+    """A pattern for LIKE."""
+    return "%" + key.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"

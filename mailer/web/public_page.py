@@ -50,9 +50,9 @@ def create_app(ledger: LedgerPlace, key: LedgerKey | None = None) -> Starlette:
     with Ledger(ledger, create=False, key=key) as opened:
         tokens = Tokens(opened.secret)
 
-    def leave(name: str) -> None:
+    def leave(name: str) -> bool:
         with Ledger(ledger, create=False, key=key) as opened:
-            opened.unsubscribe(name)
+            return opened.unsubscribe(name)
 
     page = _PublicPage(tokens, leave)
     # whatever path a proxy hands on; other methods are answered with 405
@@ -60,7 +60,7 @@ def create_app(ledger: LedgerPlace, key: LedgerKey | None = None) -> Starlette:
 
 
 class _PublicPage:
-    def __init__(self, tokens: Tokens, leave: Callable[[str], None]) -> None:
+    def __init__(self, tokens: Tokens, leave: Callable[[str], bool]) -> None:
         self._tokens = tokens
         self._leave = leave
 
@@ -77,13 +77,20 @@ class _PublicPage:
             return _page(language, words, _question(words), 413)
         if not _says_one_click(request.headers.get("content-type", ""), body):
             return _page(language, words, _question(words), 400)
-        if name := self._tokens.read(Purpose.UNSUBSCRIBE, _token(request)):
-            try:
-                await asyncio.to_thread(self._leave, name)
-            except MailerError:
-                # a full disk, a ledger that was moved: never say that it is done
-                return _page(language, words, tag("p", words.later), 503)
-        return _page(language, words, tag("p", words.done) + tag("p", words.rest, class_="quiet"))
+        content, status = await self._left(self._tokens.read(Purpose.UNSUBSCRIBE, _token(request)), words)
+        return _page(language, words, content, status)
+
+    async def _left(self, name: str | None, words: Words) -> tuple[Html, int]:
+        """What to say, and the status."""
+        done = tag("p", words.done) + tag("p", words.rest, class_="quiet"), 200
+        if name is None:
+            return done
+        try:
+            # else the link is ours, and nobody can tell any more whose it was (mailer purge)
+            return done if await asyncio.to_thread(self._leave, name) else (tag("p", words.rest), 410)
+        except MailerError:
+            # a full disk, a ledger that was moved: never say that it is done
+            return tag("p", words.later), 503
 
 
 async def _body(request: Request) -> bytes | None:

@@ -154,7 +154,8 @@ class Postgres(Speaker):
         """What stands in the log of changes and in backups goes when those go."""
         yield
         with self.plain_errors():
-            self.native(f"VACUUM {', '.join(tables)}")
+            # the planner's statistics hold samples of what stood there
+            self.native(f"VACUUM (ANALYZE) {', '.join(tables)}")
 
     def fill(self, filling: Filling, rows: Iterable[Sequence[object]]) -> None:
         table, columns = filling.table, ", ".join(filling.columns)

@@ -26,6 +26,9 @@ REMEMBERED = 32 * 86_400.0
 LINK = "link of delivery "
 """How an event's source begins that names a delivery of the ledger (`Suppressions.unsubscribe`)."""
 
+ERASED_SOURCE = "erased "
+"""And one of somebody who was erased, with the event's own number (`Personal.erase`)."""
+
 Row = list[Any]
 
 
@@ -177,6 +180,8 @@ class _Removal:
         source = row["source"]
         if source.startswith(LINK):
             source = f"{LINK}{int(source.removeprefix(LINK)) + self._offsets['deliveries']}"
+        elif source.startswith(ERASED_SOURCE):
+            source = f"{ERASED_SOURCE}{row['id'] + self._offsets['events']}"
         shifted = self._shifted(id="events", delivery_id="deliveries", campaign_id="campaigns")
         return shifted(row | {"source": source})
 
