@@ -119,6 +119,7 @@ QUESTIONS: dict[str, Question] = {
     "overtaken": lambda ledger, campaign: ledger.overtaken(campaign),
     "known_people": lambda ledger, campaign: ledger.known_people(campaign),
     "mentions": lambda ledger, _: [ledger.mentions([f"p{number}@gmail.com"]) for number in (0, 1)],
+    "keeps_files": lambda ledger, _: [ledger.keeps_files([f"p{number}@gmail.com"]) for number in (0, 1)],
     "is_purged": lambda ledger, campaign: ledger.is_purged(campaign),
     "is_copy": lambda ledger, _: ledger.is_copy,
     "refuse_copy": lambda ledger, _: ledger.refuse_copy(),

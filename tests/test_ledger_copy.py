@@ -135,6 +135,22 @@ def test_who_is_suppressed_in_either_ledger_leaves_the_queues_of_both(file: Path
             assert states == {**gone, "zoe": Status.QUEUED}, name
 
 
+def test_what_came_back_from_people_who_were_erased_is_theirs_in_neither_ledger_and_moves(
+    file: Path, place: Server
+) -> None:
+    with Ledger(file) as here, Ledger(place) as there:
+        for name in ("first", "second"):
+            made_up(here, crowd(60, seed=len(name)), name=name)
+        for campaign in here.campaigns():
+            here.purge([campaign], before=None)
+        known = here._one("SELECT count(*) FROM events")
+        assert known > (1,)
+        there._db.execute("SELECT setval(pg_get_serial_sequence('events', 'id'), 3)")
+        there._run("INSERT INTO events (id, kind, at, source) VALUES (1, 'reply', 1, 'erased 1')")
+        move(here, there)
+        assert there._one("SELECT count(*) FROM events WHERE source = 'erased ' || CAST(id AS TEXT)") == (known[0] + 1,)
+
+
 def test_another_campaign_of_the_same_name_is_not_taken_for_the_one_that_moves(file: Path, place: Server) -> None:
     with Ledger(file) as here, Ledger(place) as there:
         for name in ("first", "second"):

@@ -377,7 +377,7 @@ def test_from_the_question_what_you_know_of_me_to_being_forgotten(journey: Journ
     assert (nobody.code, "add --yes" in nobody.err) == (2, True)
     erased = journey.call("erase", "p2@example.org", "--yes", "--json")
     assert erased.data == {
-        "addresses": 1, "deliveries": 1, "attempts": 1, "events": 0, "previews": 0, "mentions": [], "files": ["list.csv"],
+        "addresses": 1, "deliveries": 1, "attempts": 1, "events": 0, "previews": 0, "mentions": [], "attachments": [], "files": ["list.csv"],
         "files_not_readable": [],
     }  # fmt: skip
     report = journey.call("report", "appeal--list", "--json")
@@ -467,6 +467,25 @@ def test_a_campaign_of_long_ago_is_purged_and_never_mailed_again_by_itself(journ
     assert len(journey.server.accepted) == 4
     assert journey.call("retry", "appeal--list").code in {0, 2}
     assert journey.call("status", "appeal--list", "--json").data["sent"] == 4
+
+
+def test_files_that_were_attached_for_single_rows_go_with_their_campaign(journey: Journey) -> None:
+    (journey.folder / "motions").mkdir()
+    for row in range(2, 6):
+        journey.write(f"motions/p{row}@example.org.txt", f"Motion of the branch {row}")
+    journey.write("all.txt", "For everybody")
+    letter = (journey.folder / "templates" / "appeal.md").read_text(encoding="utf-8")
+    both = 'attachments: [all.txt, "motions/{{ email }}.txt"]\nrequired:'
+    journey.write("templates/appeal.md", letter.replace("required:", both))
+    assert journey.call("send", *journey.campaign, "--yes").code == 0
+    erased = journey.call("erase", "p2@example.org", "--yes")
+    assert "mailer purge --campaign appeal--list" in erased.out
+    assert b"Motion of the branch 2" in written(journey.folder / "mailer.db")
+    assert journey.call("purge", "--campaign", "appeal--list", "--yes").code == 0
+    left = written(journey.folder / "mailer.db")
+    assert (b"Motion of" in left, b"For everybody" in left, b"an injury to one" in left) == (False, True, True)
+    assert "all 4 have it already" in journey.call("send", *journey.campaign, "--yes").out
+    assert journey.call("report", "appeal--list", "--html", "r.html", "--csv", "r.csv").code == 0
 
 
 def test_who_is_still_to_be_mailed_is_not_purged(journey: Journey) -> None:

@@ -214,6 +214,7 @@ def erase(
                 otherwise="Nothing was erased.",
             )
         # once more: while the question stood there a campaign may have gone on
+        keepers = ledger.keeps_files(keys)
         erased = ledger.erase(keys, first=lambda: refuse_undecided(ledger, keys))
         mentions = ledger.mentions(keys)
         places = looked_through(ledger, keys)
@@ -223,6 +224,7 @@ def erase(
                 "addresses": len(keys),
                 **asdict(erased),
                 "mentions": [plain(asdict(one)) for one in mentions],
+                "attachments": keepers,
                 **files(places),
             }
         )
@@ -249,6 +251,11 @@ def erase(
         if len(mentions) > SHOWN:
             console.say(f"  and {len(mentions) - SHOWN} more (all of them: --json)")
         console.say("These go when that campaign is over: mailer purge --campaign NAME")
+    for name in keepers:
+        console.say(
+            f"Campaign {name} keeps the files that were attached for single rows, theirs perhaps, until it is over and: "
+            f"mailer purge --campaign {quoted(name)}"
+        )
     say_where(places, "These files still name an address. Delete the rows, or the files:")
 
 

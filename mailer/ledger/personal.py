@@ -24,6 +24,7 @@ from mailer.model import (
     KeptAttempt,
     KeptDelivery,
     KeptEvent,
+    Manifest,
     Mention,
     Reason,
     Suppression,
@@ -36,7 +37,7 @@ LONGEST_WINDOW = 32 * 86_400.0
 ERASED = "erased"
 """The reason of what was erased, and the note of the suppression that stays."""
 
-TABLES = ("deliveries", "attempts", "events", "previews", "suppressions")
+TABLES = ("deliveries", "attempts", "events", "previews", "suppressions", "blobs")
 
 # Whoever still waited is not mailed any more; the others keep their status, so that counts stay what they were. A reason is in our words, but
 # for that of a suppression, which may be anybody's, and of a row that was skipped, which names what stands in it.
@@ -148,9 +149,9 @@ class Personal(Store):
                 self._db.execute(f"{_FORGET_ATTEMPTS} {ours}", whole[0])
                 self._db.execute(f"{_FORGET_EVENTS} {ours}", whole[0])
                 note(self._db, campaign.id, Happening.PURGED)
-                for number in range(1, campaign.revision + 1):
-                    seal = self._seal_of(campaign, number)
-                    previews += self._db.execute("DELETE FROM previews WHERE seal = ?", (seal,)).rowcount
+                for manifest in self._manifests(campaign.id):
+                    previews += self._db.execute("DELETE FROM previews WHERE seal = ?", (manifest.seal,)).rowcount
+            self._forget_files(campaigns)
             if before is not None:
                 previews += self._db.execute("DELETE FROM previews WHERE made_at < ?", (before,)).rowcount
                 self._db.execute(f"{_FORGET_ATTEMPTS} delivery_id IS NULL AND finished_at < ?", (before,))
@@ -162,15 +163,50 @@ class Personal(Store):
             )
         return Erased(deliveries=erased.deliveries, attempts=erased.attempts, events=erased.events, previews=previews)
 
+    def keeps_files(self, keys: Iterable[str]) -> list[str]:
+        """The campaigns, of those that have one of these, that keep files which were attached for single rows."""
+        query = (
+            f"SELECT DISTINCT c.name, c.id FROM campaigns c JOIN deliveries d ON d.campaign_id = c.id WHERE {_OF_KEY}"
+        )
+        known = {row for key in keys for row in self._all(query, key)}
+        return [name for name, number in sorted(known) if self._files_of_rows(number)]
+
     def mentions(self, keys: Iterable[str]) -> list[Mention]:
         """Rows of others that name one of these in a field. Looks through all rows."""
         return [mention for key in keys for mention in self._mentions(key)]
 
     # -- where something stands
 
-    def _seal_of(self, campaign: CampaignRecord, number: int) -> str:
-        query = "SELECT manifest FROM revisions WHERE campaign_id = ? AND number = ?"
-        return manifest_from(self._one(query, campaign.id, number)[0]).seal
+    def _manifests(self, campaign: int) -> list[Manifest]:
+        query = "SELECT manifest FROM revisions WHERE campaign_id = ? ORDER BY number"
+        return [manifest_from(text) for (text,) in self._all(query, campaign)]
+
+    def _forget_files(self, campaigns: Sequence[CampaignRecord]) -> None:
+        """Their rows' own attachments, but for what another campaign has, too."""
+        gone = {digest for one in campaigns for digest in self._files_of_rows(one.id).values()}
+        if gone:
+            purged = {one.id for one in campaigns}
+            for number, text in self._all("SELECT campaign_id, manifest FROM revisions"):
+                if number not in purged:
+                    manifest = manifest_from(text)
+                    gone -= {*manifest.letter.values(), *manifest.attachments.values()}
+            self._db.executemany("DELETE FROM blobs WHERE digest = ?", [(digest,) for digest in sorted(gone)])
+
+    def _files_of_rows(self, campaign: int) -> dict[str, str]:
+        """Attachments whose name the letter does not have in it, since each row makes it; their digests by path."""
+        found: dict[str, str] = {}
+        for manifest in self._manifests(campaign):
+            letter = b"".join(
+                bytes(content)
+                for digest in sorted(set(manifest.letter.values()))
+                for (content,) in self._all("SELECT content FROM blobs WHERE digest = ?", digest)
+            )
+            found |= {
+                path: digest
+                for path, digest in manifest.attachments.items()
+                if path.rpartition("/")[2].encode() not in letter
+            }
+        return found
 
     def _numbers(self, key: str) -> list[int]:
         """The ids of a person's deliveries: also of rows whose cell was no usable address, if it is in there."""
