@@ -24,6 +24,7 @@ from mailer.campaign import whereabouts as looking
 from mailer.campaign.whereabouts import whereabouts
 from mailer.errors import CampaignError
 from mailer.ledger import Intent, Ledger, Record, Row, Start, Writer
+from mailer.ledger.cipher import LedgerKey
 from mailer.model import CampaignRecord, Event, EventKind, LedgerPlace, Outcome, Phase, Scope, Status, Tally, Verdict
 
 KEYS = [f"p{number}@example.org" for number in range(1, 5)]
@@ -263,6 +264,38 @@ def test_nothing_is_left_of_what_was_rewritten_before_either(tmp_path: Path) -> 
         assert [word for word in (b"p150@", b"Pat 150", b"p7@", b"Pat 7\n") if word in written(path)] == []
         assert b"p8@example.org" in written(path)
         assert ledger._one("PRAGMA secure_delete") == (0,)
+
+
+@pytest.mark.parametrize("ledger_place", ["server"], indirect=True)
+def test_on_a_server_neither_a_table_nor_the_planner_s_samples_name_who_is_erased(ledger: Ledger) -> None:
+    campaign = ledger.start(start([contact(number) for number in range(1, 40)]))
+    handed_over(ledger, campaign, 1, 2, 3)
+    ledger._db.execute("ANALYZE")
+
+    def naming(word: str) -> set[str]:
+        tables = ledger._all(
+            "SELECT table_schema, table_name FROM information_schema.tables"
+            " WHERE table_type = 'BASE TABLE' AND table_schema <> 'information_schema'"
+        )
+        query = "SELECT count(*) FROM {}.{} x WHERE position('{}' in lower(x::text)) > 0"
+        return {table for schema, table in tables if ledger._one(query.format(schema, table, word)) != (0,)}
+
+    assert naming("p7@example.org") == {"deliveries", "pg_statistic"}
+    ledger.erase([contact(7).key])
+    assert naming("p7@example.org") == set()
+    assert "deliveries" in naming("p8@example.org")
+
+
+def test_an_encrypted_ledger_forgets_as_well(tmp_path: Path) -> None:
+    pytest.importorskip("sqlcipher3")
+    key = LedgerKey(salt=b"s" * 16, raw=b"k" * 32)
+    with Ledger(tmp_path / "mailer.db", key=key) as ledger:
+        campaign = ledger.start(start([contact(1), contact(2)]))
+        ledger.erase([KEYS[0]])
+        assert not ledger.dossier(KEYS[0]).is_known
+    assert b"SQLite format" not in written(tmp_path / "mailer.db")
+    with Ledger(tmp_path / "mailer.db", key=key) as ledger:
+        assert ledger.open_keys(campaign) == [KEYS[1]]
 
 
 def test_bytes_wait_for_the_next_erasure_where_another_program_has_the_ledger(
