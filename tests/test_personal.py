@@ -364,6 +364,16 @@ def test_the_ledger_is_asked_by_itself_and_a_copy_of_it_is_a_file(tmp_path: Path
     assert [path.name for path in found.found] == ["mailer.db.old"]
 
 
+def test_what_is_packed_within_an_archive_is_told_as_not_looked_at(tmp_path: Path) -> None:
+    for name, inner in (("lists.zip", "list.xlsx"), ("papers.zip", "a.pdf"), ("plain.zip", "list.csv")):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(inner, b"nobody@example.org")
+    (tmp_path / "list.numbers").write_bytes(b"PK")
+    closed = [path.name for path in whereabouts(tmp_path, ["pat@example.org"]).closed]
+    assert closed == ["list.numbers", "lists.zip", "papers.zip"]
+    assert len(whereabouts(tmp_path, ["nobody@example.org"]).found) == 3
+
+
 def test_an_archive_that_unfolds_without_end_is_not_looked_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,11 @@ CHUNK = 1 << 20
 MOST_OCTETS = 2_000_000_000
 """Of an archive's parts, unpacked: more is no workbook."""
 
-OPAQUE = frozenset({".pdf", ".parquet", ".gz", ".7z", ".rar"})
+OPAQUE = frozenset({".pdf", ".parquet", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".numbers"})
 """Formats that hold text packed, so that not to find it means nothing."""
+
+ARCHIVES = frozenset({".zip", ".xlsx", ".xlsm", ".ods", ".odt", ".docx"})
+"""What is looked through, but not where it stands within another archive."""
 
 ENCODINGS = ("utf-8", "cp1252", "utf-16-le", "utf-16-be")
 AROUND = dict.fromkeys(("utf-8", "cp1252"), (rb"(?<![a-z0-9._+-])", rb"(?![a-z0-9-]|\.[a-z0-9])"))
@@ -47,7 +50,7 @@ class Whereabouts:
 
 def whereabouts(folder: Path, keys: Iterable[str], *, ledger: Path | None = None) -> Whereabouts:
     """Look through a folder and those in it, but for hidden ones and links. `ledger` is asked by itself, and left out here."""
-    wanted = re.compile(b"|".join(spelling for key in keys for spelling in _spellings(key)))
+    wanted = _Wanted(dict(spelling for key in keys for spelling in _spellings(key)))
     found, closed = [], []
     for path in _files(folder, ledger):
         place = path.relative_to(folder)
@@ -76,8 +79,20 @@ def _is_of_ledger(path: Path, ledger: Path) -> bool:
     return mine and path.parent.resolve() == ledger.parent.resolve()
 
 
-def _spellings(key: str) -> Iterator[bytes]:
-    """An address as it may stand in a file, in lower case, and not as the end or the beginning of a longer one."""
+class _Wanted:
+    """Addresses as they may stand in a file, each with a pattern that does not find it in a longer one."""
+
+    def __init__(self, spellings: Mapping[bytes, bytes]) -> None:
+        self._words = tuple(spellings)
+        self._pattern = re.compile(b"|".join(spellings.values()))
+
+    def is_in(self, text: bytes) -> bool:
+        # a pattern of many looks at each octet for each of them; most files hold none
+        return any(word in text for word in self._words) and self._pattern.search(text) is not None
+
+
+def _spellings(key: str) -> Iterator[tuple[bytes, bytes]]:
+    """An address in lower case, as each encoding has it, and the pattern for it."""
     local, _, domain = key.rpartition("@")
     texts = {key}
     if "xn--" in domain:
@@ -87,14 +102,14 @@ def _spellings(key: str) -> Iterator[bytes]:
         for encoding in ENCODINGS:
             with suppress(UnicodeError):
                 before, after = AROUND.get(encoding, (b"", b""))
-                yield before + re.escape(text.encode(encoding)) + after
+                yield (word := text.encode(encoding)), before + re.escape(word) + after
         if not text.isascii():
             # as XML and JSON may write it
-            yield re.escape(text.encode("ascii", "xmlcharrefreplace"))
-            yield re.escape(json.dumps(text)[1:-1].encode())
+            for word in (text.encode("ascii", "xmlcharrefreplace"), json.dumps(text)[1:-1].encode()):
+                yield word, re.escape(word)
 
 
-def _holds(path: Path, wanted: re.Pattern[bytes]) -> bool:
+def _holds(path: Path, wanted: _Wanted) -> bool:
     with path.open("rb") as file:
         if _in_stream(file, wanted):
             return True
@@ -107,16 +122,18 @@ def _holds(path: Path, wanted: re.Pattern[bytes]) -> bool:
             with archive.open(part) as content:
                 if _in_stream(content, wanted):
                     return True
+        if any(Path(name).suffix.lower() in OPAQUE | ARCHIVES for name in archive.namelist()):
+            raise EOFError
     return False
 
 
-def _in_stream(stream: IO[bytes], wanted: re.Pattern[bytes]) -> bool:
+def _in_stream(stream: IO[bytes], wanted: _Wanted) -> bool:
     """Piece by piece, each with the end of the one before, in which an address may begin."""
     before = b""
     while chunk := stream.read(CHUNK):
         # ASCII letters only, whatever the encoding
         text = before + chunk.lower()
-        if wanted.search(text):
+        if wanted.is_in(text):
             return True
         before = text[-LONGEST:]
     return False
