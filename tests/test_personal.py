@@ -26,6 +26,7 @@ from mailer.errors import CampaignError
 from mailer.ledger import Intent, Ledger, Record, Row, Start, Writer
 from mailer.ledger.cipher import LedgerKey
 from mailer.model import CampaignRecord, Event, EventKind, LedgerPlace, Outcome, Phase, Scope, Status, Tally, Verdict
+from mailer.web.journey.log import lines
 
 KEYS = [f"p{number}@example.org" for number in range(1, 5)]
 
@@ -477,6 +478,20 @@ def test_whoever_is_queued_again_while_the_question_stands_there_is_not_purged(
     assert journey.call("status", "appeal--list", "--json").data["queued"] == 1
 
 
+def test_report_and_log_speak_of_whoever_was_erased_as_somebody(journey: Journey) -> None:
+    assert journey.server is not None
+    journey.server.on("rcpt", address="p3@example.org", reply="550 5.1.1 <p3@example.org> is unknown")
+    assert journey.call("send", *journey.campaign, "--yes").code == 1
+    assert journey.call("erase", "p3@example.org", "--yes").code == 0
+    report = journey.call("report", "appeal--list", "--html", "r.html", "--csv", "r.csv")
+    assert "somebody who was erased: failed" in report.out
+    assert "None" not in report.out
+    assert "p3@" not in (journey.folder / "r.html").read_text() + (journey.folder / "r.csv").read_text()
+    with Ledger(journey.folder / "mailer.db") as ledger:
+        told = [line.data() for line in lines(ledger, ledger.find("appeal--list"))]
+    assert [line["who"] for line in told if line["kind"] == "failed"] == [None]
+
+
 def test_nothing_is_erased_while_a_message_is_in_doubt(journey: Journey) -> None:
     assert journey.server is not None
     journey.server.on("accepted", nth=2, drop=True)
@@ -506,6 +521,9 @@ def test_a_campaign_of_long_ago_is_purged_and_never_mailed_again_by_itself(journ
     journey.write("list.csv", as_csv(people(5)))
     refused = journey.call("send", *journey.campaign, "--update", "--yes")
     assert (refused.code, "Everybody in campaign" in refused.err) == (2, True)
+    shown = journey.call("preview", *journey.campaign)
+    assert "everybody in it was erased" in shown.out
+    assert "nobody has the letter" not in shown.out
     assert journey.server is not None
     assert len(journey.server.accepted) == 4
     assert journey.call("retry", "appeal--list").code in {0, 2}

@@ -157,6 +157,8 @@ def standing_of(plan: Plan, ledger: Ledger) -> Begun | None:
     campaign = ledger.campaign(plan.name)
     if campaign is None or not ledger.tried(campaign):
         return None
+    if ledger.is_purged(campaign):
+        return Begun(changed=False, told="everybody in it was erased, so it takes no more people: --campaign NAME.")
     have = len(ledger.reached(campaign).intersection(plan.mailed_keys(plan.held_back(ledger))))
     changed = campaign.manifest.parts != plan.manifest.parts
     rest = "the rest gets it as it is now, with --update" if changed else "they get no second one"

@@ -148,8 +148,9 @@ def show(summary: Report) -> None:
         console.say("\nBy name:")
         for record in summary.attention[:NAMED]:
             what = "uncertain" if record.status is Status.UNCERTAIN else "failed"
+            who = f"row {record.row}  {record.address}" if record.row is not None else "somebody who was erased"
             console.say(
-                f"  row {record.row}  {record.address}: {what}. {record.reason[:1].upper()}{record.reason[1:]}",
+                f"  {who}: {what}. {record.reason[:1].upper()}{record.reason[1:]}",
                 sentence=True,
             )
         if summary.attention_total > NAMED:

@@ -55,7 +55,8 @@ class Line:
 
     def data(self) -> dict[str, object]:
         """For the page's script."""
-        who = [self.person.row, self.person.name, self.person.address] if self.person else None
+        # who was erased is in no row any more
+        who = [self.person.row, self.person.name, self.person.address] if self.person and self.person.row else None
         return {
             "at": self.at,
             "kind": self.kind,
