@@ -456,6 +456,7 @@ def test_rows_of_others_that_still_name_whoever_is_erased_are_told(journey: Jour
     assert journey.call("send", *journey.campaign, "--yes").code == 0
     erased = journey.call("erase", "p2@example.org", "--yes")
     assert "campaign appeal--list, row 3: city" in erased.out
+    assert "These files still name an address. Delete the rows, or the files:\n  list.csv" in erased.out
     again = journey.call("erase", "p2@example.org", "--yes", "--json")
     assert again.data["mentions"] == [{"campaign": "appeal--list", "row": 3, "fields": ["city"]}]
 
@@ -472,7 +473,7 @@ def test_whoever_is_queued_again_while_the_question_stands_there_is_not_purged(
         with Ledger(journey.folder / "mailer.db") as ledger:
             assert ledger.requeue_failed(ledger.find("appeal--list")).moved == 1
 
-    monkeypatch.setattr("mailer.cli.personal.have_typed", meanwhile)
+    monkeypatch.setattr("mailer.cli.retention.have_typed", meanwhile)
     refused = journey.call("purge", "--campaign", "appeal--list")
     assert (refused.code, "is not over" in refused.err) == (2, True)
     assert journey.call("status", "appeal--list", "--json").data["queued"] == 1

@@ -31,7 +31,7 @@ COMMANDS = {
     "inbox": ("mailer.cli.inbox:inbox", "Fetch what came back: bounces, complaints, unsubscribes and replies."),
     "export": ("mailer.cli.personal:export", "Show everything that is kept about a person."),
     "erase": ("mailer.cli.personal:erase", "Forget people who ask for it, and never mail them again."),
-    "purge": ("mailer.cli.personal:purge", "Forget everybody in campaigns that ended long ago."),
+    "purge": ("mailer.cli.retention:purge", "Forget everybody in campaigns that ended long ago."),
     "encrypt": (
         "mailer.cli.encrypting:encrypt",
         "Encrypt the ledger, or lists, so that nobody reads them without the key.",
