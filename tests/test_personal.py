@@ -319,6 +319,14 @@ def test_who_was_forgotten_with_a_campaign_may_still_ask_for_no_more_letters(led
     assert ledger.knows(KEYS[0])
 
 
+def test_who_has_the_letter_by_a_person_s_word_alone_gets_no_second_one_after_a_purge(ledger: Ledger) -> None:
+    campaign = ledger.start(start([contact(1), contact(2)]))
+    ledger.doubt_open()
+    assert ledger.resolve(campaign, Status.SENT, None).moved == 2
+    ledger.purge([campaign], before=None)
+    assert ledger.is_purged(campaign)
+
+
 def test_previews_of_other_campaigns_stay_when_one_is_purged(ledger: Ledger) -> None:
     campaign = ledger.start(start([contact(1)]))
     handed_over(ledger, campaign, 1)

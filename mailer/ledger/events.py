@@ -46,7 +46,7 @@ class Events(Store):
     def knows(self, key: str) -> bool:
         """Whether any campaign ever had this address, or may have had it: whoever was tried may have been erased since."""
         ours = "SELECT 1 FROM deliveries WHERE campaign_id IN (SELECT id FROM campaigns) AND"
-        erased = f"{ours} key IS NULL AND first_attempt_at IS NOT NULL LIMIT 1"
+        erased = f"{ours} key IS NULL AND (first_attempt_at IS NOT NULL OR status = 'sent') LIMIT 1"
         return bool(self._all(f"{ours} key = ? LIMIT 1", key) or self._all(erased))
 
     def known_sources(self, sources: Sequence[str]) -> set[str]:

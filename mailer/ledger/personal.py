@@ -123,7 +123,8 @@ class Personal(Store):
     def is_purged(self, campaign: CampaignRecord) -> bool:
         """Whether nobody of those who were tried is known any more, so that nobody can tell who has the letter."""
         known = "SELECT 1 FROM deliveries WHERE campaign_id = ? AND key IS NOT NULL LIMIT 1"
-        tried = "SELECT 1 FROM deliveries WHERE campaign_id = ? AND first_attempt_at IS NOT NULL LIMIT 1"
+        # after a back-up was put back a person may have said that it arrived, where no attempt is known
+        tried = "SELECT 1 FROM deliveries WHERE campaign_id = ? AND (first_attempt_at IS NOT NULL OR status = 'sent') LIMIT 1"
         return not self._all(known, campaign.id) and bool(self._all(tried, campaign.id))
 
     def purge(
