@@ -120,7 +120,6 @@ QUESTIONS: dict[str, Question] = {
     "known_people": lambda ledger, campaign: ledger.known_people(campaign),
     "mentions": lambda ledger, _: [ledger.mentions([f"p{number}@gmail.com"]) for number in (0, 1)],
     "keeps_files": lambda ledger, _: [ledger.keeps_files([f"p{number}@gmail.com"]) for number in (0, 1)],
-    "alike": lambda ledger, campaign: [ledger.alike(name) for name in (campaign.name.upper(), "none")],
     "is_purged": lambda ledger, campaign: ledger.is_purged(campaign),
     "is_copy": lambda ledger, _: ledger.is_copy,
     "refuse_copy": lambda ledger, _: ledger.refuse_copy(),
