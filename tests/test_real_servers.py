@@ -209,6 +209,7 @@ def send_to_sink(program: Program, *options: str, code: int) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.thorough
 def test_people_refused_for_now_are_tried_again_in_minutes(sink_campaign: Program) -> None:
     before = datetime.now(UTC)
     result = send_to_sink(sink_campaign, "-r", "RCPT", code=3)

@@ -55,6 +55,7 @@ def bodies(at_work: Office) -> Counter[str]:
     return Counter("Friday" if b"by Friday" in one.content else "today" for one in at_work.server.accepted)
 
 
+@pytest.mark.thorough
 def test_a_letter_that_is_corrected_in_mid_campaign_goes_to_the_rest(page: Page, at_work: Office) -> None:
     begun(page, at_work)
     expect(page.get_by_role("link", name="Correct the letter or the list")).to_be_visible()

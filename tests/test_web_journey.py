@@ -252,7 +252,8 @@ def test_by_keyboard_alone(page: Page, at_work: Office) -> None:
     assert exactly_once(at_work, 3)
 
 
-@pytest.mark.parametrize("at_work", ["file", pytest.param("server", marks=pytest.mark.thorough)], indirect=True)
+@pytest.mark.thorough
+@pytest.mark.parametrize("at_work", ["file", "server"], indirect=True)
 def test_a_pause_on_the_page_is_gone_on_from_in_the_terminal_and_the_other_way_round(
     page: Page, at_work: Office
 ) -> None:

@@ -108,6 +108,7 @@ def finished(standing: dict[str, Any]) -> bool:
 
 
 @posix
+@pytest.mark.thorough
 def test_a_campaign_is_left_to_workers_seen_paused_continued_and_finished(site: Site) -> None:
     held = site.server.on("dot", nth=3, hold=True)
     said = site.program.run(*SEND)

@@ -44,6 +44,8 @@ class Trial(Stage):
         self._unanswered = 0
         self._excused = 0
         self._doubtful = 0
+        self._senders: set[str] = set()
+        """The tokens of those who had sent before the last strike."""
 
     # -- strikes
 
@@ -67,10 +69,22 @@ class Trial(Stage):
         unanswered = len(self._doubts("the server did not answer within"))
         left = now - self._doubtful - (unanswered - self._unanswered)
         self._doubtful, self._unanswered = now, unanswered
+        left = min(left, self._doubts_of_new_senders())
         lines = self.connections if lines is None else lines
         self._excused += lines
         self._judge_crash(left, lines)
         return left
+
+    def _doubts_of_new_senders(self) -> int:
+        """How many are in doubt by those who began after the last strike.
+
+        What a killed run wrote in its last moment is seen only once SQLite has recovered the ledger, and not while a maker of it, killed
+        as well, has not quite gone: it comes to light after the next strike, and was left by the one before.
+        """
+        found = self._asked("SELECT token FROM deliveries WHERE status IN ('sending', 'uncertain')")
+        new = sum(token not in self._senders for (token,) in found)
+        self._senders |= {token for (token,) in self._asked("SELECT DISTINCT token FROM attempts")}
+        return new
 
     def _judge_crash(self, left: int, lines: int) -> None:
         """At most one in doubt for each connection that the crash cut off."""
