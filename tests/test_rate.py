@@ -8,7 +8,7 @@ import pytest
 from program import Program
 from smtp_server import Accepted, ScriptedServer
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.thorough]
 
 MESSAGES = 200
 PER_SECOND = 20
