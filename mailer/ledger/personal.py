@@ -15,6 +15,7 @@ from mailer.ledger.diary import note
 from mailer.ledger.leaving import ADD, LEAVE_KEY
 from mailer.ledger.memory import Digests
 from mailer.ledger.store import Store, manifest_from, moment
+from mailer.ledger.suppressions import SUPPRESSION, suppression_of
 from mailer.model import (
     EVERYWHERE,
     CampaignRecord,
@@ -245,23 +246,8 @@ class Personal(Store):
         )
 
     def _suppressions_of(self, key: str) -> list[Suppression]:
-        query = (
-            "SELECT s.entry, s.reason, s.note, s.source, s.created_at, s.scope, s.hash, k.secret FROM suppressions s"
-            " JOIN suppression_secrets k ON k.id = s.secret_id WHERE s.hash = fingerprint(k.secret, ?1) ORDER BY s.created_at"
-        )
-        return [
-            Suppression(
-                entry=entry,
-                reason=Reason(reason),
-                note=note_,
-                source=source,
-                since=moment(at),
-                scope=scope,
-                hash=bytes(digest),
-                secret=bytes(secret),
-            )
-            for entry, reason, note_, source, at, scope, digest, secret in self._all(query, key)
-        ]
+        query = f"{SUPPRESSION} WHERE s.hash = fingerprint(k.secret, ?1) ORDER BY s.created_at"
+        return [suppression_of(row) for row in self._all(query, key)]
 
     def _mentions(self, key: str) -> Iterator[Mention]:
         """By the text of all fields first: reading each of a million rows would take many times as long."""

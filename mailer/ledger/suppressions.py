@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from mailer.ledger.leaving import ADD, LEAVE, LEAVE_KEY
 from mailer.ledger.store import Store, moment
@@ -19,9 +20,9 @@ SELECT :hash, :scope, id, :reason, :note, :source, :at FROM suppression_secrets 
 ON CONFLICT DO NOTHING
 """
 
-_ROWS = (
+SUPPRESSION = (
     "SELECT s.entry, s.reason, s.note, s.source, s.created_at, s.scope, s.hash, k.secret FROM suppressions s"
-    " JOIN suppression_secrets k ON k.id = s.secret_id ORDER BY s.created_at, s.entry NULLS FIRST, s.hash"
+    " JOIN suppression_secrets k ON k.id = s.secret_id"
 )
 
 
@@ -40,19 +41,8 @@ class Suppressions(Store):
 
     def suppression_rows(self) -> list[Suppression]:
         """Every suppression, the oldest first."""
-        return [
-            Suppression(
-                entry=entry,
-                reason=Reason(reason),
-                note=note,
-                source=source,
-                since=moment(at),
-                scope=scope,
-                hash=bytes(digest),
-                secret=bytes(secret),
-            )
-            for entry, reason, note, source, at, scope, digest, secret in self._all(_ROWS)
-        ]
+        query = f"{SUPPRESSION} ORDER BY s.created_at, s.entry NULLS FIRST, s.hash"
+        return [suppression_of(row) for row in self._all(query)]
 
     def suppress(
         self,
@@ -182,3 +172,18 @@ class Suppressions(Store):
     def list_names(self) -> set[str]:
         """What the lists of all campaigns are called."""
         return {row[0] for row in self._all("SELECT DISTINCT list FROM campaigns")}
+
+
+def suppression_of(row: tuple[Any, ...]) -> Suppression:
+    """The suppression that a row of SUPPRESSION stands for."""
+    entry, reason, note, source, at, scope, digest, secret = row
+    return Suppression(
+        entry=entry,
+        reason=Reason(reason),
+        note=note,
+        source=source,
+        since=moment(at),
+        scope=scope,
+        hash=bytes(digest),
+        secret=bytes(secret),
+    )
