@@ -13,6 +13,8 @@ from urllib.parse import urlencode
 import pytest
 from organiser import Office, Stranger, office, people
 
+from mailer.model import Contact
+from mailer.web.journey import previews
 from mailer.web.journey.letters import KEPT, MOST_KEPT, Letters
 from mailer.web.journey.looks import Look
 
@@ -44,6 +46,21 @@ def settled(inside: Stranger) -> dict[str, object]:
         if found["phase"] in {"ready", "failed"}:
             return found
     raise AssertionError("never settled")
+
+
+def test_a_page_of_the_table_is_of_one_moment_though_the_check_goes_on() -> None:
+    both = [Contact(address=f"p{row}@example.org", key=f"p{row}@example.org", row=row) for row in (2, 3)]
+    look = previews.Look(draft=cast("Any", None), stamp=())
+    look.table = both, [one.address for one in both]
+
+    def found_wrong(*_: object) -> SimpleNamespace:
+        look.table = (), ()
+        return SimpleNamespace(subject="x")
+
+    asked = object.__new__(previews.Previews)
+    vars(asked).update(_pages=SimpleNamespace(draft=lambda _: None), look=lambda _: look, _letter=found_wrong)
+    answer = asked.rows(cast("Any", SimpleNamespace(state=SimpleNamespace(form={}))))
+    assert [row[3] for row in json.loads(bytes(answer.body))["rows"]] == [one.address for one in both]
 
 
 def test_three_tabs_that_wait_for_three_campaigns_all_come_to_an_end(at_work: Office, inside: Stranger) -> None:

@@ -75,8 +75,8 @@ class Look:
     plan: Plan | None = None
     letter: merge.Template | None = None
     rendering: Lock = field(default_factory=Lock)
-    people: list[Contact] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
+    table: tuple[Sequence[Contact], Sequence[str]] = ((), ())
+    """Who gets a message, and the words by which each is found: one thing, since another thread may gather them anew at any moment."""
     chosen: dict[str, Telling] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
     messages: int = 0
@@ -86,13 +86,18 @@ class Look:
     error: MailerError | None = None
 
     @property
+    def people(self) -> Sequence[Contact]:
+        return self.table[0]
+
+    @property
     def telling(self) -> list[tuple[Contact, Telling]]:
         """The messages to look at first, with whom they are for, numbered as they stand now; by key, since people come and go."""
         if not self.chosen:
             return []
-        at = {one.key: number for number, one in enumerate(self.people, start=1) if one.key in self.chosen}
+        people = self.people
+        at = {one.key: number for number, one in enumerate(people, start=1) if one.key in self.chosen}
         found = [(key, telling) for key, telling in self.chosen.items() if key in at]
-        return [(self.people[at[key] - 1], replace(telling, number=at[key])) for key, telling in found]
+        return [(people[at[key] - 1], replace(telling, number=at[key])) for key, telling in found]
 
     @property
     def seal(self) -> str:
@@ -212,8 +217,8 @@ class Previews:
         assert look.plan
         suppressed = look.plan.held_back(ledger)
         people = list(look.plan.mailed(suppressed))
-        look.words = [f"{one.row} {one.name} {one.address}".casefold() for one in people]
-        look.people, look.messages = people, len(people)
+        look.table = people, [f"{one.row} {one.name} {one.address}".casefold() for one in people]
+        look.messages = len(people)
         look.account = account(look.plan, suppressed, len(people))
         try:
             check_way_out(look.plan, (one.key for one in people))
@@ -284,21 +289,20 @@ class Previews:
         look = self.look(self._pages.draft(request))
         form = request.state.form
         words = form.get("q", "").casefold().split()[:10]
-        texts = look.words
-        found: Sequence[int] = range(len(look.people))
+        people, texts = look.table
+        found: Sequence[int] = range(len(people))
         for word in words:
             found = [at for at in found if word in texts[at]]
         at = _number(form.get("from", "0"))
         return JSONResponse(
             {
                 "found": len(found),
-                "rows": [self._row(look, number) for number in found[at : at + PAGE]],
+                "rows": [self._row(look, people[number], number) for number in found[at : at + PAGE]],
                 "size": PAGE,
             }
         )
 
-    def _row(self, look: Look, number: int) -> list[str | int]:
-        contact = look.people[number]
+    def _row(self, look: Look, contact: Contact, number: int) -> list[str | int]:
         try:
             subject = self._letter(look, contact).subject
         except MailerError:
@@ -344,10 +348,10 @@ class Previews:
 
     def _content(self, request: Request) -> bytes:
         look = self.look(self._pages.draft(request))
-        number = request.path_params["row"]
-        if not (look.plan and 0 < number <= len(look.people)):
+        number, people = request.path_params["row"], look.people
+        if not (look.plan and 0 < number <= len(people)):
             raise HTTPException(404)
-        contact = look.people[number - 1]
+        contact = people[number - 1]
         message = look.plan.compose(contact, self._letter(look, contact), datetime.now(UTC))
         return message.content
 
