@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -363,31 +363,38 @@ def test_half_a_character_keeps_no_mail_from_being_read(content: bytes) -> None:
     assert all(event.text.encode() is not None for event in events_of(found, NOW, People()))
 
 
+class Box:
+    """A mailbox with these mails by their numbers; what was put away is in `away`."""
+
+    validity = 1
+
+    def __init__(self, mails: Mapping[int, bytes]) -> None:
+        self._mails = mails
+        self.away: list[int] = []
+
+    def newer_than(self, uid: int, since: float) -> list[int]:
+        return [number for number in self._mails if number > uid]
+
+    def fetch(self, uids: Sequence[int]) -> list[Arrived]:
+        return [Arrived(uid=number, at=NOW, content=self._mails[number]) for number in uids]
+
+    def put_away(self, uids: Sequence[int]) -> int:
+        self.away.extend(uids)
+        return len(uids)
+
+
 def test_a_mail_that_cannot_be_read_does_not_keep_the_others_from_it(tmp_path: Path) -> None:
     mails = {
         1: b"From: a@example.org\nMessage-ID: =?utf-7?q?<+2AA-=40x>?=\nSubject: x\n\nhi\n",
         2: person(own="2"),
     }
 
-    class Box:
-        validity = 1
-
-        def newer_than(self, uid: int, since: float) -> list[int]:
-            return [number for number in mails if number > uid]
-
-        def fetch(self, uids: Sequence[int]) -> list[Arrived]:
-            return [Arrived(uid=number, at=NOW, content=mails[number]) for number in uids]
-
-        def put_away(self, uids: Sequence[int]) -> int:
-            return len(uids)
-
     with Ledger(tmp_path / "mailer.db") as ledger:
-        assert [look.read for look in take_in(ledger, Box(), "box")] == [2]
+        assert [look.read for look in take_in(ledger, Box(mails), "box")] == [2]
         assert ledger.read_up_to("box", 1) == 2
 
 
 def test_what_is_about_a_campaign_that_moved_is_left_for_the_ledger_in_which_it_goes_on(tmp_path: Path) -> None:
-    away: list[int] = []
     with Ledger(tmp_path / "mailer.db") as ledger:
         names = {}
         for name in ("gone", "here"):
@@ -400,21 +407,9 @@ def test_what_is_about_a_campaign_that_moved_is_left_for_the_ledger_in_which_it_
             for number, name in enumerate(names, start=1)
         }
 
-        class Box:
-            validity = 1
-
-            def newer_than(self, uid: int, since: float) -> list[int]:
-                return [number for number in mails if number > uid]
-
-            def fetch(self, uids: Sequence[int]) -> list[Arrived]:
-                return [Arrived(uid=number, at=NOW, content=mails[number]) for number in uids]
-
-            def put_away(self, uids: Sequence[int]) -> int:
-                away.extend(uids)
-                return len(uids)
-
-        [look] = take_in(ledger, Box(), "box")
-        assert (look.events[EventKind.BOUNCE], look.suppressed, away) == (2, 2, [2])
+        box = Box(mails)
+        [look] = take_in(ledger, box, "box")
+        assert (look.events[EventKind.BOUNCE], look.suppressed, box.away) == (2, 2, [2])
 
 
 def test_what_trips_up_the_reader_itself_is_a_puzzle(monkeypatch: pytest.MonkeyPatch) -> None:

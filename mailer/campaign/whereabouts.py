@@ -37,7 +37,8 @@ AROUND = dict.fromkeys(("utf-8", "cp1252"), (rb"(?<![a-z0-9._+-])", rb"(?![a-z0-
 LONGEST = 2048
 """Octets: more than any address has in any encoding."""
 
-BROKEN = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, KeyError)
+BROKEN = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError)
+"""What a damaged, locked or unknown archive comes to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

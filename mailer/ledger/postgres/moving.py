@@ -17,11 +17,9 @@ from mailer.errors import CampaignError, LedgerError
 from mailer.ledger.leaving import LEAVE
 from mailer.ledger.ledger import Ledger
 from mailer.ledger.lock import SenderLock, mark_interrupted
+from mailer.ledger.personal import LONGEST_WINDOW
 from mailer.ledger.postgres.database import Postgres
 from mailer.model import CampaignRecord, said
-
-REMEMBERED = 32 * 86_400.0
-"""Seconds: as far back as a quota may count. Other campaigns' attempts go along without their deliveries."""
 
 LINK = "link of delivery "
 """How an event's source begins that names a delivery of the ledger (`Suppressions.unsubscribe`)."""
@@ -150,7 +148,8 @@ class _Removal:
         """What was sent over the account counts towards its quota, whatever campaign it was for."""
         ours = " UNION ".join(f"SELECT id FROM deliveries WHERE campaign_id = {one.id:d}" for one in campaigns)
         others = f"(delivery_id IS NULL OR delivery_id NOT IN ({ours}))" if ours else "delivery_id IS NULL"
-        since = 0.0 if whole else time.time() - REMEMBERED
+        # other campaigns' attempts go along without their deliveries
+        since = 0.0 if whole else time.time() - LONGEST_WINDOW
 
         def nobodys(row: dict[str, Any]) -> Row:
             return list((row | {"id": row["id"] + self._offsets["attempts"], "delivery_id": None}).values())
