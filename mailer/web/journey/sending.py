@@ -81,7 +81,14 @@ class Sendings:
             others = not approvals and ledger.is_approved(draft.name)
         ahead = outlook(look, self._means)
         return self._pages.show(
-            request, "approve", draft=draft, look=look, approvals=approvals, others=others, outlook=ahead
+            request,
+            "approve",
+            draft=draft,
+            look=look,
+            attachments=list(look.contents.attachments()),
+            approvals=approvals,
+            others=others,
+            outlook=ahead,
         )
 
     def approved(self, request: Request) -> Response:
