@@ -244,16 +244,46 @@ def test_who_is_in_a_list_is_kept_out_by_the_same_words(text: str, domain: str) 
         assert entry_of(written) == checked.key == entry_of(checked.key)
 
 
-def test_a_list_that_is_not_here_is_said_and_so_is_what_somebody_is_suppressed_for(
+def test_a_list_that_there_is_not_is_refused_with_the_names_there_are(
     campaign_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def refused(*words: str) -> str:
+        assert main(["suppress", *words]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        return " ".join(printed.err.split())
+
     (campaign_folder / "contacts").mkdir()
-    (campaign_folder / "contacts" / "branches.csv").write_text("email\n", "utf-8")
-    assert main(["suppress", "add", "p@union.example", "--list", "branches"]) == 0
-    printed = capsys.readouterr()
-    assert ("for the list branches: 1 address" in printed.out, printed.err) == (True, "")
-    assert main(["suppress", "add", "p@union.example", "--list", "nosuch"]) == 0
-    assert "There is no list called nosuch here" in capsys.readouterr().err
+    told = refused("add", "p@union.example", "--list", "nosuch")
+    assert "There is no list called nosuch here" in told
+    assert "put it into contacts/ first" in told
+    for name in ("branches.csv", "Members.xlsx", "notes.docx"):
+        (campaign_folder / "contacts" / name).write_text("email\n", "utf-8")
+    told = refused("add", "p@union.example", "--list", "brnaches")
+    assert "did you mean --list branches? The lists are: branches, members." in told
+    assert "Nothing was changed." in told
+    (campaign_folder / "old.txt").write_text("old@union.example\n", "utf-8")
+    assert "The lists are: branches, members." in refused("import", "old.txt", "--list", "nosuch")
+    assert "The lists are:" in refused("remove", "p@union.example", "--list", "nosuch")
+    with Ledger(campaign_folder / "mailer.db") as ledger:
+        assert ledger.suppression_rows() == []
+
+
+def test_a_list_counts_as_known_by_its_file_its_path_and_what_somebody_is_suppressed_for(
+    campaign_folder: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "Retired.csv"
+    elsewhere.write_text("email\n", "utf-8")
+    (campaign_folder / "contacts").mkdir()
+    here = campaign_folder / "contacts" / "branches.csv"
+    here.write_text("email\n", "utf-8")
+    for name, known in (("branches", "branches"), ("contacts/Branches.csv", "branches"), (str(elsewhere), "retired")):
+        assert main(["suppress", "add", f"{known}@union.example", "--list", name]) == 0
+        printed = capsys.readouterr()
+        assert (f"for the list {known}: " in printed.out, printed.err) == (True, "")
+    here.unlink()  # whose wish it was is still there, and can be taken back
+    assert main(["suppress", "remove", "branches@union.example", "--list", "branches"]) == 0
+    assert "1 address may be mailed again" in capsys.readouterr().out
 
 
 def test_an_export_makes_no_folder(campaign_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,9 @@ ListOption = Annotated[
     str | None,
     typer.Option("--list", metavar="NAME", help="For this list only: the name of its file.", show_default=False),
 ]
+LISTED = 10
+"""Names of lists that a refusal shows."""
+
 REASON = "Why: unsubscribed, complaint, bounce, or in your own words. Reports show it."
 
 
@@ -86,17 +89,44 @@ def scope_of(name: str | None) -> str | None:
     raise UsageError("--list names no list.", hint="the name of the list's file, for example --list branches")
 
 
-def warn_of_unknown_list(ledger: Ledger, scope: str | None) -> None:
-    """A list that nobody was mailed from, and that is not here, is perhaps only misspelt."""
-    from mailer.suppression import list_name  # noqa: PLC0415
+def refuse_unknown_list(ledger: Ledger, name: str | None, scope: str | None) -> None:
+    """A list that is nowhere is misspelt: whoever asked not to be mailed would be all the same. Raises UsageError.
 
-    if scope is None:
+    A list that lies elsewhere can be named by its path, and one that is gone is known by its campaigns and suppressions.
+    """
+    if name is None or scope is None or Path(name).is_file():
         return
-    here = {list_name(path.name) for place in (Path(), Path("contacts")) for path in place.glob("*.*")}
-    known = ledger.list_names() - {""}
-    if scope not in known | here:
-        so_far = f" Lists so far: {', '.join(sorted(known)[:5])}" if known else ""
-        console.warn(f"There is no list called {scope} here, and no campaign was sent to one.{so_far}")
+    here = lists_here()
+    known = (ledger.list_names() | {one.scope for one in ledger.suppression_rows()} | here) - {""}
+    if scope in known:
+        return
+    raise UsageError(
+        f"There is no list called {scope} here, and no campaign was sent to one. Nothing was changed.",
+        hint=meant(scope, sorted(known))
+        if known
+        else "there is no list here yet: put it into contacts/ first, or give its path, for example --list contacts/branches.csv",
+    )
+
+
+def lists_here() -> set[str]:
+    """What the lists in this folder are called, encrypted ones included."""
+    from mailer.suppression import ENDINGS, list_name  # noqa: PLC0415
+
+    endings = {*ENDINGS, ".age"}
+    # beside the folders lies README.txt
+    places = ((Path(), endings - {".txt"}), (Path("contacts"), endings))
+    found = (path for place, those in places for path in place.glob("*.*") if path.suffix.lower() in those)
+    return {list_name(path.name) for path in found}
+
+
+def meant(scope: str, known: list[str]) -> str:
+    """Which list was meant, if that can be told, and which ones there are."""
+    import difflib  # noqa: PLC0415
+
+    close = difflib.get_close_matches(scope, known, 1)
+    shown = ", ".join(known[:LISTED]) + (f" and {len(known) - LISTED} more" if len(known) > LISTED else "")
+    first = f"did you mean --list {quoted(close[0])}? " if close else ""
+    return f"{first}The lists are: {shown}. For a list that lies elsewhere give its path."
 
 
 def say_added(added: int, known: int, scope: str | None = None) -> None:
@@ -128,7 +158,7 @@ def add(
     keys, scope = normalised(addresses), scope_of(only)
     word, note = in_words(reason)
     with opened() as ledger:
-        warn_of_unknown_list(ledger, scope)
+        refuse_unknown_list(ledger, only, scope)
         pairs = [(key, note) for key in keys]
         added = ledger.suppress(pairs, source="by hand", reason=word or Reason.MANUAL, scope=scope or EVERYWHERE)
     if as_json:
@@ -150,6 +180,7 @@ def remove(addresses: AddressesArgument, *, only: ListOption = None, as_json: Js
 
     keys, scope = normalised(addresses), scope_of(only)
     with opened() as ledger:
+        refuse_unknown_list(ledger, only, scope)
         removed = ledger.unsuppress(keys, scope=scope)
         still = ledger.suppressions(scope or EVERYWHERE)
         held = still.entries.keys() | found_among(keys, still)
@@ -308,6 +339,7 @@ def import_(
     word, note = in_words(reason) if reason is not None else (None, None)
     asked = Asked(reason=word, note=note, scope=scope_of(only))
     with opened() as ledger:
+        refuse_unknown_list(ledger, only, asked.scope)
         found = read_suppressions(
             file,
             asked,
@@ -321,7 +353,6 @@ def import_(
             raise UsageError("--problems is for lists with columns. Nothing was changed.", hint="leave it out")
         if found.people is not None:
             save_problems(problems, found.people)
-        warn_of_unknown_list(ledger, asked.scope)
         added = sum(ledger.take_over(found.suppressions))
     known = len(found.suppressions) - added
     if as_json:
