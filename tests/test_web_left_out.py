@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -97,6 +99,28 @@ def test_a_campaign_whose_rest_was_suppressed_while_it_was_paused_is_not_called_
     inside.post("/suppressed/add", csrf=csrf, entry=people(2)[1])
     assert '"state": "finished"' in (now := events(inside))
     assert "Paused at your request." not in now
+
+
+def test_a_campaign_that_the_mail_server_stopped_is_called_stopped_by_page_and_terminal(at_work: Office) -> None:
+    name = at_work.write_list(people(4))
+    at_work.server.on("mail", reply="550 5.4.5 Daily user sending limit exceeded")
+    at_work.program.json("send", "appeal", name, "--yes", code=4)
+    told = at_work.program.json("status", "appeal--people")
+    inside, _ = entered(at_work)
+    now = json.loads(events(inside).removeprefix("data: "))
+    assert (told["state"], now["state"], now["last"]["kind"]) == ("stopped", "stopped", "stopped")
+    reason = now["last"]["said"][0]
+    assert reason in " ".join(at_work.program.run("status", "appeal--people").stdout.split())
+    _, page = inside.ask("GET", "/campaign/appeal--people")
+    assert re.search(r'<span class="state stopped" id="state"[^>]*>stopped</span>', page)
+    assert re.search(r'id="go-on"(?! hidden)', page)
+    assert '<span class="state stopped">stopped</span>' in inside.ask("GET", "/")[1]
+    assert inside.ask("GET", "/?sort=state")[0].status == 200
+    # what a person paused is called paused by both
+    at_work.server.rules.clear()
+    at_work.program.json("send", "appeal", name, "--yes", "--limit", "1", code=3)
+    assert at_work.program.json("status", "appeal--people")["state"] == "paused"
+    assert json.loads(events(inside).removeprefix("data: "))["state"] == "paused"
 
 
 def events(inside: Stranger) -> str:

@@ -18,7 +18,7 @@ from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.progress import duration
 from mailer.cli.unlocking import open_ledger
 from mailer.errors import UsageError, quoted, typed
-from mailer.model import MAIN_RELAY, Happening, Status
+from mailer.model import MAIN_RELAY, Status
 from mailer.times import iso, local_time
 
 if TYPE_CHECKING:
@@ -41,9 +41,6 @@ QUEUE = "mailer"
 
 WATCH_SECONDS = 1.0
 
-STOPPED = 4
-"""The exit code of a run that going on would have harmed."""
-
 
 def counts(tally: Tally) -> dict[str, int]:
     """The counts for --json."""
@@ -55,6 +52,8 @@ def send_command(campaign: CampaignRecord, ledger: Ledger | None = None) -> str:
 
     Where the ledger says that it is left to workers, it stays so.
     """
+    from mailer.campaign.standing import left_to_workers  # noqa: PLC0415
+
     manifest = campaign.manifest
     words = ["mailer", "send", quoted(manifest.template), quoted(manifest.list_name)]
     if campaign.name != f"{manifest.template}--{plain_name(Path(manifest.list_name)).stem}":
@@ -62,11 +61,6 @@ def send_command(campaign: CampaignRecord, ledger: Ledger | None = None) -> str:
     if ledger and (left := left_to_workers(ledger, campaign)):
         words += ["--detach"] if left.queue == QUEUE else ["--detach", "--queue", quoted(left.queue)]
     return " ".join(words) + typed(manifest.options)
-
-
-def left_to_workers(ledger: Ledger, campaign: CampaignRecord) -> Detached | None:
-    """How the campaign is left to workers; None if it is not."""
-    return ledger.shared.standing(campaign) if ledger.is_shared else None
 
 
 def command(verb: str, campaign: CampaignRecord) -> str:
@@ -105,6 +99,8 @@ def show_returned(returned: Returned) -> None:
 
 def list_campaigns(ledger: Ledger, *, as_json: bool) -> None:
     """A line for each campaign."""
+    from mailer.campaign.standing import state_of  # noqa: PLC0415
+
     found = [(campaign, ledger.tally(campaign)) for campaign in ledger.campaigns()]
     if as_json:
         console.emit({"campaigns": [standing(ledger, campaign) for campaign, _ in found], **workers(ledger)})
@@ -117,7 +113,7 @@ def list_campaigns(ledger: Ledger, *, as_json: bool) -> None:
         [
             [
                 campaign.name,
-                state(ledger, campaign, tally),
+                state_of(ledger, campaign, tally),
                 tally.sent,
                 tally.work_left,
                 tally.failed,
@@ -127,28 +123,6 @@ def list_campaigns(ledger: Ledger, *, as_json: bool) -> None:
             for campaign, tally in found
         ],
     )
-
-
-def state(ledger: Ledger, campaign: CampaignRecord, tally: Tally) -> str:
-    """One word: sending, waiting (left to workers, and none is at it), stopped, paused or finished."""
-    from mailer.ledger import SenderLock  # noqa: PLC0415
-
-    if SenderLock(ledger, campaign.name).is_held():
-        return "sending"
-    if not tally.work_left:
-        return "finished"
-    left = left_to_workers(ledger, campaign)
-    if left is None:
-        return "stopped" if stop_of(ledger, campaign) else "paused"
-    if left.halt:
-        return "stopped" if left.halt.exit_code == STOPPED else "paused"
-    return "waiting"
-
-
-def stop_of(ledger: Ledger, campaign: CampaignRecord) -> Entry | None:
-    """That the last run was stopped by the mail server, or a brake, and why; None if anything has happened since."""
-    last = ledger.last_entry(campaign)
-    return last if last and last.kind is Happening.STOPPED else None
 
 
 def workers(ledger: Ledger, campaign: CampaignRecord | None = None) -> dict[str, Any]:
@@ -207,6 +181,8 @@ def show_workers(ledger: Ledger, queue: str | None = None) -> None:
 
 def standing(ledger: Ledger, campaign: CampaignRecord, over: Sequence[relays.Standing] | None = None) -> dict[str, Any]:
     """Everything that `status --json` says of one campaign; `over` which accounts, if that has been found out."""
+    from mailer.campaign.standing import state_of  # noqa: PLC0415
+
     tally = ledger.tally(campaign)
     if over is None:
         over = relays.standings(ledger, campaign)
@@ -214,7 +190,7 @@ def standing(ledger: Ledger, campaign: CampaignRecord, over: Sequence[relays.Sta
         "campaign": campaign.name,
         **counts(tally),
         "seal": campaign.manifest.seal,
-        "state": state(ledger, campaign, tally),
+        "state": state_of(ledger, campaign, tally),
         "revision": campaign.revision,
         "started_at": iso(campaign.started_at),
         "finished_at": iso(campaign.finished_at),
@@ -265,6 +241,7 @@ def show_standing(
 
 def show_sender(ledger: Ledger, campaign: CampaignRecord, state: str) -> None:
     """Who sends a campaign, or why nobody does."""
+    from mailer.campaign.standing import left_to_workers, stop_of  # noqa: PLC0415
     from mailer.ledger import owner_in_words  # noqa: PLC0415
 
     if left := left_to_workers(ledger, campaign):

@@ -36,7 +36,11 @@ TITLES = {
     "send": later("Send"),
 }
 
-STATES = {"waiting": later("paused, goes on by itself"), "refused": later("not begun")}
+STATES = {
+    "waiting": later("paused, goes on by itself"),
+    "refused": later("not begun"),
+    "left": later("waiting for workers"),
+}
 """The states of a campaign that are called otherwise than they are named: the terminal calls paused, too, what a page goes on with."""
 
 

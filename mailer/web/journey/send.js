@@ -29,6 +29,9 @@ function figures(now) {
   return now.total ? parts.join(" · ") : "";
 }
 
+// Whether a person has it go on.
+const still = (now) => ["paused", "stopped", "left"].includes(now.state);
+
 // What holds it just now, and until when.
 function holding(now) {
   const full = now.quotas.filter((quota) => quota.until).sort((one, other) => other.until - one.until)[0];
@@ -41,7 +44,7 @@ function holding(now) {
     return now.next_due > Date.now() / 1000 ? told(words.later, { time: clock(now.next_due) }) : words.soon;
   }
   if (now.state !== "finished" && away) return away;
-  if (now.state === "paused" && now.next_due && now.counts.deferred === now.left) return told(words.due, { time: clock(now.next_due) });
+  if (still(now) && now.next_due && now.counts.deferred === now.left) return told(words.due, { time: clock(now.next_due) });
   return "";
 }
 
@@ -73,7 +76,7 @@ function show(now) {
   write(part("total"), NUMBER.format(now.total));
   const under = ["sending", "starting", "waiting"].includes(now.state);
   part("pause").hidden = !under;
-  part("go-on").hidden = now.state !== "paused";
+  part("go-on").hidden = !still(now);
   corrected(now);
   part("again").hidden = now.state !== "refused";
   for (const link of area.querySelectorAll("[data-begun]")) link.hidden = !now.total;
@@ -89,7 +92,7 @@ function show(now) {
 function corrected(now) {
   const link = part("rest");
   const files = now.corrected.length > 5 ? [...now.corrected.slice(0, 5), "…"] : now.corrected;
-  link.hidden = now.state !== "paused" || !now.total;
+  link.hidden = !still(now) || !now.total;
   write(link, files.length ? link.dataset.corrected : link.dataset.correct);
   link.classList.toggle("main", files.length > 0);
   part("go-on").querySelector("button").classList.toggle("main", !files.length);

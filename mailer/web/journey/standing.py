@@ -20,9 +20,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 
 from mailer import report
 from mailer.campaign.report import make_report
+from mailer.campaign.standing import state_of
 from mailer.contacts.naming import plain
 from mailer.errors import MailerError, SettingsError
-from mailer.ledger import Ledger, SenderLock
+from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Returned, Status, Tally
 from mailer.report import Report
 from mailer.web.journey.addresses import campaign_url
@@ -30,6 +31,7 @@ from mailer.web.journey.continuing import wished
 from mailer.web.journey.draft import Draft
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages
+from mailer.web.journey.watching import on_the_page
 from mailer.web.journey.words import figure, later, voice
 from mailer.web.journey.words import gettext as _
 
@@ -164,7 +166,10 @@ def _import_quietly(name: str) -> None:
 KEYS = {
     "begun": lambda one: -one.begun.timestamp(),
     "name": lambda one: one.name.casefold(),
-    "state": lambda one: (("sending", "waiting", "paused", "finished").index(one.state), -one.begun.timestamp()),
+    "state": lambda one: (
+        ("sending", "waiting", "left", "stopped", "paused", "finished").index(one.state),
+        -one.begun.timestamp(),
+    ),
     "left": lambda one: (-one.left, -one.begun.timestamp()),
 }
 
@@ -187,13 +192,12 @@ def _standings(ledger: Ledger, campaigns: Sequence[CampaignRecord]) -> list[Stan
     found = []
     for campaign in campaigns:
         tally = tallies.get(campaign.id, Tally())
-        state = ("waiting" if campaign.name in goes_on else "paused") if tally.work_left else "finished"
-        if campaign.owner and SenderLock(ledger, campaign.name).is_held():
-            state = "sending"
+        # of one that is over, and that nobody sends, no lock need be asked
+        state = state_of(ledger, campaign, tally) if tally.work_left or campaign.owner else "finished"
         found.append(
             Standing(
                 name=campaign.name,
-                state=state,
+                state=on_the_page(state, goes_on=campaign.name in goes_on),
                 said=in_a_line(tally, ledger.returned(campaign)),
                 left=tally.work_left,
                 begun=campaign.started_at,

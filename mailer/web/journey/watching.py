@@ -19,7 +19,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from mailer.campaign.rest import touched
 from mailer.campaign.resuming import Next, Step, next_step
-from mailer.ledger import Ledger, SenderLock
+from mailer.campaign.standing import state_of
+from mailer.ledger import Ledger
 from mailer.model import CampaignRecord, Entry, Happening, OutOfHours, Quota, Status, Tally
 from mailer.web.journey import log
 from mailer.web.journey.care import requeued
@@ -54,6 +55,17 @@ PACE_OVER = 60.0
 UNDER_WAY = frozenset({"sending", "starting"})
 
 
+STANDS_STILL = frozenset({"paused", "stopped", "left"})
+"""A person has it go on."""
+
+
+def on_the_page(state: str, *, goes_on: bool) -> str:
+    """A campaign's state as the page calls it, which goes on with some by itself: `waiting` here, where for the terminal it waits for workers."""
+    if state == "waiting":
+        state = "left"
+    return "waiting" if goes_on and state in STANDS_STILL else state
+
+
 class Watching:
     def __init__(self, means: Means, pages: Pages, running: Callable[[str], Command | None]) -> None:
         self._means, self._pages, self._running = means, pages, running
@@ -78,6 +90,7 @@ class Watching:
             returned=RETURNED,
             fields=fields,
             requeued=requeued(request.query_params),
+            stands_still=state["state"] in STANDS_STILL,
             again=Draft.stored(again, self._means.folder).url("send") if again else "/",
         )
 
@@ -134,18 +147,13 @@ class Watching:
             if campaign is None and running is None:
                 return None
             tally = ledger.tally(campaign) if campaign else Tally()
-            held = SenderLock(ledger, name).is_held()
-            waits = self._waits(ledger, campaign) if campaign and not held and not alive else None
+            stands = state_of(ledger, campaign, tally) if campaign else "refused"
+            waits = self._waits(ledger, campaign) if campaign and stands != "sending" and not alive else None
             known = _known(ledger, campaign, _rates(ledger, campaign, settings)) if campaign else {}
             begun = draft_of(ledger, campaign, self._means.folder) if campaign and ledger.tried(campaign) else None
-        if held and campaign:
-            state = "sending"
-        elif alive:
-            state = "starting"
-        elif campaign is None:
-            state = "refused"
-        else:
-            state = ("waiting" if waits else "paused") if tally.work_left else "finished"
+        if stands != "sending" and alive:
+            stands = "starting"
+        state = on_the_page(stands, goes_on=waits is not None)
         # who gets no letter is not done when the first one leaves
         left_out = tally.suppressed + tally.skipped
         return {
@@ -155,7 +163,9 @@ class Watching:
             "left": tally.work_left,
             "mailed": tally.total - left_out,
             "done": tally.total - left_out - tally.work_left,
-            "corrected": self._corrected(campaign, begun, settings) if campaign and begun and state == "paused" else [],
+            "corrected": self._corrected(campaign, begun, settings)
+            if campaign and begun and state in STANDS_STILL
+            else [],
             "in_use": waits.other if waits and waits.next is Next.IN_USE else None,
             # whoever waits for another campaign to be done has nothing to mend
             **_ended(None if waits else running, practising=bool(self._means.practice_of)),

@@ -215,6 +215,7 @@ FROM_BELOW = (
     later("starting"),
     later("sending"),
     later("paused"),
+    later("stopped"),
     later("finished"),
     # why somebody is suppressed: model.Reason
     later("unsubscribed"),
