@@ -441,6 +441,29 @@ def test_from_the_question_what_you_know_of_me_to_being_forgotten(journey: Journ
     assert sorted(got) == [f"p{row}@example.org" for row in range(2, 7)]
 
 
+def test_who_was_erased_and_is_still_in_the_list_is_counted_once(journey: Journey) -> None:
+    rows = people(6)
+    journey.write("list.csv", as_csv(rows[:3]))
+    assert journey.call("send", *journey.campaign, "--yes").code == 0
+    assert journey.call("erase", "p2@example.org", "--yes").code == 0
+    for number in (4, 5):  # again and again
+        journey.write("list.csv", as_csv(rows[:number]))
+        sent = journey.call("send", *journey.campaign, "--update", "--yes", "--json")
+        assert (sent.code, sent.data["total"], sent.data["sent"], sent.data["suppressed"]) == (0, number, number, 0)
+    report = journey.call("report", "appeal--list", "--csv", "r.csv", "--json")
+    assert report.data["total"] == 5
+    told = (journey.folder / "r.csv").read_text("utf-8")
+    assert len(told.splitlines()) == 6
+    assert "p2@example.org" not in told
+    # whoever was erased elsewhere, and is new in this list, is somebody else
+    journey.write("other.csv", as_csv(rows[5:]))
+    assert journey.call("send", "appeal", "other.csv", "--yes").code == 0
+    assert journey.call("erase", "p7@example.org", "--yes").code == 0
+    journey.write("list.csv", as_csv(rows))
+    sent = journey.call("send", *journey.campaign, "--update", "--yes", "--json")
+    assert (sent.data["total"], sent.data["sent"], sent.data["suppressed"]) == (6, 5, 1)
+
+
 def test_a_whole_domain_is_nobody_to_be_asked_about_or_forgotten(journey: Journey) -> None:
     assert journey.call("suppress", "add", "@example.org").code == 0
     for command in (["export"], ["erase", "--yes"]):

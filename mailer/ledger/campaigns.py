@@ -13,7 +13,7 @@ from mailer.errors import CampaignError
 from mailer.ledger.boot import has_passed, this_start
 from mailer.ledger.database import Filling
 from mailer.ledger.diary import note
-from mailer.ledger.leaving import LEAVE, UNLIST
+from mailer.ledger.leaving import COUNTED_ALREADY, LEAVE, UNLIST
 from mailer.ledger.memory import BEGUN, PREPARED
 from mailer.ledger.store import Store, manifest_from, moment
 from mailer.model import CampaignRecord, Contact, Happening, Manifest, PackedContact, Status, said
@@ -154,6 +154,7 @@ class Campaigns(Store):
             self._db.execute("DELETE FROM deliveries WHERE campaign_id = ? AND key IS NULL AND row > 0", (campaign.id,))
             self._add_revision(campaign.id, number, start, now)
             listed: list[str] = []
+            newest = self._one("SELECT coalesce(max(id), 0) FROM deliveries")[0]
             self._enqueue(campaign.id, number, _noting(start.rows, listed), now)
             self._db.executemany(
                 "UPDATE deliveries SET listed_in = ? WHERE campaign_id = ? AND key = ?",
@@ -163,6 +164,7 @@ class Campaigns(Store):
                 "UPDATE campaigns SET revision = ?, list = ?, hours = ?, zone = ?, finished_at = NULL WHERE id = ?",
                 (number, start.list_key, start.hours, start.zone, campaign.id),
             )
+            self._db.execute(COUNTED_ALREADY, (campaign.id, newest))
             self._db.execute(LEAVE, (now,))
             self._db.execute(UNLIST, (now,))
             self._begin_prepared(campaign.name)

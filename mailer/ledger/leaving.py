@@ -51,6 +51,14 @@ LEAVE_ADDRESS = f"{_BY_KEY} AND key = (SELECT key FROM deliveries WHERE id = ?)"
 # Who left the list with --update is not mailed, however the delivery comes back into a queue.
 IS_UNLISTED = "listed_in < (SELECT revision FROM campaigns c WHERE c.id = deliveries.campaign_id)"
 
+# Who was erased and is still in the list has a nameless row already: new rows of such people, after the one before, go again. Which nameless
+# row was whose nobody knows, so as many go as there are such rows.
+COUNTED_ALREADY = (
+    "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE campaign_id = ?1 AND id > ?2 AND status = 'suppressed'"
+    f" AND key IS NOT NULL AND EXISTS (SELECT 1 FROM {_PLACES[-1]}) ORDER BY id LIMIT"
+    " (SELECT count(*) FROM deliveries WHERE campaign_id = ?1 AND key IS NULL AND address IS NULL))"
+)
+
 _UNLIST = "UPDATE deliveries SET status = 'skipped', reason = 'no longer in the list', updated_at = ? WHERE"
 
 UNLIST = f"{_UNLIST} {OPEN_ONES} AND {IS_UNLISTED}"
