@@ -121,6 +121,11 @@ def unasked(senders: Iterable[str], *, hidden: bool) -> Iterator[Check]:
         yield names.warn("proxy", because, fix)
 
 
+def look_at_place(odd: Iterable[Problem]) -> list[Check]:
+    """What is odd about where the ledger lies."""
+    return [account.warn(one.code, as_said(one.message), one.hint or "") for one in odd]
+
+
 def look_at_letter(reference: str, identity: Identity) -> list[Check]:
     """The letter without a list, fields named in place of their values. Raises LetterError if it cannot be read."""
     source = Source(template=reference, list_path=Path())  # no list is read

@@ -55,7 +55,10 @@ def doctor(
     Example:
       mailer doctor solidarity-appeal contacts/branches.csv
     """  # noqa: D301
-    settings = settings_here(to_send=True)  # what makes sending impossible is among the checks
+    from mailer.campaign.doctor import look_at_place  # noqa: PLC0415
+    from mailer.ledger import odd_places  # noqa: PLC0415
+
+    settings = settings_here()  # what makes sending impossible is among the checks
     sender = settings.identity().sender.domain
     checks: list[Check] = []
     largest, senders = 0, [sender]
@@ -63,6 +66,7 @@ def doctor(
         checks, largest, senders = letter_checks(settings, template, contact_list, email_column, sheet)
     with counted("Asking the mail server and DNS"):
         checks = [*asked_of_all(settings, senders or [sender], largest), *checks]
+    checks = [*look_at_place(odd_places(settings.ledger_place, Path())), *checks]
     if as_json:
         console.emit(as_data(checks))
     else:

@@ -149,10 +149,9 @@ def settings_here(
     left_out = set() if to_look else {"placeholder"}
     console.show_warnings([one for one in settings.warnings if one.code not in left_out])
     if to_send:
-        from mailer.ledger import synced_warning  # noqa: PLC0415
+        from mailer.ledger import odd_places  # noqa: PLC0415
 
-        if synced := synced_warning(settings.ledger_place):
-            console.warn(synced)
+        console.show_warnings(odd_places(settings.ledger_place, Path()))
     return settings
 
 

@@ -4,10 +4,10 @@ from mailer.ledger.campaigns import Row, Start
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.entries import Intent, Record
 from mailer.ledger.figures import Grouped
-from mailer.ledger.filesystem import synced_warning
 from mailer.ledger.ledger import Ledger, require_server
 from mailer.ledger.lock import AccountLock, DomainsLock, SenderLock, mark_interrupted, owner_in_words, put_back, settle
 from mailer.ledger.memory import Digests, Prepared, Preview
+from mailer.ledger.surroundings import odd_places
 from mailer.ledger.wishes import taken_at, turn
 from mailer.ledger.writer import Writer
 
@@ -27,11 +27,11 @@ __all__ = [
     "Start",
     "Writer",
     "mark_interrupted",
+    "odd_places",
     "owner_in_words",
     "put_back",
     "require_server",
     "settle",
-    "synced_warning",
     "taken_at",
     "turn",
 ]
