@@ -68,6 +68,16 @@ def test_what_is_pasted_around_an_address_is_taken_off_with_a_warning(tmp_path, 
     assert [(warning.code, warning.row) for warning in found.warnings] == [("cleaned-address", 2)]
 
 
+def test_an_address_that_only_exchange_knows_is_told_with_the_way_to_the_real_one(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("name,email\nAnn,/o=ExchangeLabs/ou=Union/cn=Recipients/cn=ann\nBo,bo@example.org\n", "utf-8")
+    found = contacts.read(path)
+    [problem] = found.problems
+    assert (problem.code, problem.row) == ("exchange-address", 2)
+    assert str(problem.message).startswith("The e-mail address is an internal one of Exchange")
+    assert "PrimarySmtpAddress" in problem.hint
+
+
 @pytest.mark.parametrize("cell", [" ann@example.org ", "\u00a0ann@example.org\u00a0", "ann@example.org\n"])
 def test_outer_white_space_needs_no_warning(cell):
     assert check(cell) == Checked(address="ann@example.org", key="ann@example.org")
@@ -78,6 +88,21 @@ def test_outer_white_space_needs_no_warning(cell):
     [
         ("", "missing-address", "missing"),
         ("\u200b", "missing-address", "missing"),
+        (
+            "/o=ExchangeLabs/ou=Exchange Administrative Group (FYDIBOHF23SPDLT)/cn=Recipients/cn=1a2b-Ann",
+            "exchange-address",
+            "Exchange",
+        ),
+        ("EX:/O=UNION/OU=LEEDS/CN=RECIPIENTS/CN=ANN", "exchange-address", "Exchange"),
+        ("X500:/o=Union/cn=Recipients/cn=ann", "exchange-address", "Exchange"),
+        ("Ann Lee </o=Union/ou=Leeds/cn=Recipients/cn=ann>", "exchange-address", "Exchange"),
+        ("'/O=Union/OU=Süd/cn=Recipients/cn=ann'", "exchange-address", "Exchange"),
+        (
+            "IMCEAEX-_o=ExchangeLabs_ou=Exchange+20Administrative+20Group_cn=Recipients_cn=ann@eu.example.com",
+            "exchange-address",
+            "Exchange",
+        ),
+        ("n/o=yes", "malformed-address", "no @ sign"),
         ("''", "missing-address", "missing"),
         ("a@x.test, b@x.test", "two-addresses", "several"),
         ("a@x.test;b@x.test", "two-addresses", "several"),

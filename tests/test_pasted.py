@@ -70,6 +70,13 @@ def test_what_cannot_be_read_is_told_by_its_place(pasted: str, places: list[int]
         assert one.text not in one.sentence
 
 
+def test_an_address_of_exchange_is_told_as_such() -> None:
+    [unread] = read_pasted(["Ana </o=ExchangeLabs/ou=Union/cn=Recipients/cn=ana>; b@example.org"]).unread
+    assert unread.sentence == (
+        "Entry 1 cannot be read: the address is an internal one of Exchange, to which no other mail server can deliver."
+    )
+
+
 NAMES = st.sampled_from(["", "Ana", "Berg, Ana", "O'Brien, Pat", '"Otto; Bo"', "Müller, Jo, Dr."])
 
 

@@ -114,6 +114,17 @@ def test_a_blank_row_is_told_beside_the_counts_and_a_numbers_file_how_to_export_
     assert "Export To" in answer
 
 
+def test_the_page_says_where_the_address_behind_one_of_exchange_stands(at_work: Office) -> None:
+    inside, _ = entered(at_work)
+    rows = "name,email\nAnn,/o=Union/ou=Leeds/cn=Recipients/cn=ann\nBo,bo@example.org\n"
+    (at_work.folder / "contacts" / "outlook.csv").write_text(rows, encoding="utf-8")
+    page = inside.ask("GET", "/list?list=contacts%2Foutlook.csv")[1]
+    assert "is an internal one of Exchange" in page
+    assert page.count("PrimarySmtpAddress |") == 1
+    _, german = inside.ask("GET", "/list?list=contacts%2Foutlook.csv", Accept_Language="de")
+    assert "Das Adressbuch von Outlook zeigt die richtige" in german
+
+
 # -- typing mistakes
 
 

@@ -90,11 +90,11 @@ def _apart(piece: str) -> Iterator[str]:
 
 
 def _sentence(number: int, piece: str) -> str:
-    from mailer.contacts.address import Fault, check  # noqa: PLC0415 - slow to import, and seldom needed
+    from mailer.contacts.address import MISSING, NO_AT, Fault, check  # noqa: PLC0415 - slow to import, and seldom needed
 
-    if "@" not in piece:
-        return said("Entry {number} is neither an address nor a domain.", number=number)
     fault = check(piece)
+    if fault in {MISSING, NO_AT} or ("@" not in piece and not piece.isascii()):
+        return said("Entry {number} is neither an address nor a domain.", number=number)
     if not isinstance(fault, Fault) or fault.code == "two-addresses":
         return said("Entry {number} cannot be read: put a comma between any two addresses.", number=number)
     return said("Entry {number} cannot be read: the address {reason}.", number=number, reason=fault.reason)

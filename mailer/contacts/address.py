@@ -17,6 +17,8 @@ QUOTES = "\"'`´“”„‟‘’‚‛«»‹›"
 PARTS = re.compile(r"[\s,;|/<>()\[\]]+|\s(?:and|und|et|y|e)\s")
 NAMED = re.compile(r"[^<>]*<\s*([^<>]+?)\s*>[\s,;.]*")
 IP_DOMAIN = re.compile(r"\[.*\]|[0-9.]+|[0-9a-f]*:[0-9a-f:]*")
+EXCHANGE = re.compile(r"\W*(?:(?:EX|X500)\s*:\s*)?/o=[^/]+/(?:ou|cn)=|\W*IMCEA(?:EX)?-_o=", re.IGNORECASE)
+"""A legacyExchangeDN, alone or behind the kind of address it is; and one that Exchange wrapped up for the way to other servers."""
 ENCODED_WORD = "=?"
 """Legal before the @, but some mail programs decode it there (RFC 2047, 5 forbids that) into line breaks and headers."""
 SPECIALS = frozenset('"(),:;<>@[\\]')
@@ -48,6 +50,9 @@ class Fault:
 
 MISSING = Fault(code="missing-address", reason=said("is missing"))
 NO_AT = Fault(code="malformed-address", reason=said("has no @ sign"))
+INTERNAL = Fault(
+    code="exchange-address", reason=said("is an internal one of Exchange, to which no other mail server can deliver")
+)
 
 
 def check(cell: str) -> Checked | Fault:
@@ -64,6 +69,8 @@ def _dug_out(text: str) -> Checked | Fault:
     bare = _bare(text)
     if not bare:
         return MISSING
+    if EXCHANGE.match((NAMED.fullmatch(bare) or {1: bare})[1]):
+        return INTERNAL
     if "@" not in bare and bare.isascii():
         return NO_AT  # as below, but quicker: the wrong column may be taken for that of the addresses
     written = {part.strip(QUOTES).lower() for part in PARTS.split(bare) if "@" in part}

@@ -28,6 +28,10 @@ HINTS = {
     "missing-address": "Fill in the address or remove the row.",
     "two-addresses": "Give each person a row of their own, with one address in it.",
     "malformed-address": "Correct the address or remove the row.",
+    "exchange-address": said(
+        "Outlook's address book shows the real one (SMTP); in an export from Outlook it often stands in the column E-mail Display Name."
+        " From Exchange export PrimarySmtpAddress: Get-Recipient | Select-Object DisplayName,PrimarySmtpAddress | Export-Csv list.csv"
+    ),
     "control-character": "Retype the cell on one line.",
 }
 

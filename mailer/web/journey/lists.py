@@ -22,7 +22,7 @@ from mailer.campaign.rest import is_under_way
 from mailer.contacts.typos import LIKELY_TYPO
 from mailer.errors import ListError, MailerError, UsageError
 from mailer.harmless import is_device
-from mailer.model import Lookup, Problem
+from mailer.model import Findings, Lookup, Problem
 from mailer.web.journey.draft import LISTS, Draft, lists_in
 from mailer.web.journey.means import Means
 from mailer.web.journey.rendering import Pages, said
@@ -130,6 +130,7 @@ class Lists:
             first=list(people[:FIRST]) if people is not None else [],
             mended=list(people.bad_rows[:MENDED]) if people is not None else [],
             problems=people.problems[:PROBLEMS] if people is not None else [],
+            advice=_advice(people.problems) if people is not None else [],
             mistyped=people.mistyped(MENDED) if people is not None else [],
             warnings=list(islice(_others(people), WARNINGS)) if people is not None else [],
         )
@@ -234,6 +235,11 @@ def _given(what: str, form: Mapping[str, str]) -> dict[int, str]:
     """Addresses by their rows, from the fields that are called so."""
     found = ((re.fullmatch(rf"{what}-([0-9]{{1,9}})", name), value.strip()) for name, value in form.items())
     return {int(name[1]): value for name, value in found if name}
+
+
+def _advice(problems: Findings) -> list[str]:
+    """What is to be mended where the list comes from, and not row by row."""
+    return list(dict.fromkeys(one.hint for one in problems.said if one.code == "exchange-address" and one.hint))
 
 
 def blank_cells(problems: Iterable[Problem], people: ContactList) -> list[tuple[str, str]]:
