@@ -188,6 +188,40 @@ def test_behind_a_proxy_nobody_is_asked(campaign_folder: Path, server: ScriptedS
     assert server.connections == 0
 
 
+def test_a_server_that_asks_for_no_login_is_set_up_without_one(
+    campaign_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (campaign_folder / "secret.txt").write_text(SECRET, "utf-8")
+    (campaign_folder / ".env").write_text("MAILER_SMTP_USERNAME=old\nMAILER_SMTP_PASSWORD=old\n", "utf-8")
+    before = contents(campaign_folder)
+    with ScriptedServer() as open_to_all:
+        assert main(options(open_to_all, "--password-file", "secret.txt")) == 4
+        told = capsys.readouterr().err
+        assert "localhost offers no login, so it took no user name and no password. Nothing was changed." in told
+        assert "--username none" in told
+        assert contents(campaign_folder) == before
+        assert main(options(open_to_all, "--username", "none", "--password-file", "secret.txt")) == 2
+        assert "Without a user name there is no password." in capsys.readouterr().err
+        assert main(options(open_to_all, "--username", "none", "--auth", "xoauth2")) == 2
+        assert contents(campaign_folder) == before
+        capsys.readouterr()
+        assert main([*options(open_to_all, "--username", "none"), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["username"], found["login"], found["password"]) == (None, None, None)
+        settings = load(campaign_folder, {})
+        settings.require_sending()
+        assert (settings.smtp_username, settings.smtp_host) == (None, "localhost")
+        assert main(options(open_to_all, "--username", "none")) == 0
+        assert "no login is used there" in capsys.readouterr().out
+        assert "AUTH" not in "".join(
+            line for one in open_to_all.transcripts[1:] for line in one if line.startswith("C:")
+        )
+        (campaign_folder / "mailer.toml").write_text('smtp_username = "ana"\n', "utf-8")
+        (campaign_folder / ".env").unlink()
+        assert main(options(open_to_all, "--username", "none")) == 2
+        assert "A user name stands in mailer.toml" in capsys.readouterr().err
+
+
 def test_the_server_of_a_known_domain_is_known() -> None:
     known = {"gmail.com": "gmail", "Hotmail.de": "outlook", "yahoo.fr": "yahoo"}
     for domain, name in known.items():

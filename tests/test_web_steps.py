@@ -125,6 +125,30 @@ def test_the_page_says_where_the_address_behind_one_of_exchange_stands(at_work: 
     assert "Das Adressbuch von Outlook zeigt die richtige" in german
 
 
+# -- the account
+
+
+def test_a_server_that_asks_for_no_login_is_set_up_on_the_page_without_one(at_work: Office) -> None:
+    inside, csrf = entered(at_work)
+    assert "no user name is set, so mailer does not sign in" in inside.ask("GET", "/account")[1]
+    (at_work.folder / "mailer.toml").write_text("# nothing yet\n", "utf-8")
+    form = {"csrf": csrf, "address": "ana@union.example", "provider": "other", "host": "127.0.0.1"}
+    form |= {"port": str(at_work.server.port)}
+    _, page = inside.post("/account/setup", csrf=csrf, address="ana@union.example", provider="other")
+    assert "The server asks for no login" in page
+    # without the tick a password is asked for, as ever
+    assert "This is still missing." in inside.post("/account/setup/try", **form)[1]
+    answer, _ = inside.post("/account/setup/try", **form, without="1")
+    place = answer.getheader("Location") or ""
+    until = time.monotonic() + 30
+    while "127.0.0.1 answers, and no login is used there." not in (page := inside.ask("GET", place)[1]):
+        assert 'role="alert" id="trouble"' not in page, page
+        assert time.monotonic() < until
+    written = (at_work.folder / ".env").read_text("utf-8")
+    assert "MAILER_SMTP_HOST=127.0.0.1" in written
+    assert "USERNAME" not in written
+
+
 # -- typing mistakes
 
 

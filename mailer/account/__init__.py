@@ -5,7 +5,7 @@ answers come, and `choices` changes the other settings of which an organiser dec
 """
 
 from mailer.account.choices import CHOICES, Choice, choices, choose
-from mailer.account.description import Account, Given, Interview, account_of, is_example
+from mailer.account.description import NO_LOGIN, Account, Given, Interview, account_of, is_example
 from mailer.account.keeping import (
     FILE_QUESTION,
     NO_ANSWER,
@@ -38,6 +38,7 @@ __all__ = [
     "NOTHING_CHANGED",
     "NO_ANSWER",
     "NO_KEYRING",
+    "NO_LOGIN",
     "SECRET_FILE",
     "Account",
     "Choice",

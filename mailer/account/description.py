@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind")
 
+NO_LOGIN = "none"
+"""What is said for the user name at a server that asks for no login."""
+
 
 class Interview(Protocol):
     """Where answers come from: a person at a terminal, options of the command, or a form on the page."""
@@ -70,12 +73,12 @@ class Login:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """The account as it was answered. `sender` is None where the settings have one that stays."""
+    """The account as it was answered. `sender` is None where the settings have one that stays, `username` where the server asks for no login."""
 
     host: str
     port: int
     security: Security
-    username: str
+    username: str | None
     login: Login
     sender: Mailbox | None
     preset: Preset | None
@@ -95,15 +98,38 @@ def account_of(interview: Interview, given: Given, settings: Settings) -> Accoun
     username = interview.answer(
         "--username",
         given.username,
-        "User name at the mail server",
-        filled,
+        "User name at the mail server" if preset else f"User name at the mail server, or {NO_LOGIN} for no login",
+        user_name,
         usual_username(settings, host, "" if preset and preset.password is own_name else address),
     )
     sender = sender_of(interview, given, settings, address)
-    login = login_of(interview, given, settings, preset)
+    login = login_of(interview, given, settings, preset) if username else without_login(given, settings)
     return Account(
         host=host, port=port, security=security, username=username, login=login, sender=sender, preset=preset
     )
+
+
+def user_name(text: str) -> str | None:
+    """None where the server asks for no login."""
+    return None if text.strip().lower() == NO_LOGIN else filled(text)
+
+
+def without_login(given: Given, settings: Settings) -> Login:
+    """Raises UsageError where something is said of a login all the same."""
+    from mailer.settings import Auth  # noqa: PLC0415
+
+    if getattr(settings.origin("smtp_username"), "place", "") == "mailer.toml":
+        raise UsageError(
+            "A user name stands in mailer.toml, as smtp_username. Nothing was changed.",
+            hint="take that line out, then set the account up again",
+        )
+
+    if given.auth not in {None, Auth.PASSWORD.value} or given.client_id is not None:
+        raise UsageError(
+            "Without a user name there is no login. Nothing was changed.",
+            hint="give the user name, or leave out --auth and --client-id",
+        )
+    return Login(auth=Auth.PASSWORD)
 
 
 def filled(text: str) -> str:

@@ -66,10 +66,10 @@ def overruled(settings: Settings, names: Iterable[str], password: str) -> list[P
 
 
 def keep_in_keyring(account: Account, secret: str) -> bool:
-    """Whether this computer's keyring has taken it."""
+    """Whether this computer's keyring has taken it, or there is nothing to keep."""
     from mailer.settings import passwords  # noqa: PLC0415
 
-    return passwords.keep(account.username, account.host, secret)
+    return account.username is None or passwords.keep(account.username, account.host, secret)
 
 
 def new_file(settings: Settings, folder: Path) -> Place:
@@ -93,7 +93,7 @@ def keep(account: Account, settings: Settings, secret: str, place: Place, folder
     values |= {"smtp_password": None, "smtp_password_file": file}
     if "imap_host" in values and values["imap_auth"] != "xoauth2":
         values |= {"imap_password": None, "imap_password_file": file}
-        if not file:
+        if not file and account.username:
             passwords.keep(account.username, str(values["imap_host"]), secret)
     if place.made:
         dotenv_file.write_private(folder / secret_file(settings), f"{secret}\n")
@@ -132,6 +132,7 @@ def _values_of(account: Account, settings: Settings) -> dict[str, str | None]:
         settings.relay == MAIN_RELAY
         and preset
         and preset.imap
+        and account.username
         and readable
         and (before is None or before.place == ".env")
     ):
@@ -152,6 +153,7 @@ def checks_of(account: Account, facts: RelayFacts, settings: Settings) -> list[C
         port=settings.smtp_port,
         sender_domains=(settings.sender.domain,) if settings.sender else (),
         auth=settings.smtp_auth.value,
+        logs_in=account.username is not None,
         rate=settings.rate,
         rate_is_chosen=not settings.rate_is_default,
     )

@@ -81,6 +81,8 @@ def trouble_of(found: Outcome) -> Trouble:
     """Which part of it went wrong."""
     from mailer.model import Phase  # noqa: PLC0415
 
+    if offers_no_login(found):
+        return Trouble.ANSWER
     if found.phase is Phase.AUTH:
         return Trouble.LOGIN
     if found.reply:
@@ -92,7 +94,15 @@ def is_wrong_secret(found: Outcome) -> bool:
     """Whether the server knows the account otherwise: another password may do."""
     from mailer.model import Action, Phase, Scope  # noqa: PLC0415
 
-    return found.phase is Phase.AUTH and found.scope is Scope.AUTH and found.action is Action.STOP
+    refused = found.phase is Phase.AUTH and found.scope is Scope.AUTH and found.action is Action.STOP
+    return refused and not offers_no_login(found)
+
+
+def offers_no_login(found: Outcome) -> bool:
+    """Whether the server does not know what a login is, or has it turned off (RFC 5321, 4.2.4; RFC 4954, 4)."""
+    from mailer.model import Phase  # noqa: PLC0415
+
+    return found.phase is Phase.AUTH and found.reply is not None and found.reply.code in {500, 502, 503}
 
 
 def refusal(account: Account, found: Outcome) -> MailerError:
@@ -100,6 +110,16 @@ def refusal(account: Account, found: Outcome) -> MailerError:
     from mailer.model import Action, Phase  # noqa: PLC0415
     from mailer.outcome import explain  # noqa: PLC0415
 
+    if account.username is not None and offers_no_login(found):
+        return RelayStopped(
+            said(
+                "{host} offers no login, so it took no user name and no password. {unchanged}",
+                host=account.host,
+                unchanged=NOTHING_CHANGED,
+            ),
+            hint="if it takes mail from this computer without one, set it up without a user name: mailer setup, and answer none when asked"
+            " for it (or --username none); else look for another port, such as 587",
+        )
     ours = account.preset
     kind = RelayStopped if found.action in {Action.STOP, Action.PAUSE} else Paused
     if found.reply or found.phase is Phase.AUTH:
@@ -131,6 +151,7 @@ def sign_in(account: Account, settings: Settings, sign: Sign) -> tuple[str, Rela
     login = account.login
     assert login.service is not None
     assert login.client_id is not None
+    assert account.username is not None
     service = service_of(login.service, settings.smtp_oauth_authority)
     client = Client(service=service, id=login.client_id, secret=login.client_secret)
     grant = _granted(client, account.username, sign)

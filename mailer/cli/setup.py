@@ -38,7 +38,8 @@ def setup(
         OptionalText, typer.Option("--security", metavar="HOW", help="starttls or tls; none on this computer.")
     ] = None,
     username: Annotated[
-        OptionalText, typer.Option("--username", metavar="NAME", help="The user name there; by default the address.")
+        OptionalText,
+        typer.Option("--username", metavar="NAME", help="The user name there; by default the address. none: no login."),
     ] = None,
     name: Annotated[
         OptionalText, typer.Option("--name", metavar="NAME", help="Your name, as readers of your letters see it.")
@@ -130,6 +131,8 @@ def signed_in(
         if not isinstance(found, RelayFacts):
             raise steps.refusal(account, found)
         return secret, found
+    if account.username is None:
+        return "", answer_of(account, settings, password_file)
     if password_file is None and not interview.asks:
         raise UsageError(f"--password-file is missing. {NOTHING_CHANGED}", hint=f"for example: {EXAMPLE}")
     while True:
@@ -143,6 +146,21 @@ def signed_in(
         console.note(steps.refusal(account, found).message, style="yellow")
         console.note(f"  The server's own words: {found.text}")
         console.note("  Type the password again; nothing but Enter ends this, and changes nothing.")
+
+
+def answer_of(account: Account, settings: Settings, password_file: Path | None) -> RelayFacts:
+    """What a server says that asks for no login. Raises UsageError, RelayStopped, Paused."""
+    from mailer.model import RelayFacts  # noqa: PLC0415
+
+    if password_file:
+        raise UsageError(
+            f"Without a user name there is no password. {NOTHING_CHANGED}", hint="leave out --password-file"
+        )
+    console.note(f"Asking {account.host} ...")
+    found = steps.tested(steps.relay_for(account, "", settings.way))
+    if not isinstance(found, RelayFacts):
+        raise steps.refusal(account, found)
+    return found
 
 
 def password_in(path: Path) -> str:
@@ -217,8 +235,8 @@ def report(account: Account, facts: RelayFacts, place: Place, settings: Settings
                 "username": account.username,
                 "auth": account.login.auth.value,
                 "provider": account.preset.name if account.preset else None,
-                "login": "ok",
-                "password": where,
+                "login": "ok" if account.username else None,
+                "password": where if account.username else None,
                 "file": ".env",
                 "checks": [
                     {"code": one.code, "level": one.level, "message": one.message, "fix": one.fix} for one in checks
@@ -226,12 +244,20 @@ def report(account: Account, facts: RelayFacts, place: Place, settings: Settings
             }
         )
         return
-    console.say(f"{account.host} takes the login. Nobody was mailed.", style="green")
-    kept = f"in the file {where}" if place.file else "in this computer's keyring"
-    secret = "sign-in" if account.login.client_id else "password"
-    console.say(f"The {secret} is kept {kept}, everything else is in .env.", sentence=True)
+    if account.username is None:
+        console.say(f"{account.host} answers, and no login is used there. Nobody was mailed.", style="green")
+        console.say("Everything is in .env. Whether it takes mail from this computer: mailer setup --seed-test")
+    else:
+        say_where_kept(account, place, where)
     for check in checks:
         console.say()
         console.say(check.message, sentence=True, style="yellow")
         console.say(check.fix, sentence=True)
     console.say("\nWhat else keeps mail from arriving: mailer doctor", sentence=True)
+
+
+def say_where_kept(account: Account, place: Place, where: str) -> None:
+    console.say(f"{account.host} takes the login. Nobody was mailed.", style="green")
+    kept = f"in the file {where}" if place.file else "in this computer's keyring"
+    secret = "sign-in" if account.login.client_id else "password"
+    console.say(f"The {secret} is kept {kept}, everything else is in .env.", sentence=True)

@@ -130,7 +130,13 @@ def relay(account: Account, facts: RelayFacts | Outcome, *, now: float, largest:
     if facts.logged_in:
         yield report.ok("relay", said("{where} answers and takes the login. Nobody was mailed.", where=where))
     else:
-        yield report.ok("relay", said("{where} answers without a login. Nobody was mailed.", where=where))
+        yield report.ok(
+            "relay",
+            said(
+                "{where} answers. No user name is set, so mailer does not sign in there. Nobody was mailed.",
+                where=where,
+            ),
+        )
     yield from _encryption(facts, now, stays_here=is_loopback(account.host))
     yield from _size(facts.size, largest)
     if facts.pipelining:

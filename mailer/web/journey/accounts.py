@@ -117,7 +117,7 @@ def _facts(settings: Settings) -> list[tuple[str, str]]:
     return [
         (_("Letters are from"), named),
         (_("Mail server"), f"{settings.smtp_host}, {settings.smtp_port}" if settings.smtp_host else ""),
-        (_("Signs in as"), settings.smtp_username or _("nobody")),
+        (_("Signs in as"), settings.smtp_username or _("no user name is set, so mailer does not sign in")),
         (_("At most"), ", ".join(map(pace, settings.rate))),
     ]
 

@@ -132,6 +132,7 @@ class Attempts:
         attempt.checks = steps.checks_of(account, found, self._settings())
 
     def _place(self, attempt: Attempt, settings: Settings, secret: str) -> Place:
+        # without a login there is nothing to keep, and this says yes
         if steps.keep_in_keyring(attempt.account, secret):
             return Place()
         if not attempt.may_keep_in_file():

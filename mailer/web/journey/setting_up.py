@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from mailer import account as steps
-from mailer.account import Given
+from mailer.account import NO_LOGIN, Given
 from mailer.errors import SettingsError, UsageError
 from mailer.model import said, words_of
 from mailer.preflight import presets
@@ -30,7 +30,7 @@ from mailer.web.journey.words import gettext as _
 Kind = TypeVar("Kind")
 
 OTHER = "other"
-KEPT = ("address", "provider", "host", "port", "security", "username", "name", "auth", "client_id")
+KEPT = ("address", "provider", "host", "port", "security", "username", "name", "auth", "client_id", "without")
 """What a form shows again; secrets are typed anew."""
 
 
@@ -170,7 +170,7 @@ class SettingUp:
         shown = {name: form.get(name, "").strip() for name in KEPT}
         try:
             account = steps.account_of(Form(), _given(form, settings), settings)
-            secret = _secret(form) if account.login.auth is Auth.PASSWORD else ""
+            secret = _secret(form) if account.username and account.login.auth is Auth.PASSWORD else ""
         except FieldError as wrong:
             return self._show_how(request, settings, shown, wrong=wrong)
         except UsageError as wrong:
@@ -209,6 +209,8 @@ class SettingUp:
 def _given(form: Mapping[str, str], settings: Settings) -> Given:
     """The form as the command's options; what was left blank is not said."""
     said = {name: text for name in (*KEPT, "client_secret") if (text := form.get(name, "").strip())}
+    if said.pop("without", ""):
+        said["username"] = NO_LOGIN
     provider = said.get("provider")
     if known(form).host:
         said.pop("host", None)
