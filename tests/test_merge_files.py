@@ -15,6 +15,7 @@ from merge_letters import CAMPAIGN, Page, Shelf, contact, letter, merged, refuse
 
 from mailer.errors import LetterError
 from mailer.merge import Folder, load
+from mailer.model import Severity
 
 MOTION = "---\nsubject: Motion of {{ branch }}\n---\n# Motion\n\n{{ branch }} **demands**:\n\n1. one\n2. two\n\n| a | b |\n|---|---|\n| c | {{ branch }} |\n"
 
@@ -78,6 +79,29 @@ def test_each_row_may_have_its_own_file():
         7,
         "line 3: the attachment motions/c.pdf is not there.",
     )
+
+
+def test_a_file_that_differs_only_in_capitals_is_named():
+    files = {"templates/motions/A.PDF": b"A", "Leaflet.PDF": b"L"}
+    hint = "There is {}, and capitals count: rename the file, or write it in the same way."
+    item = row_problem("x", front="subject: a\nattachments: ['motions/{{ n }}.pdf']", files=files, n="a")
+    assert (item.code, item.hint) == ("file-missing", hint.format("A.PDF"))
+    item = row_problem("x", front="subject: a\nattachments: ['motions/{{ n }}.pdf']", files=files, n="b")
+    assert (item.code, item.hint) == ("file-missing", None)
+    (item,) = letter("x", front="subject: a\nattachments: [leaflet.pdf]", files=files).check([])
+    assert (item.code, item.hint) == ("file-missing", hint.format("Leaflet.PDF"))
+
+
+def test_an_attachment_in_which_nothing_stands_is_warned_of():
+    files = {"templates/leaflet.pdf": b"", "templates/own/a.pdf": b"", "templates/own/b.pdf": b"B"}
+    template = letter("x", front="subject: a\nattachments: [leaflet.pdf, 'own/{{ n }}.pdf']", files=files)
+    (item,) = [one for one in template.check(["n"]) if one.code == "empty-attachment"]
+    assert (item.code, item.severity, item.row) == ("empty-attachment", Severity.WARNING, None)
+    assert item.message == "line 3: the attachment leaflet.pdf is empty: it has 0 bytes."
+    _, (item,) = template.merge_with_warnings(contact(row=7, n="a"), CAMPAIGN)
+    assert (item.code, item.row) == ("empty-attachment", 7)
+    assert item.message == "line 3: the attachment a.pdf is empty: it has 0 bytes."
+    assert template.merge_with_warnings(contact(row=8, n="b"), CAMPAIGN)[1] == ()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from mailer import traces
 from mailer.errors import LetterError
 from mailer.merge.compiler import Compiler
-from mailer.merge.complaints import Origin, did_you_mean, problem, refuse
+from mailer.merge.complaints import Origin, did_you_mean, problem, refuse, warning
 from mailer.merge.documents import FORMATS, DocumentError, build, word_template
 from mailer.merge.files import Recorder, find, join, parent, unsafe_reason
 from mailer.merge.front import AttachmentRule
@@ -68,7 +68,9 @@ def _enclosure(rule: AttachmentRule, compiler: Compiler) -> Enclosure:
 def _fixed_file(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclosure:
     found = find(compiler.files, path, compiler.place.folders)
     if found is None:
-        hint = _nearest_file(path, compiler) or compiler.where
+        hint = (
+            _Spelt(compiler.files).hint(path, compiler.place.folders) or _nearest_file(path, compiler) or compiler.where
+        )
         missing = problem(
             "file-missing", said("the attachment {path} is not there.", path=path), at=rule.origin, hint=hint
         )
@@ -79,8 +81,44 @@ def _fixed_file(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclosur
         return Enclosure(origin=rule.origin, make=fail, missing=missing)
     name = rule.name or path.rpartition("/")[2]
     content = compiler.as_sent(compiler.files.read(found), path, rule.origin)
+    if not content:
+        compiler.warnings.append(empty(path, rule.origin))
     attachment = Attachment(filename=_filename(name), content_type=media_type(name), content=content)
     return Enclosure(origin=rule.origin, make=lambda _: attachment, fixed=attachment)
+
+
+def empty(path: str, origin: Origin) -> Problem:
+    """That a file is attached in which nothing stands."""
+    message = said("the attachment {path} is empty: it has 0 bytes.", path=_without_at(path))
+    hint = "Put the right file in its place: perhaps it was not saved, copied or downloaded to its end."
+    return warning("empty-attachment", message, at=origin, hint=hint)
+
+
+class _Spelt:
+    """How the disk spells a file that is not there as it is written: 1.PDF is another file than 1.pdf, but not on every computer."""
+
+    def __init__(self, files: Recorder) -> None:
+        self._files = files
+        self._names: dict[str, dict[str, str]] = {}
+
+    def hint(self, path: str, folders: Sequence[str]) -> str | None:
+        for folder in folders:
+            wanted = join(folder, path)
+            there = self._in(parent(wanted))
+            name = there.get(wanted.rpartition("/")[2].casefold())
+            if name:
+                return said(
+                    "There is {name}, and capitals count: rename the file, or write it in the same way.", name=name
+                )
+        return None
+
+    def _in(self, folder: str) -> dict[str, str]:
+        """A folder is read once: every row may lack its file."""
+        if folder not in self._names:
+            if len(self._names) >= KEPT:
+                self._names.clear()
+            self._names[folder] = {name.casefold(): name for name in self._files.names(folder)}
+        return self._names[folder]
 
 
 def _nearest_file(path: str, compiler: Compiler) -> str | None:
@@ -97,7 +135,7 @@ def _file_per_row(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclos
     path_part = compiler.line(path, rule.origin)
     name_part = compiler.line(rule.name, rule.origin) if rule.name else None
     kept, files, folders, inside = _Kept(), compiler.files, compiler.place.folders, rule.literal_folder
-    cleans = compiler.front.strip_metadata
+    cleans, spelt = compiler.front.strip_metadata, _Spelt(files)
 
     def make(values: Values) -> Attachment:
         filled = path_part.render(values)
@@ -118,6 +156,7 @@ def _file_per_row(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclos
                     "file-missing",
                     said("the attachment {path} is not there.", path=_without_at(filled)),
                     rule.origin,
+                    None if "@" in filled else spelt.hint(filled, folders),
                 )
             try:
                 content = traces.without(files.peek(found)) if cleans else files.peek(found)
@@ -248,6 +287,8 @@ def _word_template(rule: AttachmentRule, path: str, compiler: Compiler) -> Enclo
         missing = AttachmentRule(file=path, origin=rule.origin)
         return _fixed_file(missing, path, compiler)
     content = compiler.as_sent(compiler.files.read(found), path, rule.origin)
+    if not content:
+        compiler.warnings.append(empty(path, rule.origin))
     name_part = compiler.line(name, rule.origin)
 
     def make(values: Values) -> Attachment:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2.utils import Namespace
 
-from mailer.merge.attachments import enclosures
+from mailer.merge.attachments import empty, enclosures
 from mailer.merge.casefile import read_case
 from mailer.merge.check import findings, row_uses
 from mailer.merge.compiler import Compiler, empty_alt
@@ -118,7 +118,7 @@ class Template:
         long_links: list[int] = []
         values = {**_values(version, fitted, contact), UNSUBSCRIBE: marks.unsubscribe, WARNINGS: long_links}
         letter = _filled(version, fitted, values, contact)._replace(marks=marks)
-        return letter, tuple(_long_link(contact, version) for _ in long_links[:1])
+        return letter, (*(_long_link(contact, version) for _ in long_links[:1]), *_empty(letter, contact, version))
 
     def words(self, contact: Contact, identity: Identity) -> Words | None:
         """What is said of this contact alone, if its letter is of constant text and such values, with a subject and nothing missing."""
@@ -280,6 +280,14 @@ def _long_link(contact: Contact, version: Version) -> Problem:
     )
     item = warning("mailto-too-long", message, hint="Shorten the text, or let readers copy it from a block (```).")
     return replace(item, row=contact.row, file=version.text.origin.file)
+
+
+def _empty(letter: Letter, contact: Contact, version: Version) -> Iterator[Problem]:
+    """Files of this row's own in which nothing stands; those that all have were told when the letter was read."""
+    own = zip(version.enclosures, letter.attachments[len(version.images) :], strict=True)
+    for enclosure, attachment in own:
+        if enclosure.fixed is None and not attachment.content:
+            yield replace(empty(attachment.filename, enclosure.origin), row=contact.row)
 
 
 def load(reference: str, files: Files) -> Template:
