@@ -143,7 +143,7 @@ WRITES = {
     "forget_prepared", "keep_prepared", "take_turn", "wish",
 }  # fmt: skip
 ABOUT_ITSELF = {
-    "close", "described", "from_description", "is_shared", "leave_trace", "lender", "lock", "path", "pen", "place", "secret", "shared", "shares_quotas",
+    "close", "described", "from_description", "is_read_only", "is_shared", "leave_trace", "lender", "lock", "path", "pen", "place", "secret", "shared", "shares_quotas",
 }  # fmt: skip
 
 

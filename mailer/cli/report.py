@@ -61,7 +61,7 @@ def report(
 
     look_at_files(html, csv, counts_only=counts_only)
     voice = voice_of(language)
-    with open_ledger(settings_here(), create=False) as ledger:
+    with open_ledger(settings_here(), create=False, reading=True) as ledger:
         found = settle(ledger, ledger.find(campaign))
         summary = make_report(ledger, found, by=by)
         if counts_only:

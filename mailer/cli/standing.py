@@ -294,7 +294,7 @@ def status(
         raise UsageError("--json is one object, and --watch goes on.", hint="leave out one of them")
     settings = settings_here()
     names = relays.names_in(settings)
-    with open_ledger(settings, create=False) as ledger:
+    with open_ledger(settings, create=False, reading=True) as ledger:
         if watch:
             with suppress(KeyboardInterrupt):
                 watch_status(ledger, campaign, names)

@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from mailer.settings import Settings
 
 
-def open_ledger(settings: Settings, *, create: bool = True) -> Ledger:
-    """The ledger of these settings, with its key if it is encrypted. Raises what Ledger raises, LockedError without a key."""
+def open_ledger(settings: Settings, *, create: bool = True, reading: bool = False) -> Ledger:
+    """The ledger of these settings, with its key if it is encrypted. Raises what Ledger raises, LockedError without a key.
+
+    For `reading` one will do that cannot be written, which is said.
+    """
     from mailer.ledger import Ledger  # noqa: PLC0415
 
-    return Ledger(settings.ledger_place, create=create, key=ledger_key(settings))
+    ledger = Ledger(settings.ledger_place, create=create, key=ledger_key(settings), reading=reading)
+    if ledger.is_read_only:
+        console.warn("The ledger can only be read here, so it cannot be told whether somebody sends from it just now.")
+    return ledger
 
 
 def ledger_key(settings: Settings) -> LedgerKey | None:

@@ -100,13 +100,13 @@ def _derived(secret: str, salt: bytes) -> LedgerKey:
     return LedgerKey(salt=salt, raw=hashlib.scrypt(text, salt=salt, **SCRYPT))
 
 
-def connect(path: Path, key: LedgerKey | None, *, timeout: float) -> sqlite3.Connection:
+def connect(path: Path | str, key: LedgerKey | None, *, timeout: float, uri: bool = False) -> sqlite3.Connection:
     """A connection through SQLCipher; without a key to a plain file. Raises SettingsError without the library."""
     try:
         from sqlcipher3 import dbapi2  # noqa: PLC0415 - optional, and seldom needed
     except ImportError as error:
         raise SettingsError("Encryption of the ledger needs a library that is not installed.", hint=INSTALL) from error
-    connection: Any = dbapi2.connect(str(path), isolation_level=None, check_same_thread=False, timeout=timeout)
+    connection: Any = dbapi2.connect(str(path), isolation_level=None, check_same_thread=False, timeout=timeout, uri=uri)
     # a wrong key is said by us; SQLCipher would write of it to standard error
     connection.execute("PRAGMA cipher_log_level = NONE")
     if key:

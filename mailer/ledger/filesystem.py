@@ -114,6 +114,11 @@ def refuse_network(path: Path) -> None:
     )
 
 
+def lies_elsewhere(path: Path) -> bool:
+    """Whether a file is on another computer's disk, as far as can be told."""
+    return _network_kind(path) is not None
+
+
 def _own_disk(path: Path) -> str:
     return (Path.home() / path.name).as_posix()
 

@@ -42,9 +42,15 @@ class Ledger(Campaigns, Diary, Events, Figures, Memory, Personal, Proofs, Restor
     """
 
     def __init__(
-        self, place: LedgerPlace, *, create: bool = True, key: LedgerKey | None = None, moved: bool = False
+        self,
+        place: LedgerPlace,
+        *,
+        create: bool = True,
+        key: LedgerKey | None = None,
+        moved: bool = False,
+        reading: bool = False,
     ) -> None:
-        super().__init__(place, create=create, key=key)
+        super().__init__(place, create=create, key=key, reading=reading)
         if not moved and isinstance(self.place, Path):
             try:
                 self.refuse_moved()

@@ -9,30 +9,50 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mailer.errors import BrokenLedgerError
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.database import Database
 from mailer.ledger.embedded import Embedded
+from mailer.ledger.reading import ReadOnly, is_unwritable, only_readable
 from mailer.model import LedgerPlace, Manifest, Server
 
 ALL = 2**62
 """Rows, where nobody wants fewer."""
 
 
-def opened(place: LedgerPlace, *, create: bool, key: LedgerKey | None) -> Database:
+def opened(place: LedgerPlace, *, create: bool, key: LedgerKey | None, reading: bool = False) -> Database:
     """The database at this place. Raises LedgerError, CampaignError, SettingsError without the library that it needs."""
     if isinstance(place, Server):
         from mailer.ledger.postgres import connected  # noqa: PLC0415 - a ledger in a file needs nothing of it
 
         return connected(place, create=create)
-    return Embedded(place, create=create, key=key)
+    if reading and only_readable(place):
+        return ReadOnly(place, key=key)
+    try:
+        return Embedded(place, create=create, key=key)
+    except BrokenLedgerError as error:
+        # on Windows only SQLite finds out what may be written
+        if not (reading and is_unwritable(error) and place.is_file()):
+            raise
+        return ReadOnly(place, key=key)
 
 
 class Store:
-    """An open ledger; an encrypted one has a key. Raises LedgerError for whatever its database says."""
+    """An open ledger; an encrypted one has a key. Raises LedgerError for whatever its database says.
 
-    def __init__(self, place: LedgerPlace, *, create: bool = True, key: LedgerKey | None = None) -> None:
+    For `reading` a file will do that cannot be written.
+    """
+
+    def __init__(
+        self, place: LedgerPlace, *, create: bool = True, key: LedgerKey | None = None, reading: bool = False
+    ) -> None:
         self.key = key
-        self._db = opened(place, create=create, key=key)
+        self._db = opened(place, create=create, key=key, reading=reading)
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be noted in it, and nobody can be asked whether a campaign is being sent."""
+        return isinstance(self._db, ReadOnly)
 
     @property
     def place(self) -> LedgerPlace:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mailer.preview.model import Rendered
+from mailer.preview.telling import Choice
 from mailer.web.journey.enclosing import size
 from mailer.web.journey.words import figure, ngettext
 from mailer.web.journey.words import gettext as _
@@ -37,8 +38,9 @@ class Enclosed:
 
 @dataclass(slots=True)
 class Contents:
-    """Watches the messages go by."""
+    """Watches the messages go by; `choice` remembers those to look at first."""
 
+    choice: Choice = field(default_factory=Choice)
     messages: int = 0
     subject: str = ""
     differs: bool = False
@@ -46,7 +48,8 @@ class Contents:
     _named: dict[str, Enclosed] = field(default_factory=dict)
     _others: Enclosed = field(default_factory=Enclosed)
 
-    def look(self, item: Rendered) -> None:
+    def look(self, number: int, item: Rendered) -> None:
+        self.choice.look(number, item)
         if item.relay:  # an example of a message that was counted already
             return
         self.messages += 1

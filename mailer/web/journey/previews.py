@@ -30,11 +30,10 @@ from mailer.ledger import Ledger
 from mailer.model import Contact, Letter, as_said
 from mailer.model import said as said_of
 from mailer.preflight import Level
-from mailer.preview.model import Rendered
 from mailer.preview.page import ARRIVED, message_page
 from mailer.preview.page import POLICY as MESSAGE_POLICY
 from mailer.preview.reading import Reading, read
-from mailer.preview.telling import Choice, Telling
+from mailer.preview.telling import Telling
 from mailer.web.journey.accounting import Account, account
 from mailer.web.journey.contents import Contents
 from mailer.web.journey.draft import Draft, lists_in
@@ -209,15 +208,10 @@ class Previews:
             look.legal = tuple(_legal(plan))
             look.phase, look.done = "making", 0
             before = ledger.last_preview(plan.manifest.template, plan.manifest.list_name, but=plan.seal)
-            choice, contents = Choice(), Contents()
-
-            def looked(number: int, item: Rendered) -> None:
-                choice.look(number, item)
-                contents.look(item)
-
-            write_preview(plan, ledger, None, on_progress=progress, on_message=looked)
+            contents = Contents()
+            write_preview(plan, ledger, None, on_progress=progress, on_message=contents.look)
             look.contents = contents
-            look.chosen = {look.people[one.number - 1].key: one for one in choice.result()}
+            look.chosen = {look.people[one.number - 1].key: one for one in contents.choice.result()}
             if before:
                 look.changes = differences(before.manifest, plan.manifest, before.digests, plan.digests())
         look.phase = "ready"
