@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +13,13 @@ from pathlib import Path
 import pytest
 from journey import Journey, beginning
 from program import COMMAND
+from rights import AS_OTHERS, READERS_RIGHTS
 
 from mailer.errors import CampaignError
 from mailer.ledger import Ledger, SenderLock, settle
 from mailer.ledger.reading import ReadOnly
 
-# root may write anywhere, unless without this right
-AS_OTHERS = ["setpriv", "--bounding-set", "-dac_override"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" or (bool(AS_OTHERS) and not shutil.which(AS_OTHERS[0])),
-    reason="folders have no such rights here",
-)
+pytestmark = pytest.mark.skipif(not READERS_RIGHTS, reason="folders have no such rights here")
 
 
 @pytest.fixture

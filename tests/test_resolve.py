@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from journey import Journey, beginning, people
+from program import COMMAND
+from rights import AS_OTHERS, READERS_RIGHTS
 
 DROPPED = (4, 7)
 """The messages after which the server, having accepted them, says nothing more."""
@@ -103,5 +106,37 @@ def test_a_log_that_cannot_be_read_is_named_and_changes_nothing(journey: Journey
         journey.write("mail.log.gz", content)
     ran = journey.call("resolve", journey.name, "--postfix-log", "mail.log.gz")
     assert ran.code == 2
-    assert "The log mail.log.gz cannot be read" in ran.err
+    assert ("There is no file mail.log.gz" if content is None else "The log mail.log.gz cannot be read") in ran.err
     assert standing(journey) == (8, 0, 2)
+
+
+def test_what_is_no_log_is_said_in_plain_words(journey: Journey) -> None:
+    journey.write("mail.log", log_of(journey))
+    (journey.folder / "old logs").mkdir()
+    (journey.folder / "empty").mkdir()
+    journey.write("old logs/mail.log.1", "")
+
+    def refused(log: str) -> str:
+        ran = journey.call("resolve", journey.name, "--postfix-log", "mail.log", "--postfix-log", log)
+        assert ran.code == 2
+        assert standing(journey) == (8, 0, 2), "nothing was decided by the log beside it"
+        return ran.err
+
+    assert "--postfix-log names no file." in refused("")
+    told = refused("old logs")
+    assert "--postfix-log names a folder, not a log: old logs." in told
+    assert f'--postfix-log "{Path("old logs/mail.log.1")}"' in told
+    assert f"--postfix-log {Path('empty/mail.log')}" in refused("empty")
+
+
+@pytest.mark.skipif(not READERS_RIGHTS, reason="files have no such rights here")
+def test_a_log_that_is_closed_to_us_says_whom_to_ask(journey: Journey) -> None:
+    journey.write("mail.log", log_of(journey))
+    (journey.folder / "mail.log").chmod(0)
+    ran = subprocess.run(
+        [*AS_OTHERS, *COMMAND, "resolve", journey.name, "--postfix-log", "mail.log"],
+        cwd=journey.folder, env=journey.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert "mail.log cannot be read: it is closed to you." in ran.stderr
+    assert "save a copy of your own" in ran.stderr

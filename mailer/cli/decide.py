@@ -16,7 +16,7 @@ from mailer.cli import console
 from mailer.cli.options import CampaignArgument, JsonOption, settings_here
 from mailer.cli.standing import command, send_command, standing
 from mailer.cli.unlocking import open_ledger
-from mailer.errors import UsageError
+from mailer.errors import UsageError, quoted
 from mailer.ledger.deliveries import Moved
 from mailer.model import Status
 from mailer.times import local_time
@@ -69,6 +69,8 @@ def resolve(
             "Either you decide, or the log does.",
             hint="leave out --as to go by the log, or --postfix-log to decide yourself",
         )
+    for path in postfix_log or ():
+        next(lines_of(path), "")  # before anything is decided by the others
     with open_ledger(settings_here(), create=False) as ledger:
         found = settle(ledger, ledger.find(campaign))
         moved = Moved(moved=0)
@@ -173,8 +175,24 @@ def lines_of(path: Path) -> Iterator[str]:
         ) as log:
             yield from log
     except (OSError, EOFError, zlib.error) as error:
-        why = getattr(error, "strerror", None) or "it is not whole"
-        raise UsageError(f"The log {path} cannot be read: {why}.", hint="check the name of the file") from error
+        raise no_log(path, error) from error
+
+
+def no_log(path: Path, error: Exception) -> UsageError:
+    """Why a log cannot be read, and what to do."""
+    if path == Path():  # nothing was written, or a dot
+        return UsageError("--postfix-log names no file.", hint="for example: --postfix-log /var/log/mail.log")
+    if path.is_dir():
+        inside = sorted((one for one in path.glob("mail*log*") if one.is_file()), key=lambda one: one.name)
+        example = inside[0] if inside else path / "mail.log"
+        return UsageError(
+            f"--postfix-log names a folder, not a log: {path}.",
+            hint=f"name the file in it, for example: --postfix-log {quoted(example)}",
+        )
+    if isinstance(error, FileNotFoundError):
+        return UsageError(f"There is no file {path}.", hint="check its name, and the folder that you are in")
+    why = getattr(error, "strerror", None) or "it is not whole"
+    return UsageError(f"The log {path} cannot be read: {why}.", hint="copy it anew, and check the name of the file")
 
 
 def chosen(ledger: Ledger, campaign: CampaignRecord, addresses: list[str]) -> set[str]:
