@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from smtp_server import Accepted, ScriptedServer
 
+from mailer.campaign.compare import digests_of
 from mailer.campaign.plan import Plan, make_plan
 from mailer.campaign.preview import write_preview
 from mailer.campaign.send import Prepared, freeze, prepare, to_send
@@ -332,6 +333,23 @@ async def test_what_changed_in_the_list_is_told_since_the_last_update(campaign_f
     write_list(campaign_folder, [*sent, *waiting[:-1], address(8)], city=["Hull"] * 5 + ["York"])
     with pytest.raises(CampaignError, match=r"The list changed: 1 with other details\."):
         prepared(campaign_folder, ledger)
+
+
+async def test_what_a_campaign_has_of_its_list_is_read_once_to_compare_it(
+    campaign_folder: Path, ledger: Ledger
+) -> None:
+    with ScriptedServer() as server:
+        campaign = await sent_first(campaign_folder, ledger, server)
+        write_list(campaign_folder, [*PEOPLE[1:], address(8)], city=["Hull"] * 6)
+        campaign = freeze(prepared(campaign_folder, ledger, update=True), ledger)
+    asked: list[str] = []
+    connection = ledger._db._connection  # type: ignore[attr-defined]
+    connection.set_trace_callback(asked.append)
+    found = digests_of(ledger, campaign)
+    connection.set_trace_callback(None)
+    assert len(asked) == 1
+    assert set(found) == {*PEOPLE[1:], address(8)}, "who left the list is not in it"
+    assert [key for key, digest in found.items() if not digest] == [PEOPLE[1]], "who had the letter before"
 
 
 async def test_a_row_whose_message_cannot_be_made_is_skipped_and_counted_once_also_when_it_is_mended(

@@ -116,7 +116,7 @@ QUESTIONS: dict[str, Question] = {
     "dossier": lambda ledger, _: [plain_dossier(ledger.dossier(f"p{number}@{domain}")) for number in (0, 1) for domain in ("gmail.com", "a.example", "xn--tda.example")],
     "undecided": lambda ledger, _: [ledger.undecided([f"p{number}@gmail.com"]) for number in range(4)],
     "alike": lambda ledger, _: [ledger.alike(name) for name in (" Made  UP", "made up", "made-up", "")],
-    "overtaken": lambda ledger, campaign: ledger.overtaken(campaign),
+    "listed": lambda ledger, campaign: list(ledger.listed(campaign)),
     "known_people": lambda ledger, campaign: ledger.known_people(campaign),
     "mentions": lambda ledger, _: [ledger.mentions([f"p{number}@gmail.com"]) for number in (0, 1)],
     "keeps_files": lambda ledger, _: [ledger.keeps_files([f"p{number}@gmail.com"]) for number in (0, 1)],

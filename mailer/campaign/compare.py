@@ -68,12 +68,7 @@ def _sheets(before: Manifest, after: Manifest) -> list[Said]:
 
 def digests_of(ledger: Ledger, campaign: CampaignRecord) -> dict[str, str]:
     """Of everybody in the newest list; blank where nobody knows any more how that had them."""
-    overtaken = ledger.overtaken(campaign)
-    return {
-        contact.key: "" if contact.key in overtaken else contact_digest(contact)
-        for contact, _ in ledger.contacts(campaign)
-        if overtaken.get(contact.key, True)
-    }
+    return {contact.key: contact_digest(contact) if current else "" for contact, current in ledger.listed(campaign)}
 
 
 def differences(

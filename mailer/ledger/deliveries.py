@@ -125,13 +125,12 @@ class Deliveries(Store):
             delivery = delivery_of(row)
             yield delivery.contact, delivery.status
 
-    def overtaken(self, campaign: CampaignRecord) -> dict[str, bool]:
-        """Those whose row is older than the campaign's newest list, since they had their turn or left; and whether that list has them."""
-        query = (
-            "SELECT key, listed_in = ?1 FROM deliveries WHERE campaign_id = ?2 AND key IS NOT NULL"
-            " AND (revision < ?1 OR listed_in < ?1)"
-        )
-        return {key: bool(listed) for key, listed in self._all(query, campaign.revision, campaign.id)}
+    def listed(self, campaign: CampaignRecord) -> Iterator[tuple[Contact, bool]]:
+        """Those whom the campaign's newest list has, and whether it had them as they stand here: who had their turn before kept older details."""
+        query = f"{DELIVERY} WHERE campaign_id = ? AND key IS NOT NULL AND listed_in = ? ORDER BY id"
+        for row in self._each(query, campaign.id, campaign.revision):
+            delivery = delivery_of(row)
+            yield delivery.contact, delivery.revision == campaign.revision
 
     def records(
         self, campaign: CampaignRecord, status: Status | None = None, *, most: int = -1
