@@ -53,7 +53,7 @@ LEVELS = [
         "tokens",
         "traces",
     },
-    {"model", "errors"},
+    {"archives", "model", "errors"},
 ]
 """Top to bottom. A module imports only from levels below its own; `errors` may name `model` for its annotations."""
 

@@ -137,7 +137,7 @@ QUESTIONS: dict[str, Question] = {
 }  # fmt: skip
 
 WRITES = {
-    "add_events", "approve", "ask_to_pause", "doubt_open", "erase", "erase_suppressed", "finish", "forget_to_pause", "forget_wish", "hold", "keep_preview", "mark_moved",
+    "add_events", "approve", "ask_to_pause", "doubt_open", "erase", "finish", "forget_to_pause", "forget_wish", "hold", "keep_preview", "mark_moved",
     "mark_interrupted", "note_lines", "note_read", "purge", "requeue_failed", "resolve", "revise", "set_hours", "set_owner", "settle_in", "start", "suppress",
     "take_over", "unsubscribe", "unsuppress", "write_diary", "write_late",
     "forget_prepared", "keep_prepared", "take_turn", "wish",
@@ -235,7 +235,6 @@ def live(ledger: Ledger, everybody: list[Person]) -> CampaignRecord:
             )
         ]
     )  # fmt: skip
-    ledger.erase_suppressed(["p1@a.example", "@ü.example"])
     ledger.unsuppress([key], scope="other")
     ledger.keep_preview(manifest(), {"p1@a.example": "d"})
     ledger.approve("made up", "seal", "Ana \0")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hashed import keep_as_hash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -71,9 +72,14 @@ def test_who_is_erased_stays_suppressed_and_no_byte_of_the_address_is_left(tmp_p
     path = tmp_path / "mailer.db"
     with Ledger(path) as ledger:
         ledger.suppress([("ada@example.org", "Ada said so"), ("@left.example", "")], source="by hand")
-        assert ledger.erase_suppressed(["ada@example.org", "@left.example", "nobody@example.org"]) == 1
+        ledger.erase(["ada@example.org"])
         erased, domain = sorted(ledger.suppression_rows(), key=lambda one: one.entry or "")
-        assert (erased.entry, erased.reason, erased.note, domain.entry) == (None, Reason.MANUAL, "", "@left.example")
+        assert (erased.entry, erased.reason, erased.note, domain.entry) == (
+            None,
+            Reason.MANUAL,
+            "erased",
+            "@left.example",
+        )
         for file in tmp_path.iterdir():
             assert b"ada@" not in file.read_bytes()
             assert b"Ada said" not in file.read_bytes()
@@ -89,7 +95,7 @@ def test_for_one_list_is_for_the_campaigns_of_that_list_alone(tmp_path: Path) ->
         started(ledger, "begun")
         started(ledger, "elsewhere", "people.csv")
         ledger.suppress([("ada@example.org", ""), ("@left.example", "")], source="by hand", scope="branches")
-        ledger.erase_suppressed(["ada@example.org"])
+        keep_as_hash(ledger, "ada@example.org", "branches")
         started(ledger, "later", "BRANCHES.csv")
         out = [Status.SUPPRESSED, Status.QUEUED, Status.SUPPRESSED]
         assert (states(ledger, "begun"), states(ledger, "later")) == (out, out)

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from mailer import age
+from mailer.archives import UNREADABLE
 
 CHUNK = 1 << 20
 
@@ -36,9 +36,6 @@ AROUND = dict.fromkeys(("utf-8", "cp1252"), (rb"(?<![a-z0-9._+-])", rb"(?![a-z0-
 
 LONGEST = 2048
 """Octets: more than any address has in any encoding."""
-
-BROKEN = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, KeyError)
-"""What a damaged, locked or unknown archive comes to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +56,7 @@ def whereabouts(folder: Path, keys: Iterable[str], *, ledger: Path | None = None
             if _holds(path, wanted):
                 found.append(place)
                 continue
-        except BROKEN:
+        except UNREADABLE:
             closed.append(place)
             continue
         if path.suffix.lower() in OPAQUE or path.suffix.lower() == age.SUFFIX:

@@ -9,10 +9,11 @@ import html
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
+
+from mailer.archives import UNREADABLE
 
 CHUNK = 1 << 20
 
@@ -32,10 +33,6 @@ ODS_HIDDEN = frozenset({"collapse", "filter"})
 MOST_ROWS = 1 << 20
 
 
-UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, KeyError)
-"""What a damaged archive comes to. Whoever read the cells may bear more than this reader does."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Marks:
     """Rows count from 1, columns from 0. A merged place is told by its first and last row and its first column."""
@@ -51,7 +48,7 @@ def marks_of(data: bytes, sheet: str) -> Marks:
         return Marks()
     try:
         return _found(data, sheet)
-    except UNREADABLE:
+    except UNREADABLE:  # whoever read the cells may bear more than this reader does
         return Marks()
 
 

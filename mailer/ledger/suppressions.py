@@ -119,15 +119,6 @@ class Suppressions(Store):
         with self._transaction():
             return sum(bool(self._db.execute(query, (key, scope)).rowcount) for key in keys)
 
-    def erase_suppressed(self, keys: Iterable[str]) -> int:
-        """Forget the addresses of suppressed people, and the notes, and go on not mailing them; returns of how many.
-
-        A @domain names nobody, and stays.
-        """
-        query = "UPDATE suppressions SET entry = NULL, note = '' WHERE entry = ? AND entry NOT LIKE '@%'"
-        with self._db.erasing("suppressions"), self._transaction():
-            return sum(bool(self._db.execute(query, (key,)).rowcount) for key in keys)
-
     def unsubscribe(self, name: str) -> bool:
         """Suppress whom a delivery was for, named by the left part of its Message-ID, and note the event, once.
 

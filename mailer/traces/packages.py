@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 
+from mailer.archives import UNREADABLE
 from mailer.model import said
 from mailer.traces.errors import BROKEN, TracesStayError
 
@@ -177,5 +177,5 @@ def _parts(content: bytes) -> Iterator[tuple[str, bytes]]:
             for entry in archive.infolist():
                 if not entry.is_dir():
                     yield entry.filename, archive.read(entry)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except UNREADABLE as error:
         raise TracesStayError(BROKEN) from error
