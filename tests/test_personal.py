@@ -524,6 +524,13 @@ def test_report_and_log_speak_of_whoever_was_erased_as_somebody(journey: Journey
     assert [line["who"] for line in told if line["kind"] == "failed"] == [None]
 
 
+def test_whoever_was_erased_is_told_as_such_when_the_rest_is_sent(journey: Journey) -> None:
+    assert journey.call("send", *journey.campaign, "--yes", "--limit", "1").code == 3
+    assert journey.call("erase", "p5@example.org", "--yes").code == 0
+    said = journey.call("send", *journey.campaign, "--yes", "--limit", "1").err
+    assert "4 in the list: 1 gets the letter now, 1 is left for a later run, 1 has it already, 1 was erased." in said
+
+
 def test_nothing_is_erased_while_a_message_is_in_doubt(journey: Journey) -> None:
     assert journey.server is not None
     journey.server.on("accepted", nth=2, drop=True)

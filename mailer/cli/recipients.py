@@ -81,8 +81,9 @@ def had_their_turn(campaign: CampaignRecord, ledger: Ledger, keys: Collection[st
 
 def of_ledger(campaign: CampaignRecord, tally: Tally, ledger: Ledger, due: int) -> tuple[int, Iterable[str]]:
     """Everybody in a campaign that is continued, and where those stand who are not due now."""
-    records = ledger.records(campaign, Status.SUPPRESSED) if tally.suppressed else ()
-    out = [normalise(record.address) for record in records]
+    records = list(ledger.records(campaign, Status.SUPPRESSED)) if tally.suppressed else []
+    # of whoever was erased nothing is left by which the suppression could be found
+    out = [normalise(record.address) for record in records if record.address]
     known = ledger.suppressions(list_name(campaign.manifest.list_name))
     return tally.total, (
         each(tally.sent, "has it already", "have it already"),
@@ -91,6 +92,7 @@ def of_ledger(campaign: CampaignRecord, tally: Tally, ledger: Ledger, due: int) 
         each(tally.uncertain, *TURNS[Status.UNCERTAIN]),
         each(tally.skipped, "is skipped", "are skipped"),
         *left_out(out, {**found_among(out, known), **known.entries}),
+        each(len(records) - len(out), "was erased", "were erased"),
     )
 
 
