@@ -598,6 +598,12 @@ def test_what_cannot_be_encrypted_is_said_before_anything_is_changed(
     assert sorted(journey.folder.rglob("*")) == before
 
 
+def test_a_ledger_without_its_key_is_named(journey: Journey) -> None:
+    encrypt(journey)
+    ran = journey.call("status")
+    assert (ran.code, "mailer.db: It is encrypted, and its key is not" in ran.err) == (2, True), ran
+
+
 def test_a_key_in_the_folder_that_it_protects_is_warned_of(journey: Journey) -> None:
     journey.write(".env", f"MAILER_PASSPHRASE='{WORDS}'\n")
     assert "it lies in the folder that it is to protect" in journey.call("suppress", "list").err

@@ -33,12 +33,21 @@ def open_ledger(settings: Settings, *, create: bool = True, reading: bool = Fals
 
 
 def ledger_key(settings: Settings) -> LedgerKey | None:
-    """The key of the ledger; None if it is not encrypted."""
+    """The key of the ledger; None if it is not encrypted. Raises LockedError, which names the ledger."""
     from mailer.ledger import cipher  # noqa: PLC0415
+    from mailer.model import as_said, said  # noqa: PLC0415
 
     place = settings.ledger_place
     needed = cipher.opener(place)
-    return cipher.key_of(place, secret_of(settings, needed)) if needed else None
+    if needed is None:
+        return None
+    try:
+        secret = secret_of(settings, needed)
+    except LockedError as error:
+        raise LockedError(
+            said("{path}: {sentence}", path=place, sentence=as_said(error.message)), hint=error.hint
+        ) from error
+    return cipher.key_of(place, secret)
 
 
 def unlocking(settings: Settings | None = None) -> Unlock:
