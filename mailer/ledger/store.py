@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from mailer.errors import BrokenLedgerError
@@ -76,7 +77,8 @@ class Store:
 
     def _each(self, query: str, *values: object) -> Iterator[tuple]:  # type: ignore[type-arg]
         with self._db.plain_errors():
-            yield from self._db.each(query, values)
+            # within a chain: left half-way, `yield from` would close the cursor, which complains where its ledger was closed before
+            yield from chain(self._db.each(query, values))
 
     def _run(self, statement: str, *values: object) -> int:
         with self._db.plain_errors():
