@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,3 +167,15 @@ def test_a_list_that_may_not_be_read_is_told_in_plain_words(capsys: pytest.Captu
     assert "save a copy of your own" in hint
     console.show_error(UsageError(as_said(plain), hint=hint))
     assert "--help" not in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder that somebody is in cannot be deleted there")
+@pytest.mark.parametrize("typed", ["status", "erase pat@example.org --yes", "preview appeal list.csv", "demo"])
+def test_a_folder_that_was_deleted_meanwhile_is_no_bug_of_ours(
+    typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stick").mkdir()
+    monkeypatch.chdir(tmp_path / "stick")
+    (tmp_path / "stick").rmdir()
+    assert main(typed.split()) == 2
+    assert "The folder that you are in does not exist any more. Nothing was sent." in capsys.readouterr().err
