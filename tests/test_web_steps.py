@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import time
@@ -19,7 +20,7 @@ from mailer import contacts
 from mailer.errors import UsageError
 from mailer.ledger import Ledger
 from mailer.merge.front import split
-from mailer.model import Reason
+from mailer.model import Reason, Status
 from mailer.web.journey.accounting import Account
 from mailer.web.journey.letterfiles import LetterFiles, starter
 from mailer.web.journey.sending import number_typed
@@ -224,6 +225,29 @@ def test_nobody_gets_the_address_of_somebody_else_when_the_list_was_sorted_meanw
     assert answer.status == 422
     assert "The list has changed since this page was shown" in said
     assert [path.name for path in (at_work.folder / "contacts").iterdir()] == ["people.csv"]
+
+
+def test_an_answer_about_one_in_doubt_is_not_taken_for_somebody_else_of_the_same_row(at_work: Office) -> None:
+    first, second = people(2)
+    at_work.server.on("accepted", drop=True)
+    draft = ("appeal", at_work.write_list([first]))
+    at_work.program.json("send", *draft, "--yes", code=1)
+    # the one of row 2 is in doubt, and in the list as it is now somebody else stands there, who comes to be in doubt as well
+    at_work.write_list([second, first])
+    at_work.program.json("send", *draft, "--yes", "--update", code=1)
+    inside, token = entered(at_work)
+    here = "/campaign/appeal--people/uncertain"
+    _, text = inside.ask("GET", here)
+    answers = {}
+    for row in text.split("<tr>")[2:]:
+        name = re.search(r'<select name="([^"]+)"', row)
+        assert name
+        answers[html.unescape(name[1])] = "sent" if first in row else "queued"
+    answer, said = inside.post(here, csrf=token, **answers)
+    assert answer.status == 303, said
+    with Ledger(at_work.folder / "mailer.db") as ledger:
+        found = {one.address: one.status for one in ledger.records(ledger.find("appeal--people"))}
+    assert found == {first: Status.SENT, second: Status.QUEUED}
 
 
 @given(

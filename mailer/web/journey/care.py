@@ -100,9 +100,10 @@ class Care:
         with self._ledger() as ledger:
             campaign = self._found(ledger, request)
             settle(ledger, campaign)
-            keys = {str(row.row): normalise(row.address) for row in ledger.records(campaign, Status.UNCERTAIN)}
+            # not by their rows: who was tried keeps the row of an earlier list, in which somebody else may be by now
+            keys = {row.message_id: normalise(row.address) for row in ledger.records(campaign, Status.UNCERTAIN)}
             for status in (Status.SENT, Status.QUEUED):
-                chosen = {keys[name[4:]] for name, value in form.items() if name[4:] in keys and value == status.value}
+                chosen = {keys[name] for name, value in form.items() if name in keys and value == status.value}
                 if chosen:
                     ledger.resolve(campaign, status, chosen)
         return RedirectResponse(campaign_url(campaign.name), 303)
