@@ -27,6 +27,7 @@ from mailer.model import (
     Action,
     CampaignRecord,
     Contact,
+    Happening,
     LedgerPlace,
     Manifest,
     Outcome,
@@ -194,6 +195,20 @@ async def test_late_proof_after_a_person_decided_changes_nothing(ledger: Ledger,
         assert ledger.resolve(campaign, Status.QUEUED, None) == Moved(moved=1)
         await writer.write(records=[record(1)])
     assert ledger.tally(campaign) == Tally(queued=5)
+
+
+async def test_who_stays_out_after_a_decision_is_not_told_as_to_be_sent_again(
+    ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    async with Writer(ledger) as writer:
+        for number in (1, 2):
+            await writer.write(intent=intent(number))
+    ledger.mark_interrupted(campaign)
+    ledger.suppress([("p1@example.org", "asked")], source="by hand")
+    assert ledger.resolve(campaign, Status.QUEUED, ["p1@example.org"]) == Moved(moved=0, suppressed=1)
+    decided = [one for one in ledger.diary(campaign) if one.kind is Happening.DECIDED]
+    assert ledger.resolve(campaign, Status.QUEUED, None) == Moved(moved=1)
+    assert (decided, [one.number for one in ledger.diary(campaign) if one.kind is Happening.DECIDED]) == ([], [1])
 
 
 async def test_a_late_answer_completes_only_the_attempt_of_its_own_sender(

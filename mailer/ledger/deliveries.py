@@ -255,15 +255,16 @@ class Deliveries(Store):
                     " WHERE campaign_id = ? AND status = ? AND (CAST(? AS TEXT) IS NULL OR key = ?)",
                     (after, reason, now, after, after, now, campaign.id, before, key, key),
                 ).rowcount
-            if moved:
-                note(self._db, campaign.id, Happening.DECIDED, number=moved, text=after)
+            result = Moved(moved=moved)
             if moved and after is Status.QUEUED:
                 # nobody gets back into a queue who asked not to be mailed, or whose address is known to be dead
                 suppressed = self._db.execute(LEAVE, (now,)).rowcount
                 unlisted = self._db.execute(UNLIST, (now,)).rowcount
                 self._db.execute("UPDATE campaigns SET finished_at = NULL WHERE id = ?", (campaign.id,))
-                return Moved(moved=moved - suppressed - unlisted, suppressed=suppressed, unlisted=unlisted)
-        return Moved(moved=moved)
+                result = Moved(moved=moved - suppressed - unlisted, suppressed=suppressed, unlisted=unlisted)
+            if result.moved:
+                note(self._db, campaign.id, Happening.DECIDED, number=result.moved, text=after)
+        return result
 
     def handed_over(self, campaign: CampaignRecord, since: float) -> tuple[int, float | None]:
         """How many of a campaign's messages were tried since a time, and when the first of them, to tell its pace."""
