@@ -227,6 +227,19 @@ def test_nobody_gets_the_address_of_somebody_else_when_the_list_was_sorted_meanw
     assert [path.name for path in (at_work.folder / "contacts").iterdir()] == ["people.csv"]
 
 
+def test_whoever_is_to_get_it_again_but_must_not_be_mailed_is_told(at_work: Office) -> None:
+    at_work.server.on("accepted", drop=True)
+    at_work.program.json("send", "appeal", at_work.write_list(people(2)), "--yes", code=1)
+    at_work.program.json("suppress", "add", people(1)[0])
+    inside, token = entered(at_work)
+    here = "/campaign/appeal--people/uncertain"
+    names = [html.unescape(name) for name in re.findall(r'<select name="([^"]+)"', inside.ask("GET", here)[1])]
+    answer, _ = inside.post(here, csrf=token, **dict.fromkeys(names, "queued"))
+    _, text = inside.ask("GET", answer.getheader("Location") or "")
+    assert "1 is queued again. Nothing was sent yet." in text
+    assert "1 is not queued, since it is suppressed" in text
+
+
 def test_an_answer_about_one_in_doubt_is_not_taken_for_somebody_else_of_the_same_row(at_work: Office) -> None:
     first, second = people(2)
     at_work.server.on("accepted", drop=True)

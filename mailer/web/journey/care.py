@@ -95,8 +95,8 @@ class Care:
         return self._pages.show(request, "uncertain", name=campaign.name, rows=rows, tally=tally)
 
     def resolve(self, request: Request) -> Response:
-        """Write down what somebody has found out about each."""
-        form = request.state.form
+        """Write down what somebody has found out about each; the campaign's page says who is not mailed again for all that."""
+        form, moved = request.state.form, None
         with self._ledger() as ledger:
             campaign = self._found(ledger, request)
             settle(ledger, campaign)
@@ -105,8 +105,9 @@ class Care:
             for status in (Status.SENT, Status.QUEUED):
                 chosen = {keys[name] for name, value in form.items() if name in keys and value == status.value}
                 if chosen:
-                    ledger.resolve(campaign, status, chosen)
-        return RedirectResponse(campaign_url(campaign.name), 303)
+                    decided = ledger.resolve(campaign, status, chosen)
+                    moved = decided if status is Status.QUEUED else moved
+        return _back(campaign, moved)
 
     def retry(self, request: Request) -> Response:
         """Queue those who failed once more; the campaign's page says what that came to."""
@@ -114,7 +115,7 @@ class Care:
             campaign = self._found(ledger, request)
             settle(ledger, campaign)
             moved = ledger.requeue_failed(campaign)
-        return RedirectResponse(f"{campaign_url(campaign.name)}?{urlencode(asdict(moved))}", 303)
+        return _back(campaign, moved)
 
     def _found(self, ledger: Ledger, request: Request) -> CampaignRecord:
         campaign = ledger.campaign(request.path_params["name"])
@@ -154,8 +155,14 @@ def _unread(unread: Sequence[Unread]) -> list[str]:
     return told or [_("No address was named.")]
 
 
+def _back(campaign: CampaignRecord, moved: Moved | None) -> Response:
+    """To the campaign's page, which says what came of it where somebody was to be queued."""
+    said = f"?{urlencode(asdict(moved))}" if moved else ""
+    return RedirectResponse(f"{campaign_url(campaign.name)}{said}", 303)
+
+
 def requeued(query: Mapping[str, str]) -> list[str]:
-    """What queueing the failed once more came to, in sentences, from the address that it leads to; none for any other."""
+    """What queueing people once more came to, in sentences, from the address that it leads to; none for any other."""
     numbers = {one.name: query.get(one.name, "") for one in fields(Moved)}
     if not all(re.fullmatch(r"[0-9]{1,9}", number) for number in numbers.values()):
         return []
