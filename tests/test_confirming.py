@@ -261,3 +261,8 @@ def test_words_are_only_the_servers_own_where_there_was_a_reply() -> None:
     assert stopped_by(lost).hint == "in detail: no encryption"
     answered = replace(lost, reply=Reply(code=535, text="5.7.8 Bad"), text="535 5.7.8 Bad")
     assert stopped_by(answered).hint == "the server's own words: 535 5.7.8 Bad"
+
+
+def test_what_was_typed_already_is_not_proposed_a_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["mailer", "send", "a", "b.csv", "--update", "--yes"])
+    assert again((), besides=("--campaign=a--b", "--update")) == "mailer send a b.csv --update --campaign=a--b"

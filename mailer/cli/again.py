@@ -17,8 +17,9 @@ NOT_ANEW = (*ONE_RUN, "--campaign", "--seal")
 
 
 def again(without: tuple[str, ...] = ONE_RUN, *, besides: tuple[str, ...] = ()) -> str:
-    """The command as it was typed, to be pasted, without some options and their values, and with others besides."""
+    """The command as it was typed, to be pasted, without some options and their values, and with others besides, each once."""
     words, arguments = ["mailer"], iter(sys.argv[1:])
+    besides = tuple(word for word in besides if word not in sys.argv[1:])
     for word in arguments:
         if word == "--":  # from here on all are names, whatever they begin with
             return " ".join([*words, *besides, word, *map(as_word, arguments)])
