@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 try:
     from mailer import cli
     from mailer.cli import console
-    from mailer.errors import MailerError, Paused, UsageError
+    from mailer.errors import MailerError, Paused
     from mailer.signals import STOPS
 except KeyboardInterrupt:  # in the first moments there is nothing to stop, and nobody to say it nicely
     sys.stderr.write("Stopped. Nothing was sent.\n")
@@ -32,8 +32,6 @@ STOPPED = {
 
 NO_MEMORY = "This computer has no memory left for this. Nothing is lost: what was sent is noted."
 ROOM = "Close other programs and run the same command again; a very long list can be split into several files."
-NO_FOLDER = "The folder that you are in does not exist any more. Nothing was sent."
-ANEW = "Was it on a drive that was unplugged? Then plug it in. Go into the campaign's folder again with cd, and run the same command."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,7 +124,6 @@ def quiet_interrupts() -> Iterator[None]:
 
 def ended(given: list[str]) -> int:
     """Run a command; however it ends, an exit code."""
-    nowhere = is_nowhere()
     try:
         code = run(given)
         sys.stdout.flush()
@@ -141,22 +138,12 @@ def ended(given: list[str]) -> int:
     except Exception as error:  # noqa: BLE001  whatever it is, no traceback on the terminal
         from mailer.cli.bugs import bug  # noqa: PLC0415 - hopefully never needed
 
-        # where no command finds its settings; the help does not look for any
-        return failed(UsageError(NO_FOLDER, hint=ANEW) if nowhere else bug(error), given)
+        return failed(bug(error), given)
     if code == INTERRUPTED:
         if sys.stderr.isatty():
             console.note()  # after the ^C
         return failed(Paused(STOPPED.get(next(iter(given), ""), "Stopped. Run it again to start over.")), given)
     return code
-
-
-def is_nowhere() -> bool:
-    """Whether the folder that we are in was deleted, or the drive that it was on is gone."""
-    try:
-        os.getcwd()  # noqa: PTH109 - Path.cwd() would have to be imported for it
-    except OSError:
-        return True
-    return False
 
 
 def failed(error: MailerError, given: list[str]) -> int:

@@ -178,4 +178,4 @@ def test_a_folder_that_was_deleted_meanwhile_is_no_bug_of_ours(
     monkeypatch.chdir(tmp_path / "stick")
     (tmp_path / "stick").rmdir()
     assert main(typed.split()) == 2
-    assert "The folder that you are in does not exist any more. Nothing was sent." in capsys.readouterr().err
+    assert "The folder in which mailer was started does not exist any more" in capsys.readouterr().err

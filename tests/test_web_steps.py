@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,6 +226,14 @@ def test_nobody_gets_the_address_of_somebody_else_when_the_list_was_sorted_meanw
     assert answer.status == 422
     assert "The list has changed since this page was shown" in said
     assert [path.name for path in (at_work.folder / "contacts").iterdir()] == ["people.csv"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder that somebody is in cannot be deleted there")
+def test_a_folder_that_was_deleted_under_the_page_is_no_bug_of_ours(at_work: Office) -> None:
+    inside, _ = entered(at_work)
+    shutil.rmtree(at_work.folder)
+    _, text = inside.ask("GET", "/suppressed")
+    assert "The folder in which mailer was started does not exist any more" in text
 
 
 def test_whoever_is_to_get_it_again_but_must_not_be_mailed_is_told(at_work: Office) -> None:

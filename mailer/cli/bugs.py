@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mailer.errors import MailerError
+from mailer.errors import MailerError, UsageError
 from mailer.privacy import without_addresses
 
 
@@ -16,13 +16,27 @@ def scrubbed(text: str) -> str:
     return text.replace(home, "~") if len(home) > 2 else text
 
 
+def is_nowhere() -> bool:
+    """Whether the folder that we are in was deleted, or the drive that it was on is gone: no command finds its settings there."""
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
+
+
 def bug(error: Exception) -> MailerError:
-    """What to say of an error that nobody foresaw; its details go to a file."""
+    """What to say of an error that nobody foresaw; its details go to a file, if it is a bug of ours."""
     import tempfile  # noqa: PLC0415 - hopefully never needed
     import traceback  # noqa: PLC0415
 
     from mailer.model import said  # noqa: PLC0415
 
+    if is_nowhere():
+        return UsageError(
+            said("The folder in which mailer was started does not exist any more, or the drive that it is on is gone."),
+            hint="bring it back, go into it once more with cd, and run the same command again",
+        )
     text = scrubbed("".join(traceback.format_exception(error)))
     path = None
     for folder in (tempfile.gettempdir(), "."):
