@@ -165,6 +165,22 @@ def test_another_campaign_of_the_same_name_is_not_taken_for_the_one_that_moves(f
         assert move(here, there, "first").campaigns == []
 
 
+@pytest.mark.parametrize("command", ["erase {} --yes", "export {}", "suppress add {}", "suppress import {}.txt"])
+def test_whoever_asks_the_file_is_told_of_the_campaigns_that_do_not_hear_of_it_any_more(
+    command: str, file: Path, campaign_folder: Path, place: Server
+) -> None:
+    with Ledger(file) as here, Ledger(place) as there:
+        for name in ("first", "second"):
+            made_up(here, crowd(10), name=name)
+        move(here, there, "first")
+    (campaign_folder / "pat@example.org.txt").write_text("pat@example.org\n", encoding="utf-8")
+    said = Program(folder=campaign_folder).run(*command.format("pat@example.org").split())
+    assert said.returncode == 0, said
+    assert (
+        "Campaigns that go on in PostgreSQL do not hear of this: first. Run the same command once more" in said.stderr
+    )
+
+
 def test_a_campaign_that_is_being_sent_is_not_moved(file: Path, place: Server) -> None:
     with Ledger(file) as here, Ledger(file) as sender, Ledger(place) as there:
         made_up(here, crowd(20))

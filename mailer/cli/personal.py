@@ -16,7 +16,7 @@ from mailer.cli import console
 from mailer.cli.confirming import have_typed
 from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.recipients import each
-from mailer.cli.suppress import normalised
+from mailer.cli.suppress import normalised, warn_of_moved
 from mailer.cli.unlocking import keep_outside, open_ledger
 from mailer.errors import CampaignError, UsageError, quoted
 from mailer.times import iso, local_time
@@ -61,6 +61,7 @@ def export(
         )
     with open_ledger(settings_here(), create=False) as ledger:
         dossier = ledger.dossier(key)
+        warn_of_moved(ledger)
         places = looked_through(ledger, [key])
     data = as_data(dossier, places)
     if out:
@@ -213,6 +214,7 @@ def erase(
         keepers = ledger.keeps_files(keys)
         erased = ledger.erase(keys, first=lambda: refuse_undecided(ledger, keys))
         mentions = ledger.mentions(keys)
+        warn_of_moved(ledger)
         places = looked_through(ledger, keys)
     if as_json:
         console.emit(

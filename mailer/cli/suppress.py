@@ -64,6 +64,17 @@ def opened(*, create: bool = True) -> Ledger:
     return open_ledger(settings_here(), create=create)
 
 
+def warn_of_moved(ledger: Ledger) -> None:
+    """Say which campaigns of this ledger go on in another one, which does not hear of what is noted here."""
+    moved = ledger.moved()
+    names = [quoted(one.name) for one in ledger.campaigns() if one.id in moved] if moved else []
+    if names:
+        console.warn(
+            f"Campaigns that go on in PostgreSQL do not hear of this: {', '.join(names)}. Run the same command once more with"
+            " MAILER_LEDGER set to that database."
+        )
+
+
 def read_all(texts: list[str]) -> Pasted:
     """Whom these name, several to each if need be. Raises UsageError if that is nobody."""
     from mailer.campaign.pasted import read_pasted  # noqa: PLC0415
@@ -141,6 +152,7 @@ def add(
         refuse_unknown_list(ledger, only, scope)
         pairs = [(key, note) for key in keys]
         added = ledger.suppress(pairs, source="by hand", reason=word or Reason.MANUAL, scope=scope or EVERYWHERE)
+        warn_of_moved(ledger)
     if as_json:
         told = [{"entry": one.number, "message": one.sentence} for one in found.unread]
         console.emit({"added": added, "known": len(keys) - added, "unreadable": len(told), "problems": told})
@@ -338,6 +350,7 @@ def import_(
         if found.people is not None:
             save_problems(problems, found.people)
         added = sum(ledger.take_over(found.suppressions))
+        warn_of_moved(ledger)
     known = len(found.suppressions) - added
     if as_json:
         counts = {"rows": found.rows, "added": added, "known": known, "repeated": found.repeated}
