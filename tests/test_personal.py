@@ -24,7 +24,7 @@ from mailer.campaign import whereabouts as looking
 from mailer.campaign.whereabouts import whereabouts
 from mailer.errors import CampaignError
 from mailer.ledger import Intent, Ledger, Record, Row, Start, Writer
-from mailer.ledger.cipher import LedgerKey
+from mailer.ledger.cipher import LedgerKey, new_key
 from mailer.model import CampaignRecord, Event, EventKind, LedgerPlace, Outcome, Phase, Scope, Status, Tally, Verdict
 from mailer.web.journey.log import lines
 
@@ -371,6 +371,13 @@ def test_the_ledger_is_asked_by_itself_and_a_copy_of_it_is_a_file(tmp_path: Path
         (tmp_path / name).write_bytes(b"pat@example.org")
     found = whereabouts(tmp_path, ["pat@example.org"], ledger=tmp_path / "mailer.db")
     assert [path.name for path in found.found] == ["mailer.db.old"]
+
+
+def test_a_copy_of_an_encrypted_ledger_is_told_as_not_looked_at(tmp_path: Path) -> None:
+    pytest.importorskip("sqlcipher3")
+    Ledger(tmp_path / "backup.db", key=new_key("all tomorrow's parties")).close()
+    found = whereabouts(tmp_path, ["pat@example.org"], ledger=tmp_path / "mailer.db")
+    assert ([path.name for path in found.closed], list(found.found)) == (["backup.db"], [])
 
 
 def test_what_is_packed_within_an_archive_is_told_as_not_looked_at(tmp_path: Path) -> None:

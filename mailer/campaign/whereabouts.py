@@ -18,6 +18,7 @@ from typing import IO
 
 from mailer import age
 from mailer.archives import UNREADABLE
+from mailer.ledger import cipher
 
 CHUNK = 1 << 20
 
@@ -109,6 +110,9 @@ def _spellings(key: str) -> Iterator[tuple[bytes, bytes]]:
 
 def _holds(path: Path, wanted: _Wanted) -> bool:
     with path.open("rb") as file:
+        if file.read(cipher.SALT).startswith(tuple(cipher.MARKS.values())):
+            raise EOFError  # a copy of an encrypted ledger
+        file.seek(0)
         if _in_stream(file, wanted):
             return True
     if not zipfile.is_zipfile(path):
