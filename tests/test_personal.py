@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import sqlite3
 import tempfile
 import time
@@ -525,7 +526,8 @@ def test_report_and_log_speak_of_whoever_was_erased_as_somebody(journey: Journey
     report = journey.call("report", "appeal--list", "--html", "r.html", "--csv", "r.csv")
     assert "somebody who was erased: failed" in report.out
     assert "None" not in report.out
-    assert "p3@" not in (journey.folder / "r.html").read_text() + (journey.folder / "r.csv").read_text()
+    # a Message-ID of somebody else may end in p3
+    assert not re.search(r"\bp3@", (journey.folder / "r.html").read_text() + (journey.folder / "r.csv").read_text())
     with Ledger(journey.folder / "mailer.db") as ledger:
         told = [line.data() for line in lines(ledger, ledger.find("appeal--list"))]
     assert [line["who"] for line in told if line["kind"] == "failed"] == [None]
