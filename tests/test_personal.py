@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -538,6 +539,16 @@ def test_whoever_was_erased_is_told_as_such_when_the_rest_is_sent(journey: Journ
     assert journey.call("erase", "p5@example.org", "--yes").code == 0
     said = journey.call("send", *journey.campaign, "--yes", "--limit", "1").err
     assert "4 in the list: 1 gets the letter now, 1 is left for a later run, 1 has it already, 1 was erased." in said
+
+
+def test_a_copy_of_the_ledger_is_not_only_to_be_deleted_but_may_forget_them_too(journey: Journey) -> None:
+    assert journey.call("send", *journey.campaign, "--yes").code == 0
+    shutil.copy(journey.folder / "mailer.db", journey.folder / "backup.db")
+    erased = journey.call("erase", "p3@example.org", "--yes")
+    assert "backup.db may be a ledger that is in use" in erased.out
+    [there] = re.findall(r"set MAILER_LEDGER to (\S+)", erased.out)
+    assert journey.call("erase", "p3@example.org", "--yes", settings={"MAILER_LEDGER": there}).code == 0
+    assert journey.call("export", "p3@example.org", "--json").data["files"] == ["list.csv"]
 
 
 def test_nothing_is_erased_while_a_message_is_in_doubt(journey: Journey) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mailer.campaign.whereabouts import Whereabouts
     from mailer.ledger import Ledger
     from mailer.model import Dossier, Mention
+
+SQLITE = b"SQLite format 3\0"
 
 SHOWN = 20
 """Files that are named on the terminal; --json has all."""
@@ -242,6 +245,16 @@ def erase(
     )
     say_kept(mentions, keepers)
     say_where(places, "These files still name an address. Delete the rows, or the files:")
+    for path in filter(is_database, places.found):
+        console.say(f"{path} may be a ledger that is in use. If so, keep it, and run the same command for it, too:")
+        console.say(f"  set MAILER_LEDGER to {quoted(f'sqlite:///{path.as_posix()}')}")
+
+
+def is_database(path: Path) -> bool:
+    """Whether it is one of SQLite's: a back-up of the ledger, or one from which campaigns moved to PostgreSQL."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(SQLITE)) == SQLITE
+    return False
 
 
 def say_kept(mentions: Sequence[Mention], keepers: Sequence[str]) -> None:
