@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from mailer.cluster.engine import Jobs
 from mailer.cluster.rhythm import Rhythm
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError, Paused
 from mailer.ledger import Intent, Ledger, SenderLock, settle
+from mailer.ledger.postgres.batches import CLEAR, DUE, STRAYS, WHEN, ZONES
 from mailer.ledger.postgres.senders import LONGEST_REST
 from mailer.model import CampaignRecord, Server, Status
 from mailer.retry import DAY
@@ -71,6 +74,30 @@ def test_a_campaign_is_left_to_workers_in_batches_each_with_one_job(ledger: Ledg
     assert (batches(ledger), jobs(ledger)) == before
     held = ledger._db.native("SELECT DISTINCT args - 'batch', queueing_lock LIKE 'batch %' FROM procrastinate_jobs")
     assert held.fetchall() == [({}, True)], "nothing of a person stands in the queue"
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        (STRAYS, (1,)),
+        (WHEN, ([1, 2], 0.0, 1.0)),
+        (CLEAR, ([1, 2],)),
+        (DUE, (1, 0.0, 1.0, None, "UTC")),
+        (ZONES, (1, "UTC")),
+    ],
+)
+def test_a_batch_looks_at_its_own_deliveries_however_many_millions_there_are(
+    statement: str, values: tuple[object, ...], ledger: Ledger, campaign: CampaignRecord
+) -> None:
+    assert campaign.id == 1
+    # what the planner takes when it thinks little of the way by the numbers, as it does once they are millions
+    with contextlib.suppress(LedgerError), ledger._transaction():
+        ledger._db.native("ALTER TABLE deliveries DROP CONSTRAINT deliveries_pkey CASCADE")
+        ledger._db.native("SET LOCAL enable_seqscan = off")
+        plan = [line for (line,) in ledger._db.native(f"EXPLAIN {statement}", values)]
+        raise LedgerError("nothing of this stays")
+    by_status = [line for line in plan if "Index Cond" in line and "status" in line]
+    assert [line for line in by_status if not re.search(r"campaign_id = '?1\b", line)] == []
 
 
 def test_a_campaign_left_again_for_another_queue_and_time_is_there_and_then_only(

@@ -34,30 +34,35 @@ SELECT $1, min(id), max(id) FROM (
 ) AS placed GROUP BY place, part ORDER BY min(id)
 """
 
+# IS TRUE keeps the index of statuses out of it: with some millions in the ledger all open ones of a campaign were looked up there for
+# each of its batches
+_OF_BATCH = "d.id BETWEEN b.first_id AND b.last_id AND (d.campaign_id = b.campaign_id) IS TRUE"
+_OPEN_OF_BATCH = f"{_OF_BATCH} AND (d.status IN ('queued', 'deferred')) IS TRUE"
+
 # Of each batch and each time zone of its people: when somebody may be tried, but for office hours.
 # $1 batches, $2 now, $3 beyond which a time was written by a wrong clock. LATERAL: a batch looks at its own deliveries only
-WHEN = """
+WHEN = f"""
 SELECT b.id, d.queue, d.not_before, CASE WHEN open_ones.queued OR open_ones.at > $3::float8 THEN $2::float8 ELSE open_ones.at END,
     c.hours, coalesce(open_ones.zone, c.zone)
 FROM batches b JOIN detached d USING (campaign_id) JOIN campaigns c ON c.id = b.campaign_id CROSS JOIN LATERAL (
-    SELECT zone, bool_or(status = 'queued') AS queued, min(next_attempt_at) AS at FROM deliveries
-    WHERE id BETWEEN b.first_id AND b.last_id AND campaign_id = b.campaign_id AND status IN ('queued', 'deferred') GROUP BY zone
+    SELECT zone, bool_or(status = 'queued') AS queued, min(next_attempt_at) AS at FROM deliveries d
+    WHERE {_OPEN_OF_BATCH} GROUP BY zone
 ) open_ones
 WHERE b.id = ANY($1::bigint[]) AND d.halted_at IS NULL ORDER BY b.id
 """
 
-# at first without the lock: with a million open deliveries it takes a second or two
-STRAYS = """
+# at first without the lock: with a million open deliveries it takes half a second
+STRAYS = f"""
 SELECT (SELECT count(*) FROM deliveries WHERE campaign_id = $1 AND status IN ('queued', 'deferred')) > coalesce(sum(inside.n), 0)
-FROM batches b CROSS JOIN LATERAL (SELECT count(*) AS n FROM deliveries d WHERE d.id BETWEEN b.first_id AND b.last_id
-    AND d.campaign_id = b.campaign_id AND d.status IN ('queued', 'deferred')) inside
+FROM batches b CROSS JOIN LATERAL (SELECT count(*) AS n FROM deliveries d
+    WHERE {_OPEN_OF_BATCH}) inside
 WHERE b.campaign_id = $1
 """
 
 # only what nobody has, of which nobody is open
-CLEAR = """
+CLEAR = f"""
 DELETE FROM batches b WHERE b.id = ANY($1::bigint[]) AND b.token IS NULL AND NOT EXISTS (SELECT 1 FROM deliveries d
-    WHERE d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id AND b.last_id AND d.status IN ('queued', 'deferred'))
+    WHERE {_OPEN_OF_BATCH})
 """
 
 # the counts by the index of statuses, however many have been sent
@@ -70,17 +75,17 @@ FROM detached d JOIN campaigns c ON c.id = d.campaign_id LEFT JOIN LATERAL (
 """
 
 # those who live in the zones $4, or anywhere
-DUE = """
+DUE = f"""
 SELECT d.id FROM batches b JOIN campaigns c ON c.id = b.campaign_id
-JOIN deliveries d ON d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id AND b.last_id
-WHERE b.id = $1 AND (d.status = 'queued' OR d.status = 'deferred' AND (d.next_attempt_at <= $2 OR d.next_attempt_at > $3))
+JOIN deliveries d ON {_OF_BATCH}
+WHERE b.id = $1 AND (d.status = 'queued' OR d.status = 'deferred' AND (d.next_attempt_at <= $2 OR d.next_attempt_at > $3)) IS TRUE
     AND ($4::text[] IS NULL OR coalesce(d.zone, c.zone, $5) = ANY($4::text[]))
 ORDER BY d.reason <> '', d.id
 """
 
-ZONES = """
+ZONES = f"""
 SELECT c.hours, array_agg(DISTINCT coalesce(d.zone, c.zone, $2)) FROM batches b JOIN campaigns c ON c.id = b.campaign_id
-JOIN deliveries d ON d.campaign_id = b.campaign_id AND d.id BETWEEN b.first_id AND b.last_id AND d.status IN ('queued', 'deferred')
+JOIN deliveries d ON {_OPEN_OF_BATCH}
 WHERE b.id = $1 AND c.hours <> '' GROUP BY c.hours
 """
 
