@@ -13,7 +13,7 @@ from mailer.campaign.retries import Retries
 from mailer.campaign.unsent import GAVE_WAY, LEFT_EARLY, NOTHING_LEFT
 from mailer.errors import LetterError, MailerError, Paused
 from mailer.ledger import Intent, Record
-from mailer.model import Action, Delivery, Message, Outcome, Phase, Scope, Status, Verdict
+from mailer.model import Action, Delivery, Message, Outcome, Phase, Scope, Status, Told, Verdict
 from mailer.pace import Slot
 from mailer.smtp import FAREWELL, Connection, Farewell
 
@@ -53,6 +53,7 @@ class Line:
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._ahead: Turn | None = None
+        self._under_way: Turn | None = None
         self._unwritten: list[Record] = []
         self._late: asyncio.Future[None] | None = None
         self._held_since = 0.0
@@ -228,6 +229,7 @@ class Line:
         connection = self._connection
         assert connection is not None
         self._turns += 1
+        self._under_way = turn
         early = self._begin_early(turn)
         intended = False
 
@@ -246,13 +248,15 @@ class Line:
         try:
             while (wait := turn.slot.starts_at - self._run.pace.clock()) > 0:  # noqa: ASYNC110 - a timer may be a little early
                 await asyncio.sleep(wait)
-            outcome = await connection.transmit(turn.message, intent, self._following)
+            outcome = await connection.transmit(turn.message, intent, self._following, self._onward)
             intended = intended or await _granted(early)
         except MailerError:
             if not intended and await _granted(early):
                 self._record(turn.delivery, NOTHING_LEFT, started_at=turn.started_at, intended=True)
             raise
         finally:
+            # others may have gone in its stride
+            turn = self._under_way
             turn.slot.done()
         if outcome is None:
             if self._ahead:
@@ -260,6 +264,19 @@ class Line:
             await self._give_way(turn)
         else:
             await self._take_outcome(connection, turn, outcome, intended=intended)
+
+    def _onward(self, outcome: Outcome, told: Told) -> bool:
+        """A message was accepted, and the envelope of the next: record the one, have the intent of the other written, and look ahead."""
+        run, turn, following, connection = self._run, self._under_way, self._ahead, self._connection
+        if not (following and turn and connection and self._goes_on) or self._retries.made or run.pace.longest_window:
+            return False
+        self._record(turn.delivery, outcome, started_at=turn.started_at, intended=True)
+        self._under_way, self._ahead = following, None
+        self._turns += 1
+        records, self._unwritten = self._unwritten, []
+        run.writer.put(told, records=records, intent=self._intent(following.delivery))
+        self._look_ahead(connection)
+        return True
 
     def _begin_early(self, turn: Turn) -> asyncio.Future[bool] | None:
         """Write the intent before its slot begins, where the slot came so early: what it takes is no time of the slot's then."""

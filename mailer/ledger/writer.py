@@ -18,7 +18,7 @@ from mailer.ledger.database import Pen
 from mailer.ledger.entries import Intent, Record
 from mailer.ledger.ledger import Ledger
 from mailer.ledger.scribe import Scribe
-from mailer.model import said
+from mailer.model import Granted, Told, said
 
 ASK_AGAIN = 0.004
 """Seconds until the next look at whether another program has let go of the ledger."""
@@ -37,7 +37,7 @@ class Waiting(NamedTuple):
 
     records: Sequence[Record]
     intent: Intent | None
-    done: asyncio.Future[bool]
+    tell: Told
 
 
 class Writer:
@@ -84,15 +84,28 @@ class Writer:
         has heard what came while the loop was held up by the disk.
         Raises LedgerError if the commit fails, now and ever after.
         """
+        done: asyncio.Future[bool] = self._loop.create_future()
+
+        def tell(granted: Granted) -> None:
+            if done.done():
+                return
+            if isinstance(granted, Exception):
+                done.set_exception(granted)
+            else:
+                done.set_result(granted)
+
+        self.put(tell, records=records, intent=intent)
+        return done
+
+    def put(self, tell: Told, *, records: Sequence[Record] = (), intent: Intent | None = None) -> None:
+        """The same for whoever is told of it. Raises LedgerError if an earlier commit failed."""
         if self._broken:
             self._keep(records)
             raise self._broken
-        done: asyncio.Future[bool] = self._loop.create_future()
-        self._waiting.append(Waiting(records, intent, done))
+        self._waiting.append(Waiting(records, intent, tell))
         if self._due is None:
             self._idle.clear()
             self._due = self._loop.call_soon(self._gather, 0, 0)
-        return done
 
     def _gather(self, before: int, quiet: int) -> None:
         """Commit as soon as everybody is here, or some turns of the loop have brought nobody else."""
@@ -158,8 +171,7 @@ class Writer:
         if not self._waiting:
             self._idle.set()
         for item, granted in zip(waiting, results, strict=True):
-            if not item.done.done():
-                item.done.set_result(granted)
+            item.tell(granted)
 
     def _fail(self, error: BaseException) -> None:
         """Tell everybody, and whoever comes later."""
@@ -177,8 +189,7 @@ class Writer:
             self._keep(item.records)
         self._idle.set()
         for item in waiting:
-            if not item.done.done():
-                item.done.set_exception(error)
+            item.tell(error)
 
     def _keep(self, records: Sequence[Record]) -> None:
         # the others were refused before their dot: they are tried again, or have been recorded as they are

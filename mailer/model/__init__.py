@@ -48,6 +48,7 @@ from mailer.model.personal import Dossier, Erased, KeptAttempt, KeptDelivery, Ke
 from mailer.model.relays import (
     MAIN_RELAY,
     Action,
+    Granted,
     Outcome,
     Phase,
     Pipelining,
@@ -58,6 +59,7 @@ from mailer.model.relays import (
     Security,
     SignIn,
     Tokens,
+    Told,
     Verdict,
 )
 from mailer.model.said import Said, as_said, begins_with_value, counted, joined, own, said, words_of
@@ -92,6 +94,7 @@ __all__ = [
     "FieldValue",
     "Files",
     "Findings",
+    "Granted",
     "Halt",
     "Happening",
     "Held",
@@ -147,6 +150,7 @@ __all__ = [
     "Tally",
     "TimeZones",
     "Tokens",
+    "Told",
     "Trouble",
     "Verdict",
     "as_said",

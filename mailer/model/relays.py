@@ -90,6 +90,12 @@ class Outcome:
     suppress: bool = False
 
 
+Granted = bool | Exception
+"""Whether an intent was granted, or why there is none. False: somebody else has decided about its delivery."""
+
+Told = Callable[[Granted], None]
+
+
 class Security(StrEnum):
     """How a connection is protected: by an upgrade, from the start, or (loopback only) not at all."""
 

@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mailer import crashpoint
-from mailer.model import Action, Message, Outcome, Phase, Pipelining, Reply, Scope, Verdict
+from mailer.model import Action, Message, Outcome, Phase, Pipelining, Reply, Scope, Told, Verdict
 from mailer.outcome import accepted, classify, lost
 from mailer.postfix_log import QUEUED_AS
 from mailer.smtp.dialogue import ConnectionEnded, Dialogue
+from mailer.smtp.stride import Stride
+from mailer.smtp.wire import QUIT, lines, stuffed
 
-QUIT = b"QUIT\r\n"
 QUIT_TIMEOUT = 5.0
 
 ENVELOPE_PATIENCE = 60.0
@@ -30,10 +31,6 @@ OUT_OF_STEP = re.compile("pipelin|synchroni", re.IGNORECASE)
 
 ONE_PIECE = 14_000
 """Octets that a network takes at once, without an answer in between (RFC 6928): a message of no more is on its way in no time."""
-
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-DOT_FIRST = re.compile(rb"\n\.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +48,17 @@ class Farewell:
 
 FAREWELL = Farewell()
 
+ROUND = [250, 250, 250, 354]
+"""The codes that answer a final dot and the envelope after it, if all is well."""
+
 Following = Callable[[], Message | Farewell | None]
 """Called as a final dot leaves: what goes with it."""
+
+
+Onward = Callable[[Outcome, Told], bool]
+"""Called when a message was accepted, and with it the envelope of the next: whether it has seen to the outcome of the one, and asked for
+the intent of the other, which is to be told. Else nothing may have come of it.
+"""
 
 
 def undecided() -> None:
@@ -82,6 +88,8 @@ class Connection:
         self._may_testify: bool | None = None
         """Whether the server's log could tell what it began to receive; None until it has accepted a message."""
         self._phase = Phase.MAIL
+        self._left = b""
+        """What is still to be sent of a message that waits for its intent."""
         self.transactions = 0
         self.begun: Message | None = None
         """The message whose envelope has left although its turn has not come."""
@@ -113,6 +121,7 @@ class Connection:
         message: Message,
         intent: Callable[[], Awaitable[bool]],
         following: Following = undecided,
+        onward: Onward | None = None,
     ) -> Outcome | None:
         """Send one message. Calls `intent` when the server waits for the content, or for no more of it than the dot, and `following`
         as the dot leaves.
@@ -134,7 +143,7 @@ class Connection:
             if not (begun and self._accepted_early()) and (refusal := await self._envelope(message, begun=begun)):
                 return refusal
             self._phase = Phase.CONTENT
-            content = _stuffed(message.content)
+            content = stuffed(message.content)
             if self._goes_ahead(content):
                 if refusal := await self._content(content):
                     return refusal
@@ -145,7 +154,7 @@ class Connection:
             await self._dialogue.look_up()
             if self._dialogue.pending:
                 return await self._interrupted()
-            return await self._final_dot(content, following)
+            return await self._final_dot(content, following, onward)
         except ConnectionEnded as ended:
             self._dialogue.abort()
             if begun and self._phase is Phase.MAIL:
@@ -165,16 +174,16 @@ class Connection:
         reset, self._needs_reset = ("RSET",) if self._needs_reset else (), False
         commands = self._commands(message)
         if self._together:
-            self._dialogue.write(_lines(*reset, *commands))
+            self._dialogue.write(lines(*reset, *commands))
         if reset:
             if not self._together:
-                self._dialogue.write(_lines(*reset))
+                self._dialogue.write(lines(*reset))
             if (await self._dialogue.reply(self._timeout)).code != 250:
                 raise ConnectionEnded("the server did not accept RSET")
         if self._together:
             return await self._answers()
         for phase, command in zip(ENVELOPE, commands, strict=True):
-            self._dialogue.write(_lines(command))
+            self._dialogue.write(lines(command))
             if refusal := await self._reply(phase, self._timeout):
                 return refusal
         return None
@@ -216,8 +225,29 @@ class Connection:
         """What the server said before the final dot, e.g. 552: it had enough, and waits for no dot."""
         return self._refused(await self._dialogue.reply(self._timeout))
 
-    async def _final_dot(self, content: bytes, following: Following) -> Outcome:
-        """Whatever of the content has not left yet, the dot, and what follows."""
+    async def _final_dot(self, content: bytes, following: Following, onward: Onward | None) -> Outcome | None:
+        """Whatever of the content has not left yet, the dot, and what follows; and what came of it, or of the last one of a stride."""
+        self._finish(content, following)
+        if onward and self.begun and self._may_testify is False:
+            granted = await self._cleared(self._stride(following, onward).ended)
+            if granted is False:
+                return None
+            if granted:
+                await self._dialogue.look_up()
+                if self._dialogue.pending:
+                    return await self._interrupted()
+                self._finish(self._left, following)
+        reply = await self._dialogue.reply(self._final_timeout)
+        crashpoint.pass_through("after-reply")
+        if reply.code != 250:
+            return self._refused(reply)
+        if self._may_testify is None:
+            self._may_testify = QUEUED_AS.search(reply.text) is not None
+        self.deaf = self.begun is not None and self.ended and self._went_after_one
+        return accepted(reply)
+
+    def _finish(self, content: bytes, following: Following) -> None:
+        """Send the end of a message, and what goes with it."""
         crashpoint.pass_through("after-intent")
         next_one = following() if self.overlaps else None
         self._leaving = next_one is FAREWELL
@@ -228,14 +258,26 @@ class Connection:
             self.transactions += 1
         self._phase = Phase.FINAL_DOT
         crashpoint.pass_through("after-dot")
-        reply = await self._dialogue.reply(self._final_timeout)
-        crashpoint.pass_through("after-reply")
-        if reply.code != 250:
-            return self._refused(reply)
-        if self._may_testify is None:
-            self._may_testify = QUEUED_AS.search(reply.text) is not None
-        self.deaf = bool(envelope) and self.ended and self._went_after_one
-        return accepted(reply)
+
+    def _stride(self, following: Following, onward: Onward) -> Stride:
+        def pass_on(replies: tuple[Reply, ...], told: Told) -> bool:
+            message = self.begun
+            if message is None or [reply.code for reply in replies] != ROUND or self._goes_ahead(message.content):
+                return False
+            crashpoint.pass_through("after-reply")
+            crashpoint.pass_through("before-intent")
+            if not onward(accepted(replies[0]), told):
+                return False
+            self.begun = None
+            self._phase = Phase.CONTENT
+            self._left = stuffed(message.content)
+            return True
+
+        def finish() -> bool:
+            self._finish(self._left, following)
+            return self.begun is not None
+
+        return Stride(self._dialogue, self._final_timeout, pass_on, finish)
 
     @property
     def _went_after_one(self) -> bool:
@@ -245,7 +287,7 @@ class Connection:
     def _early_envelope(self, message: Message) -> bytes:
         """The commands that may leave before their turn; nothing if they will have to be refused."""
         try:
-            return b"" if self._unfit(message) else _lines(*self._commands(message))
+            return b"" if self._unfit(message) else lines(*self._commands(message))
         except ConnectionEnded:
             return b""
 
@@ -297,15 +339,15 @@ class Connection:
         self._needs_reset = self._phase in {Phase.RCPT, Phase.DATA}
         return outcome
 
-    async def _cleared(self, intent: Callable[[], Awaitable[bool]]) -> bool:
+    async def _cleared(self, intent: Callable[[], Awaitable[bool | None]]) -> bool | None:
         try:
-            free = await intent()
+            granted = await intent()
         except BaseException:
             self._dialogue.abort()
             raise
-        if not free:
+        if granted is False:
             self._dialogue.abort()
-        return free
+        return granted
 
     def abort(self) -> None:
         """Leave without a word. What was begun and had no final dot is not delivered (RFC 5321, 4.1.1.4)."""
@@ -329,20 +371,5 @@ class Connection:
 ENVELOPE = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 
 
-def _lines(*commands: str) -> bytes:
-    # A line end inside would be a second command. Addresses are checked long before; this is the last door.
-    if not " ".join(commands).isprintable() and any(map(CONTROL.search, commands)):
-        raise ConnectionEnded("a command held a control character")
-    return ("\r\n".join(commands) + "\r\n").encode()
-
-
 def _agrees(phase: Phase, reply: Reply) -> bool:
     return reply.code == 354 if phase is Phase.DATA else reply.code in {250, 251, 252}
-
-
-def _stuffed(content: bytes) -> bytes:
-    """Double a dot at the start of a line (RFC 5321, 4.5.2)."""
-    if content.startswith(b"."):
-        content = b"." + content
-    # looking costs half as much as replacing, and nearly all messages have none
-    return content.replace(b"\r\n.", b"\r\n..") if DOT_FIRST.search(content) else content

@@ -7,12 +7,17 @@ apart, since a delivery's intent has to be durable in between, and every reply i
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections import deque
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from mailer.model import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # RFC 5321, 4.5.3.1.5 allows 512 octets a line; real servers write more. Beyond these a server is broken or hostile.
 MAX_LINE = 8192
@@ -28,7 +33,7 @@ STANDSTILL = 1.0
 REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 
 REMEMBERED = 64
-"""Replies of one line that are said again and again: a connection makes each of them once."""
+"""Replies of one line, and some that come together, that are said again and again: a connection reads each of them once."""
 
 
 class ConnectionEnded(Exception):
@@ -45,6 +50,7 @@ class Dialogue(asyncio.Protocol):
         self._lines: list[bytes] = []
         self._replies: deque[Reply] = deque()
         self._known: dict[bytes, Reply] = {}
+        self._rounds: dict[bytes, tuple[Reply, ...]] = {}
         self._ended: str | None = None
         self._full = False
         self._waiter: asyncio.Future[None] | None = None
@@ -54,6 +60,8 @@ class Dialogue(asyncio.Protocol):
         self._heard_at = time.monotonic()
         self.fell_silent = False
         self._timer: asyncio.TimerHandle | None = None
+        self.heed: Callable[[tuple[Reply, ...]], bool] | None = None
+        """Called with replies that come together, and alone: whether they are seen to. If not, they are there for whoever waits."""
         transport.set_protocol(self)
         # aiosmtplib may have paused or left it reading; a no-op if it reads already
         transport.resume_reading()
@@ -62,36 +70,49 @@ class Dialogue(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = time.monotonic()
+        alone = not (self._buffer or self._lines or self._replies)
+        replies = self._rounds.get(data) if alone and self._ended is None else None
+        if replies is None:
+            replies = self._read(data)
+            alone = alone and not (self._buffer or self._lines) and self._ended is None
+            if alone and len(self._rounds) < REMEMBERED:
+                self._rounds[data] = replies
+        if replies and not (alone and self.heed and self.heed(replies)):
+            self._replies.extend(replies)
+            self.wake()
+
+    def _read(self, data: bytes) -> tuple[Reply, ...]:
+        """The replies that are whole now."""
+        replies: list[Reply] = []
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             if self._ended is not None:
-                return
-            if (reply := self._known.get(line)) and not self._lines:
-                self._replies.append(reply)
-            else:
-                self._take_line(line)
+                break
+            reply = None if self._lines else self._known.get(line)
+            if reply := reply or self._take_line(line):
+                replies.append(reply)
         if len(self._buffer) > MAX_LINE:
             self._end("the server sent a line without end")
-        elif self._replies:
-            self._wake()
+        return tuple(replies)
 
-    def _take_line(self, line: bytes) -> None:
+    def _take_line(self, line: bytes) -> Reply | None:
+        """The reply that ends with this line, if one does."""
         said = line.rstrip(b"\r")
         match = REPLY_LINE.fullmatch(said)
         if not match or len(line) > MAX_LINE or (self._lines and said[:3] != self._lines[0][:3]):
             self._end("the server sent something that is not an SMTP reply")
-            return
+            return None
         self._lines.append(said)
         if match[2] == b"-":
             if sum(map(len, self._lines)) > MAX_REPLY:
                 self._end("the server sent a reply without end")
-            return
+            return None
         text = "\n".join(part[4:].decode("utf-8", "replace") for part in self._lines)
         reply = Reply(code=int(match[1]), text=text)
         if len(self._lines) == 1 and len(self._known) < REMEMBERED:
             self._known[line] = reply
         self._lines = []
-        self._replies.append(reply)
+        return reply
 
     def eof_received(self) -> bool:
         self._end("the server closed the connection")
@@ -105,7 +126,7 @@ class Dialogue(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._full = False
-        self._wake()
+        self.wake()
 
     def _end(self, why: str) -> None:
         if self._ended is None:
@@ -114,9 +135,10 @@ class Dialogue(asyncio.Protocol):
             if self._timer:
                 self._timer.cancel()
                 self._timer = None
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have whoever waits look at what has become of it."""
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -140,7 +162,8 @@ class Dialogue(asyncio.Protocol):
     @property
     def waiting(self) -> tuple[float, float] | None:
         """Since when the server owes something (by the loop's clock) and how many seconds it is given; None if it does not."""
-        return (self._deadline - self._patience, self._patience) if self._waiter else None
+        owes = self._waiter is not None and self._deadline < math.inf
+        return (self._deadline - self._patience, self._patience) if owes else None
 
     @property
     def encryption(self) -> tuple[str, str]:
@@ -163,9 +186,14 @@ class Dialogue(asyncio.Protocol):
         if self.ended and not self.pending:
             raise ConnectionEnded(self.ended)
 
+    @property
+    def stood_still(self) -> bool:
+        """Whether this process may have stood still since it heard of the server."""
+        return time.monotonic() - self._heard_at > STANDSTILL
+
     async def look_up(self) -> None:
         """Hear what was said while this process stood still, if it may have, before something is sent that cannot be taken back."""
-        if time.monotonic() - self._heard_at > STANDSTILL:
+        if self.stood_still:
             await asyncio.sleep(GRACE)
 
     def take(self, *codes: int) -> bool:
@@ -185,6 +213,17 @@ class Dialogue(asyncio.Protocol):
                     raise ConnectionEnded(self.ended)
                 await self._wait(deadline, f"the server did not answer within {timeout:g} seconds")
         return self._replies.popleft()
+
+    async def news(self, timeout: float) -> None:
+        """Wait for what `heed` does not see to, for the connection's end, which comes after so many seconds, or for `wake`."""
+        self._patience = timeout
+        await self._wait(self._loop.time() + timeout, f"the server did not answer within {timeout:g} seconds")
+
+    def owe(self, timeout: float) -> None:
+        """From now on whoever waits does so for so many seconds; infinity: for nothing that the server owes."""
+        self._deadline = self._loop.time() + timeout
+        if timeout < math.inf:
+            self._patience = timeout
 
     async def _wait(self, deadline: float, late: str) -> None:
         """Until something happens; at the deadline the connection ends, which is something, too."""
@@ -208,7 +247,8 @@ class Dialogue(asyncio.Protocol):
         if self._waiter is None:
             return
         if self._loop.time() < self._deadline:
-            self._set_timer(self._deadline)
+            # looked at again before any deadline that may be set meanwhile
+            self._set_timer(min(self._deadline, self._loop.time() + self._patience))
         elif self._overdue != self._deadline:
             # this process may have stood still (SIGSTOP, a laptop asleep): what came meanwhile is read before judging
             self._overdue = self._deadline
