@@ -10,12 +10,12 @@ import pytest
 from mailer.campaign import freshness
 from mailer.campaign.ahead import MOST, Ahead
 from mailer.errors import LetterError
-from mailer.model import Contact, Delivery, Envelope, Message, Status
+from mailer.model import Delivery, Envelope, Message
 
 
 def delivery(number: int) -> Delivery:
-    contact = Contact(address=f"p{number}@example.org", key=f"p{number}@example.org", row=number, name="", fields={})
-    return Delivery(id=number, contact=contact, message_id=f"<{number}@example.org>", status=Status.QUEUED, attempts=0)
+    address = f"p{number}@example.org"
+    return Delivery(number, number, address, address, message_id=f"<{number}@example.org>")
 
 
 class Press:

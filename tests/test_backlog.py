@@ -10,16 +10,14 @@ from hypothesis import strategies as st
 
 from mailer.campaign.backlog import CHUNK, Backlog
 from mailer.errors import LedgerError
-from mailer.model import Contact, Delivery, Status
+from mailer.model import Delivery
 
 DOMAINS = ("a.example", "b.example", "c.example")
 
 
 def delivery(number: int, domain: str) -> Delivery:
     key = f"p{number}@{domain}"
-    return Delivery(
-        id=number, contact=Contact(address=key, key=key, row=number), status=Status.QUEUED, message_id=f"<{number}@x>"
-    )
+    return Delivery(number, number, key, key, message_id=f"<{number}@x>")
 
 
 def backlog_of(domains: list[str], ready_at: Callable[[str], float]) -> Backlog:

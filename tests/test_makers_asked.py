@@ -188,13 +188,13 @@ async def test_a_message_that_is_not_the_one_that_the_run_knows_is_not_taken(
     """Where a maker's way to the ledger leads to another one, in which the same number stands for somebody else."""
     async with crew_of(ledger, campaign) as (crew, backlog):
         for change in ({"message_id": "<other@example.org>"}, {"digest": 1}):
-            mine = crew._stock.to_ask(1)
+            mine = crew._stock.to_ask()
             first, *_ = mine
             of = mine[first].delivery
             found = Made.of(of, Message(Envelope("a@example.org", "b@example.org"), of.message_id, b"x"))
             crew._stock.bring(mine, [found._replace(**change)])
             assert first not in crew
-            mine = crew._stock.to_ask(1)
+            mine = crew._stock.to_ask()
             crew._stock.bring(mine, [found])
             assert first in crew
             backlog.take(0.0)

@@ -59,7 +59,7 @@ class Backlog:
         if self._aside and (delivery := self._waited_for(now)):
             return delivery
         while delivery := self._next():
-            domain = delivery.contact.domain
+            domain = delivery.domain
             at = self._ready_at(domain)
             if domain in self._aside:
                 self._aside[domain].append(delivery)
@@ -82,7 +82,7 @@ class Backlog:
     def put_back(self, delivery: Delivery) -> None:
         """Return a delivery that was taken and not tried; it keeps its place."""
         # behind it are those of its domain that were set aside; among the others it is the first
-        self._aside.get(delivery.contact.domain, self._loaded).appendleft(delivery)
+        self._aside.get(delivery.domain, self._loaded).appendleft(delivery)
 
     def look_again(self) -> None:
         """Load everybody anew who was loaded: in the ledger, some may be out of the queue by now."""
@@ -123,7 +123,7 @@ class Backlog:
 
     def _load_more(self) -> None:
         ids = list(islice(self._due, CHUNK))
-        self._loaded.extend(delivery for delivery in self._load(ids) if delivery.status in OPEN)
+        self._loaded.extend(delivery for delivery in self._load(ids) if delivery.state in OPEN)
         # only now: where the ledger cannot be read, nobody has lost their place
         for _ in ids:
             self._due.popleft()

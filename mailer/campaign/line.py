@@ -137,7 +137,7 @@ class Line:
         delivery = slot = None
         try:
             delivery = self._next_delivery()
-            slot = run.pace.try_reserve(delivery.contact.domain) if delivery else None
+            slot = run.pace.try_reserve(delivery.domain) if delivery else None
             if delivery and slot:
                 self._ahead = Turn(delivery, slot, self._render(delivery), time.time())
                 run.count_start()
@@ -183,7 +183,7 @@ class Line:
             await self._run.sleep_until(held)
 
     async def _slot(self, delivery: Delivery) -> Slot | None:
-        pace, domain = self._run.pace, delivery.contact.domain
+        pace, domain = self._run.pace, delivery.domain
         start = pace.next_start(domain)
         wait = None if start is None else start - pace.clock()
         if wait is None or wait > 0:
@@ -324,7 +324,7 @@ class Line:
 
     def _intent(self, delivery: Delivery) -> Intent:
         run = self._run
-        return Intent(delivery.id, run.token, run.account, delivery.contact.domain, time.time())
+        return Intent(delivery.id, run.token, run.account, delivery.domain, time.time())
 
     def _record(self, delivery: Delivery, outcome: Outcome, *, started_at: float, intended: bool) -> Status:
         decision = self._run.conclude(delivery, outcome, started_at)
@@ -341,19 +341,20 @@ class Line:
     def _entry(
         self, delivery: Delivery, outcome: Outcome, decision: Decision, *, started_at: float, intended: bool
     ) -> Record:
+        run, domain, status = self._run, delivery.domain, decision.status
         return Record(
-            delivery=delivery.id,
-            token=self._run.token,
-            account=self._run.account,
-            domain=delivery.contact.domain,
-            started_at=started_at,
-            finished_at=time.time(),
-            outcome=outcome,
-            status=decision.status,
-            intended=intended,
-            reason=decision.reason,
-            next_attempt_at=decision.next_attempt_at,
-            suppress=decision.suppress,
+            delivery.id,
+            run.token,
+            run.account,
+            domain,
+            started_at,
+            time.time(),
+            outcome,
+            status,
+            intended,
+            decision.reason,
+            decision.next_attempt_at,
+            decision.suppress,
         )
 
     async def _after_transaction(self) -> None:

@@ -114,9 +114,9 @@ class Makers:
             self._consider()
             return None
         message = self._stock.take(delivery)
-        if self._crew:
+        if self._crew and self._stock.is_short(len(self._crew)):
             maker = min(self._crew, key=lambda one: one.owes)
-            if maker.owes < BLOCKS and (wanted := self._stock.to_ask(len(self._crew))):
+            if maker.owes < BLOCKS and (wanted := self._stock.to_ask()):
                 maker.ask(wanted)
         return message
 

@@ -13,7 +13,7 @@ def stopped_by(outcome: Outcome, delivery: Delivery | None = None) -> RelayStopp
     hint = said("the server's own words: {text}", text=text) if outcome.reply else said("in detail: {text}", text=text)
     if delivery is None:
         return RelayStopped(why, hint=hint)
-    row = delivery.contact.row
+    row = delivery.row
     return RelayStopped(said("{why} It happened at row {row} of the list.", why=why, row=row), hint=hint)
 
 

@@ -98,13 +98,15 @@ class Stock:
         self._octets -= len(ready.message.content)
         return ready.message if ready.delivery is delivery and is_fresh(ready.asked_at) else None
 
-    def to_ask(self, makers: int) -> Mapping[int, Asked]:
-        """What one of so many makers is to be asked for now, by the ids of the deliveries; nothing where there is enough."""
+    def is_short(self, makers: int) -> bool:
+        """Whether one of so many makers may be asked for a block."""
         if (at := time.monotonic()) - self._looked_at > CLEANING:
             self._clean(at)
         depth = min((BLOCKS + 1) * BLOCK * makers, self._deep)
-        if depth - len(self._asked) - len(self._ready) < BLOCK or self._octets > OCTETS:
-            return {}
+        return len(self._asked) + len(self._ready) + BLOCK <= depth and self._octets <= OCTETS
+
+    def to_ask(self) -> Mapping[int, Asked]:
+        """What a maker is to be asked for now, by the ids of the deliveries."""
         self._find_lead()
         moment = now()
         wanted = {delivery.id: Asked(delivery, moment) for delivery in islice(self._not_asked(), BLOCK)}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from mailer.ledger import handed
 from mailer.ledger.attempts import write_record
@@ -19,7 +17,6 @@ from mailer.model import (
     Contact,
     Delivery,
     DeliveryRecord,
-    FieldValue,
     Happening,
     RelayFigures,
     Status,
@@ -33,7 +30,8 @@ MOST = 36_000.0
 DUE = "status IN ('queued', 'deferred') AND (status = 'queued' OR next_attempt_at <= ? OR next_attempt_at > ?)"
 
 DELIVERY = (
-    "SELECT id, row, address, key, name, language, fields, message_id, status, attempts, revision,"
+    # in the order of Delivery
+    "SELECT id, row, coalesce(address, ''), coalesce(key, ''), name, language, fields, message_id, status, attempts, revision,"
     " next_attempt_at, first_attempt_at, digest FROM deliveries"
 )
 
@@ -117,12 +115,12 @@ class Deliveries(Store):
             return []
         marks = ",".join("?" * len(ids))
         found = {row[0]: row for row in self._all(f"{DELIVERY} WHERE id IN ({marks})", *ids)}
-        return [delivery_of(found[number]) for number in ids if number in found]
+        return [Delivery._make(found[number]) for number in ids if number in found]
 
     def contacts(self, campaign: CampaignRecord) -> Iterator[tuple[Contact, Status]]:
         """Every contact with a usable address, as frozen, and its status."""
         for row in self._each(f"{DELIVERY} WHERE campaign_id = ? AND key IS NOT NULL ORDER BY id", campaign.id):
-            delivery = delivery_of(row)
+            delivery = Delivery._make(row)
             yield delivery.contact, delivery.status
 
     def listed(self, campaign: CampaignRecord) -> Iterator[tuple[Contact, bool]]:
@@ -312,26 +310,3 @@ class Deliveries(Store):
 
     def _under_way(self, account: str) -> list[tuple[float, str]]:
         return [(time.time(), domain) for domain in handed.under_way(self._db, account)]
-
-
-STATUSES = {status.value: status for status in Status}
-parse_fields = json.JSONDecoder().decode
-
-
-def delivery_of(row: tuple[Any, ...]) -> Delivery:
-    """The delivery that a row of DELIVERY stands for."""
-    number, line, address, key, name, language, fields, message_id, status, attempts, revision, due, first, digest = row
-    merge_fields: dict[str, FieldValue] = parse_fields(fields)
-    return Delivery(
-        id=number,
-        contact=Contact(
-            address=address or "", key=key or "", row=line, name=name, language=language, fields=merge_fields
-        ),
-        status=STATUSES[status],
-        attempts=attempts,
-        revision=revision,
-        message_id=message_id,
-        next_attempt_at=due,
-        first_attempt_at=first,
-        digest=digest,
-    )

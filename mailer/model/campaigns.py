@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
-from mailer.model.contacts import Contact
+from mailer.model.contacts import Contact, PackedContact
 
 
 class Status(StrEnum):
@@ -32,19 +33,40 @@ OPEN = frozenset({Status.QUEUED, Status.DEFERRED})
 """Statuses from which a message may be sent."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
-    """The duty to get one campaign's message to one address."""
+class Delivery(NamedTuple):
+    """The duty to get one campaign's message to one address, as the ledger keeps it.
+
+    Its contact is read when somebody asks: whoever sends a message that another process has made need not know more than the domain.
+    """
 
     id: int
-    contact: Contact
-    status: Status
+    row: int
+    address: str
+    key: str
+    name: str = ""
+    language: str | None = None
+    fields: str = "{}"
+    """A JSON object."""
+    message_id: str = ""
+    state: str = Status.QUEUED
     attempts: int = 0
     revision: int = 1
-    message_id: str
     next_attempt_at: float | None = None
     first_attempt_at: float | None = None
     digest: int = 0
+
+    @property
+    def contact(self) -> Contact:
+        return PackedContact(self.address, self.key, self.row, self.name, self.language, self.fields).unpacked()
+
+    @property
+    def domain(self) -> str:
+        """Destination domain, the unit of per-domain quotas."""
+        return self.key.rpartition("@")[2]
+
+    @property
+    def status(self) -> Status:
+        return Status(self.state)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -72,6 +73,15 @@ class PackedContact(NamedTuple):
     def domain(self) -> str:
         """Destination domain."""
         return self.key.rpartition("@")[2]
+
+    def unpacked(self) -> Contact:
+        fields: Mapping[str, FieldValue] = _parsed(self.fields)
+        return Contact(
+            address=self.address, key=self.key, row=self.row, name=self.name, language=self.language, fields=fields
+        )
+
+
+_parsed = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
