@@ -9,13 +9,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mailer import contacts
 from mailer.campaign import presses
 from mailer.campaign.plan import Plan, make_plan
 from mailer.campaign.sealing import contact_digest
 from mailer.campaign.source import Source
+from mailer.errors import ListError
 from mailer.ledger import Row
 from mailer.model import Held, Identity, Mailbox, Reason
 
@@ -63,7 +66,7 @@ def folder(campaign_folder: Path) -> Path:
     return campaign_folder
 
 
-def plan(folder: Path, processes: int, template: str = "motion") -> Plan:
+def plan(folder: Path, processes: int | None, template: str = "motion") -> Plan:
     source = Source(template=template, list_path=folder / "people.csv", folder=folder)
     return make_plan(source, PEOPLE, b"secret", processes=processes)
 
@@ -134,8 +137,8 @@ def test_if_a_process_ends_the_program_renders_by_itself(
     expected = told(plan(folder, 1))
     begin = presses._Hand.__init__
 
-    def unlucky(hand: presses._Hand, job: presses.Job) -> None:
-        begin(hand, job)
+    def unlucky(hand: presses._Hand) -> None:
+        begin(hand)
         fate(hand)
 
     monkeypatch.setattr(presses._Hand, "__init__", unlucky)
@@ -157,9 +160,9 @@ def test_a_letter_that_changes_meanwhile_is_not_rendered_half_by_each(
     begin = presses._Hand.__init__
     letter = folder / "templates" / "motion.md"
 
-    def late(hand: presses._Hand, job: presses.Job) -> None:
+    def late(hand: presses._Hand) -> None:
         letter.write_text(LETTER + "\nP.S. Hurry.\n", encoding="utf-8")
-        begin(hand, job)
+        begin(hand)
 
     monkeypatch.setattr(presses._Hand, "__init__", late)
     assert plan(folder, 2).seal == expected
@@ -190,6 +193,45 @@ def test_a_list_is_worth_processes_the_sooner_the_longer_its_messages_take(
     assert asked == [(ROWS, False), (ROWS, True)]
 
 
+def test_for_a_long_list_processes_get_ready_while_it_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, order = told(plan(folder, 1)), []
+    begin, read = presses._Hand.__init__, contacts.read
+
+    def begun(hand: presses._Hand) -> None:
+        order.append("process")
+        begin(hand)
+
+    def reading(*given: Any, **named: Any) -> contacts.ContactList:
+        order.append("list")
+        return read(*given, **named)
+
+    monkeypatch.setattr(presses._Hand, "__init__", begun)
+    monkeypatch.setattr(contacts, "read", reading)
+    monkeypatch.setattr(presses, "worth", lambda _count, *, quick: 2 + quick)
+    monkeypatch.setattr(presses, "LARGE", (folder / "people.csv").stat().st_size)
+    assert told(plan(folder, None)) == expected
+    assert order == ["process", "process", "process", "list"]
+    monkeypatch.setattr(presses, "LARGE", presses.LARGE + 1)
+    assert told(plan(folder, None)) == expected
+    assert order[4:] == ["list", "process", "process"]
+
+
+def test_processes_that_stood_by_end_when_there_is_nothing_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, begun = presses._Hand.__init__, []
+
+    def noted(hand: presses._Hand) -> None:
+        begin(hand)
+        begun.append(hand._process)
+
+    monkeypatch.setattr(presses._Hand, "__init__", noted)
+    monkeypatch.setattr(presses, "LARGE", 1)
+    monkeypatch.setattr(presses, "worth", lambda _count, *, quick: 2 * quick)
+    (folder / "people.csv").write_text("name\nAna\n", encoding="utf-8")
+    with pytest.raises(ListError):
+        plan(folder, None)
+    assert [process.poll() is not None for process in begun] == [True, True]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="how Ctrl-C reaches a group of processes is told for POSIX")
 def test_ctrl_c_ends_the_program_and_its_processes_at_once(folder: Path) -> None:
     program = (
@@ -197,7 +239,7 @@ def test_ctrl_c_ends_the_program_and_its_processes_at_once(folder: Path) -> None
         "from mailer.campaign.plan import make_plan\nfrom mailer.campaign.source import Source\n"
         "from mailer.model import Identity, Mailbox\nfolder = Path(sys.argv[1])\n"
         "begin = presses._Hand.__init__\n"
-        "def told(hand, job):\n    begin(hand, job)\n    print(hand._process.pid, flush=True)\n"
+        "def told(hand):\n    begin(hand)\n    print(hand._process.pid, flush=True)\n"
         "presses._Hand.__init__ = told\n"
         "presses._Hand.work = lambda *_: time.sleep(60)\n"
         "source = Source(template='motion', list_path=folder / 'people.csv', folder=folder)\n"

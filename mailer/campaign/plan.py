@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -197,8 +198,9 @@ def make_plan(
 
     Raises ListError or LetterError where there is nothing to render at all.
     """
-    plan = begin_plan(source, identity, secret)
-    complete_plan(plan, source, on_progress=on_progress, processes=processes)
+    with presses.standing_by(source.list_path) if processes is None else nullcontext() as crew:
+        plan = begin_plan(source, identity, secret)
+        complete_plan(plan, source, on_progress=on_progress, processes=processes, crew=crew)
     return plan
 
 
@@ -230,12 +232,19 @@ def begin_plan(source: Source, identity: Identity, secret: bytes) -> Plan:
     )
 
 
-def complete_plan(plan: Plan, source: Source, *, on_progress: Progress = silent, processes: int | None = None) -> None:
-    """Render everything, as `make_plan` does; nothing where the letter itself is wrong."""
+def complete_plan(
+    plan: Plan,
+    source: Source,
+    *,
+    on_progress: Progress = silent,
+    processes: int | None = None,
+    crew: presses.Crew | None = None,
+) -> None:
+    """Render everything, as `make_plan` does; nothing where the letter itself is wrong. `crew`: processes that stand by."""
     if plan.flawed:
         return
     people = plan.contacts
-    made = _render_all(plan, source, watched(plan.doubts), on_progress, processes or _worth(plan))
+    made = _render_all(plan, source, on_progress, processes or _worth(plan), crew or presses.Crew())
     plan.fingerprints, plan.tokens, plan.unrendered = made.fingerprints, made.tokens, made.unrendered
     plan.largest = made.largest
     plan.without_way_out = tuple(language for language, shown in made.shows_way_out.items() if not shown)
@@ -304,7 +313,8 @@ def _worth(plan: Plan) -> int:
     return presses.worth(len(plan.contacts), quick=quick)
 
 
-def _render_all(plan: Plan, source: Source, fields: tuple[str, ...], on_progress: Progress, processes: int) -> Rendered:
+def _render_all(plan: Plan, source: Source, on_progress: Progress, processes: int, crew: presses.Crew) -> Rendered:
+    fields = watched(plan.doubts)
     # a letter from elsewhere on the disk is read through its own folder, which another process does not know
     if processes > 1 and plan.files.is_whole:
         job = Job(
@@ -318,7 +328,7 @@ def _render_all(plan: Plan, source: Source, fields: tuple[str, ...], on_progress
             list_path=str(plan.contacts.path),
             watched=fields,
         )
-        sheet = presses.render(job, plan.contacts, processes, on_progress)
+        sheet = crew.render(job, plan.contacts, processes, on_progress)
         if sheet and plan.files.note(sheet.digests):
             return sheet.rendered
     press = Press(

@@ -11,7 +11,8 @@ import queue
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from mailer import contacts
 from mailer.campaign import apart
@@ -22,6 +23,9 @@ WORTH_IT = 20_000
 
 QUICKLY = 3
 """Times as many where no message need be made."""
+
+LARGE = 1_500_000
+"""Octets of a list's file that probably has so many contacts: processes get ready while it is read."""
 
 SLICE = 2000
 MOST = 8
@@ -34,25 +38,55 @@ def worth(count: int, *, quick: bool) -> int:
     return min(apart.cores(), MOST) if count >= WORTH_IT * (QUICKLY if quick else 1) else 1
 
 
-def render(
-    job: Job, people: contacts.ContactList, processes: int, on_progress: Callable[[int, int], None]
-) -> Sheet | None:
-    """Everything that came of the list; None if the processes failed, and it is to be rendered here."""
-    crew: list[_Hand] = []
+@contextmanager
+def standing_by(list_path: Path) -> Iterator[Crew]:
+    """A crew that gets ready for a long list while that is being read. It is dismissed if nobody has work for it after all."""
+    crew = Crew()
     try:
-        crew.extend(_Hand(job) for _ in range(processes))
-        return _gathered(crew, people, on_progress)
-    except (_FailedError, OSError):
-        return None
+        with suppress(OSError):
+            if list_path.stat().st_size >= LARGE:
+                crew.muster(worth(WORTH_IT * QUICKLY, quick=True))
+        yield crew
     finally:
-        for hand in crew:
+        crew.dismiss()
+
+
+class Crew:
+    """Processes that render."""
+
+    def __init__(self) -> None:
+        self._hands: list[_Hand] = []
+
+    def muster(self, number: int) -> None:
+        """Begin so many processes, with those that there are. Raises OSError."""
+        while number > 1 and len(self._hands) < number:
+            self._hands.append(_Hand())
+
+    def render(
+        self, job: Job, people: contacts.ContactList, processes: int, on_progress: Callable[[int, int], None]
+    ) -> Sheet | None:
+        """Everything that came of the list; None if the processes failed, and it is to be rendered here."""
+        try:
+            self.muster(processes)
+            return _gathered(self._hands[:processes], job, people, on_progress)
+        except (_FailedError, OSError):
+            return None
+        finally:
+            self.dismiss()
+
+    def dismiss(self) -> None:
+        """End them at once: they hold nothing that could be lost."""
+        hands, self._hands = self._hands, []
+        for hand in hands:
             hand.end()
 
 
-def _gathered(crew: list[_Hand], people: contacts.ContactList, on_progress: Callable[[int, int], None]) -> Sheet:
+def _gathered(
+    crew: list[_Hand], job: Job, people: contacts.ContactList, on_progress: Callable[[int, int], None]
+) -> Sheet:
     slices, finished = _Numbered(people.slices(SLICE)), queue.SimpleQueue[tuple[int, Sheet] | Exception]()
     for hand in crew:
-        threading.Thread(target=hand.work, args=(slices, finished), daemon=True).start()
+        threading.Thread(target=hand.work, args=(job, slices, finished), daemon=True).start()
     whole = Sheet(rendered=Rendered(), digests={})
     early: dict[int, Sheet] = {}
     number, total = 0, len(people)
@@ -92,19 +126,18 @@ class _Numbered:
 class _Hand:
     """One process, and what it is told and says."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this very program
             apart.command("mailer.campaign.pressman", "main"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self._job = job
 
-    def work(self, slices: _Numbered, finished: queue.SimpleQueue[tuple[int, Sheet] | Exception]) -> None:
+    def work(self, job: Job, slices: _Numbered, finished: queue.SimpleQueue[tuple[int, Sheet] | Exception]) -> None:
         """Have slices rendered until there are no more."""
         try:
-            self._tell(self._job)
+            self._tell(job)
             while part := slices.next():
                 self._tell(part[1])
                 assert self._process.stdout
@@ -118,7 +151,6 @@ class _Hand:
         self._process.stdin.flush()
 
     def end(self) -> None:
-        """End it at once: it holds nothing that could be lost."""
         self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
             if stream:

@@ -16,7 +16,10 @@ def main() -> None:
     """Render slices from standard input to standard output until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which then closes our input
     answers = apart.answers()
-    job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the program that started us, by a pipe of its own
+    try:
+        job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the program that started us, by a pipe of its own
+    except EOFError:
+        return  # it stood by, and was not needed
     files = Recorded(job.folder)
     template = merge.load(job.template, files)
     if files.digests != job.digests:
