@@ -105,6 +105,11 @@ class RawServer:
         """Wait until the others have ended all connections: all that they sent has come."""
         await asyncio.wait([talk.task for talk in self._talks])
 
+    def hang_up(self) -> None:
+        """End all connections, whatever was about to come."""
+        for talk in list(self._talks):
+            talk.transport.close()
+
     def fault(self, transaction: int, phase: str) -> Fault:
         return self.faults.get((transaction, phase)) or self.always.get(phase, NO_FAULT)
 

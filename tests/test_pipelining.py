@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,10 @@ from test_ledger import contact, intent, start
 
 import mailer.ledger.embedded
 from mailer.cli.send import loop_factory
+from mailer.errors import LedgerError
 from mailer.ledger import Ledger, Writer
 from mailer.ledger.together import Item
-from mailer.model import Envelope, Message, Outcome, Phase, Pipelining, Verdict
+from mailer.model import Envelope, Granted, Message, Outcome, Phase, Pipelining, Told, Verdict
 from mailer.smtp import FAREWELL, Connection, Relay, Security, connect
 
 MODES = tuple(Pipelining)
@@ -126,38 +127,70 @@ def patience_for(*faults: Fault) -> float:
 # -- one sender, as the campaign's line is one, without a ledger
 
 
-async def deliver(where: Relay, messages: Sequence[Message], *, tries: int = 12) -> dict[str, list[Outcome]]:
-    """Hand over all messages; who keeps a place is tried again. What was said of everybody, in order."""
-    queue, told = deque(messages), {one.envelope.rcpt_to: list[Outcome]() for one in messages}
-    connection, ahead, overlaps = None, None, True
-    while queue or ahead:
-        if ahead is None and (connection is None or not connection.usable):
-            if connection:
-                await connection.quit()
-            connection = await opened(where)
-        assert connection is not None
-        current, ahead = ahead or queue.popleft(), None
-        offered: list[Message] = []
+class Sender:
+    """Hands over messages; who keeps a place is tried again. `in_stride`: whatever may go so does."""
 
-        def following(offered: list[Message] = offered, overlaps: bool = overlaps) -> Message | None:
-            offered += [queue.popleft()] if queue and overlaps else []
-            return offered[0] if offered else None
+    def __init__(self, messages: Sequence[Message], *, in_stride: bool, tries: int) -> None:
+        self.queue = deque(messages)
+        self.told = {one.envelope.rcpt_to: list[Outcome]() for one in messages}
+        self.overlaps = True
+        self.strides = 0
+        self._in_stride = in_stride
+        self._tries = tries
+        self._current: Message | None = None
+        self._offered: Message | None = None
 
-        outcome = await connection.transmit(current, yes, following)
-        assert outcome is not None
-        told[current.envelope.rcpt_to].append(outcome)
-        assert len(told[current.envelope.rcpt_to]) <= tries
-        overlaps = overlaps and not connection.deaf
-        if offered and connection.begun is offered[0] and not connection.ended:
-            ahead = offered[0]
-        elif offered:
-            connection.abort()
-            queue.appendleft(offered[0])
-        if outcome.verdict is Verdict.REQUEUED:
-            queue.append(current)
-    if connection:
-        await connection.quit()
-    return told
+    async def deliver(self, where: Relay) -> None:
+        connection, ahead = None, None
+        while self.queue or ahead:
+            if ahead is None and (connection is None or not connection.usable):
+                if connection:
+                    await connection.quit()
+                connection = await opened(where)
+            assert connection is not None
+            self._current, ahead, self._offered = ahead or self.queue.popleft(), None, None
+            outcome = await connection.transmit(self._current, yes, self._following, self._onward)
+            assert outcome is not None
+            self._note(outcome)
+            self.overlaps = self.overlaps and not connection.deaf
+            offered = self._offered
+            if offered and connection.begun is offered and not connection.ended:
+                ahead = offered
+            elif offered:
+                connection.abort()
+                self.queue.appendleft(offered)
+            if outcome.verdict is Verdict.REQUEUED:
+                self.queue.append(self._current)
+        if connection:
+            await connection.quit()
+
+    def _note(self, outcome: Outcome) -> None:
+        assert self._current is not None
+        outcomes = self.told[self._current.envelope.rcpt_to]
+        outcomes.append(outcome)
+        assert len(outcomes) <= self._tries
+
+    def _following(self) -> Message | None:
+        self._offered = self.queue.popleft() if self.queue and self.overlaps else None
+        return self._offered
+
+    def _onward(self, outcome: Outcome, tell: Told) -> bool:
+        if not self._in_stride or self._offered is None:
+            return False
+        self._note(outcome)
+        self.strides += 1
+        self._current, self._offered = self._offered, None
+        asyncio.get_running_loop().call_soon(tell, True)
+        return True
+
+
+async def deliver(
+    where: Relay, messages: Sequence[Message], *, tries: int = 12, in_stride: bool = False
+) -> dict[str, list[Outcome]]:
+    """Hand over all messages. What was said of everybody, in order."""
+    sender = Sender(messages, in_stride=in_stride, tries=tries)
+    await sender.deliver(where)
+    return sender.told
 
 
 def check(server: RawServer, told: dict[str, list[Outcome]]) -> None:
@@ -187,12 +220,13 @@ async def test_every_fault_in_every_place_is_told_as_it_was(phase: str, what: st
     fault = FAULTS[phase][what]
 
     async def one(
-        position: int, mode: Pipelining, to_nobody: str, pieces: list[int] | None, *, names_ids: bool
+        position: int, mode: Pipelining, to_nobody: str, pieces: list[int] | None, *, names_ids: bool, in_stride: bool
     ) -> None:
         async with RawServer(
             faults={(position, phase): fault}, to_nobody=to_nobody, pieces=pieces, names_ids=names_ids
         ) as server:
-            told = await deliver(relay(server, mode, patience_for(fault)), [message(number) for number in range(1, 6)])
+            messages = [message(number) for number in range(1, 6)]
+            told = await deliver(relay(server, mode, patience_for(fault)), messages, in_stride=in_stride)
             check(server, told)
             wronged = [who for who, outcomes in told.items() if outcomes[-1].verdict is not Verdict.SENT]
             assert len(wronged) <= 1, f"one fault, and {wronged} pay for it"
@@ -202,12 +236,13 @@ async def test_every_fault_in_every_place_is_told_as_it_was(phase: str, what: st
     variants = TO_NOBODY if phase == "rcpt" and fault.reply else TO_NOBODY[:1]
     await asyncio.gather(
         *(
-            one(position, mode, to_nobody, pieces, names_ids=names_ids)
-            for position in (1, 2, 3)
+            one(position, mode, to_nobody, pieces, names_ids=names_ids, in_stride=in_stride)
+            for position in (1, 2, 3, 4)
             for mode in MODES
             for to_nobody in variants
             for pieces in (None, [1])
             for names_ids in ((False, True) if phase in {"content", "dot"} else (False,))
+            for in_stride in ((False, True) if mode is Pipelining.AUTO and not (pieces or names_ids) else (False,))
         )
     )
 
@@ -223,6 +258,108 @@ async def test_no_message_follows_another_ones_envelope() -> None:
         assert (outcome.verdict, connection.usable) == (Verdict.REQUEUED, False)
     assert server.accepted == {person(1): 1}
     check_server(server)
+
+
+# -- in stride, where something comes between two messages
+
+
+class Halting:
+    """Goes on in stride, and does something before the second intent is told of."""
+
+    def __init__(self, granted: Granted, before: Callable[[], Awaitable[None]] | None = None) -> None:
+        self._granted = granted
+        self._before = before
+        self.outcomes: list[Outcome] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def __call__(self, outcome: Outcome, tell: Told) -> bool:
+        self.outcomes.append(outcome)
+        self._task = asyncio.ensure_future(self._answer(tell))
+        return True
+
+    async def _answer(self, tell: Told) -> None:
+        if self._before:
+            await self._before()
+        tell(self._granted)
+
+    async def send(self, connection: Connection) -> Outcome | None:
+        """Two, of which the second goes on in stride, since it is known then how the server accepts a message."""
+        first, second, *others = (message(number) for number in (1, 2, 3, 4))
+        await connection.transmit(first, yes, lambda: second)
+        following = iter(others)
+        return await connection.transmit(second, yes, lambda: next(following, None), self)
+
+
+async def test_in_stride_too_nothing_is_sent_whose_delivery_somebody_else_has() -> None:
+    async with RawServer() as server:
+        halting, connection = Halting(granted=False), await opened(relay(server))
+        assert await halting.send(connection) is None
+        assert (connection.ended, len(halting.outcomes)) == (True, 1)
+        await server.hung_up()
+    assert server.accepted == {person(1): 1, person(2): 1}
+    check_server(server)
+
+
+async def test_in_stride_too_nothing_is_sent_that_the_ledger_does_not_know() -> None:
+    async with RawServer() as server:
+        halting, connection = Halting(LedgerError("the disk is full")), await opened(relay(server))
+        with pytest.raises(LedgerError, match="the disk is full"):
+            await halting.send(connection)
+        assert connection.ended
+        await server.hung_up()
+    assert server.accepted == {person(1): 1, person(2): 1}
+    check_server(server)
+
+
+async def test_what_goes_wrong_while_an_outcome_is_noted_in_stride_is_heard_by_whoever_sends() -> None:
+    def broken(_outcome: Outcome, _tell: Told) -> bool:
+        raise RuntimeError("whoever watches has failed")
+
+    async with RawServer() as server:
+        connection = await opened(relay(server))
+        second = message(2)
+        await connection.transmit(message(1), yes, lambda: second)
+        with pytest.raises(RuntimeError, match="has failed"):
+            await connection.transmit(second, yes, lambda: message(3), broken)
+        assert connection.ended
+        await server.hung_up()
+    assert server.accepted == {person(1): 1, person(2): 1}
+
+
+async def test_a_server_that_goes_while_an_intent_is_written_in_stride_leaves_no_doubt() -> None:
+    async with RawServer() as server:
+
+        async def gone() -> None:
+            server.hang_up()
+            while not connection.ended:
+                await asyncio.sleep(0)
+
+        connection = await opened(relay(server))
+        halting = Halting(granted=True, before=gone)
+        outcome = await halting.send(connection)
+    assert outcome is not None
+    assert (outcome.verdict, outcome.phase) == (Verdict.REQUEUED, Phase.CONTENT)
+    assert server.accepted == {person(1): 1, person(2): 1}
+    check_server(server)
+
+
+async def test_while_an_intent_is_written_in_stride_the_server_owes_nothing() -> None:
+    seen = []
+
+    async def look() -> None:
+        seen.append(connection.waiting)
+        # longer than the server would be given
+        await asyncio.sleep(2 * IMPATIENT)
+        seen.append(connection.ended)
+
+    async with RawServer() as server:
+        connection = await opened(relay(server, patience=IMPATIENT))
+        halting = Halting(granted=True, before=look)
+        outcome = await halting.send(connection)
+    assert seen[:2] == [None, False]
+    assert outcome is not None
+    assert outcome.verdict is Verdict.SENT
+    assert server.accepted[person(3)] == 1
 
 
 # -- anything at all, in pieces of any size
@@ -254,7 +391,8 @@ SIZES = st.lists(st.sampled_from([0, 0, 3000, 70_000, 200_000]), min_size=6, max
 
 @settings(max_examples=60, deadline=None)
 @given(faults=SCRIPTS, pieces=PIECES, wordy=st.booleans(), to_nobody=st.sampled_from(TO_NOBODY),
-       mode=st.sampled_from(MODES), offered=st.booleans(), names_ids=st.booleans(), sizes=SIZES, loop=LOOPS)  # fmt: skip
+       mode=st.sampled_from(MODES), offered=st.booleans(), names_ids=st.booleans(), in_stride=st.booleans(),
+       sizes=SIZES, loop=LOOPS)  # fmt: skip
 def test_whatever_a_server_says_in_whatever_pieces_the_truth_is_told(
     *,
     faults: dict[tuple[int, str], Fault],
@@ -264,6 +402,7 @@ def test_whatever_a_server_says_in_whatever_pieces_the_truth_is_told(
     mode: Pipelining,
     offered: bool,
     names_ids: bool,
+    in_stride: bool,
     sizes: list[int],
     loop: Callable[[], asyncio.AbstractEventLoop] | None,
 ) -> None:
@@ -272,7 +411,7 @@ def test_whatever_a_server_says_in_whatever_pieces_the_truth_is_told(
             faults=faults, pipelining=offered, pieces=pieces, wordy=wordy, to_nobody=to_nobody, names_ids=names_ids
         ) as server:
             messages = [message(number, size=size) for number, size in enumerate(sizes, start=1)]
-            told = await asyncio.wait_for(deliver(relay(server, mode), messages), 30)
+            told = await asyncio.wait_for(deliver(relay(server, mode), messages, in_stride=in_stride), 30)
             check(server, told)
 
     with asyncio.Runner(loop_factory=loop) as runner:
@@ -304,10 +443,15 @@ TRANSCRIPTS = [
 ]
 
 
+@pytest.mark.parametrize("in_stride", [False, True], ids=["step by step", "in stride"])
 @pytest.mark.parametrize(("mode", "offered", "spoken"), TRANSCRIPTS)
-async def test_what_leaves_together_and_what_waits(mode: Pipelining, offered: bool, spoken: list[bytes]) -> None:
+async def test_what_leaves_together_and_what_waits(
+    mode: Pipelining, offered: bool, spoken: list[bytes], in_stride: bool
+) -> None:
     async with RawServer(pipelining=offered) as server:
-        await deliver(relay(server, mode), [message(number) for number in (1, 2, 3)])
+        sender = Sender([message(number) for number in (1, 2, 3)], in_stride=in_stride, tries=1)
+        await sender.deliver(relay(server, mode))
+    assert sender.strides == (1 if in_stride and offered and mode is Pipelining.AUTO else 0)
     assert [data for side, data in server.turns() if side == "C"] == [HELLO, *spoken, BYE]
     assert [data for _, side, data in server.log if side == "C"] == [HELLO, *spoken, BYE], "each of them in one write"
 

@@ -127,7 +127,7 @@ class Deliveries(Store):
         """Those whom the campaign's newest list has, and whether it had them as they stand here: who had their turn before kept older details."""
         query = f"{DELIVERY} WHERE campaign_id = ? AND key IS NOT NULL AND listed_in = ? ORDER BY id"
         for row in self._each(query, campaign.id, campaign.revision):
-            delivery = delivery_of(row)
+            delivery = Delivery._make(row)
             yield delivery.contact, delivery.revision == campaign.revision
 
     def records(

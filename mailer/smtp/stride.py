@@ -43,8 +43,9 @@ class Stride:
         dialogue = self._dialogue
         dialogue.heed = self._hear
         try:
-            # as long as an intent is asked for its answer is waited for, also when the connection is gone
-            while self._asks or not (self._over or dialogue.ended):
+            # as long as an intent is asked for its answer is waited for, also when the connection is gone; and what comes in
+            # pieces was not heard here
+            while self._asks or not (self._over or dialogue.pending or dialogue.ended):
                 await dialogue.news(self._timeout)
         finally:
             self._stop()
