@@ -13,7 +13,12 @@ from mailer.model import Contact, Held, Suppressed
 
 Why = TypeVar("Why")
 
-ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".ods", ".json", ".parquet"})
+LATER_ENDINGS = frozenset({".tab", ".xlsb", ".jsonl", ".ndjson"})
+ENDINGS = frozenset({".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".xls", ".ods", ".json", ".parquet"}) | LATER_ENDINGS
+"""All that a list's file may have (`contacts.sniff.SUFFIXES`)."""
+
+ENCRYPTED = ".age"
+"""What comes after it where the file is encrypted."""
 """What a list's file may end in: the same list, saved in another format, keeps its name."""
 
 
@@ -47,12 +52,19 @@ def fingerprint(secret: bytes, entry: str) -> bytes:
 def list_name(path: str) -> str:
     """What a list is called where a suppression is for it alone: the name of its file, without folder and ending.
 
-    Capitals do not count, nor does the format it is saved in.
+    Capitals do not count, nor does the format it is saved in, nor whether it is encrypted.
     """
     name = PurePath(path.replace("\\", "/")).name
+    if name.lower().endswith(ENCRYPTED) and len(name) > len(ENCRYPTED):
+        name = name[: -len(ENCRYPTED)]
     stem, dot, ending = name.rpartition(".")
     name = stem if stem and f"{dot}{ending}".lower() in ENDINGS else name
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
+
+
+def is_named_anew(name: str) -> bool:
+    """Whether a list's name, as an earlier version kept it, still had an ending that `list_name` takes off now."""
+    return list_name(name) != name and PurePath(name).suffix in {*LATER_ENDINGS, ENCRYPTED}
 
 
 def found_among(keys: Iterable[str], suppressed: Suppressed) -> dict[str, Held]:

@@ -85,6 +85,16 @@ def test_suppressions_come_in_go_out_and_are_erased_and_no_file_tells_who(journe
     assert told(tmp_path, [ODD[0]]) == ["left.csv", "out.csv"]
 
 
+def test_who_left_one_list_is_not_mailed_from_it_once_it_is_encrypted(tmp_path: Path) -> None:
+    with beginning(tmp_path / "campaign", rows=rows()[:4]) as journey:
+        journey.key = {"MAILER_PASSPHRASE_FILE": str(tmp_path / "key.txt")}
+        assert journey.call("suppress", "add", f"{ODD[0]}@example.org", "--list", "list").code == 0
+        encrypt(journey)
+        call(journey, "suppress", "add", f"{ODD[1]}@example.org", "--list", "list.csv.age")
+        call(journey, "send", "appeal", "list.csv.age", "--yes")
+        assert set(journey.accepted()) == {f"{odd}@example.org" for odd in ODD[2:4]}
+
+
 def test_killed_while_an_import_is_written_nothing_or_all_of_it_is_there_and_readable_to_nobody(
     journey: Journey, tmp_path: Path
 ) -> None:

@@ -711,6 +711,7 @@ PLAIN = (
     " STRICT, WITHOUT ROWID;"
 )
 BACK = {
+    9: "PRAGMA user_version = 9;",
     8: "DROP INDEX attempts_in_trouble; CREATE INDEX attempts_in_trouble ON attempts (finished_at)"
     " WHERE verdict IN ('deferred', 'failed', 'uncertain', 'requeued'); PRAGMA user_version = 8;",
     6: "ALTER TABLE campaigns DROP COLUMN hours; ALTER TABLE campaigns DROP COLUMN zone; ALTER TABLE deliveries DROP COLUMN zone;"
@@ -750,6 +751,23 @@ def test_a_ledger_of_an_earlier_format_is_brought_up_to_date_with_everything_in_
         assert db.execute(columns).fetchall() == new.execute(columns).fetchall()
     db.close()
     new.close()
+
+
+def test_a_list_that_an_earlier_version_named_otherwise_once_it_was_encrypted_is_the_same_again(tmp_path: Path) -> None:
+    path = tmp_path / "mailer.db"
+    with Ledger(path) as ledger:
+        ledger.start(start([contact(number) for number in range(1, 5)]))
+        for number, scope in ((1, "people"), (2, "people.csv.age"), (3, "people"), (3, "people.csv.age"), (4, "x.csv")):
+            ledger.suppress([(contact(number).key, "")], source="by hand", scope=scope)
+        ledger._db.execute("UPDATE deliveries SET status = 'queued'")
+        ledger._db.execute("UPDATE campaigns SET list = 'people.csv.age'")
+        ledger._db.execute("PRAGMA user_version = 9")
+    with Ledger(path) as ledger:
+        assert ledger._all("SELECT list FROM campaigns") == [("people",)]
+        found = sorted((one.scope, one.entry) for one in ledger.suppression_rows())
+        # what was never an ending that is taken off only now stays as somebody named it
+        assert found == [*(("people", contact(number).key) for number in (1, 2, 3)), ("x.csv", contact(4).key)]
+        assert ledger.tally(ledger.find("appeal--people")) == Tally(queued=1, suppressed=3)
 
 
 async def test_only_so_many_transactions_are_read_as_a_quota_counts(ledger: Ledger, campaign: CampaignRecord) -> None:

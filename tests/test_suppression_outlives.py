@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mailer.__main__ import main
 from mailer.campaign.suppressing import Asked, entry_of, key_path, read_suppressions, write_export
 from mailer.contacts.address import Checked, check
+from mailer.contacts.sniff import SUFFIXES
 from mailer.errors import ListError
 from mailer.ledger import Ledger, Row, Start
 from mailer.model import Contact, Manifest, Reason, Status, Suppression, Tally
@@ -111,6 +112,14 @@ def test_for_one_list_is_for_the_campaigns_of_that_list_alone(tmp_path: Path) ->
 )
 def test_a_list_is_called_by_its_file_in_whatever_format(path: str, name: str) -> None:
     assert list_name(path) == name == list_name(name)
+
+
+@pytest.mark.parametrize("encrypted", ["", ".age", ".AGE"])
+@pytest.mark.parametrize("ending", SUFFIXES)
+def test_a_list_has_one_name_in_whatever_format_and_encrypted_or_not(ending: str, encrypted: str) -> None:
+    for path in (f"contacts/Branches{ending}{encrypted}", f"BRANCHES{ending.upper()}{encrypted}"):
+        assert list_name(path) == "branches"
+    assert list_name(f"v1.2{ending}{encrypted}") == "v1.2"
 
 
 KEYS = st.builds(

@@ -46,9 +46,9 @@ def refuse_unknown_list(ledger: Ledger, name: str | None, scope: str | None) -> 
 
 def lists_here() -> set[str]:
     """What the lists in this folder are called, encrypted ones included."""
-    from mailer.suppression import ENDINGS, list_name  # noqa: PLC0415
+    from mailer.suppression import ENCRYPTED, ENDINGS, list_name  # noqa: PLC0415
 
-    endings = {*ENDINGS, ".age"}
+    endings = {*ENDINGS, ENCRYPTED}
     # beside the folders lies README.txt
     places = ((Path(), endings - {".txt"}), (Path("contacts"), endings))
     found = (path for place, those in places for path in place.glob("*.*") if path.suffix.lower() in those)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable
 
 from mailer.ledger.database import Connection
+from mailer.ledger.leaving import LEAVE
 from mailer.model import Reason
-from mailer.suppression import list_name
+from mailer.suppression import is_named_anew, list_name
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 EVENTS = (
     "CREATE TABLE events (id INTEGER PRIMARY KEY,"
@@ -102,6 +104,23 @@ def _tell_trouble_cheaply(connection: Connection) -> None:
     connection.execute("CREATE INDEX attempts_in_trouble ON attempts (finished_at) WHERE verdict <> 'sent'")
 
 
+def _name_encrypted_lists_as_before(connection: Connection) -> None:
+    """A list had another name once it was encrypted: whoever was suppressed for it alone would have been mailed."""
+    names = connection.execute("SELECT list FROM campaigns UNION SELECT scope FROM suppressions").fetchall()
+    for (before,) in names:
+        if not is_named_anew(before):
+            continue
+        name = list_name(before)
+        connection.execute(
+            "DELETE FROM suppressions WHERE scope = ?1"
+            " AND EXISTS (SELECT 1 FROM suppressions s WHERE s.hash = suppressions.hash AND s.scope = ?2)",
+            (before, name),
+        )
+        connection.execute("UPDATE suppressions SET scope = ? WHERE scope = ?", (name, before))
+        connection.execute("UPDATE campaigns SET list = ? WHERE list = ?", (name, before))
+        connection.execute(LEAVE, (time.time(),))
+
+
 def _only_on_postgres(_: Connection) -> None:
     """What changes stands in mailer/ledger/postgres/formats.py."""
 
@@ -134,6 +153,7 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     6: _keep_hours,
     7: _only_on_postgres,
     8: _tell_trouble_cheaply,
+    9: _name_encrypted_lists_as_before,
 }
 """By the format that each begins with. They run within one transaction.
 
