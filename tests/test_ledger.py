@@ -20,7 +20,7 @@ import pytest
 from filelock import FileLock
 
 from mailer.errors import BrokenLedgerError, CampaignError, LedgerError
-from mailer.ledger import AccountLock, Intent, Ledger, Record, Row, SenderLock, Start, Writer, boot, settle
+from mailer.ledger import AccountLock, Intent, Ledger, Record, Row, SenderLock, Start, Writer, boot, embedded, settle
 from mailer.ledger.boot import boot_id, has_passed, this_start
 from mailer.ledger.deliveries import Moved
 from mailer.model import (
@@ -768,6 +768,22 @@ def test_a_list_that_an_earlier_version_named_otherwise_once_it_was_encrypted_is
         # what was never an ending that is taken off only now stays as somebody named it
         assert found == [*(("people", contact(number).key) for number in (1, 2, 3)), ("x.csv", contact(4).key)]
         assert ledger.tally(ledger.find("appeal--people")) == Tally(queued=1, suppressed=3)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no file that is open")
+async def test_nothing_is_granted_once_the_ledger_was_deleted_under_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "LOOK", 0.0)
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        ledger.start(start([contact(1), contact(2)]))
+        async with Writer(ledger) as writer:
+            assert await writer.write(intent=intent(1))
+            for path in tmp_path.glob("mailer.db*"):
+                path.unlink()
+            with pytest.raises(LedgerError, match="is gone"):
+                await writer.write(records=[record(1)], intent=intent(2))
+            assert [one.delivery for one in writer.unwritten] == [1]
 
 
 async def test_only_so_many_transactions_are_read_as_a_quota_counts(ledger: Ledger, campaign: CampaignRecord) -> None:

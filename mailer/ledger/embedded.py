@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,10 @@ from mailer.ledger.connection import BUSY_TIMEOUT_MS, SENT_FROM_HERE, connect, i
 from mailer.ledger.database import Connection, Filling, Values
 from mailer.ledger.entries import Item
 from mailer.ledger.together import Unusual, write_each, write_together
+from mailer.model import said
+
+LOOK = 1.0
+"""Seconds from one look for the file to the next while a campaign is sent."""
 
 LARGE = (
     # the index of addresses is written all over: with SQLite's 2 MB each of its pages goes to the disk many times
@@ -187,8 +192,10 @@ class EmbeddedPen:
         # statuses and reasons come from enums here, and looking each up in its list takes as long as writing the row
         self._connection.execute("PRAGMA ignore_check_constraints = ON")
         self.close = self._connection.close
+        self._look_at = 0.0
 
     def write(self, group: Sequence[Item]) -> list[bool]:
+        self._look_for_the_file()
         try:
             return self._written(write_together, group)
         except Unusual:
@@ -206,6 +213,18 @@ class EmbeddedPen:
                     connection.execute("ROLLBACK")
                 raise
         return results
+
+    def _look_for_the_file(self) -> None:
+        """SQLite writes on into a file that was deleted, as if it were there. Raises LedgerError."""
+        if (now := time.monotonic()) < self._look_at:
+            return
+        self._look_at = now + LOOK
+        if not self._path.exists():
+            raise LedgerError(
+                said("The ledger {place} is gone: it was deleted or moved while it was written.", place=self._path),
+                hint="put it back where it was, as it was a moment ago, then run the send command again; without it nobody knows who has"
+                " the message",
+            )
 
     def is_busy(self, error: BaseException) -> bool:
         return isinstance(error, LedgerError) and is_busy(error.__cause__)
