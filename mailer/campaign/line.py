@@ -341,20 +341,10 @@ class Line:
     def _entry(
         self, delivery: Delivery, outcome: Outcome, decision: Decision, *, started_at: float, intended: bool
     ) -> Record:
-        run, domain, status = self._run, delivery.domain, decision.status
+        run, whose, domain, now = self._run, delivery.id, delivery.domain, time.time()
+        status, reason, again, suppress = decision.status, decision.reason, decision.next_attempt_at, decision.suppress
         return Record(
-            delivery.id,
-            run.token,
-            run.account,
-            domain,
-            started_at,
-            time.time(),
-            outcome,
-            status,
-            intended,
-            decision.reason,
-            decision.next_attempt_at,
-            decision.suppress,
+            whose, run.token, run.account, domain, started_at, now, outcome, status, intended, reason, again, suppress
         )
 
     async def _after_transaction(self) -> None:
