@@ -165,6 +165,7 @@ def test_another_campaign_of_the_same_name_is_not_taken_for_the_one_that_moves(f
         assert move(here, there, "first").campaigns == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("command", ["erase {} --yes", "export {}", "suppress add {}", "suppress import {}.txt"])
 def test_whoever_asks_the_file_is_told_of_the_campaigns_that_do_not_hear_of_it_any_more(
     command: str, file: Path, campaign_folder: Path, place: Server

@@ -196,6 +196,7 @@ def test_without_the_library_it_is_said_what_to_install(tmp_path: Path) -> None:
     assert 'pip install "psycopg[binary]"' in done.stderr
 
 
+@pytest.mark.thorough
 def test_no_command_shows_the_address(tmp_path: Path, place: Server, ledger: Ledger, postgres: PostgresServer) -> None:
     ledger.start(frozen([contact(1)]))
     program = Program(folder=tmp_path, settings={"MAILER_LEDGER": place.address})

@@ -26,6 +26,7 @@ def inside(journey: Journey, folder: str) -> Program:
     return Program(folder=place, settings=settings)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("folder", ["contacts", "templates/appeal"])
 def test_a_stray_ledger_is_named_by_send_and_doctor_with_a_way_that_works(journey: Journey, folder: str) -> None:
     stray = inside(journey, folder)

@@ -35,6 +35,7 @@ def digest_of(page: str) -> str:
     return page.partition('name="hash" value="')[2].partition('"')[0]
 
 
+@pytest.mark.thorough
 def test_whoever_is_allowed_again_can_be_queued_again_where_they_were_left_out(at_work: Office) -> None:
     begun(at_work, 3)
     inside, csrf = entered(at_work)

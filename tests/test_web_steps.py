@@ -236,6 +236,7 @@ def test_a_folder_that_was_deleted_under_the_page_is_no_bug_of_ours(at_work: Off
     assert "The folder in which mailer was started does not exist any more" in text
 
 
+@pytest.mark.thorough
 def test_whoever_is_to_get_it_again_but_must_not_be_mailed_is_told(at_work: Office) -> None:
     at_work.server.on("accepted", drop=True)
     at_work.program.json("send", "appeal", at_work.write_list(people(2)), "--yes", code=1)
@@ -249,6 +250,7 @@ def test_whoever_is_to_get_it_again_but_must_not_be_mailed_is_told(at_work: Offi
     assert "1 is not queued, since it is suppressed" in text
 
 
+@pytest.mark.thorough
 def test_an_answer_about_one_in_doubt_is_not_taken_for_somebody_else_of_the_same_row(at_work: Office) -> None:
     first, second = people(2)
     at_work.server.on("accepted", drop=True)
