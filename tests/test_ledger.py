@@ -40,6 +40,7 @@ from mailer.model import (
     Tally,
     Verdict,
 )
+from mailer.suppression import list_name
 
 LETTER = b"Dear {{ name }}"
 SENT = Outcome(
@@ -765,9 +766,28 @@ def test_a_list_that_an_earlier_version_named_otherwise_once_it_was_encrypted_is
     with Ledger(path) as ledger:
         assert ledger._all("SELECT list FROM campaigns") == [("people",)]
         found = sorted((one.scope, one.entry) for one in ledger.suppression_rows())
-        # what was never an ending that is taken off only now stays as somebody named it
-        assert found == [*(("people", contact(number).key) for number in (1, 2, 3)), ("x.csv", contact(4).key)]
+        # nobody gets out of what the list was called, and what was no ending stays as somebody named it
+        assert found == [
+            *(("people", contact(number).key) for number in (1, 2, 3)),
+            *(("people.csv.age", contact(number).key) for number in (2, 3)),
+            ("x.csv", contact(4).key),
+        ]
         assert ledger.tally(ledger.find("appeal--people")) == Tally(queued=1, suppressed=3)
+
+
+def test_a_list_whose_own_name_ends_like_an_encrypted_one_keeps_it_and_nobody_gets_out_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "mailer.db"
+    frozen = start([contact(1), contact(2)], list_name="people.age.csv")
+    with Ledger(path) as ledger:
+        ledger.start(frozen)
+        ledger.suppress([(contact(1).key, "")], source="by hand", scope="people.age")
+        ledger._db.execute("PRAGMA user_version = 9")
+    with Ledger(path) as ledger:
+        assert (
+            ledger._all("SELECT list FROM campaigns") == [(list_name(frozen.manifest.list_name),)] == [("people.age",)]
+        )
+        assert contact(1).key in ledger.suppressions("people.age").entries
+        assert ledger.tally(ledger.find("appeal--people")) == Tally(queued=1, suppressed=1)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no file that is open")

@@ -362,6 +362,15 @@ async def test_while_an_intent_is_written_in_stride_the_server_owes_nothing() ->
     assert server.accepted[person(3)] == 1
 
 
+async def test_answers_are_read_in_whatever_kind_of_bytes_an_event_loop_brings_them() -> None:
+    """Early versions of Python 3.11 gave a bytearray on Windows."""
+    async with RawServer() as server:
+        connection = await opened(relay(server))
+        connection._dialogue.data_received(bytearray(b"250 2.0.0 Ok\r\n"))
+        assert not connection.usable  # something was said that nobody asked for
+        connection.abort()
+
+
 # -- anything at all, in pieces of any size
 
 HONEST = [

@@ -68,11 +68,7 @@ def _keep_events(connection: Connection) -> None:
 
 def _suppress_by_hash(connection: Connection) -> None:
     connection.execute("ALTER TABLE campaigns ADD COLUMN list TEXT NOT NULL DEFAULT ''")
-    newest = (
-        "SELECT r.manifest, c.id FROM campaigns c JOIN revisions r ON r.campaign_id = c.id AND r.number = c.revision"
-    )
-    named = [(list_name(json.loads(manifest)["list_name"]), number) for manifest, number in connection.execute(newest)]
-    connection.executemany("UPDATE campaigns SET list = ? WHERE id = ?", named)
+    _name_lists(connection)
     before = connection.execute("SELECT key, reason, source, created_at FROM suppressions").fetchall()
     connection.execute("DROP TABLE suppressions")
     connection.execute(SECRETS)
@@ -104,21 +100,32 @@ def _tell_trouble_cheaply(connection: Connection) -> None:
     connection.execute("CREATE INDEX attempts_in_trouble ON attempts (finished_at) WHERE verdict <> 'sent'")
 
 
+def _name_lists(connection: Connection) -> None:
+    """What each campaign's list is called, by the file that its newest revision names."""
+    newest = (
+        "SELECT r.manifest, c.id FROM campaigns c JOIN revisions r ON r.campaign_id = c.id AND r.number = c.revision"
+    )
+    named = [(list_name(json.loads(manifest)["list_name"]), number) for manifest, number in connection.execute(newest)]
+    connection.executemany("UPDATE campaigns SET list = ? WHERE id = ?", named)
+
+
 def _name_encrypted_lists_as_before(connection: Connection) -> None:
-    """A list had another name once it was encrypted: whoever was suppressed for it alone would have been mailed."""
-    names = connection.execute("SELECT list FROM campaigns UNION SELECT scope FROM suppressions").fetchall()
+    """A list had another name once it was encrypted: whoever was suppressed for it alone would have been mailed.
+
+    A suppression is taken over under the name of now and kept under the one before, which may be that of `members.age.csv`: nobody gets
+    out of any of them.
+    """
+    _name_lists(connection)
+    names = connection.execute("SELECT DISTINCT scope FROM suppressions").fetchall()
     for (before,) in names:
-        if not is_named_anew(before):
-            continue
-        name = list_name(before)
-        connection.execute(
-            "DELETE FROM suppressions WHERE scope = ?1"
-            " AND EXISTS (SELECT 1 FROM suppressions s WHERE s.hash = suppressions.hash AND s.scope = ?2)",
-            (before, name),
-        )
-        connection.execute("UPDATE suppressions SET scope = ? WHERE scope = ?", (name, before))
-        connection.execute("UPDATE campaigns SET list = ? WHERE list = ?", (name, before))
-        connection.execute(LEAVE, (time.time(),))
+        if is_named_anew(before):
+            connection.execute(
+                "INSERT INTO suppressions (hash, scope, secret_id, entry, reason, note, source, created_at)"
+                " SELECT hash, CAST(? AS TEXT), secret_id, entry, reason, note, source, created_at FROM suppressions s"
+                " WHERE scope = ? AND NOT EXISTS (SELECT 1 FROM suppressions o WHERE o.hash = s.hash AND o.scope = ?)",
+                (list_name(before), before, list_name(before)),
+            )
+    connection.execute(LEAVE, (time.time(),))
 
 
 def _only_on_postgres(_: Connection) -> None:

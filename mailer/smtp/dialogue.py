@@ -70,6 +70,7 @@ class Dialogue(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = time.monotonic()
+        data = bytes(data)  # asyncio on Windows gave a bytearray in early versions of Python 3.11, which is no key
         alone = not (self._buffer or self._lines or self._replies)
         replies = self._rounds.get(data) if alone and self._ended is None else None
         if replies is None:
