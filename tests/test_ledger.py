@@ -212,6 +212,18 @@ async def test_who_stays_out_after_a_decision_is_not_told_as_to_be_sent_again(
     assert (decided, [one.number for one in ledger.diary(campaign) if one.kind is Happening.DECIDED]) == ([], [1])
 
 
+async def test_a_decision_counts_its_own_campaign_only(ledger: Ledger, campaign: CampaignRecord) -> None:
+    async with Writer(ledger) as writer:
+        await writer.write(intent=intent(1))
+    ledger.mark_interrupted(campaign)
+    ledger.start(start([contact(number) for number in range(1, 4)], "other--people"))
+    ledger.suppress([("p2@example.org", "asked"), ("p3@example.org", "asked")], source="by hand")
+    # as nothing here would leave them
+    ledger._db.execute("UPDATE deliveries SET status = 'queued' WHERE campaign_id <> ?", (campaign.id,))
+    assert ledger.resolve(campaign, Status.QUEUED, None) == Moved(moved=1)
+    assert [one.number for one in ledger.diary(campaign) if one.kind is Happening.DECIDED] == [1]
+
+
 async def test_a_late_answer_completes_only_the_attempt_of_its_own_sender(
     ledger: Ledger, campaign: CampaignRecord
 ) -> None:

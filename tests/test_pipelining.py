@@ -362,6 +362,39 @@ async def test_while_an_intent_is_written_in_stride_the_server_owes_nothing() ->
     assert server.accepted[person(3)] == 1
 
 
+async def test_what_else_happens_while_an_intent_is_written_in_stride_leaves_the_server_its_time() -> None:
+    seen = []
+
+    async def look() -> None:
+        for _ in range(4):
+            # as it happens when a full connection takes more again
+            connection._dialogue.resume_writing()
+            await asyncio.sleep(IMPATIENT / 2)
+        seen.extend([connection.waiting, connection.ended])
+
+    async with RawServer() as server:
+        connection = await opened(relay(server, patience=IMPATIENT))
+        halting = Halting(granted=True, before=look)
+        outcome = await halting.send(connection)
+    assert seen[:2] == [None, False]
+    assert outcome is not None
+    assert outcome.verdict is Verdict.SENT
+    assert server.accepted[person(3)] == 1
+
+
+async def test_after_a_long_commit_in_stride_a_silent_server_is_given_its_time_and_no_more() -> None:
+    async def long_commit() -> None:
+        connection._dialogue.resume_writing()
+        await asyncio.sleep(2 * IMPATIENT)
+
+    async with RawServer(faults={(3, "dot"): SILENT["falls silent"]}) as server:
+        connection = await opened(relay(server, patience=IMPATIENT))
+        halting = Halting(granted=True, before=long_commit)
+        outcome = await halting.send(connection)
+        assert outcome is not None
+        assert (outcome.verdict, outcome.phase) == (Verdict.UNCERTAIN, Phase.FINAL_DOT)
+
+
 async def test_answers_are_read_in_whatever_kind_of_bytes_an_event_loop_brings_them() -> None:
     """Early versions of Python 3.11 gave a bytearray on Windows."""
     async with RawServer() as server:

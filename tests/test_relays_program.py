@@ -140,7 +140,8 @@ def test_from_here_a_campaign_goes_over_the_first_relay_and_on_over_another_when
     alone: TwoRelays,
 ) -> None:
     alone.office.on("mail", nth=6, reply=QUOTA)
-    stopped = alone.program.run(*HERE)
+    # over one connection: what another has begun by then, it ends
+    stopped = alone.program.run(*HERE, "--connections", "1")
     assert stopped.returncode == 4, stopped.stderr
     assert "Sending over relay office (127.0.0.1) alone." in stopped.stderr
     assert "Or over another relay: mailer send appeal people.csv --relay backup" in stopped.stdout

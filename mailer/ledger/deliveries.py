@@ -256,8 +256,9 @@ class Deliveries(Store):
             result = Moved(moved=moved)
             if moved and after is Status.QUEUED:
                 # nobody gets back into a queue who asked not to be mailed, or whose address is known to be dead
-                suppressed = self._db.execute(LEAVE, (now,)).rowcount
-                unlisted = self._db.execute(UNLIST, (now,)).rowcount
+                here = (now, campaign.id)
+                suppressed = self._db.execute(f"{LEAVE} AND campaign_id = ?", here).rowcount
+                unlisted = self._db.execute(f"{UNLIST} AND campaign_id = ?", here).rowcount
                 self._db.execute("UPDATE campaigns SET finished_at = NULL WHERE id = ?", (campaign.id,))
                 result = Moved(moved=moved - suppressed - unlisted, suppressed=suppressed, unlisted=unlisted)
             if result.moved:

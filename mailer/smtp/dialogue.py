@@ -216,8 +216,9 @@ class Dialogue(asyncio.Protocol):
         return self._replies.popleft()
 
     async def news(self, timeout: float) -> None:
-        """Wait for what `heed` does not see to, for the connection's end, which comes after so many seconds, or for `wake`."""
-        self._patience = timeout
+        """Wait for what `heed` does not see to, for `wake`, or for the connection's end, which comes after so many seconds (see `owe`)."""
+        if timeout < math.inf:
+            self._patience = timeout
         await self._wait(self._loop.time() + timeout, f"the server did not answer within {timeout:g} seconds")
 
     def owe(self, timeout: float) -> None:
@@ -225,12 +226,14 @@ class Dialogue(asyncio.Protocol):
         self._deadline = self._loop.time() + timeout
         if timeout < math.inf:
             self._patience = timeout
+            if self._timer is None:
+                self._set_timer(self._deadline)
 
     async def _wait(self, deadline: float, late: str) -> None:
         """Until something happens; at the deadline the connection ends, which is something, too."""
         self._deadline, self._late = deadline, late
         # one timer for many waits: setting one for each would cost more than the waiting
-        if self._timer is None or self._timer.when() > deadline:
+        if deadline < (self._timer.when() if self._timer else math.inf):
             self._set_timer(deadline)
         self._waiter = self._loop.create_future()
         try:

@@ -46,7 +46,8 @@ class Stride:
             # as long as an intent is asked for its answer is waited for, also when the connection is gone; and what comes in
             # pieces was not heard here
             while self._asks or not (self._over or dialogue.pending or dialogue.ended):
-                await dialogue.news(self._timeout)
+                # nor does the server owe anything meanwhile, whatever else has woken us
+                await dialogue.news(math.inf if self._asks else self._timeout)
         finally:
             self._stop()
         if self._error:
