@@ -34,7 +34,11 @@ class _Short(SigningAlgorithm):
     """HMAC-SHA256, cut to 80 bits (RFC 2104, section 5, allows no fewer)."""
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
-        return hmac.digest(key, value, "sha256").hex().encode()[:SIGNATURE]
+        return _signature(key, value).encode()
+
+
+def _signature(key: bytes, value: bytes) -> str:
+    return hmac.digest(key, value, "sha256").hex()[:SIGNATURE]
 
 
 class Tokens:
@@ -51,7 +55,7 @@ class Tokens:
 
     def sign(self, purpose: Purpose, delivery: str) -> str:
         """A token for a delivery, named by the left part of its Message-ID (`mailer.mime.message_id`)."""
-        return delivery + self._signs.get_signature(self._keys[purpose], delivery.encode()).decode()
+        return delivery + _signature(self._keys[purpose], delivery.encode())
 
     def read(self, purpose: Purpose, token: str) -> str | None:
         """The delivery that was signed for this purpose, or None for whatever else: forged, altered or cut off."""

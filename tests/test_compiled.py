@@ -183,6 +183,34 @@ def test_the_quick_way_to_merge_gives_what_the_long_one_gives(text, html, contac
                 assert [(p.code, p.row, p.message) for p in one] == [(p.code, p.row, p.message) for p in other]
 
 
+TOKENS = (
+    "",
+    "{{ unsubscribe_ }}",
+    "{{ unsubscribe_ or city }}",
+    "{{ unsubscribe_ | upper }}",
+    "{{ unsubscribe_ }} {{ unsubscribe_ | upper }} {{ unsubscribe_ }}",
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(source, source, people, st.tuples(st.sampled_from(TOKENS), st.sampled_from(TOKENS)), st.booleans())
+@example("{{ city }}", "{{ footer }}{{ name }}", [], (TOKENS[1], ""), True)
+def test_a_letter_of_words_that_are_known_is_the_one_that_is_merged(text, html, contacts, tokens, leaves):
+    try:
+        template = folder(f"{text}{tokens[0]}", f"{html}{tokens[1]}")
+    except LetterError:
+        return
+    identity = IDENTITY if leaves else replace(IDENTITY, unsubscribe_url=None, unsubscribe_mailto=None)
+    named = Contact(address="p@a.example", key="p", row=9, fields={"name": "<O'Neil>", "city": "unsubscribe_"})
+    for contact in (*contacts, named):
+        words = template.words(contact, identity)
+        marks = marks_of(contact) if leaves else Marks()
+        if words is not None:
+            made = template.letter(words, contact, marks)
+            assert made == template.merge(contact, identity, marks)
+            assert_composed_alike(made, contact)
+
+
 def test_a_plain_letter_takes_the_quick_way():
     template = folder("Dear {{ name }} of {{ embassy.email }}\n", "<p>{{ name }}</p>{{ footer }}")
     contact = Contact(

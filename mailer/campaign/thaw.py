@@ -60,23 +60,28 @@ def renderer(
         template, prints, faces, ours = revision(delivery.revision)
         now = datetime.now(UTC)
         contact, identifier = delivery.contact, delivery.message_id
+        token = identifier[1:].partition("@")[0]
         known = prints.of(contact)
-        made, full = [], []
-        # in all its faces where they must be looked at, since the number that was noted when it was checked is over all of them
-        sure = known is not None and known.number == delivery.digest
-        for identity, marks_of in [faces[ours]] if sure else faces:
-            marks = marks_of(identifier[1:].partition("@")[0])
-            letter = template.merge(contact, identity, marks)
-            composed = mime.compose(letter, contact=contact, message_id=identifier, date=now)
-            made.append(composed)
-            if not sure:
-                full.append(fingerprint(composed, marks))
-        if not sure and together(full) != delivery.digest:
-            raise Paused(
-                "This version of mailer would send another message than the one that was checked. It was not sent.",
-                hint=ANEW,
-            )
-        message = made[0 if sure else ours]
+        if known is not None and known.number == delivery.digest:
+            identity, marks_of = faces[ours]
+            words, marks = known.words, marks_of(token)
+            # its words are those of its first face
+            letter = template.letter(words, contact, marks) if ours == 0 else template.merge(contact, identity, marks)
+            message = mime.compose(letter, contact=contact, message_id=identifier, date=now)
+        else:
+            made, full = [], []
+            # in all its faces: the number that was noted when it was checked is over all of them
+            for identity, marks_of in faces:
+                marks = marks_of(token)
+                letter = template.merge(contact, identity, marks)
+                made.append(mime.compose(letter, contact=contact, message_id=identifier, date=now))
+                full.append(fingerprint(made[-1], marks))
+            if together(full) != delivery.digest:
+                raise Paused(
+                    "This version of mailer would send another message than the one that was checked. It was not sent.",
+                    hint=ANEW,
+                )
+            message = made[ours]
         # what was checked, and the seal, is the message without its signature, which covers the Date
         return signer.sign(message, now) if signer else message
 

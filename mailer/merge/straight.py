@@ -12,7 +12,7 @@ from jinja2 import nodes
 from jinja2.compiler import Frame
 from jinja2.nodes import EvalContext
 
-from mailer.merge.generator import LetterGenerator, written_in_html
+from mailer.merge.generator import SPECIAL, LetterGenerator, written_in_html
 from mailer.merge.sandbox import MAX_LENGTH, LetterEnvironment
 from mailer.model.messages import Merged, Mould
 
@@ -48,13 +48,32 @@ class Straight:
     Any exception means that the letter must be rendered the long way, which tells what is wrong.
     """
 
-    __slots__ = ("_html", "_subject", "_text", "_titled", "_values", "count", "uses", "uses_in_html", "uses_in_text")
+    __slots__ = (
+        "_html",
+        "_subject",
+        "_text",
+        "_titled",
+        "_values",
+        "count",
+        "token_at",
+        "uses",
+        "uses_in_html",
+        "uses_in_text",
+    )
 
     def __init__(
-        self, count: int, values: Callable[[Row], Iterator[str]], subject: _Pieces, text: _Pieces, html: _Pieces
+        self,
+        count: int,
+        values: Callable[[Row], Iterator[str]],
+        parts: tuple[_Pieces, _Pieces, _Pieces],
+        token_at: int | None,
     ) -> None:
+        """`parts` are subject, text and HTML."""
+        subject, text, html = parts
         self.count = count
         """How many values there are."""
+        self.token_at = token_at
+        """Which of them is the token of an unsubscribe link; None unless that stands in no other."""
         self.uses_in_text = [sum(uses) for uses in zip(subject.uses, text.uses, strict=True)]
         """In how many places of subject and text each of them stands."""
         self.uses_in_html = html.uses
@@ -76,7 +95,10 @@ class Straight:
     def fill(self, values: Sequence[str]) -> tuple[Merged, Merged, Merged]:
         """Subject, text and HTML with these values."""
         html = self._html
-        in_html = [*map(written_in_html, html.own(values))]
+        in_html = html.own(values)
+        # looked at together, since nearly always none has anything
+        if SPECIAL.search("".join(values)):
+            in_html = [*map(written_in_html, in_html)]
         subject, text = self._subject.made(self._subject.own(values)), self._text.made(self._text.own(values))
         page = html.made(in_html)
         if len(text) > MAX_LENGTH or len(page) > MAX_LENGTH or len(subject) > MAX_LENGTH:
@@ -113,18 +135,32 @@ def _picker(numbers: Sequence[int]) -> Callable[[Sequence[str]], Sequence[str]]:
     return lambda pieces: [pieces[number] for number in numbers]
 
 
-def straight(env: LetterEnvironment, subject: Sequence[Item], text: Sequence[Item], html: Sequence[Item]) -> Straight:
-    """A letter of such parts. `env` is that of plain text: what a value is in HTML is worked out afterwards."""
+def straight(
+    env: LetterEnvironment, token: str, subject: Sequence[Item], text: Sequence[Item], html: Sequence[Item]
+) -> Straight:
+    """A letter of such parts. `env` is that of plain text: what a value is in HTML is worked out afterwards. `token` is the name by which
+    the parts read that of an unsubscribe link.
+    """
     # by their form, since nodes compare 0 and False as alike
     values = {repr(item): item for item in (*subject, *text, *html) if not isinstance(item, str)}
     numbers = {form: number for number, form in enumerate(values)}
     output = [nodes.Output([*values.values()], lineno=1)] if values else []
     code = env.compile(nodes.Template(output, lineno=1))
     root: Any = JinjaTemplate.from_code(env, code, {}).root_render_func
-    parts = (
-        [item if isinstance(item, str) else numbers[repr(item)] for item in items] for items in (subject, text, html)
+    parts = [
+        _Pieces([item if isinstance(item, str) else numbers[repr(item)] for item in items], len(values))
+        for items in (subject, text, html)
+    ]
+    with_token = [number for number, item in enumerate(values.values()) if _reads(item, token)]
+    alone = numbers.get(repr(nodes.Name(token, "load")))
+    return Straight(
+        len(values), root, (parts[0], parts[1], parts[2]), token_at=alone if with_token == [alone] else None
     )
-    return Straight(len(values), root, *(_Pieces(items, len(values)) for items in parts))
+
+
+def _reads(node: nodes.Expr, name: str) -> bool:
+    own = [node] if isinstance(node, nodes.Name) else []
+    return any(one.name == name for one in (*own, *node.find_all(nodes.Name)))
 
 
 def items_of(env: LetterEnvironment, tree: nodes.Template, reserved: frozenset[str]) -> list[Item] | None:

@@ -24,7 +24,7 @@ from mailer.merge.plain import Counter, bare_target, target_in_text
 from mailer.merge.sandbox import LetterEnvironment, limited_range
 from mailer.merge.slips import curly_quotes
 from mailer.merge.standin import stand_in
-from mailer.merge.version import RESERVED, Fitted, Quick, Version, Words
+from mailer.merge.version import RESERVED, Fitted, Version, Words
 from mailer.model import (
     NO_MARKS,
     Attachment,
@@ -111,8 +111,10 @@ class Template:
         """As merge, with what is worth pointing out about this row."""
         version = self._version(contact.language)
         fitted = self._fitted(version, identity)
-        if fitted.quick is not None:
-            letter = _quickly(fitted.quick, version.language, fitted.identity, contact, marks)
+        quick = fitted.quick
+        words = None if quick is None else quick.values(contact, marks.unsubscribe)
+        if quick is not None and words is not None:
+            letter = quick.letter(words, version.language, fitted.identity, contact, marks)
             if letter is not None:
                 return letter, ()
         long_links: list[int] = []
@@ -125,8 +127,16 @@ class Template:
         version = self._version(contact.language)
         fitted = self._fitted(version, identity)
         quick = fitted.quick
-        values = None if quick is None else _values_of(quick, contact, quick.mark)
+        values = None if quick is None else quick.values(contact, quick.mark)
         return None if values is None else Words(values, fitted, version.language)
+
+    def letter(self, words: Words, contact: Contact, marks: Marks) -> Letter:
+        """What `merge` makes for the contact whose words (`words`) these are."""
+        values, of, language = words
+        quick = of.quick
+        found = None if quick is None else quick.values_again(values, contact, marks.unsubscribe)
+        letter = None if quick is None or found is None else quick.letter(found, language, of.identity, contact, marks)
+        return letter or self.merge(contact, of.given, marks)
 
     def specimen(self, of: Fitted, values: Sequence[str], to: Mailbox, language: str) -> Letter:
         """A letter with other values in place of a contact's (`words`)."""
@@ -197,32 +207,6 @@ def _effective(version: Version, identity: Identity) -> Identity:
         reply_to=front.reply_to or identity.reply_to,
         list_id=front.list_id or identity.list_id,
     )
-
-
-def _values_of(quick: Quick, contact: Contact, unsubscribe: str) -> list[str] | None:
-    """The values of a letter of straight parts, or None where the long way tells which is wrong, where and why."""
-    fields = contact.fields
-    try:
-        for name in quick.required:
-            if not fields[name]:
-                return None
-        values = quick.straight.values({**fields, UNSUBSCRIBE: unsubscribe})
-    except Exception:  # noqa: BLE001  # whatever it is
-        return None
-    return values if quick.straight.has_subject(values) else None
-
-
-def _quickly(quick: Quick, language: str, identity: Identity, contact: Contact, marks: Marks) -> Letter | None:
-    """Fill in a letter of straight parts, or None where the long way has something to say about it."""
-    values = _values_of(quick, contact, marks.unsubscribe)
-    if values is None:
-        return None
-    try:
-        subject, text, html = quick.straight.fill(values)
-    except OverflowError:
-        return None
-    to = Mailbox(contact.address, contact.name)
-    return Letter(subject, text, html, language, identity, to, quick.attachments, marks)
 
 
 def _filled(version: Version, fitted: Fitted, values: dict[str, Any], contact: Contact) -> Letter:

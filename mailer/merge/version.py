@@ -12,7 +12,7 @@ from mailer.merge.front import FrontMatter
 from mailer.merge.layout import UNSUBSCRIBE, Sentences
 from mailer.merge.part import Part
 from mailer.merge.straight import Straight, straight
-from mailer.model import Attachment, Identity
+from mailer.model import Attachment, Contact, Identity, Letter, Mailbox, Marks
 
 RESERVED = frozenset(
     [
@@ -49,6 +49,38 @@ class Quick(NamedTuple):
     required: Sequence[str]
     mark: str
     """What stands for the token of a contact's unsubscribe link where nobody's is meant; blank if the identity has none."""
+
+    def values(self, contact: Contact, unsubscribe: str) -> Sequence[str] | None:
+        """What the letter says of this contact alone, or None where the long way tells what is wrong, where and why."""
+        fields = contact.fields
+        try:
+            for name in self.required:
+                if not fields[name]:
+                    return None
+            values = self.straight.values({**fields, UNSUBSCRIBE: unsubscribe})
+        except Exception:  # noqa: BLE001  # whatever it is
+            return None
+        return values if self.straight.has_subject(values) else None
+
+    def values_again(self, values: Sequence[str], contact: Contact, unsubscribe: str) -> Sequence[str] | None:
+        """The same where they are known but for the token, in whose place the mark stands."""
+        at = self.straight.token_at
+        if unsubscribe == self.mark:
+            return values
+        if at is None or not unsubscribe:
+            return self.values(contact, unsubscribe)
+        return [*values[:at], unsubscribe, *values[at + 1 :]]
+
+    def letter(
+        self, values: Sequence[str], language: str, identity: Identity, contact: Contact, marks: Marks
+    ) -> Letter | None:
+        """A contact's letter, or None where the long way has something to say about it."""
+        try:
+            subject, text, html = self.straight.fill(values)
+        except OverflowError:
+            return None
+        to = Mailbox(contact.address, contact.name)
+        return Letter(subject, text, html, language, identity, to, self.attachments, marks)
 
 
 class Fitted(NamedTuple):
@@ -119,7 +151,7 @@ class Version:
             return None
         attachments = (*self.images, *(enclosure.fixed for enclosure in self.enclosures if enclosure.fixed))
         mark = UNSUBSCRIBE if identity.has_marked_links else ""
-        return Quick(straight(self.subject.env, *items), attachments, self.front.required, mark)
+        return Quick(straight(self.subject.env, UNSUBSCRIBE, *items), attachments, self.front.required, mark)
 
     @property
     def parts(self) -> tuple[Part, ...]:

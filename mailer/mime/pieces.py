@@ -25,6 +25,8 @@ FRESH: Final = -1000
 PADDING = b"x" * COLUMNS
 BLANKS = (b" ", b"\t")
 FROM = b"From "
+BEGINNINGS: Final = b".F"
+"""With which of them a fragile line begins."""
 EQUALS = ord("=")
 UNUSUAL = b"=" * (COLUMNS + 1)
 """Stands for a value that is not simply appended: it fits no line."""
@@ -86,9 +88,11 @@ class Memory:
                 placed = self._placed(values[number], word, max(column, 0), done)
                 if placed is None:
                     return None
-                word, column = placed
-                put(word)
-                step = self._learnt(steps, constant, max(column, 0), done)
+                put(placed[0])
+                column = placed[1]
+                # after a word as after any other; what is none may have left a blank at the end
+                step = steps.get(column) if word is not UNUSUAL else None
+                step = step or self._learnt(steps, constant, max(column, 0), done)
                 if step is None:
                     return None
             else:
@@ -220,12 +224,12 @@ def _word_placed(word: bytes, column: int) -> Step | None:
         return word, column + len(word)
     cut = COLUMNS - column if column else 0
     # the three characters of an octet stay together
-    if word[cut - 1 : cut] == b"=":
+    if cut and word[cut - 1] == EQUALS:
         cut -= 1
     elif cut > 1 and word[cut - 2] == EQUALS:
         cut -= 2
     rest = word[cut:]
-    if _fragile(rest):
+    if rest[0] in BEGINNINGS and _fragile(rest):
         return None
     return (word[:cut] + b"=\r\n" + rest if column else rest), len(rest)
 

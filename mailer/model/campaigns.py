@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from mailer.model.contacts import Contact, PackedContact
+from mailer.model.contacts import Contact, unpacked
 
 
 class Status(StrEnum):
@@ -57,7 +57,14 @@ class Delivery(NamedTuple):
 
     @property
     def contact(self) -> Contact:
-        return PackedContact(self.address, self.key, self.row, self.name, self.language, self.fields).unpacked()
+        return Contact(
+            address=self.address,
+            key=self.key,
+            row=self.row,
+            name=self.name,
+            language=self.language,
+            fields=unpacked(self.fields),
+        )
 
     @property
     def domain(self) -> str:
