@@ -32,6 +32,9 @@ WHERE id = ? AND status IN ('queued', 'deferred')
 _BEGUN = "INSERT INTO attempts (delivery_id, token, account, domain, started_at) VALUES (?, ?, ?, ?, ?)"
 
 
+SENT = Status.SENT
+
+
 class Unusual(Exception):
     """Something in a group must be written one by one; a part of the group may have been written already."""
 
@@ -52,22 +55,21 @@ class Usual(NamedTuple):
 
 def sorted_out(group: Sequence[Item]) -> Usual:
     """Raises Unusual if something is neither an accepted message nor an intent, or if a delivery comes twice."""
-    found = Usual([], [], [], [])
+    sent, answered, intended, begun = found = Usual([], [], [], [])
     told: Outcome | None = None
     words: tuple[object, ...] = ()
     for records, intent in group:
-        for record in records:
-            outcome, delivery, at = record.outcome, record.delivery, record.finished_at
-            if record.status is not Status.SENT or not record.intended or record.suppress:
+        for delivery, token, _, _, started_at, at, outcome, status, intended_before, reason, _, suppress in records:
+            if status is not SENT or not intended_before or suppress:
                 raise Unusual
             if outcome is not told:
                 told, words = outcome, _words(outcome)
-            found.sent.append((record.reason, at, record.started_at, delivery, record.token))
-            found.answered.append((at, *words, delivery, record.token))
+            sent.append((reason, at, started_at, delivery, token))
+            answered.append((at, *words, delivery, token))
         if intent:
-            found.intended.append((intent.token, intent.at, intent.at, intent.delivery))
-            found.begun.append((intent.delivery, intent.token, intent.account, intent.domain, intent.at))
-    sent, _, _, begun = found
+            delivery, token, account, domain, at = intent
+            intended.append((token, at, at, delivery))
+            begun.append((delivery, token, account, domain, at))
     if len({*(row[3] for row in sent), *(row[0] for row in begun)}) != len(sent) + len(begun):
         raise Unusual
     return found

@@ -158,14 +158,17 @@ class Writer:
         self._loop.call_soon(self._wake, waiting, results)
 
     def _count(self, waiting: Sequence[Waiting], results: Sequence[bool]) -> None:
-        self.commits += 1
+        written = begun = ended = 0
         for (records, intent, _), granted in zip(waiting, results, strict=True):
-            self.written += len(records)
             if intent is not None and granted:
-                self.in_flight += 1
+                begun += 1
                 self.newest = intent
             for record in records:
-                self.in_flight -= record.intended
+                written += 1
+                ended += record.intended
+        self.commits += 1
+        self.written += written
+        self.in_flight += begun - ended
 
     def _wake(self, waiting: Sequence[Waiting], results: Sequence[bool]) -> None:
         if not self._waiting:
