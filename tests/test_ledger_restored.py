@@ -254,6 +254,7 @@ def test_the_command_asks_before_it_doubts_and_says_what_to_do_next(site: Site) 
     assert json.loads(again.stdout) == {"in_doubt": {}}
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_there_keeps_the_command_from_it(site: Site) -> None:
     site.program.run(*SEND)
     held = site.server.on("dot", nth=3, hold=True)

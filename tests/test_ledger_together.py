@@ -153,6 +153,7 @@ def there(postgres: PostgresServer) -> Iterator[tuple[Postgres, PostgresPen]]:
         database.close()
 
 
+@pytest.mark.thorough
 def test_a_group_written_on_postgresql_is_as_if_written_one_by_one_in_a_file(
     there: tuple[Postgres, PostgresPen],
 ) -> None:

@@ -141,7 +141,8 @@ def test_from_here_a_campaign_goes_over_the_first_relay_and_on_over_another_when
 ) -> None:
     alone.office.on("mail", nth=6, reply=QUOTA)
     # over one connection: what another has begun by then, it ends
-    stopped = alone.program.run(*HERE, "--connections", "1")
+    alone.program.settings["MAILER_CONNECTIONS"] = "1"
+    stopped = alone.program.run(*HERE)
     assert stopped.returncode == 4, stopped.stderr
     assert "Sending over relay office (127.0.0.1) alone." in stopped.stderr
     assert "Or over another relay: mailer send appeal people.csv --relay backup" in stopped.stdout

@@ -77,6 +77,7 @@ def test_the_second_person_reads_what_is_approved(at_work: Office) -> None:
     ]
 
 
+@pytest.mark.thorough
 def test_a_file_for_each_row_is_named_for_a_few_and_counted_for_the_others(at_work: Office) -> None:
     told = approval(at_work, prepared(at_work, 16, subject="One for all"))
     assert told["Subject"] == "One for all"
