@@ -53,9 +53,10 @@ def _stand_back() -> None:
     """The run goes first where a core is wanted."""
     if hasattr(os, "nice"):
         os.nice(19)
-        # on Linux it counts only among the processes of one session, and a session against another by this
-        with contextlib.suppress(OSError):
-            Path("/proc/self/autogroup").write_text("19", encoding="ascii")
+        # on Linux it counts only among the processes of one session, and a session against another by this; one that is ours alone
+        if os.getsid(0) == os.getpid():
+            with contextlib.suppress(OSError):
+                Path("/proc/self/autogroup").write_text("19", encoding="ascii")
 
 
 def _signer(keys: list[tuple[str, str, bytes]] | None) -> Signer | None:
