@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import sqlite3
+import sys
 import tempfile
 import time
 import zipfile
@@ -27,7 +28,20 @@ from mailer.campaign.whereabouts import whereabouts
 from mailer.errors import CampaignError
 from mailer.ledger import Intent, Ledger, Record, Row, Start, Writer
 from mailer.ledger.cipher import LedgerKey, new_key
-from mailer.model import CampaignRecord, Event, EventKind, LedgerPlace, Outcome, Phase, Scope, Status, Tally, Verdict
+from mailer.ledger.embedded import Embedded
+from mailer.model import (
+    CampaignRecord,
+    Erased,
+    Event,
+    EventKind,
+    LedgerPlace,
+    Outcome,
+    Phase,
+    Scope,
+    Status,
+    Tally,
+    Verdict,
+)
 from mailer.web.journey.log import lines
 
 KEYS = [f"p{number}@example.org" for number in range(1, 5)]
@@ -301,16 +315,24 @@ def test_an_encrypted_ledger_forgets_as_well(tmp_path: Path) -> None:
         assert ledger.open_keys(campaign) == [KEYS[1]]
 
 
+@pytest.mark.parametrize("held", ["BEGIN IMMEDIATE", "BEGIN; SELECT * FROM deliveries"], ids=["written", "read"])
 def test_bytes_wait_for_the_next_erasure_where_another_program_has_the_ledger(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
 ) -> None:
     monkeypatch.setattr("mailer.ledger.connection.BUSY_TIMEOUT_MS", 50)
     with Ledger(tmp_path / "mailer.db") as ledger, contextlib.closing(sqlite3.connect(tmp_path / "mailer.db")) as other:
         ledger.start(start([contact(1)]))
-        with ledger._db.erasing("deliveries"):
-            other.execute("BEGIN IMMEDIATE")
+
+        def meanwhile() -> None:
+            # between what is forgotten and what is overwritten
+            other.executescript(held)
+
+        monkeypatch.setattr(ledger._db, "wipe", lambda *tables: (meanwhile(), Embedded.wipe(ledger._db, *tables)))
+        erased = ledger.erase([KEYS[0]])
+        assert (erased.deliveries, "is in use by another program" in erased.unwiped) == (1, True)
         other.rollback()
-        assert ledger.erase([KEYS[0]]).deliveries == 1
+        monkeypatch.undo()
+        assert ledger.erase([KEYS[0]]) == Erased()
 
 
 def test_who_was_forgotten_with_a_campaign_may_still_ask_for_no_more_letters(ledger: Ledger) -> None:
@@ -438,7 +460,7 @@ def test_from_the_question_what_you_know_of_me_to_being_forgotten(journey: Journ
     assert (nobody.code, "add --yes" in nobody.err) == (2, True)
     erased = journey.call("erase", "p2@example.org", "--yes", "--json")
     assert erased.data == {
-        "addresses": 1, "deliveries": 1, "attempts": 1, "events": 0, "previews": 0, "mentions": [], "attachments": [], "files": ["list.csv"],
+        "addresses": 1, "deliveries": 1, "attempts": 1, "events": 0, "previews": 0, "unwiped": "", "mentions": [], "attachments": [], "files": ["list.csv"],
         "files_not_readable": [],
     }  # fmt: skip
     report = journey.call("report", "appeal--list", "--json")
@@ -560,6 +582,52 @@ def test_nothing_is_erased_while_a_message_is_in_doubt(journey: Journey) -> None
     assert "mailer resolve appeal--list" in refused.err
     assert journey.call("resolve", "appeal--list", "--as", "sent").code == 0
     assert journey.call("erase", "p3@example.org", "--yes").code == 0
+
+
+@contextlib.contextmanager
+def no_file_may_grow_beyond(file: Path) -> Iterator[None]:
+    """For SQLite the same as a disk without room for a second copy of the ledger."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size to be set there")
+@pytest.mark.parametrize(
+    "command",
+    [("erase", "p7@example.org"), ("purge", "--campaign", "appeal--list"), ("purge", "--older-than", "0 days")],
+)
+def test_who_is_erased_where_the_disk_is_full_is_so_and_old_bytes_go_once_there_is_room(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    with beginning(tmp_path / "my campaign", rows=people(120)) as journey:
+        path = journey.folder / "mailer.db"
+        assert journey.call("send", *journey.campaign, "--yes").code == 0
+        with no_file_may_grow_beyond(path):
+            told = journey.call(*command, "--yes", "--json")
+        assert (told.code, told.data["deliveries"] > 0) == (3, True), told.err
+        assert "What was erased stays so, but old bytes" in told.err
+        assert "cannot be written" in told.err
+        assert "cannot be written" in told.data["unwiped"]
+        [again] = re.findall(r"the same command finishes it:\n  mailer (.+)", told.err)
+        assert again.replace('"', "") == " ".join(command)
+        known = journey.call("export", "p7@example.org", "--json").data
+        assert known["known"] is False
+        with Ledger(path) as ledger:
+            # what this leaves behind is overwritten by nothing but a VACUUM
+            ledger.keep_preview(manifest(), {f"p{number}@example.org": "d" for number in range(2000)})
+            ledger._run("DELETE FROM previews")
+        size = path.stat().st_size
+        finished = journey.call(*command, "--yes")
+        assert (finished.code, finished.err) == (0, "")
+        assert path.stat().st_size < size
+        assert b"p7@example.org" not in written(path)
+        assert "all 120 have it already" in journey.call("send", *journey.campaign, "--yes").out
 
 
 def test_a_campaign_of_long_ago_is_purged_and_never_mailed_again_by_itself(journey: Journey) -> None:

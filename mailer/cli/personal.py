@@ -19,13 +19,13 @@ from mailer.cli.options import JsonOption, settings_here
 from mailer.cli.recipients import each
 from mailer.cli.suppress import normalised, warn_of_moved
 from mailer.cli.unlocking import keep_outside, open_ledger
-from mailer.errors import CampaignError, UsageError, quoted
+from mailer.errors import CampaignError, LedgerError, UsageError, quoted
 from mailer.times import iso, local_time
 
 if TYPE_CHECKING:
     from mailer.campaign.whereabouts import Whereabouts
     from mailer.ledger import Ledger
-    from mailer.model import Dossier, Mention
+    from mailer.model import Dossier, Erased, Mention
 
 SQLITE = b"SQLite format 3\0"
 
@@ -229,7 +229,14 @@ def erase(
                 **files(places),
             }
         )
-        return
+    else:
+        say_erased(keys, erased, mentions, keepers, places)
+    finish_unwiped(erased, f"mailer erase {' '.join(map(quoted, keys))}")
+
+
+def say_erased(
+    keys: Sequence[str], erased: Erased, mentions: Sequence[Mention], keepers: Sequence[str], places: Whereabouts
+) -> None:
     parts = (
         each(erased.deliveries, "row", "rows"),
         each(erased.attempts, "try", "tries"),
@@ -248,6 +255,18 @@ def erase(
     for path in filter(is_database, places.found):
         console.say(f"{path} may be a ledger that is in use. If so, keep it, and run the same command for it, too:")
         console.say(f"  set MAILER_LEDGER to {quoted(f'sqlite:///{path.as_posix()}')}")
+
+
+def finish_unwiped(erased: Erased, command: str) -> None:
+    """Say why old bytes may be left, and what makes an end of them; that is left to do, as the exit code says."""
+    if not erased.unwiped:
+        return
+    console.warn(
+        f"What was erased stays so, but old bytes of it may still lie in unused parts of the ledger. {erased.unwiped}"
+    )
+    console.note("Once that is mended, the same command finishes it:")
+    console.note(f"  {command}")
+    raise typer.Exit(LedgerError.exit_code)
 
 
 def is_database(path: Path) -> bool:

@@ -13,10 +13,10 @@ import typer
 from mailer.cli import console
 from mailer.cli.confirming import have_typed
 from mailer.cli.options import JsonOption, settings_here
-from mailer.cli.personal import YesOption
+from mailer.cli.personal import YesOption, finish_unwiped
 from mailer.cli.recipients import each
 from mailer.cli.unlocking import open_ledger
-from mailer.errors import CampaignError, UsageError, quoted
+from mailer.errors import CampaignError, UsageError, quoted, typed
 from mailer.times import iso
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def purge(
             first=lambda: refuse_begun(ledger, [one.name for one in chosen]),
         )
     show_purged(chosen, erased, as_json=as_json)
+    options = {"--older-than": older_than, "--campaign": campaign}
+    finish_unwiped(erased, f"mailer purge{typed({name: value for name, value in options.items() if value})}")
 
 
 def seconds(text: str) -> float:

@@ -34,6 +34,8 @@ NOT_OPENED = {
     Opener.PASSPHRASE: said("It was not opened: its passphrase is missing or wrong, or it is damaged."),
 }
 
+IN_USE = said("is in use by another program that does not let go of it.")
+
 UNWRITABLE = ("SQLITE_READONLY", "SQLITE_CANTOPEN")
 
 BROKEN = ("SQLITE_NOTADB", "SQLITE_CORRUPT", *UNWRITABLE)
@@ -215,7 +217,7 @@ def _in_words(error: Exception) -> Said:
         full = code.startswith("SQLITE_FULL")
         return said("cannot be written: the disk is full.") if full else said("cannot be written: is the disk full?")
     if code.startswith("SQLITE_BUSY"):
-        return said("is in use by another program that does not let go of it.")
+        return IN_USE
     if code.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return said("is not a ledger, or is damaged.")
     return said("cannot be used ({error}).", error=error)

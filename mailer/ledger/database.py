@@ -108,8 +108,12 @@ class Database(Connection, Protocol):
         """Insert what nothing depends on. Whoever else writes is not waited for: then nothing is inserted, and it comes to False."""
         ...
 
-    def erasing(self, *tables: str) -> AbstractContextManager[None]:
-        """What is deleted or overwritten inside in these tables is not left lying about, as far as the database can see to it."""
+    def erasing(self) -> AbstractContextManager[None]:
+        """What is deleted or overwritten inside is overwritten where it stood, as far as the database can see to it."""
+        ...
+
+    def wipe(self, *tables: str) -> None:
+        """Leave nothing lying about of what was ever deleted or overwritten in these tables. Raises LedgerError while it cannot."""
         ...
 
     def fill(self, filling: Filling, rows: Iterable[Sequence[object]]) -> None:

@@ -13,9 +13,8 @@ from typing import Any, cast
 from filelock import FileLock, Timeout
 
 from mailer.errors import LedgerError
-from mailer.ledger import cipher
 from mailer.ledger.cipher import LedgerKey
-from mailer.ledger.connection import BUSY_TIMEOUT_MS, SENT_FROM_HERE, connect, is_busy, plain_errors
+from mailer.ledger.connection import BUSY_TIMEOUT_MS, IN_USE, SENT_FROM_HERE, connect, is_busy, plain_errors
 from mailer.ledger.database import Connection, Filling, Values
 from mailer.ledger.entries import Item
 from mailer.ledger.together import Unusual, write_each, write_together
@@ -122,19 +121,25 @@ class Embedded:
         return True
 
     @contextmanager
-    def erasing(self, *_tables: str) -> Iterator[None]:
-        """Bytes are overwritten in the file, unless another program reads it just now: then by the next erasure."""
+    def erasing(self) -> Iterator[None]:
         with plain_errors(self.place):
             [[before]] = self.execute("PRAGMA secure_delete").fetchall()
             self.execute("PRAGMA secure_delete = ON")
             try:
                 yield
-                # what was rewritten before now lies about in pages that are half full, or free
-                with _unless_busy():
-                    self.execute("VACUUM")
-                self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             finally:
                 self.execute(f"PRAGMA secure_delete = {before}")
+
+    def wipe(self, *_tables: str) -> None:
+        """What was rewritten before lies about in pages that are half full, or free, and in the log."""
+        with plain_errors(self.place):
+            try:
+                self.execute("VACUUM")
+            finally:
+                # also where there was no room for it: what it had written by then takes up the rest of the disk
+                [[in_use, *_]] = self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if in_use:
+            raise LedgerError(said("The ledger {path} {what}", path=self.place, what=IN_USE))
 
     def fill(self, filling: Filling, rows: Iterable[Sequence[object]]) -> None:
         # what is the same for all is written into the statement: a million rows bind it once
@@ -167,16 +172,6 @@ class Embedded:
 
     def lender(self) -> None:
         return None
-
-
-@contextmanager
-def _unless_busy() -> Iterator[None]:
-    """What is done if nobody else has the ledger."""
-    try:
-        yield
-    except cipher.errors() as error:
-        if not is_busy(error):
-            raise
 
 
 class EmbeddedPen:

@@ -10,7 +10,9 @@ import json
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
+from mailer.errors import LedgerError
 from mailer.ledger.diary import note
 from mailer.ledger.leaving import ADD, LEAVE_KEY
 from mailer.ledger.memory import Digests
@@ -82,7 +84,7 @@ class Personal(Store):
         `first` is called while nobody else writes; what it raises keeps everything as it is.
         """
         now = time.time()
-        with self._db.erasing(*TABLES), self._transaction():
+        with self._db.erasing(), self._transaction():
             first()
             numbers: list[int] = []
             for key in keys:
@@ -114,7 +116,8 @@ class Personal(Store):
                 left = Digests({key: digest for key, digest in digests.items() if key not in keys}).packed()
                 self._db.execute("UPDATE previews SET digests = ? WHERE seal = ?", (left, seal))
                 previews += 1
-        return Erased(deliveries=len(numbers), attempts=attempts, events=events, previews=previews)
+        unwiped = self._wiped()
+        return Erased(deliveries=len(numbers), attempts=attempts, events=events, previews=previews, unwiped=unwiped)
 
     def known_people(self, campaign: CampaignRecord) -> int:
         """Of how many of a campaign's people something is kept."""
@@ -137,7 +140,7 @@ class Personal(Store):
         `first` is called while nobody else writes; what it raises keeps everything as it is.
         """
         erased, previews = Erased(), 0
-        with self._db.erasing(*TABLES), self._transaction():
+        with self._db.erasing(), self._transaction():
             first()
             for campaign in campaigns:
                 ours = "delivery_id IN (SELECT id FROM deliveries WHERE campaign_id = ?)"
@@ -163,7 +166,7 @@ class Personal(Store):
                 " (SELECT id FROM deliveries WHERE campaign_id IN (SELECT id FROM campaigns) AND key IS NULL)",
                 (time.time() - LONGEST_WINDOW,),
             )
-        return Erased(deliveries=erased.deliveries, attempts=erased.attempts, events=erased.events, previews=previews)
+        return replace(erased, previews=previews, unwiped=self._wiped())
 
     def keeps_files(self, keys: Iterable[str]) -> list[str]:
         """The campaigns, of those that have one of these, that keep files which were attached for single rows."""
@@ -176,6 +179,14 @@ class Personal(Store):
     def mentions(self, keys: Iterable[str]) -> list[Mention]:
         """Rows of others that name one of these in a field. Looks through all rows."""
         return [mention for key in keys for mention in self._mentions(key)]
+
+    def _wiped(self) -> str:
+        """See to it that no old bytes are left; why some may be. What was forgotten is so either way."""
+        try:
+            self._db.wipe(*TABLES)
+        except LedgerError as error:
+            return error.message
+        return ""
 
     # -- where something stands
 

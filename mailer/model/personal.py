@@ -75,9 +75,10 @@ class Dossier:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Erased:
-    """How much was erased."""
+    """How much was erased. `unwiped`: why old bytes of it may lie about until something is erased again; empty where none do."""
 
     deliveries: int = 0
     attempts: int = 0
     events: int = 0
     previews: int = 0
+    unwiped: str = ""
