@@ -818,6 +818,61 @@ async def test_nothing_is_granted_once_the_ledger_was_deleted_under_a_run(
             assert [one.delivery for one in writer.unwritten] == [1]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no file that is open")
+@pytest.mark.parametrize("moved", [False, True])
+async def test_nothing_is_granted_once_an_older_copy_was_put_in_the_place_of_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, moved: bool
+) -> None:
+    monkeypatch.setattr(embedded, "LOOK", 0.0)
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        ledger.start(start([contact(1), contact(2)]))
+        with sqlite3.connect(tmp_path / "older.db") as older:
+            ledger._db._connection.backup(older)  # type: ignore[attr-defined]
+        older.close()
+        async with Writer(ledger) as writer:
+            assert await writer.write(intent=intent(1))
+            if moved:
+                (tmp_path / "mailer.db").rename(tmp_path / "moved.db")
+            (tmp_path / "older.db").replace(tmp_path / "mailer.db")
+            with pytest.raises(LedgerError, match="was replaced") as caught:
+                await writer.write(records=[record(1)], intent=intent(2))
+            assert [one.delivery for one in writer.unwritten] == [1]
+    assert "mailer ledger restored" in str(caught.value.hint)
+    assert caught.value.exit_code == 3
+    # neither is a mixture of both
+    for name, status in [
+        ("mailer.db", Tally(queued=2)),
+        *([("moved.db", Tally(queued=1, sending=1))] if moved else []),
+    ]:
+        with Ledger(tmp_path / name) as left:
+            assert left._all("PRAGMA integrity_check") == [("ok",)]
+            assert left.tally(left.find("appeal--people")) == status
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no file that is open")
+async def test_a_ledger_that_is_replaced_before_the_first_record_is_noticed_with_it(tmp_path: Path) -> None:
+    Ledger(tmp_path / "older.db").close()
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        ledger.start(start([contact(1)]))
+        (tmp_path / "older.db").replace(tmp_path / "mailer.db")
+        async with Writer(ledger) as writer:
+            with pytest.raises(LedgerError, match="was replaced"):
+                await writer.write(intent=intent(1))
+
+
+async def test_what_mailer_itself_does_to_a_ledger_that_is_written_is_no_replacement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "LOOK", 0.0)
+    with Ledger(tmp_path / "mailer.db") as ledger:
+        ledger.start(start([contact(1), contact(2), contact(3)]))
+        async with Writer(ledger) as writer:
+            assert await writer.write(intent=intent(1))
+            with Ledger(tmp_path / "mailer.db") as another:
+                assert another.erase([contact(3).key]).unwiped == ""
+            assert await writer.write(records=[record(1)], intent=intent(2))
+
+
 async def test_only_so_many_transactions_are_read_as_a_quota_counts(ledger: Ledger, campaign: CampaignRecord) -> None:
     async with Writer(ledger) as writer:
         for number in range(1, 5):

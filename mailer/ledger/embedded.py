@@ -13,12 +13,15 @@ from typing import Any, cast
 from filelock import FileLock, Timeout
 
 from mailer.errors import LedgerError
+from mailer.ledger import cipher
 from mailer.ledger.cipher import LedgerKey
 from mailer.ledger.connection import BUSY_TIMEOUT_MS, IN_USE, SENT_FROM_HERE, connect, is_busy, plain_errors
 from mailer.ledger.database import Connection, Filling, Values
 from mailer.ledger.entries import Item
 from mailer.ledger.together import Unusual, write_each, write_together
 from mailer.model import said
+
+File = tuple[int, int]
 
 LOOK = 1.0
 """Seconds from one look for the file to the next while a campaign is sent."""
@@ -45,6 +48,7 @@ class Embedded:
         self.place = path.resolve() if path.is_symlink() else path
         self._key = key
         self._connection = connect(self.place, create=create, key=key)
+        self._file = _which(self.place)
         # the library's own, without a step in between
         self.execute = self._connection.execute
         self.executemany = self._connection.executemany
@@ -168,7 +172,7 @@ class Embedded:
             os.fsync(file.fileno())
 
     def pen(self) -> EmbeddedPen:
-        return EmbeddedPen(self.place, self._key)
+        return EmbeddedPen(self.place, self._key, self._file)
 
     def lender(self) -> None:
         return None
@@ -179,8 +183,8 @@ class EmbeddedPen:
 
     is_remote = False
 
-    def __init__(self, path: Path, key: LedgerKey | None) -> None:
-        self._path = path
+    def __init__(self, path: Path, key: LedgerKey | None, file: File | None) -> None:
+        self._path, self._file = path, file
         self._connection = connect(path, key=key)
         # whoever holds the ledger for long is waited for without holding up the loop
         self._connection.execute("PRAGMA busy_timeout = 0")
@@ -210,22 +214,43 @@ class EmbeddedPen:
         return results
 
     def _look_for_the_file(self) -> None:
-        """SQLite writes on into a file that was deleted, as if it were there. Raises LedgerError."""
+        """SQLite writes on into a file that was deleted or replaced, as if it were there. Raises LedgerError."""
         if (now := time.monotonic()) < self._look_at:
             return
         self._look_at = now + LOOK
-        if not self._path.exists():
+        with plain_errors(self._path):
+            there = _which(self._path)
+        if there == self._file:
+            return
+        with suppress(*cipher.errors()):
+            # the log stays where it was: its records belong into the file that they were made for, not into another one that lies there now
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if there is None:
             raise LedgerError(
                 said("The ledger {place} is gone: it was deleted or moved while it was written.", place=self._path),
                 hint="put it back where it was, as it was a moment ago, then run the send command again; without it nobody knows who has"
                 " the message",
             )
+        raise LedgerError(
+            said("The ledger {place} was replaced by another file while it was written.", place=self._path),
+            hint="put the one that was there back, as it was a moment ago, then run the send command again; if you cannot, say so"
+            " before anything else is sent: mailer ledger restored",
+        )
 
     def is_busy(self, error: BaseException) -> bool:
         return isinstance(error, LedgerError) and is_busy(error.__cause__)
 
     def interrupt(self) -> None:
         self._connection.interrupt()
+
+
+def _which(path: Path) -> File | None:
+    """Which file it is, by its number; None if there is none. A file system that counts none has 0 for all."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return None
+    return there.st_dev, there.st_ino
 
 
 class FileGuard:
