@@ -102,6 +102,7 @@ QUESTIONS: dict[str, Question] = {
     "read_up_to": lambda ledger, _: [ledger.read_up_to("INBOX", 7), ledger.read_up_to("INBOX", 8), ledger.read_up_to("x", 7)],
     "records": lambda ledger, campaign: [[timeless(one) for one in ledger.records(campaign, status, most=most)] for status in (None, Status.SENT) for most in (-1, 0, 5)],
     "moved": lambda ledger, campaign: [number == campaign.id for number in ledger.moved()],
+    "moved_names": lambda ledger, _: ledger.moved_names(),
     "refuse_moved": lambda ledger, campaign: [ledger.refuse_moved(), ledger.refuse_moved(campaign.name)],
     "refusals": lambda ledger, campaign: list(ledger.refusals(campaign)),
     "returned": lambda ledger, campaign: ledger.returned(campaign),

@@ -68,6 +68,24 @@ def test_that_a_whole_domain_is_suppressed_is_said(at_work: Office, entry: str) 
         assert "nobody mails this address" not in page
 
 
+def test_whoever_is_suppressed_is_told_of_the_campaigns_that_do_not_hear_of_it(at_work: Office) -> None:
+    begun(at_work, 3)
+    inside, csrf = entered(at_work)
+    told = "Campaigns that go on in PostgreSQL do not hear of this:"
+    _, page = inside.post("/suppressed/add", csrf=csrf, entry=people(2)[1])
+    assert told not in page
+    with Ledger(at_work.folder / "mailer.db") as ledger:
+        ledger.mark_moved("appeal--people")
+    for entry in (people(3)[2], people(3)[2]):
+        _, page = inside.post("/suppressed/add", csrf=csrf, entry=entry)
+        assert told in page
+        assert "<li><bdi>appeal--people</bdi></li>" in page
+        assert "MAILER_LEDGER" in page
+    _, page = inside.post("/suppressed/add", csrf=csrf, entry="nobody at all")
+    assert told not in page
+    assert told not in inside.ask("GET", "/suppressed")[1]
+
+
 @pytest.mark.parametrize("button", ["go-on", "rest"])
 def test_a_campaign_whose_list_is_gone_says_so(at_work: Office, button: str) -> None:
     (at_work.folder / begun(at_work, 3)).unlink()

@@ -66,11 +66,9 @@ def opened(*, create: bool = True) -> Ledger:
 
 def warn_of_moved(ledger: Ledger) -> None:
     """Say which campaigns of this ledger go on in another one, which does not hear of what is noted here."""
-    moved = ledger.moved()
-    names = [quoted(one.name) for one in ledger.campaigns() if one.id in moved] if moved else []
-    if names:
+    if names := ledger.moved_names():
         console.warn(
-            f"Campaigns that go on in PostgreSQL do not hear of this: {', '.join(names)}. Run the same command once more with"
+            f"Campaigns that go on in PostgreSQL do not hear of this: {', '.join(map(quoted, names))}. Run the same command once more with"
             " MAILER_LEDGER set to that database."
         )
 

@@ -279,6 +279,11 @@ class Campaigns(Store):
         query = "SELECT c.id FROM campaigns c JOIN meta m ON m.key IN ('moved', 'moved:' || c.name)"
         return {row[0] for row in self._all(query)}
 
+    def moved_names(self) -> list[str]:
+        """The same by their names: they do not hear of whoever is suppressed or erased here."""
+        query = "SELECT c.name FROM campaigns c JOIN meta m ON m.key IN ('moved', 'moved:' || c.name) GROUP BY c.id, c.name ORDER BY c.id"
+        return [name for (name,) in self._all(query)]
+
     def refuse_moved(self, name: str | None = None) -> None:
         """Raises CampaignError if the campaign, or everything, goes on in another ledger."""
         for key in self._all("SELECT key FROM meta WHERE key IN ('moved', ?)", f"moved:{name}"):

@@ -58,16 +58,18 @@ class Care:
         """Add whoever was pasted; what of it names nobody is told by its place, and stays in the field."""
         form = request.state.form
         found = read_pasted([form.get("entry", "")])
-        added = 0
+        added, elsewhere = 0, list[str]()
         if found.keys:
             note = form.get("note", "").strip()[:200] or "asked not to be mailed"
             with self._ledger() as ledger:
                 pairs = [(key, note) for key in found.keys]
                 added = ledger.suppress(pairs, source="by hand", reason=Reason.MANUAL)
+                elsewhere = ledger.moved_names()
         return self._show_suppressed(
             request,
             status=200 if found.keys else 422,
             added=_added(found.keys, added) if found.keys else [],
+            elsewhere=elsewhere,
             domains=[key[1:] for key in found.keys if key.startswith("@")] if added else [],
             unread=_unread(found.unread) if found.unread or not found.keys else [],
             left="\n".join(one.text for one in found.unread),
