@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import signal
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from workers import QUICK, Told, leave, until, working
 
 from mailer import mime
 from mailer.campaign.limits import Limits
+from mailer.campaign.standing import state_of
 from mailer.cluster.engine import Engine, Jobs
 from mailer.cluster.pacing import Share
 from mailer.cluster.runs import Runs
@@ -38,6 +40,29 @@ PEOPLE = [address(number) for number in range(1, 31)]
 def ledger(place: Server) -> Iterator[Ledger]:
     with Ledger(place) as opened:
         yield opened
+
+
+async def test_a_campaign_is_finished_with_its_last_message_while_workers_still_hold_it(
+    campaign_folder: Path, ledger: Ledger, place: Server, server: ScriptedServer
+) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    leave(ledger, campaign)
+    last = server.on("dot", nth=len(PEOPLE), hold=True)
+    slow = dataclasses.replace(QUICK, idle=60.0, reconcile=60.0)
+
+    def state() -> str:
+        return state_of(ledger, ledger.find("appeal"), ledger.tally(campaign))
+
+    async with working(place, server, rhythm=slow):
+        await until(last.fired.is_set)
+        assert state() == "sending"
+        last.release()
+        await until(lambda: ledger.tally(campaign).sent == len(PEOPLE))
+        assert state() == "finished"
+        assert SenderLock(ledger, "appeal").is_held()
+        # whoever is queued once more is so at once
+        ledger._run("UPDATE deliveries SET status = 'queued' WHERE id = (SELECT min(id) FROM deliveries)")
+        assert state() == "sending"
 
 
 async def test_a_campaign_left_to_two_workers_is_sent_and_finished_once(

@@ -9,6 +9,9 @@ from mailer.model import CampaignRecord, Detached, Entry, Happening, Tally
 
 def state_of(ledger: Ledger, campaign: CampaignRecord, tally: Tally) -> str:
     """One word: sending, waiting (left to workers, and none is at it), stopped, paused or finished."""
+    if not tally.work_left and ledger.is_shared and not campaign.owner:
+        # workers, who are never its owner, keep its lock for some seconds more
+        return "finished"
     if SenderLock(ledger, campaign.name).is_held():
         return "sending"
     if not tally.work_left:
