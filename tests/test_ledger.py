@@ -560,6 +560,23 @@ def test_an_empty_file_where_mail_was_sent_from_is_a_lost_ledger(tmp_path: Path)
         Ledger(path)
 
 
+def test_a_copy_of_the_file_alone_without_the_log_that_had_all_is_a_lost_ledger(tmp_path: Path) -> None:
+    path, copy = tmp_path / "mailer.db", tmp_path / "copy.db"
+    with Ledger(path) as ledger, AccountLock(ledger, "ana@example.org"):
+        ledger.start(start([contact(1)]))
+        copy.write_bytes(path.read_bytes())
+    assert copy.stat().st_size > 0
+    copy.replace(path)
+    for _ in range(2):
+        with pytest.raises(CampaignError, match="is empty, although mail was sent from this folder"):
+            Ledger(path)
+    (tmp_path / "mailer.db-sent.lock").unlink()
+    for lock in tmp_path.glob("*.lock"):
+        lock.unlink()
+    with Ledger(path) as ledger:
+        assert ledger.campaigns() == []
+
+
 def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "mailer.db"
     with contextlib.closing(sqlite3.connect(path)) as db:

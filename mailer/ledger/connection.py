@@ -91,8 +91,14 @@ def _refuse_to_forget(path: Path) -> None:
 
     A file of no bytes is what a crash, a full disk or a service that synchronises folders may leave of a ledger.
     """
-    if path.exists() and (not path.is_file() or path.stat().st_size):
-        return
+    if not path.exists():
+        _refuse_new(path, said("missing"))
+    elif path.is_file() and not path.stat().st_size:
+        _refuse_new(path, said("empty"))
+
+
+def _refuse_new(path: Path, state: Said) -> None:
+    """Raises CampaignError where a ledger was used of which nothing is left."""
     name = glob.escape(path.name)
     traces = sorted(
         trace for end in (SENT_FROM_HERE, f"{ACCOUNT}-*.lock") for trace in path.parent.glob(f"{name}{end}")
@@ -103,7 +109,7 @@ def _refuse_to_forget(path: Path) -> None:
                 "{name}, the record of who was mailed, is {state}, although mail was sent from this "
                 "folder. Nothing was sent.",
                 name=path.name,
-                state=(said("empty") if path.exists() else said("missing")),
+                state=state,
             ),
             hint=said(
                 "bring it back (from the wastebasket or a backup); if you are sure that nobody was "
@@ -146,6 +152,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             _refuse_foreign(connection, path)
+            # a file without a table is what a copy of it alone may hold, whose log (-wal) had all the rest
+            _refuse_new(path, said("empty"))
             _create(connection)
         else:
             for number in range(version, SCHEMA_VERSION):
