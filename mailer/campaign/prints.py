@@ -167,4 +167,6 @@ def _octets(words: Words) -> int:
 
 def _encoded(text: str) -> int:
     """Octets as quoted-printable, but for line ends: three for each of UTF-8, and for `=`."""
+    if text.isascii():
+        return len(text) + 2 * text.count("=")
     return 3 * len(text.encode()) - 2 * len(text.encode("ascii", "ignore")) + 2 * text.count("=")

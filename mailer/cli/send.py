@@ -119,6 +119,7 @@ def send(
     """  # noqa: D301
     from mailer.campaign import send as steps  # noqa: PLC0415
 
+    gc.freeze()  # what was imported stays, and is not to be looked through before the first message
     settings = settings_here(
         overrides(
             rate=joined(rate),

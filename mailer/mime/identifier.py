@@ -36,9 +36,10 @@ def message_id_of(delivery: str, domain: str) -> str:
 
 def delivery_token(secret: bytes, campaign: str, key: str) -> str:
     """The left part of the Message-ID, which is the delivery's name wherever it is told."""
-    begun, outer = (state.copy() for state in _keyed(secret, campaign))
-    begun.update(key.encode(errors="surrogatepass"))
-    outer.update(begun.digest())
+    begun, whole = _keyed(secret, campaign)
+    inner, outer = begun.copy(), whole.copy()
+    inner.update(key.encode("utf-8", "surrogatepass"))
+    outer.update(inner.digest())
     bits = int.from_bytes(outer.digest()[:20], "big")
     for keep, shift, move in SPREAD:
         bits = bits & keep | bits << shift & move
