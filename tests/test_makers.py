@@ -281,17 +281,23 @@ def test_a_maker_gets_ready_as_fast_as_any_program_and_then_stands_back(campaign
     assert asked(ledger, start(campaign_folder, ledger, PEOPLE[:2]), code) == ([1, 2], [usual, b"19"])
 
 
-@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="only Linux weighs sessions against each other")
-def test_a_maker_stands_back_with_its_own_session_and_with_no_other() -> None:
-    stand_back = "from mailer.campaign.maker import _stand_back; _stand_back(); "
-    told = "print(open('/proc/self/autogroup').read())"
-    inside = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {stand_back!r}], check=True); {told}"
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux has processes that give way at once")
+async def test_a_maker_gives_way_at_once_to_whatever_wakes_up_in_the_session_of_the_run(
+    campaign_folder: Path, ledger: Ledger
+) -> None:
+    campaign = start(campaign_folder, ledger, PEOPLE)
+    watcher = Watcher()
+    seen: list[tuple[int, int]] = []
 
-    def nice(code: str) -> str:
-        run = subprocess.run([sys.executable, "-c", code], start_new_session=True, capture_output=True, check=True)
-        return run.stdout.decode().split()[-1]
+    def look() -> None:
+        seen.extend((os.sched_getscheduler(maker), os.getsid(maker)) for maker in makers_of(os.getpid()))
 
-    assert (nice(inside), nice(stand_back + told)) == (nice(told), "19")
+    watcher.on_record = look
+    with ScriptedServer() as server:
+        await send(ledger, campaign, server, watcher, processes=2)
+    assert received(server) == once_each(PEOPLE)
+    assert {session for _, session in seen} == {os.getsid(0)}
+    assert seen[-1][0] == os.SCHED_IDLE
 
 
 async def test_a_file_of_the_campaign_folder_is_not_taken_for_a_part_of_the_program(

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailer import __version__
@@ -53,10 +52,10 @@ def _stand_back() -> None:
     """The run goes first where a core is wanted."""
     if hasattr(os, "nice"):
         os.nice(19)
-        # on Linux it counts only among the processes of one session, and a session against another by this; one that is ours alone
-        if os.getsid(0) == os.getpid():
-            with contextlib.suppress(OSError):
-                Path("/proc/self/autogroup").write_text("19", encoding="ascii")
+    if hasattr(os, "SCHED_IDLE"):
+        # whatever its priority, it would have its turn to the end before a run that has woken up: some milliseconds
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _signer(keys: list[tuple[str, str, bytes]] | None) -> Signer | None:

@@ -49,8 +49,8 @@ MOST = 8
 LENGTH = struct.Struct("!I")
 
 APART: dict[str, Any] = {
-    # a closed window or Ctrl-C is meant for the run; on Windows, where there is no nice(), the priority is set here
-    "start_new_session": True,
+    # on Windows Ctrl-C, which is meant for the run, does not get there, and the priority is set here, since there is no nice(). Elsewhere a maker
+    # sees to both itself; in a session of its own, whose share of the processor Linux weighs first, it would not stand back behind the run
     "creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     | getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
 }
