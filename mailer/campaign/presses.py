@@ -24,8 +24,8 @@ WORTH_IT = 20_000
 QUICKLY = 3
 """Times as many where no message need be made."""
 
-LARGE = 1_500_000
-"""Octets of a list's file that probably has so many contacts: processes get ready while it is read."""
+LARGE = 4_500_000
+"""Octets of a list's file that is probably worth them with any letter: processes get ready while it is read, before it is known which is sent."""
 
 SLICE = 2000
 MOST = 8
