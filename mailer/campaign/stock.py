@@ -10,10 +10,10 @@ from typing import NamedTuple, Protocol
 from mailer.campaign.freshness import SECONDS, Moment, is_fresh, now
 from mailer.model import Delivery, Envelope, Message
 
-BLOCK = 64
-"""Messages that are asked for at a time."""
+BLOCK = 24
+"""Messages that are asked for at a time: no more than a pipe takes at once, so that a maker goes on while the run is busy."""
 
-BLOCKS = 2
+BLOCKS = 5
 """Blocks that a maker has before it, so that it need not wait for the next."""
 
 OCTETS = 4_000_000
