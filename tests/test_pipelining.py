@@ -343,43 +343,42 @@ async def test_a_server_that_goes_while_an_intent_is_written_in_stride_leaves_no
     check_server(server)
 
 
-async def test_while_an_intent_is_written_in_stride_the_server_owes_nothing() -> None:
-    seen = []
-
-    async def look() -> None:
-        seen.append(connection.waiting)
-        # longer than the server would be given
-        await asyncio.sleep(2 * IMPATIENT)
-        seen.append(connection.ended)
-
+async def impatiently_sent(meanwhile: Callable[[Connection], Awaitable[None]]) -> None:
+    """All goes well, whatever happens while the intent in stride is written."""
     async with RawServer() as server:
         connection = await opened(relay(server, patience=IMPATIENT))
-        halting = Halting(granted=True, before=look)
+        halting = Halting(granted=True, before=lambda: meanwhile(connection))
         outcome = await halting.send(connection)
-    assert seen[:2] == [None, False]
     assert outcome is not None
     assert outcome.verdict is Verdict.SENT
     assert server.accepted[person(3)] == 1
 
 
+async def test_while_an_intent_is_written_in_stride_the_server_owes_nothing() -> None:
+    seen = []
+
+    async def look(connection: Connection) -> None:
+        seen.append(connection.waiting)
+        # longer than the server would be given
+        await asyncio.sleep(2 * IMPATIENT)
+        seen.append(connection.ended)
+
+    await impatiently_sent(look)
+    assert seen[:2] == [None, False]
+
+
 async def test_what_else_happens_while_an_intent_is_written_in_stride_leaves_the_server_its_time() -> None:
     seen = []
 
-    async def look() -> None:
+    async def look(connection: Connection) -> None:
         for _ in range(4):
             # as it happens when a full connection takes more again
             connection._dialogue.resume_writing()
             await asyncio.sleep(IMPATIENT / 2)
         seen.extend([connection.waiting, connection.ended])
 
-    async with RawServer() as server:
-        connection = await opened(relay(server, patience=IMPATIENT))
-        halting = Halting(granted=True, before=look)
-        outcome = await halting.send(connection)
+    await impatiently_sent(look)
     assert seen[:2] == [None, False]
-    assert outcome is not None
-    assert outcome.verdict is Verdict.SENT
-    assert server.accepted[person(3)] == 1
 
 
 async def test_after_a_long_commit_in_stride_a_silent_server_is_given_its_time_and_no_more() -> None:

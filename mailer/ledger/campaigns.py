@@ -276,13 +276,17 @@ class Campaigns(Store):
 
     def moved(self) -> set[int]:
         """The campaigns here, by their ids, that go on in another ledger."""
-        query = "SELECT c.id FROM campaigns c JOIN meta m ON m.key IN ('moved', 'moved:' || c.name)"
-        return {row[0] for row in self._all(query)}
+        return set(self._moved())
 
     def moved_names(self) -> list[str]:
         """The same by their names: they do not hear of whoever is suppressed or erased here."""
-        query = "SELECT c.name FROM campaigns c JOIN meta m ON m.key IN ('moved', 'moved:' || c.name) GROUP BY c.id, c.name ORDER BY c.id"
-        return [name for (name,) in self._all(query)]
+        return list(self._moved().values())
+
+    def _moved(self) -> dict[int, str]:
+        query = (
+            "SELECT c.id, c.name FROM campaigns c JOIN meta m ON m.key IN ('moved', 'moved:' || c.name) ORDER BY c.id"
+        )
+        return dict(self._all(query))
 
     def refuse_moved(self, name: str | None = None) -> None:
         """Raises CampaignError if the campaign, or everything, goes on in another ledger."""

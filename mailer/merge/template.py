@@ -112,14 +112,13 @@ class Template:
         version = self._version(contact.language)
         fitted = self._fitted(version, identity)
         quick = fitted.quick
-        words = None if quick is None else quick.values(contact, marks.unsubscribe)
-        if quick is not None and words is not None:
-            letter = quick.letter(words, version.language, fitted.identity, contact, marks)
+        if quick is not None and (values := quick.values(contact, marks.unsubscribe)) is not None:
+            letter = quick.letter(values, version.language, fitted.identity, contact, marks)
             if letter is not None:
                 return letter, ()
         long_links: list[int] = []
-        values = {**_values(version, fitted, contact), UNSUBSCRIBE: marks.unsubscribe, WARNINGS: long_links}
-        letter = _filled(version, fitted, values, contact)._replace(marks=marks)
+        context = {**_values(version, fitted, contact), UNSUBSCRIBE: marks.unsubscribe, WARNINGS: long_links}
+        letter = _filled(version, fitted, context, contact)._replace(marks=marks)
         return letter, (*(_long_link(contact, version) for _ in long_links[:1]), *_empty(letter, contact, version))
 
     def words(self, contact: Contact, identity: Identity) -> Words | None:
@@ -133,9 +132,9 @@ class Template:
     def letter(self, words: Words, contact: Contact, marks: Marks) -> Letter:
         """What `merge` makes for the contact whose words (`words`) these are."""
         values, of, language = words
-        quick = of.quick
-        found = None if quick is None else quick.values_again(values, contact, marks.unsubscribe)
-        letter = None if quick is None or found is None else quick.letter(found, language, of.identity, contact, marks)
+        assert of.quick is not None
+        own = of.quick.values_again(values, contact, marks.unsubscribe)
+        letter = None if own is None else of.quick.letter(own, language, of.identity, contact, marks)
         return letter or self.merge(contact, of.given, marks)
 
     def specimen(self, of: Fitted, values: Sequence[str], to: Mailbox, language: str) -> Letter:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from mailer.mime import headers
-from mailer.mime.addresses import addr_spec, is_ordinary, mailbox_line, named_line
+from mailer.mime.addresses import addr_spec, mailbox_line, named_line
 from mailer.mime.attachments import encoded_parts
 from mailer.mime.bodies import quoted_printable
 from mailer.mime.flaw import ComposeError, Flaw
@@ -27,6 +27,8 @@ TEXT_HEAD: Final = {
     for subtype in ("plain", "html")
 }
 
+TO_ADDRESS: Final = said("The To address")
+
 frame = Frame()
 
 
@@ -38,7 +40,7 @@ def compose(letter: Letter, *, contact: Contact, message_id: str, date: datetime
     to = letter.to
     try:
         fixed = frame.of(letter.identity)
-        recipient = to.address if is_ordinary(to.address) else addr_spec(to.address, said("The To address"))
+        recipient = addr_spec(to.address, TO_ADDRESS)
         token = _boundary_token(message_id)
         head = (
             f"{fixed.before_to}{named_line('To', to.name, recipient)}{fixed.before_subject}"

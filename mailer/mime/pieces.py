@@ -25,8 +25,6 @@ FRESH: Final = -1000
 PADDING = b"x" * COLUMNS
 BLANKS = (b" ", b"\t")
 FROM = b"From "
-BEGINNINGS: Final = b".F"
-"""With which of them a fragile line begins."""
 EQUALS = ord("=")
 UNUSUAL = b"=" * (COLUMNS + 1)
 """Stands for a value that is not simply appended: it fits no line."""
@@ -229,7 +227,7 @@ def _word_placed(word: bytes, column: int) -> Step | None:
     elif cut > 1 and word[cut - 2] == EQUALS:
         cut -= 2
     rest = word[cut:]
-    if rest[0] in BEGINNINGS and _fragile(rest):
+    if _fragile(rest):
         return None
     return (word[:cut] + b"=\r\n" + rest if column else rest), len(rest)
 
